@@ -1,0 +1,71 @@
+"""Reading tensors and numpy arrays alike: everything inside the package is a torch tensor."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from csl_plugin.errors import DTypeError
+
+Array: TypeAlias = "Tensor | np.ndarray[Any, Any]"
+
+_WIDENED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
+
+
+def describe(value: object) -> str:
+    """What a value is, in the words of an error message."""
+    if isinstance(value, Tensor):
+        return f"a torch tensor of {value.dtype} and shape {tuple(value.shape)}"
+    if isinstance(value, np.ndarray):
+        return f"a numpy array of {value.dtype} and shape {value.shape}"
+    return f"a {type(value).__module__}.{type(value).__qualname__}"
+
+
+def as_tensor(argument: str, value: object) -> Tensor:
+    """The value as a tensor that shares its memory wherever torch can share it.
+
+    Raises:
+        DTypeError: Neither a dense torch tensor nor a plain numpy array of numbers.
+    """
+    if isinstance(value, Tensor):
+        if value.layout != torch.strided or value.is_quantized:
+            raise DTypeError(
+                argument,
+                f"a tensor of layout {value.layout}",
+                "a dense tensor",
+                "Convert it with .to_dense().",
+            )
+        return value
+    if isinstance(value, np.ma.MaskedArray):
+        raise DTypeError(
+            argument,
+            "a numpy masked array",
+            "a plain array",
+            "Pass value.filled(0), and ~value.mask as `valid` where it is accepted.",
+        )
+    if not isinstance(value, np.ndarray):
+        raise DTypeError(
+            argument,
+            describe(value),
+            "a torch tensor or a numpy array",
+            "Convert it with numpy.asarray(...).",
+        )
+    array = value
+    if array.dtype in _WIDENED:
+        array = array.astype(_WIDENED[array.dtype])
+    elif not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    elif not array.flags.writeable or any(stride < 0 for stride in array.strides):
+        array = array.copy()
+    try:
+        return torch.from_numpy(array)
+    except TypeError:
+        raise DTypeError(
+            argument,
+            describe(value),
+            "an element type that torch has too",
+            "Convert it with value.astype(...).",
+        ) from None
