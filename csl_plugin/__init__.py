@@ -1,8 +1,38 @@
-"""Structure-constrained fusion for any segmentation model (CSL, AAAI 2024)."""
+"""Structure-constrained fusion for any segmentation model (CSL, AAAI 2024).
 
+A per-pixel score decides every pixel alone and comes out noisy. `fuse` combines it with the mean score of
+the pixel's region; `load_proposer` gives the regions of an image; `CSLWrapper` does both behind a model's call.
+
+Example:
+    >>> import torch
+    >>> from csl_plugin import fuse, load_proposer
+    >>> image = torch.rand(1, 3, 48, 64)                 # RGB in [0, 1]
+    >>> scores = torch.rand(1, 1, 48, 64)                # any per-pixel scores >= 0
+    >>> fuse(scores, load_proposer()(image)).shape
+    torch.Size([1, 1, 48, 64])
+"""
+
+from csl_plugin.assignment import hard_assignment, soft_assignment
+from csl_plugin.calibration import Calibration
+from csl_plugin.components import split_components
 from csl_plugin.errors import CSLError
+from csl_plugin.fusion import fuse, fuse_labels
+from csl_plugin.proposers import load_proposer
 from csl_plugin.regions import RegionMap, RegionProposals
+from csl_plugin.wrapper import CSLWrapper
 
 __version__ = "0.1.0"
 
-__all__ = ["CSLError", "RegionMap", "RegionProposals"]
+__all__ = [
+    "CSLError",
+    "CSLWrapper",
+    "Calibration",
+    "RegionMap",
+    "RegionProposals",
+    "fuse",
+    "fuse_labels",
+    "hard_assignment",
+    "load_proposer",
+    "soft_assignment",
+    "split_components",
+]

@@ -85,6 +85,11 @@ class RegionProposals:
         return self._values.sigmoid() if self._holds_logits else self._values
 
     @property
+    def holds_logits(self) -> bool:
+        """Whether the mask logits are what is stored, and `scores` is computed when asked for."""
+        return self._holds_logits
+
+    @property
     def mask_logits(self) -> Tensor:
         """The logits of R, (B, N, h, w): as given, or recovered from scores clamped to keep them finite."""
         if self._holds_logits:
@@ -194,8 +199,29 @@ class RegionMap:
         """Where the map lies."""
         return self._labels.device
 
+    def resize(self, size: tuple[int, int]) -> RegionMap:
+        """The map sampled at another size (H, W): every new pixel takes the label at its centre.
+
+        Example:
+            >>> import torch
+            >>> from csl_plugin import RegionMap
+            >>> RegionMap(torch.tensor([[[0, 0, 1, 1]]])).resize((1, 2)).labels
+            tensor([[[0, 1]]])
+        """
+        if size == self.size:
+            return self
+        height, width = size
+        rows = _centres(height, self.size[0], self.device)
+        columns = _centres(width, self.size[1], self.device)
+        return RegionMap(self._labels[:, rows][:, :, columns], self._num_regions)
+
     def __repr__(self) -> str:
         return f"RegionMap(batch_size={self.batch_size}, size={self.size}, num_regions={self.num_regions})"
+
+
+def _centres(count: int, length: int, device: torch.device) -> Tensor:
+    """The index of the old pixel that holds the centre of each new one."""
+    return (2 * torch.arange(count, device=device) + 1) * length // (2 * count)
 
 
 def _check_proposals(values: Tensor, validity: Tensor, argument: str) -> None:

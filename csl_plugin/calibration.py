@@ -1,0 +1,322 @@
+"""Monotone maps of raw scores onto [0, 1]: eq. 3 keeps the order of non-negative scores only."""
+
+from __future__ import annotations
+
+import json
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError
+from csl_plugin.files.atomic import atomic_path
+
+ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
+
+_LARGEST_FILE = 1 << 20
+
+
+class Calibration(ABC):
+    """A monotone map of a teacher's raw score onto [0, 1], made once per data set and applied to every image.
+
+    Made by `sigmoid`, `affine`, `fit_sigmoid` or `fit_quantile`, or read by `load`; applied by calling it. A
+    map fitted to each image by itself would break the order between images, so none is offered.
+
+    Example:
+        >>> import numpy as np
+        >>> from csl_plugin import Calibration, fuse
+        >>> max_logit = np.array([[9.0, 8.0, 2.0, 7.0]])         # high where the model is sure
+        >>> anomaly = Calibration.sigmoid(center=6.0, scale=-1.5)  # a negative scale turns the order round
+        >>> fuse(anomaly(max_logit), np.array([[0, 0, 1, 1]])).round(3)
+        array([[0.02 , 0.035, 0.597, 0.217]])
+    """
+
+    kind: ClassVar[str]
+
+    @staticmethod
+    def sigmoid(center: float = 0.0, scale: float = 1.0) -> Calibration:
+        """1 / (1 + exp(-(x - center) / scale)); strictly monotone, so it loses no order.
+
+        Args:
+            center: The raw score that becomes 0.5, in the score's units.
+            scale: Its spread, in the score's units, not 0. A negative one turns the order round, for scores
+                that are high where all is normal.
+
+        Raises:
+            OptionError: A value is not finite, or `scale` is 0.
+        """
+        return SigmoidCalibration(center, scale)
+
+    @staticmethod
+    def affine(low: float, high: float) -> Calibration:
+        """(x - low) / (high - low), clipped to [0, 1].
+
+        Args:
+            low: The raw score that becomes 0.
+            high: The raw score that becomes 1; below `low` it turns the order round.
+
+        Raises:
+            OptionError: A value is not finite, or they are equal.
+        """
+        return AffineCalibration(low, high)
+
+    @staticmethod
+    def fit_sigmoid(maps: Iterable[Array]) -> Calibration:
+        """The sigmoid centred on the mean of a data set's scores, with their standard deviation as its scale.
+
+        Args:
+            maps: The raw score maps of in-distribution images, of any shape, read one at a time.
+
+        Raises:
+            DTypeError: A single array instead of several, or an entry that is no array.
+            ScoreRangeError: No map, a value that is not finite, or scores that are all equal.
+        """
+        count, mean, squares = 0, 0.0, 0.0
+        for scores in _each(maps):
+            size, own = scores.size, float(scores.mean())
+            shift, total = own - mean, count + size
+            squares += float(((scores - own) ** 2).sum()) + shift * shift * count * size / total
+            count, mean = total, mean + shift * size / total
+        spread = math.sqrt(squares / count) if count else 0.0
+        _check_spread(count, spread)
+        return SigmoidCalibration(mean, spread)
+
+    @staticmethod
+    def fit_quantile(maps: Iterable[Array], *, levels: int = 256, sample: int = 20_000) -> Calibration:
+        """The share of in-distribution scores that lie below: their cumulative distribution, with open ends.
+
+        The middle 7/8 of [0, 1] are the quantiles of the data set, joined by straight lines. The outermost
+        sixteenth on either side is an exponential tail, so that scores beyond all that was seen keep their
+        order instead of being clipped to 1.
+
+        Args:
+            maps: The raw score maps of in-distribution images, of any shape, read one at a time.
+            levels: Number of quantiles, at least 2.
+            sample: Pixels drawn from each map, without replacement and the same in every run; at least 1.
+
+        Raises:
+            OptionError: `levels` or `sample` is too small.
+            DTypeError: A single array instead of several, or an entry that is no array.
+            ScoreRangeError: No map, a value that is not finite, or scores that are all equal.
+        """
+        if levels < 2 or sample < 1:
+            raise OptionError(
+                "levels, sample",
+                f"{levels}, {sample}",
+                "at least 2 and 1",
+                "The defaults suit most data sets.",
+            )
+        draw = np.random.default_rng(0)
+        drawn = [draw.permutation(scores.ravel())[:sample] for scores in _each(maps)]
+        pooled = np.concatenate(drawn) if drawn else np.zeros(0)
+        _check_spread(pooled.size, float(np.ptp(pooled)) if pooled.size else 0.0)
+        shares = np.linspace(0.0, 1.0, levels)
+        knots, last = np.unique(np.quantile(pooled, shares)[::-1], return_index=True)
+        values = _TAIL + (1 - 2 * _TAIL) * shares[::-1][last]
+        return QuantileCalibration(tuple(knots.tolist()), tuple(values.tolist()))
+
+    def __call__(self, scores: ArrayT) -> ArrayT:
+        """Map raw scores onto [0, 1].
+
+        Args:
+            scores: Any shape; floating point or integer.
+
+        Returns:
+            The same kind, shape, device and floating dtype; float32 for integers. nan stays nan.
+
+        Raises:
+            DTypeError: Not an array of real numbers.
+        """
+        tensor = as_tensor("scores", scores)
+        if tensor.is_complex() or tensor.dtype == torch.bool:
+            raise DTypeError("scores", describe(scores), "real numbers", "Pass the raw score itself.")
+        dtype = tensor.dtype if tensor.is_floating_point() else torch.float32
+        mapped = self._map(tensor.double() if dtype == torch.float64 else tensor.float()).to(dtype)
+        return mapped.numpy() if isinstance(scores, np.ndarray) else mapped
+
+    def to_json(self) -> str:
+        """The map as a JSON object: its kind and its parameters."""
+        return json.dumps({"kind": self.kind, **asdict(cast("Any", self))})
+
+    @staticmethod
+    def from_json(text: str) -> Calibration:
+        """The map that `to_json` wrote.
+
+        Raises:
+            FileError: Not such an object.
+        """
+        try:
+            parameters = json.loads(text)
+            made: Calibration = _KINDS[parameters.pop("kind")](**parameters)
+            return made
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise FileError(
+                "calibration",
+                f"{text[:60]!r}... ({error})" if len(text) > 60 else f"{text!r} ({error})",
+                f'a JSON object with "kind" one of {sorted(_KINDS)} and its parameters',
+                "Write it with Calibration.save or to_json.",
+            ) from None
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the map to a JSON file, atomically."""
+        with atomic_path(path) as partial:
+            Path(partial).write_text(self.to_json() + "\n", encoding="utf-8")
+
+    @staticmethod
+    def load(path: str | PathLike[str]) -> Calibration:
+        """The map in a JSON file.
+
+        Raises:
+            FileError: The file is missing, too large, or holds no calibration.
+        """
+        file = Path(fspath(path))
+        try:
+            if file.stat().st_size > _LARGEST_FILE:
+                raise FileError(
+                    str(file), "a file of over 1 MiB", "a calibration's JSON", "Check that the path is right."
+                )
+            return Calibration.from_json(file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
+            raise FileError(
+                str(file), str(error), "a readable JSON file", "Check that the path is right."
+            ) from None
+
+    @abstractmethod
+    def _map(self, scores: Tensor) -> Tensor:
+        """Raw scores, float32 or float64, to [0, 1]."""
+
+
+@dataclass(frozen=True)
+class SigmoidCalibration(Calibration):
+    """See `Calibration.sigmoid`."""
+
+    kind: ClassVar[str] = "sigmoid"
+    center: float
+    scale: float
+
+    def __post_init__(self) -> None:
+        if not (_finite(self.center, self.scale) and self.scale != 0):
+            raise OptionError(
+                "center, scale",
+                f"{self.center!r}, {self.scale!r}",
+                "finite numbers, and a scale other than 0",
+                "Take the mean and the standard deviation of in-distribution scores.",
+            )
+
+    def _map(self, scores: Tensor) -> Tensor:
+        return ((scores - self.center) / self.scale).sigmoid()
+
+
+@dataclass(frozen=True)
+class AffineCalibration(Calibration):
+    """See `Calibration.affine`."""
+
+    kind: ClassVar[str] = "affine"
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not (_finite(self.low, self.high) and self.low != self.high):
+            raise OptionError(
+                "low, high",
+                f"{self.low!r}, {self.high!r}",
+                "two different finite numbers",
+                "Take the ends of the score's range.",
+            )
+
+    def _map(self, scores: Tensor) -> Tensor:
+        return ((scores - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class QuantileCalibration(Calibration):
+    """See `Calibration.fit_quantile`; rising raw scores `knots` and the rising `values` they become."""
+
+    kind: ClassVar[str] = "quantile"
+    knots: tuple[float, ...]
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "knots", tuple(self.knots))
+        object.__setattr__(self, "values", tuple(self.values))
+        ordered = (
+            len(self.knots) == len(self.values) >= 2
+            and _finite(*self.knots, *self.values)
+            and all(a < b for a, b in zip(self.knots, self.knots[1:], strict=False))
+            and all(a < b for a, b in zip((0.0, *self.values), (*self.values, 1.0), strict=True))
+        )
+        if not ordered:
+            raise OptionError(
+                "knots, values",
+                f"{len(self.knots)} and {len(self.values)} numbers",
+                "at least two of each, both rising, the values inside (0, 1)",
+                "Make them with Calibration.fit_quantile.",
+            )
+
+    def _map(self, scores: Tensor) -> Tensor:
+        knots = torch.tensor(self.knots, dtype=scores.dtype, device=scores.device)
+        values = torch.tensor(self.values, dtype=scores.dtype, device=scores.device)
+        right = torch.searchsorted(knots, scores.contiguous()).clamp(1, len(self.knots) - 1)
+        left = right - 1
+        slopes = (values[1:] - values[:-1]) / (knots[1:] - knots[:-1])
+        middle = values[left] + (scores - knots[left]) * slopes[left]
+        below, above = (knots[0] - scores).clamp(min=0), (scores - knots[-1]).clamp(min=0)
+        # The tails leave the outermost knots with the slope of the segment they continue.
+        lower = values[0] * torch.exp(-below * slopes[0] / values[0])
+        upper = 1 - (1 - values[-1]) * torch.exp(-above * slopes[-1] / (1 - values[-1]))
+        mapped = torch.where(scores < knots[0], lower, torch.where(scores > knots[-1], upper, middle))
+        return torch.where(scores.isnan(), scores, mapped)
+
+
+_TAIL = 1 / 16
+_KINDS: dict[str, type[Any]] = {
+    kind.kind: kind for kind in (SigmoidCalibration, AffineCalibration, QuantileCalibration)
+}
+
+
+def _each(maps: Iterable[Array]) -> Iterable[np.ndarray[Any, np.dtype[np.float64]]]:
+    """Every map as float64, checked."""
+    if isinstance(maps, (Tensor, np.ndarray)):
+        raise DTypeError(
+            "maps",
+            describe(maps),
+            "an iterable of score maps, one per image",
+            "Wrap a single array in a list.",
+        )
+    for scores in maps:
+        tensor = as_tensor("maps", scores).detach()
+        values = tensor.to(device="cpu", dtype=torch.float64).numpy()
+        if not np.isfinite(values).all():
+            raise ScoreRangeError(
+                "maps",
+                "a value that is not finite",
+                "finite scores",
+                "Leave such pixels out with scores[mask].",
+            )
+        if values.size:
+            yield values
+
+
+def _check_spread(count: int, spread: float) -> None:
+    if count == 0 or not spread > 0:
+        raise ScoreRangeError(
+            "maps",
+            "no scores" if count == 0 else "scores that are all equal",
+            "scores that differ",
+            "Pass the raw score maps of in-distribution images.",
+        )
+
+
+def _finite(*numbers: object) -> bool:
+    return all(
+        isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
+        for number in numbers
+    )

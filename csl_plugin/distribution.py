@@ -1,0 +1,195 @@
+"""The distribution argument: read from whatever array it came in, checked, and given back the same way."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.errors import DeviceError, DTypeError, OptionError, ScoreRangeError, ShapeError
+
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """D as (B, C, H, W), with what is needed to answer in the form it came in."""
+
+    scores: Tensor
+    source: Array
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.scores.shape[2], self.scores.shape[3]
+
+    @property
+    def has_class_axis(self) -> bool:
+        """Whether what came had a class axis of its own."""
+        return self.source.ndim > 2
+
+    def give_back(self, fused: Tensor) -> Array:
+        """Fused maps (B, C, H, W) in the kind, shape and byte order of what came."""
+        fused = fused[(0,) * (4 - self.source.ndim)]
+        if isinstance(self.source, np.ndarray):
+            return fused.numpy().astype(self.source.dtype, copy=False)
+        return fused
+
+    def write_through(self) -> None:
+        """Carry what was written into `scores` back into `source`, where torch could not share its memory."""
+        if isinstance(self.source, np.ndarray) and self.scores.data_ptr() != _address(self.source):
+            np.copyto(self.source, self.give_back(self.scores))
+
+    def give_back_labels(self, labels: Tensor) -> Array:
+        """Labels (B, H, W) without the batch axis if none came, in the kind that came."""
+        labels = labels if self.source.ndim == 4 else labels[0]
+        return labels.numpy() if isinstance(self.source, np.ndarray) else labels
+
+
+def read_distribution(value: Array) -> Distribution:
+    """D as (B, C, H, W), from (H, W), (C, H, W) or (B, C, H, W); no copy where torch can share the memory.
+
+    Raises:
+        DTypeError, ShapeError: As `csl_plugin.fuse` documents.
+    """
+    tensor = as_tensor("distribution", value)
+    if tensor.dtype not in _DTYPES:
+        raise DTypeError(
+            "distribution",
+            describe(value),
+            "float16, bfloat16, float32, float64 or uint8 scores",
+            "Convert it to a floating-point type, scaled to [0, 1].",
+        )
+    if tensor.ndim not in (2, 3, 4):
+        raise ShapeError(
+            "distribution",
+            f"shape {tuple(tensor.shape)}",
+            "(H, W), (C, H, W) or (B, C, H, W)",
+            "Reshape it so that height and width are the last two axes.",
+        )
+    if 0 in tensor.shape:
+        raise ShapeError(
+            "distribution",
+            f"shape {tuple(tensor.shape)}",
+            "every axis at least 1",
+            "Leave the call out where there is nothing to fuse.",
+        )
+    return Distribution(tensor[(None,) * (4 - tensor.ndim)], value)
+
+
+def check_scores(scores: Tensor, valid: Tensor | None, *, squared: bool) -> None:
+    """Refuse scores that eq. 3 has no meaning for. `valid` is (B, H, W); `squared` says that D x D is stored.
+
+    Raises:
+        DeviceError: The tensor holds no values (meta).
+        ScoreRangeError: Negative, not finite, or so large that the product overflows the dtype.
+    """
+    if scores.is_meta:
+        raise DeviceError(
+            "distribution",
+            "a tensor on meta",
+            "one that holds values",
+            "Pass check=False to trace shapes only.",
+        )
+    if scores.dtype == torch.uint8:
+        return
+    values = scores.detach()
+    low, high = _bounds(values)
+    if not (low >= 0.0 and high < math.inf) and valid is not None:
+        values = values.movedim(1, -1)[valid]
+        low, high = _bounds(values)
+    if not (low >= 0.0 and high < math.inf):
+        raise ScoreRangeError(
+            "distribution",
+            _what_is_wrong(values),
+            "finite scores >= 0, higher for more of the class",
+            "Eq. 3 turns the order of negative scores round: softmax or sigmoid logits, and map raw scores "
+            "onto [0, 1] with a Calibration, for example Calibration.sigmoid(center, scale). Pixels that do "
+            "not count can be left out with valid=.",
+        )
+    if squared and high * high > torch.finfo(scores.dtype).max:
+        raise ScoreRangeError(
+            "distribution",
+            f"scores up to {high:.4g} in {scores.dtype}",
+            "scores whose square the dtype holds",
+            'Scale them to [0, 1], or use rule="geometric".',
+        )
+
+
+def check_out(out: Array, source: Array) -> None:
+    """Refuse an `out` that does not fit `source`, or that shares its memory in another arrangement.
+
+    Raises:
+        DTypeError, ShapeError, DeviceError, OptionError: As `csl_plugin.fuse` documents.
+    """
+    mend = "Pass the distribution itself, or an array made with empty_like(distribution)."
+    if isinstance(out, np.ndarray) and isinstance(source, np.ndarray):
+        writable, same_device = out.flags.writeable, True
+        same_view = _address(out) == _address(source) and out.strides == source.strides
+        apart = not np.may_share_memory(out, source)
+    elif isinstance(out, Tensor) and isinstance(source, Tensor):
+        writable, same_device = not _is_expanded(out), out.device == source.device
+        if torch.compiler.is_compiling():
+            same_view, apart = True, True
+        else:
+            same_view = out.data_ptr() == source.data_ptr() and out.stride() == source.stride()
+            first, second = _extent(out), _extent(source)
+            apart = first.stop <= second.start or second.stop <= first.start
+    else:
+        raise DTypeError("out", describe(out), f"the distribution's kind, {describe(source)}", mend)
+    if out.dtype != source.dtype:
+        raise DTypeError("out", describe(out), f"the distribution's dtype, {source.dtype}", mend)
+    if out.shape != source.shape:
+        raise ShapeError("out", describe(out), f"the distribution's shape, {tuple(source.shape)}", mend)
+    if not same_device:
+        raise DeviceError("out", describe(out), "an array on the distribution's device", mend)
+    if not writable:
+        raise OptionError("out", "a read-only or expanded array", "one with memory of its own", mend)
+    if not (apart or same_view):
+        raise OptionError(
+            "out", "another view of the distribution's memory", "the very same view, or none", mend
+        )
+    if torch.is_grad_enabled() and any(getattr(array, "requires_grad", False) for array in (out, source)):
+        raise OptionError(
+            "out",
+            "a call that records gradients",
+            "one that does not, since writing in place loses them",
+            "Leave out= away, or call under torch.no_grad().",
+        )
+
+
+def _address(array: np.ndarray[Any, Any]) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+def _extent(tensor: Tensor) -> range:
+    """The addresses from the first to the last byte of a tensor."""
+    reach = sum((side - 1) * stride for side, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    return range(tensor.data_ptr(), tensor.data_ptr() + (reach + 1) * tensor.itemsize)
+
+
+def _is_expanded(out: Tensor) -> bool:
+    return any(stride == 0 and side > 1 for stride, side in zip(out.stride(), out.shape, strict=True))
+
+
+def _bounds(values: Tensor) -> tuple[float, float]:
+    if values.numel() == 0:
+        return 0.0, 0.0
+    low, high = torch.aminmax(values)
+    return float(low), float(high)
+
+
+def _what_is_wrong(values: Tensor) -> str:
+    not_numbers = int(values.isnan().sum())
+    if not_numbers:
+        return f"nan in {not_numbers} of {values.numel()} values"
+    infinite = int(values.isinf().sum())
+    if infinite:
+        return f"inf in {infinite} of {values.numel()} values"
+    negative = int((values < 0).sum())
+    return f"{negative} negative of {values.numel()} values, down to {float(values.min()):.4g}"

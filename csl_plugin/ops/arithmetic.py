@@ -1,0 +1,32 @@
+"""What all paths agree on: the rules' names, the dtype of the arithmetic, the scale of uint8 scores."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+Rule: TypeAlias = Literal["product", "geometric", "mean"]
+Sigmoid: TypeAlias = Literal["none", "before", "after"]
+
+
+def compute_dtype(dtype: torch.dtype) -> torch.dtype:
+    """float64 stays, everything else is computed in float32."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def sum_dtype(device: torch.device) -> torch.dtype:
+    """Sums over regions are in float64 wherever the device has it."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def to_scores(values: Tensor) -> Tensor:
+    """Stored scores in the dtype of the arithmetic; uint8 stands for [0, 1] in steps of 1/255."""
+    scores = values.to(compute_dtype(values.dtype))
+    return scores / 255 if values.dtype == torch.uint8 else scores
+
+
+def to_stored(scores: Tensor, dtype: torch.dtype) -> Tensor:
+    """Scores in the stored dtype; the inverse of `to_scores`, rounded to nearest."""
+    return ((scores * 255).round() if dtype == torch.uint8 else scores).to(dtype)
