@@ -1,7 +1,7 @@
 """Structure-constrained fusion for any segmentation model (CSL, AAAI 2024).
 
-A per-pixel score decides every pixel alone and comes out noisy. `fuse` combines it with the mean score of
-the pixel's region; `load_proposer` gives the regions of an image; `CSLWrapper` does both behind a model's call.
+A per-pixel score decides every pixel alone and comes out noisy. `fuse` combines it with the mean score of the
+pixel's region; `load_proposer` gives the regions of an image; `CSLWrapper` does both behind a model.
 
 Example:
     >>> import torch
@@ -18,7 +18,8 @@ from csl_plugin.components import split_components
 from csl_plugin.errors import CSLError
 from csl_plugin.fusion import fuse, fuse_labels
 from csl_plugin.proposers import load_proposer
-from csl_plugin.regions import RegionMap, RegionProposals
+from csl_plugin.region_map import RegionMap
+from csl_plugin.region_proposals import RegionProposals
 from csl_plugin.wrapper import CSLWrapper
 
 __version__ = "0.1.0"

@@ -53,12 +53,9 @@ def as_tensor(argument: str, value: object) -> Tensor:
             "a torch tensor or a numpy array",
             "Convert it with numpy.asarray(...).",
         )
-    array = value
-    if array.dtype in _WIDENED:
-        array = array.astype(_WIDENED[array.dtype])
-    elif not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    elif not array.flags.writeable or any(stride < 0 for stride in array.strides):
+    native = value.dtype.newbyteorder("=")
+    array = value.astype(_WIDENED.get(native, native), copy=False)
+    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
         array = array.copy()
     try:
         return torch.from_numpy(array)

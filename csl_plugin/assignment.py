@@ -8,8 +8,9 @@ from torch import Tensor
 
 from csl_plugin import ops
 from csl_plugin.arrays import describe
-from csl_plugin.errors import DTypeError, OptionError, ShapeError
-from csl_plugin.regions import RegionMap, RegionProposals
+from csl_plugin.errors import DTypeError, OptionError
+from csl_plugin.region_map import RegionMap, check_size
+from csl_plugin.region_proposals import RegionProposals
 
 Interpolate: TypeAlias = Literal["scores", "logits"]
 
@@ -89,7 +90,7 @@ def hard_assignment(
         Paper, "Comparison with hard assignment" (the inference of Mask2Former and EntitySeg).
     """
     height_width = _check(proposals, size)
-    if not 0.0 <= threshold < 1.0:
+    if not (isinstance(threshold, (int, float)) and 0.0 <= threshold < 1.0):
         raise OptionError("threshold", repr(threshold), "a number in [0, 1)", "The customary value is 0.5.")
     values, sigmoid = _source(proposals, interpolate)
     labels = ops.hard_assign(values, proposals.validity, height_width, sigmoid, threshold)
@@ -104,18 +105,7 @@ def _check(proposals: RegionProposals, size: tuple[int, int]) -> tuple[int, int]
             "a RegionProposals",
             "Wrap region scores and validity in RegionProposals(scores, validity).",
         )
-    try:
-        height, width = (side.__index__() for side in size)
-    except (TypeError, ValueError, AttributeError):
-        height = width = 0
-    if min(height, width) < 1:
-        raise ShapeError(
-            "size",
-            repr(size),
-            "(H, W), two positive integers",
-            "Pass the size of the image, image.shape[-2:].",
-        )
-    return height, width
+    return check_size(size)
 
 
 def _source(proposals: RegionProposals, interpolate: Interpolate) -> tuple[Tensor, ops.Sigmoid]:

@@ -36,7 +36,7 @@ class Calibration(ABC):
         >>> max_logit = np.array([[9.0, 8.0, 2.0, 7.0]])         # high where the model is sure
         >>> anomaly = Calibration.sigmoid(center=6.0, scale=-1.5)  # a negative scale turns the order round
         >>> fuse(anomaly(max_logit), np.array([[0, 0, 1, 1]])).round(3)
-        array([[0.02 , 0.035, 0.597, 0.217]])
+        array([[0.02 , 0.034, 0.596, 0.216]])
     """
 
     kind: ClassVar[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from csl_plugin import ops
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, OptionError
-from csl_plugin.regions import RegionMap
+from csl_plugin.region_map import RegionMap
 
 
 def split_components(region_map: RegionMap, connectivity: int = 8) -> RegionMap:

@@ -99,8 +99,9 @@ def check_scores(scores: Tensor, valid: Tensor | None, *, squared: bool) -> None
     if scores.dtype == torch.uint8:
         return
     values = scores.detach()
+    largest = torch.finfo(scores.dtype).max
     low, high = _bounds(values)
-    if not (low >= 0.0 and high < math.inf) and valid is not None:
+    if valid is not None and not (low >= 0.0 and high * high <= largest):
         values = values.movedim(1, -1)[valid]
         low, high = _bounds(values)
     if not (low >= 0.0 and high < math.inf):
@@ -112,7 +113,7 @@ def check_scores(scores: Tensor, valid: Tensor | None, *, squared: bool) -> None
             "onto [0, 1] with a Calibration, for example Calibration.sigmoid(center, scale). Pixels that do "
             "not count can be left out with valid=.",
         )
-    if squared and high * high > torch.finfo(scores.dtype).max:
+    if squared and high * high > largest:
         raise ScoreRangeError(
             "distribution",
             f"scores up to {high:.4g} in {scores.dtype}",
@@ -188,8 +189,8 @@ def _what_is_wrong(values: Tensor) -> str:
     not_numbers = int(values.isnan().sum())
     if not_numbers:
         return f"nan in {not_numbers} of {values.numel()} values"
-    infinite = int(values.isinf().sum())
-    if infinite:
-        return f"inf in {infinite} of {values.numel()} values"
+    for sign, infinite in (("inf", values == math.inf), ("-inf", values == -math.inf)):
+        if infinite.any():
+            return f"{sign} in {int(infinite.sum())} of {values.numel()} values"
     negative = int((values < 0).sum())
     return f"{negative} negative of {values.numel()} values, down to {float(values.min()):.4g}"

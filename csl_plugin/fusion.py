@@ -13,8 +13,9 @@ from csl_plugin.arrays import Array, as_tensor, describe
 from csl_plugin.assignment import soft_assignment
 from csl_plugin.components import split_components
 from csl_plugin.distribution import Distribution, check_out, check_scores, read_distribution
-from csl_plugin.errors import DeviceError, DTypeError, OptionError, ShapeError
-from csl_plugin.regions import RegionMap, RegionProposals
+from csl_plugin.errors import CSLError, DeviceError, DTypeError, OptionError, ShapeError
+from csl_plugin.region_map import RegionMap
+from csl_plugin.region_proposals import RegionProposals
 
 Regions: TypeAlias = "RegionProposals | RegionMap | Array"
 Rule: TypeAlias = ops.Rule
@@ -47,8 +48,8 @@ def fuse(
         rule: "product" is eq. 3. "geometric" is its square root: the same order and the same labels, but on
             D's own scale, so that it survives float16 files. "mean" is the region's mean alone.
         split: Split every region into its connected components first, as the paper's proposals are.
-        valid: Pixels that count, boolean (H, W) or (B, H, W). The others (padding, void) stay out of every
-            mean and are treated as unassigned; their values may be anything.
+        valid: Pixels that count, boolean (H, W) or (B, H, W). The others (padding, void) are unassigned: they
+            stay out of every mean and connect nothing; their values may be anything.
         out: Where to write the result, of D's kind, shape and dtype; the distribution itself is allowed.
         check: Read D once and refuse negative and non-finite values. Without it the call makes no such pass.
 
@@ -202,7 +203,10 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
         tensor = tensor.to(read.scores.device)
     # A compiled graph cannot read the largest id; no partition has more regions than pixels.
     bound = read.size[0] * read.size[1] if torch.compiler.is_compiling() else None
-    return RegionMap(tensor, num_regions=bound)
+    try:
+        return RegionMap(tensor, num_regions=bound)
+    except CSLError as error:
+        raise type(error)("regions", error.got, error.expected, error.mend) from None
 
 
 def _read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
@@ -227,6 +231,8 @@ def _read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
 
 
 def _partition(region_map: RegionMap, split: bool, valid: Tensor | None) -> tuple[Tensor, int]:
+    if valid is not None:
+        region_map = _restricted(region_map, valid)
     if split:
         region_map = split_components(region_map)
     labels, count = region_map.labels, region_map.num_regions
@@ -236,9 +242,13 @@ def _partition(region_map: RegionMap, split: bool, valid: Tensor | None) -> tupl
         ids, labels = torch.unique(labels.long().clamp(min=-1), return_inverse=True)
         labels = labels - int(ids[0] < 0)
         count = len(ids)
-    if valid is not None:
-        labels = labels.long().masked_fill(~valid, -1)
     return labels, count
+
+
+def _restricted(region_map: RegionMap, valid: Tensor) -> RegionMap:
+    labels = region_map.labels
+    labels = labels if labels.dtype == torch.int64 else labels.to(torch.int32)
+    return RegionMap(labels.masked_fill(~valid, -1), region_map.num_regions)
 
 
 def _match_batch(argument: str, batch: int, read: Distribution) -> None:

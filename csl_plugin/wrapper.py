@@ -13,7 +13,8 @@ from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.proposers import Proposer, load_proposer
-from csl_plugin.regions import RegionMap, RegionProposals
+from csl_plugin.region_map import RegionMap
+from csl_plugin.region_proposals import RegionProposals
 
 
 class CSLWrapper(nn.Module):

@@ -68,4 +68,4 @@ def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: Rul
 
 def _is_traced(distribution: Tensor) -> bool:
     differentiated = distribution.requires_grad and torch.is_grad_enabled()
-    return torch.compiler.is_compiling() or differentiated
+    return torch.compiler.is_compiling() or differentiated or distribution.is_meta

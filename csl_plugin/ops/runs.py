@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.integer[Any]]]"
 
@@ -18,6 +16,9 @@ def components(labels: Ints, connectivity: int) -> tuple[Ints, int]:
         The components, (H, W) int32 numbered from 0 by first pixel in raster order, -1 where the map is
         negative; and how many there are.
     """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     starts, lengths = find_runs(labels)
     values = labels.ravel()[starts]
     first, second = _touching(starts, lengths, labels.shape[1], 1 if connectivity == 8 else 0)

@@ -11,11 +11,10 @@ import torch
 from torch import Tensor
 
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.proposers.folder import RegionMapFolder
-from csl_plugin.proposers.superpixels import Superpixels
-from csl_plugin.regions import RegionMap, RegionProposals
+from csl_plugin.region_map import RegionMap
+from csl_plugin.region_proposals import RegionProposals
 
-__all__ = ["Proposer", "RegionMapFolder", "Superpixels", "load_proposer"]
+__all__ = ["Proposer", "load_proposer"]
 
 
 @runtime_checkable
@@ -68,8 +67,12 @@ def load_proposer(
     name = "superpixels" if source is None else os.fspath(source)
     kind, _, scale = name.partition(":")
     if kind == "superpixels":
+        from csl_plugin.proposers.superpixels import Superpixels
+
         return Superpixels(_read_scale(scale)) if scale else Superpixels()
     if Path(name).is_dir():
+        from csl_plugin.proposers.folder import RegionMapFolder
+
         return RegionMapFolder(name)
     raise FileError(
         "source",

@@ -1,14 +1,16 @@
-"""The two types that flow through the library: region proposals and the region map made of them."""
+"""Region proposals: what a network says about the regions of a batch of images."""
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.arrays import Array, as_tensor
 from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 
-_ID_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 class RegionProposals:
@@ -41,7 +43,7 @@ class RegionProposals:
         self._values = as_tensor("scores", scores)
         self._validity = as_tensor("validity", validity)
         self._holds_logits = False
-        _check_proposals(self._values, self._validity, "scores")
+        _check_proposals(self._values, self._validity, "scores", "validity")
         if check:
             _check_unit_interval("scores", self._values)
             _check_unit_interval("validity", self._validity)
@@ -59,7 +61,7 @@ class RegionProposals:
 
         Raises:
             DTypeError, ShapeError, DeviceError: As for the constructor.
-            ScoreRangeError: A logit is not a number.
+            ScoreRangeError: A logit is not finite.
 
         Example:
             >>> import torch
@@ -70,9 +72,9 @@ class RegionProposals:
         """
         logits = as_tensor("mask_logits", mask_logits)
         validity = as_tensor("validity_logits", validity_logits)
-        _check_proposals(logits, validity, "mask_logits")
-        _check_no_nan("mask_logits", logits)
-        _check_no_nan("validity_logits", validity)
+        _check_proposals(logits, validity, "mask_logits", "validity_logits")
+        _check_finite("mask_logits", logits)
+        _check_finite("validity_logits", validity)
         proposals = cls.__new__(cls)
         proposals._values = logits
         proposals._validity = validity.sigmoid()
@@ -123,112 +125,14 @@ class RegionProposals:
         return f"RegionProposals({shape})"
 
 
-class RegionMap:
-    """One partition of each image: a region id per pixel, -1 where a pixel belongs to no region.
-
-    A map holds one partition; several partitions of the same images are a sequence of maps.
-
-    Args:
-        labels: (B, H, W) integer ids from 0 on, -1 for unassigned; tensor or numpy array. Ids need not be
-            consecutive.
-        num_regions: A bound that every id lies below. Left out, it is read from `labels` (one pass, and on
-            a GPU one synchronisation); given, it is taken on trust.
-
-    Raises:
-        DTypeError: Not an integer tensor or array.
-        ShapeError: Not (B, H, W), or an axis is empty.
-        ScoreRangeError: An id is below -1.
-
-    Example:
-        >>> import torch
-        >>> from csl_plugin import RegionMap
-        >>> RegionMap(torch.tensor([[[0, 0, 1], [0, -1, 1]]]))
-        RegionMap(batch_size=1, size=(2, 3), num_regions=2)
-    """
-
-    def __init__(self, labels: Array, num_regions: int | None = None) -> None:
-        tensor = as_tensor("labels", labels)
-        if tensor.dtype not in _ID_DTYPES:
+def _check_proposals(values: Tensor, validity: Tensor, argument: str, validity_argument: str) -> None:
+    for name, tensor in ((argument, values), (validity_argument, validity)):
+        if tensor.dtype not in _DTYPES:
             raise DTypeError(
-                "labels",
-                describe(labels),
-                "integer region ids",
-                "Convert them, for example labels.to(torch.int32).",
-            )
-        if tensor.ndim != 3 or 0 in tensor.shape:
-            raise ShapeError(
-                "labels",
-                f"shape {tuple(tensor.shape)}",
-                "(B, H, W), every axis at least 1",
-                "Add the batch axis to a single map with labels[None].",
-            )
-        if num_regions is None:
-            low, high = (int(bound) for bound in torch.aminmax(tensor))
-            if low < -1:
-                raise ScoreRangeError(
-                    "labels",
-                    f"the id {low}",
-                    "ids from 0 on, and -1 for unassigned pixels",
-                    "Replace other negative ids with -1.",
-                )
-            num_regions = high + 1
-        self._labels, self._num_regions = tensor, num_regions
-
-    @property
-    def labels(self) -> Tensor:
-        """Region ids, (B, H, W) integer, -1 for unassigned."""
-        return self._labels
-
-    @property
-    def num_regions(self) -> int:
-        """One more than the largest id that can occur."""
-        return self._num_regions
-
-    @property
-    def batch_size(self) -> int:
-        """B, the number of images."""
-        return self._labels.shape[0]
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(H, W)."""
-        return self._labels.shape[1], self._labels.shape[2]
-
-    @property
-    def device(self) -> torch.device:
-        """Where the map lies."""
-        return self._labels.device
-
-    def resize(self, size: tuple[int, int]) -> RegionMap:
-        """The map sampled at another size (H, W): every new pixel takes the label at its centre.
-
-        Example:
-            >>> import torch
-            >>> from csl_plugin import RegionMap
-            >>> RegionMap(torch.tensor([[[0, 0, 1, 1]]])).resize((1, 2)).labels
-            tensor([[[0, 1]]])
-        """
-        if size == self.size:
-            return self
-        height, width = size
-        rows = _centres(height, self.size[0], self.device)
-        columns = _centres(width, self.size[1], self.device)
-        return RegionMap(self._labels[:, rows][:, :, columns], self._num_regions)
-
-    def __repr__(self) -> str:
-        return f"RegionMap(batch_size={self.batch_size}, size={self.size}, num_regions={self.num_regions})"
-
-
-def _centres(count: int, length: int, device: torch.device) -> Tensor:
-    """The index of the old pixel that holds the centre of each new one."""
-    return (2 * torch.arange(count, device=device) + 1) * length // (2 * count)
-
-
-def _check_proposals(values: Tensor, validity: Tensor, argument: str) -> None:
-    for name, tensor in ((argument, values), ("validity", validity)):
-        if not tensor.is_floating_point():
-            raise DTypeError(
-                name, f"dtype {tensor.dtype}", "floating point", f"Convert it with {name}.float()."
+                name,
+                f"dtype {tensor.dtype}",
+                "float16, bfloat16, float32 or float64",
+                f"Convert it with {name}.float().",
             )
     batch_ok = values.ndim == 4 and 0 not in (values.shape[0], *values.shape[2:])
     if not batch_ok:
@@ -240,24 +144,24 @@ def _check_proposals(values: Tensor, validity: Tensor, argument: str) -> None:
         )
     if validity.shape != values.shape[:2]:
         raise ShapeError(
-            "validity",
+            validity_argument,
             f"shape {tuple(validity.shape)}",
             f"(B, N) = {tuple(values.shape[:2])}, as {argument} has it",
             "Give one validity per proposed region.",
         )
     if validity.device != values.device:
         raise DeviceError(
-            "validity",
+            validity_argument,
             f"a tensor on {validity.device}",
             f"one on {values.device}, where {argument} lies",
-            f"Move it with validity.to('{values.device}').",
+            f"Move it with {validity_argument}.to('{values.device}').",
         )
 
 
 def _check_unit_interval(argument: str, values: Tensor) -> None:
     if values.numel() == 0:
         return
-    low, high = (float(bound) for bound in torch.aminmax(values.detach()))
+    low, high = _bounds(argument, values)
     if not (low >= 0.0 and high <= 1.0):
         raise ScoreRangeError(
             argument,
@@ -267,8 +171,26 @@ def _check_unit_interval(argument: str, values: Tensor) -> None:
         )
 
 
-def _check_no_nan(argument: str, values: Tensor) -> None:
-    if values.numel() and bool(torch.aminmax(values.detach()).min.isnan()):
+def _check_finite(argument: str, values: Tensor) -> None:
+    if values.numel() == 0:
+        return
+    low, high = _bounds(argument, values)
+    if not (low > -math.inf and high < math.inf):
         raise ScoreRangeError(
-            argument, "nan", "logits that are numbers", "Look for the layer that produced the nan."
+            argument,
+            f"values between {low:.4g} and {high:.4g}",
+            "finite logits",
+            "Give a region that does not exist a low validity instead.",
         )
+
+
+def _bounds(argument: str, values: Tensor) -> tuple[float, float]:
+    if values.is_meta:
+        raise DeviceError(
+            argument,
+            "a tensor on meta",
+            "one that holds values",
+            "Move the real values there with .to(device).",
+        )
+    low, high = torch.aminmax(values.detach())
+    return float(low), float(high)

@@ -1,0 +1,141 @@
+"""`csl-plugin fuse`: structure-constrained fusion of many score maps."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from csl_plugin import __version__
+from csl_plugin.cli.batch import Job, report, run_jobs
+from csl_plugin.cli.proposing import PROPOSER_HELP, propose_regions, proposer_identity, region_folder
+from csl_plugin.errors import FileError, ShapeError
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its arguments."""
+    parser = subparsers.add_parser(
+        "fuse",
+        help="fuse the score map of every image with its regions",
+        description="For every image, fuse the score map of the same stem with the image's regions and write "
+        "it to OUT/<stem>, in the format and element type it was read in. Score maps are .npy, .npz, .hdf5 "
+        "or 8- or 16-bit grey .png, not negative, higher for more of the class. What is there is skipped.",
+    )
+    parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images, or one image")
+    parser.add_argument("scores", metavar="SCORES", type=Path, help="a folder of score maps, or one")
+    parser.add_argument("out", metavar="OUT", type=Path, help="the folder to write to")
+    parser.add_argument("--proposer", metavar="P", help=PROPOSER_HELP)
+    parser.add_argument(
+        "--rule",
+        choices=("product", "geometric", "mean"),
+        default="geometric",
+        help="region mean x score (eq. 3), its square root, which keeps the scores' scale, or the region "
+        "mean alone (default: geometric)",
+    )
+    parser.add_argument(
+        "--no-split", action="store_true", help="do not split regions into connected components"
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        type=Path,
+        help="JSON file of a Calibration, applied to the scores first; negative scores need one",
+    )
+    parser.add_argument("--overlays", action="store_true", help="also write OUT/overlays/<stem>.png")
+    parser.add_argument("--overwrite", action="store_true", help="make everything again")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    from csl_plugin import Calibration, load_proposer
+    from csl_plugin.cli.output import check_separate, claim
+    from csl_plugin.files import SCORE_SUFFIXES, files_by_stem, list_images
+    from csl_plugin.files.limits import check_file, damage_named
+
+    out: Path = arguments.out
+    images = list_images(arguments.images)
+    scores = files_by_stem(arguments.scores, SCORE_SUFFIXES)
+    if not scores:
+        mend = "Pass the folder that holds the score maps themselves."
+        raise FileError(
+            str(arguments.scores), "a folder without a score map", ", ".join(SCORE_SUFFIXES), mend
+        )
+    calibration = digest = None
+    if arguments.calibration is not None:
+        check_file(arguments.calibration)
+        with damage_named(arguments.calibration, "the JSON file of a Calibration"):
+            calibration = Calibration.load(arguments.calibration)
+            digest = hashlib.sha256(arguments.calibration.read_bytes()).hexdigest()
+    proposer = load_proposer(arguments.proposer)
+    inputs = [arguments.images, arguments.scores, region_folder(proposer) or arguments.images]
+    check_separate([out, out / "overlays"], inputs)
+    settings = {
+        "command": "fuse",
+        "version": __version__,
+        "rule": arguments.rule,
+        "split": not arguments.no_split,
+        "proposer": proposer_identity(arguments.proposer, proposer),
+        "calibration": digest,
+    }
+    fuser = Fuser(proposer, calibration, arguments.rule, not arguments.no_split)
+    jobs, possible = [], []
+    for stem, image in images.items():
+        score = scores.get(stem)
+        target = out / f"{stem}{score.suffix if score else ''}"
+        picture = out / "overlays" / f"{stem}.png"
+        work = partial(fuser.fuse_file, image, score, target, picture if arguments.overlays else None)
+        needed = (target, picture) if arguments.overlays else (target,)
+        jobs.append(Job(image.name, work, needed if score else ()))
+        possible += [target, picture] if score else []
+    claim(out, settings, possible, arguments.overwrite)
+    outcome = run_jobs(jobs, "fuse")
+    notes = {"images": len(images), "scores_without_image": len(scores.keys() - images.keys())}
+    return report("fuse", outcome, out, settings, notes, arguments.json)
+
+
+@dataclass(frozen=True)
+class Fuser:
+    """What is the same for every file of a run: where regions come from and how scores meet them."""
+
+    proposer: Any
+    calibration: Any
+    rule: Any
+    split: bool
+
+    def fuse_file(self, image: Path, score: Path | None, target: Path, picture: Path | None) -> None:
+        """Fuse one score map and write it, then its overlay if there shall be one.
+
+        Raises:
+            CSLError: A file is missing, unreadable or of another size, or the scores cannot be fused.
+        """
+        import numpy as np
+
+        from csl_plugin import fuse, split_components
+        from csl_plugin.files import read_image, read_score_file, write_png, write_scores
+
+        if score is None:
+            mend = "Add the score map, or take the image away."
+            raise FileError("SCORES", "no score map", f"one named {image.stem}", mend)
+        pixels = read_image(image)
+        values, storage = read_score_file(score)
+        if values.shape[-2:] != pixels.shape[:2]:
+            expected = f"the image's {pixels.shape[:2]}"
+            mend = "Bring the scores to the size of the image first."
+            raise ShapeError(score.name, f"size {values.shape[-2:]}", expected, mend)
+        values = values if values.dtype == np.float64 else values.astype(np.float32)
+        if self.calibration is not None:
+            values = self.calibration(values)
+        regions = propose_regions(self.proposer, pixels, image.stem)
+        if self.split:
+            regions = split_components(regions)
+        fused = fuse(values, regions, rule=self.rule, split=False)
+        write_scores(target, fused, dtype=storage.dtype, key=storage.key, compressed=storage.compressed)
+        if picture is not None:
+            from csl_plugin.pictures import overlay
+
+            write_png(picture, overlay(pixels, regions.labels[0].cpu().numpy(), values, fused))

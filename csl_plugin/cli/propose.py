@@ -1,0 +1,60 @@
+"""`csl-plugin propose`: region maps of many images."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from csl_plugin import __version__
+from csl_plugin.cli.batch import Job, report, run_jobs
+from csl_plugin.cli.proposing import PROPOSER_HELP, propose_regions, proposer_identity, region_folder
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its arguments."""
+    parser = subparsers.add_parser(
+        "propose",
+        help="write the region map of every image",
+        description="Write OUT/<stem>.png for every image: its region map as 16-bit PNG, ids from 0, 65535 "
+        "for pixels of no region. Maps that are there already are skipped.",
+    )
+    parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images, or one image")
+    parser.add_argument("out", metavar="OUT", type=Path, help="the folder to write to")
+    parser.add_argument("--proposer", metavar="P", help=PROPOSER_HELP)
+    parser.add_argument("--overwrite", action="store_true", help="make all maps again")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command."""
+    from csl_plugin import load_proposer
+    from csl_plugin.cli.output import check_separate, claim
+    from csl_plugin.files import list_images
+
+    out: Path = arguments.out
+    images = list_images(arguments.images)
+    proposer = load_proposer(arguments.proposer)
+    check_separate([out], [arguments.images, region_folder(proposer) or arguments.images])
+    settings = {
+        "command": "propose",
+        "version": __version__,
+        "proposer": proposer_identity(arguments.proposer, proposer),
+    }
+    jobs = []
+    for stem, image in images.items():
+        target = out / f"{stem}.png"
+        jobs.append(Job(image.name, partial(propose_file, proposer, image, target), (target,)))
+    claim(out, settings, [job.outputs[0] for job in jobs], arguments.overwrite)
+    outcome = run_jobs(jobs, "propose")
+    return report("propose", outcome, out, settings, {"images": len(images)}, arguments.json)
+
+
+def propose_file(proposer: Any, image: Path, target: Path) -> None:
+    """Write the region map of one image file."""
+    from csl_plugin.files import read_image, write_region_map
+
+    regions = propose_regions(proposer, read_image(image), image.stem)
+    write_region_map(target, regions.labels[0].cpu().numpy())

@@ -1,0 +1,98 @@
+"""One photograph scored by RX, fused with its regions, and the figure that shows both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.demo.rx import rx_score
+from csl_plugin.fusion import fuse
+from csl_plugin.pictures.colours import Picture, Values, draw_edges, heat_colours, highlight, region_colours
+from csl_plugin.pictures.scaling import fit, resize, resize_ids
+from csl_plugin.pictures.sheet import Panel, sheet
+from csl_plugin.region_map import RegionMap
+
+TOP = 0.05
+_BOX = (700, 490)
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """What was computed, and the figure of it.
+
+    Attributes:
+        score: RX of every pixel, (H, W) float64 in [0, 1].
+        fused: The score fused with the regions by the rule "geometric", (H, W) float64 in [0, 1].
+        num_regions: Number of regions.
+        pieces: Connected pieces of the two masks, of the score and of the fused score.
+        figure: (h, w, 3) uint8 RGB.
+    """
+
+    score: Values
+    fused: Values
+    num_regions: int
+    pieces: tuple[int, int]
+    figure: Picture
+
+
+def demonstrate(image: Picture, regions: RegionMap, note: str) -> Demonstration:
+    """Score a photograph, fuse the score, and draw photograph, regions, both scores and both masks.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        regions: One partition of the image, (1, H, W).
+        note: What stands below the word "Photograph"; ASCII.
+    """
+    score = rx_score(image)
+    fused = fuse(score, regions, rule="geometric")
+    labels = regions.labels[0].cpu().numpy()
+    masks = [top_share(values, TOP) for values in (score, fused)]
+    before, after = (_pieces(mask) for mask in masks)
+    count = np.unique(labels[labels >= 0]).size
+
+    size = fit(image.shape[:2], _BOX)
+    photograph, ids = resize(image, size), resize_ids(labels, size)
+    heats = [heat_colours(resize(values, size), 0.0, 1.0) for values in (score, fused)]
+    marks = [highlight(photograph, resize(mask.astype(np.float32), size)) for mask in masks]
+    partition = draw_edges(region_colours(photograph, ids), ids)
+    figure = sheet(
+        [
+            [
+                Panel(photograph, "Photograph", note),
+                Panel(heats[0], "Score of every pixel", "RX anomaly detector", (0.0, 1.0)),
+                Panel(marks[0], f"Top {TOP:.0%} of the score", _in_words(before, "piece")),
+            ],
+            [
+                Panel(partition, "Regions", f"{count} superpixels"),
+                Panel(heats[1], "Score fused with the regions", "sqrt(score x region mean)", (0.0, 1.0)),
+                Panel(marks[1], f"Top {TOP:.0%} of the fused score", _in_words(after, "piece")),
+            ],
+        ],
+        text=18.0,
+    )
+    # The two lowest bits cannot be seen and are a third of the file.
+    return Demonstration(score, fused, count, (before, after), figure | np.uint8(3))
+
+
+def top_share(values: Values, share: float) -> NDArray[np.bool_]:
+    """The pixels strictly above the (1 - share) quantile: at most that share of them, none if all are equal.
+
+    Args:
+        values: (H, W), finite.
+        share: In (0, 1).
+
+    Returns:
+        (H, W) boolean.
+    """
+    return np.asarray(values > np.quantile(values, 1 - share))
+
+
+def _pieces(mask: Values) -> int:
+    return int(cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0]) - 1
+
+
+def _in_words(count: int, noun: str) -> str:
+    return f"{count} separate {noun}{'s' * (count != 1)}"

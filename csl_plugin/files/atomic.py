@@ -1,0 +1,55 @@
+"""Writing a file so that it is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from csl_plugin.errors import CSLError, FileError
+
+
+@contextmanager
+def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
+    """A temporary path in the target's folder that becomes the target when the block ends well.
+
+    The folder is created. On success the file is synced to disk and renamed onto the target; on any
+    error, Ctrl-C included, it is removed and what was at the target stays. The temporary name starts with
+    a dot, ends in `.tmp` and is never used twice, so threads and processes do not meet.
+
+    Args:
+        target: Where the file shall be.
+
+    Yields:
+        The path to write to.
+
+    Raises:
+        FileError: The folder or the file cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     with atomic_path(f"{folder}/new/a.txt") as path:
+        ...         _ = path.write_text("whole")
+        ...     print(*(file.name for file in Path(folder, "new").iterdir()))
+        a.txt
+    """
+    target = Path(target)
+    temporary = target.with_name(f".csl-plugin-{uuid4().hex}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    except CSLError:
+        raise
+    except OSError as error:
+        got = error.strerror or str(error)
+        mend = "Check that the folder can be written and that the disk has room."
+        raise FileError(str(target), got, "a place that can be written", mend) from error
+    finally:
+        with suppress(OSError):  # it was renamed, or never made; the error that matters is on its way
+            temporary.unlink()

@@ -1,0 +1,68 @@
+"""What a file may hold: every size is checked against these limits before memory is taken for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+
+from csl_plugin.errors import CSLError, FileError
+
+MAX_PIXELS = 100_000_000
+"""Most pixels (H x W) of an image, a score map or a region map."""
+
+MAX_BYTES = 4 * 1024**3
+"""Most bytes of one array in memory, and of one file that is read whole."""
+
+
+def check_file(path: Path) -> int:
+    """The size of a regular file in bytes.
+
+    Raises:
+        FileError: Nothing is there, it is no regular file, or it is larger than `MAX_BYTES`.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        mend = "Check the name and the permissions."
+        raise FileError(str(path), error.strerror or "nothing there", "a readable file", mend) from error
+    if not S_ISREG(status.st_mode):
+        kind = "a folder" if S_ISDIR(status.st_mode) else "something that is no regular file"
+        raise FileError(str(path), kind, "a file", "Pass the path of a file, or rename what lies there.")
+    if status.st_size > MAX_BYTES:
+        raise too_large(path, f"{status.st_size} bytes")
+    return status.st_size
+
+
+def check_extent(path: Path, shape: Sequence[int], itemsize: int) -> None:
+    """Refuse an array of a shape that is empty or beyond the limits; the last two axes are (H, W).
+
+    Raises:
+        FileError: The shape has an empty axis, more than `MAX_PIXELS` or more than `MAX_BYTES`.
+    """
+    if any(not isinstance(axis, int) or axis < 1 for axis in shape):
+        got = f"a declared shape of {tuple(shape)}"
+        raise FileError(str(path), got, "every axis at least 1", "Write the file again.")
+    if math.prod(shape[-2:]) > MAX_PIXELS or math.prod(shape) * itemsize > MAX_BYTES:
+        raise too_large(path, f"a declared shape of {tuple(shape)}")
+
+
+def too_large(path: Path, got: str) -> FileError:
+    """The error of a file beyond the limits."""
+    expected = f"at most {MAX_PIXELS} pixels and {MAX_BYTES} bytes"
+    return FileError(str(path), got, expected, "Cut it into tiles, or scale it down.")
+
+
+@contextmanager
+def damage_named(path: Path, expected: str) -> Iterator[None]:
+    """Turn whatever a decoder raises on a damaged file into a FileError that names the file."""
+    try:
+        yield
+    except (CSLError, MemoryError):
+        raise
+    except Exception as error:  # decoders of hostile bytes raise from ten modules
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        mend = "The file is damaged, cut short or of another format: write it again."
+        raise FileError(str(path), f"a file that cannot be read ({reason})", expected, mend) from error

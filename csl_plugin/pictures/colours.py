@@ -1,0 +1,134 @@
+"""Turning images, regions, scores and masks into pixels one can look at."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture: TypeAlias = NDArray[np.uint8]
+Values: TypeAlias = NDArray[Any]
+
+MASK = (255, 106, 0)
+EDGE = (255, 255, 255)
+NOTHING = (128, 128, 128)
+
+# Okabe and Ito's palette, which stays distinct under the common colour-vision deficiencies.
+_CLASSES = (
+    (0, 114, 178),
+    (230, 159, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (86, 180, 233),
+    (213, 94, 0),
+    (240, 228, 66),
+    (70, 70, 70),
+)
+
+
+def heat_colours(values: Values, low: float, high: float) -> Picture:
+    """Values as colours of the inferno map, which is perceptually even and safe for the colour-blind.
+
+    Args:
+        values: (h, w), any real dtype. What is not finite becomes grey.
+        low: The value drawn black.
+        high: The value drawn brightest; what lies outside [low, high] takes the nearer end. Where high is
+            not above low, everything is drawn as `low`.
+
+    Returns:
+        (h, w, 3) uint8 RGB.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    known = np.isfinite(values)
+    span = high - low if high > low else np.inf
+    unit = np.clip((np.where(known, values, low) - low) / span, 0.0, 1.0)
+    steps = np.arange(256, dtype=np.uint8)[:, None]
+    table = np.asarray(cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO), dtype=np.uint8)[:, 0, ::-1]
+    colours = table[np.rint(unit * 255).astype(np.intp)]
+    colours[~known] = NOTHING
+    return colours
+
+
+def class_colours(labels: Values) -> Picture:
+    """One colour per class id: Okabe and Ito's eight, then hues by the golden angle.
+
+    Args:
+        labels: (h, w) integer ids; what is negative becomes grey.
+
+    Returns:
+        (h, w, 3) uint8 RGB.
+    """
+    ids, place = np.unique(np.asarray(labels), return_inverse=True)
+    colours = np.array([_class_colour(int(label)) for label in ids], dtype=np.uint8)
+    painted: Picture = colours[place.reshape(np.shape(labels))]
+    return painted
+
+
+def region_colours(image: Picture, labels: Values) -> Picture:
+    """Every region in the mean colour of its pixels; pixels of no region (negative ids) stay as they are.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        labels: (H, W) integer ids, not necessarily consecutive.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
+    ids, place = np.unique(labels, return_inverse=True)
+    place = place.ravel()
+    counts = np.bincount(place)
+    sums = [np.bincount(place, weights=channel) for channel in image.reshape(-1, 3).T.astype(np.float64)]
+    means = np.rint(np.stack(sums, axis=1) / counts[:, None]).astype(np.uint8)
+    assigned = (ids >= 0)[place].reshape(image.shape[:2])
+    painted: Picture = np.where(assigned[..., None], means[place].reshape(image.shape), image)
+    return painted
+
+
+def draw_edges(picture: Picture, labels: Values) -> Picture:
+    """A copy of the picture with a white line, one pixel wide, where two regions meet.
+
+    Args:
+        picture: (h, w, 3) uint8 RGB.
+        labels: (h, w) integer ids at the picture's own size.
+
+    Returns:
+        (h, w, 3) uint8 RGB.
+    """
+    edges = np.zeros(labels.shape, dtype=bool)
+    edges[:-1] |= labels[1:] != labels[:-1]
+    edges[:, :-1] |= labels[:, 1:] != labels[:, :-1]
+    drawn = np.array(picture)
+    drawn[edges] = EDGE
+    return drawn
+
+
+def highlight(image: Picture, coverage: Values) -> Picture:
+    """The mask in one strong colour on the faded grey image.
+
+    Args:
+        image: (h, w, 3) uint8 RGB.
+        coverage: (h, w) in [0, 1]: how much of each pixel the mask covers.
+
+    Returns:
+        (h, w, 3) uint8 RGB.
+    """
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
+    faded = 0.55 * grey + 0.45 * 255
+    marked = 0.25 * faded + 0.75 * np.array(MASK, dtype=np.float32)
+    share = np.asarray(coverage, dtype=np.float32)[..., None]
+    blended: Picture = np.rint(share * marked + (1 - share) * faded).astype(np.uint8)
+    return blended
+
+
+def _class_colour(label: int) -> tuple[int, int, int]:
+    if label < 0:
+        return NOTHING
+    if label < len(_CLASSES):
+        return _CLASSES[label]
+    extra = label - len(_CLASSES)
+    angle, lightness = np.radians(137.508 * extra), (70, 55, 85)[extra % 3]
+    lab = np.array([[[lightness, 45 * np.cos(angle), 45 * np.sin(angle)]]], dtype=np.float32)
+    red, green, blue = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, 0], 0, 1) * 255
+    return round(float(red)), round(float(green)), round(float(blue))

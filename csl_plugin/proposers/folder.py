@@ -1,0 +1,87 @@
+"""Precomputed region maps as a proposer: a folder of PNG or .npz files, one per image stem."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from csl_plugin.errors import FileError, OptionError, ShapeError
+from csl_plugin.files.listing import files_by_stem
+from csl_plugin.files.region_maps import REGION_SUFFIXES, read_region_map
+from csl_plugin.region_map import RegionMap
+
+
+class RegionMapFolder:
+    """A proposer that reads region maps from a folder; an image's map is the file of the same stem.
+
+    The folder is listed once, when the proposer is made; each map is read when it is asked for.
+
+    Args:
+        path: A folder of `.png` or `.npz` files, as `csl_plugin.files.read_region_map` reads them.
+
+    Raises:
+        FileError: Not a folder, no region map in it, or two of the same stem.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from csl_plugin.files import write_region_map
+        >>> with TemporaryDirectory() as folder:
+        ...     write_region_map(f"{folder}/street.png", np.array([[0, 0, 1], [2, 2, 1]]))
+        ...     RegionMapFolder(folder)(torch.rand(1, 3, 2, 3), names=["street"])
+        RegionMap(batch_size=1, size=(2, 3), num_regions=3)
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        if not self.path.is_dir():
+            got = "a file" if self.path.exists() else "nothing there"
+            raise FileError(str(path), got, "a folder of region maps", "Check the name of the folder.")
+        self._files = files_by_stem(self.path, REGION_SUFFIXES)
+        if not self._files:
+            mend = "Make them with: csl-plugin propose IMAGES OUT"
+            raise FileError(str(path), "a folder without one", "region maps, .png or .npz", mend)
+
+    def __call__(self, images: Tensor, names: Sequence[str] | None = None) -> RegionMap:
+        """The region maps of the named images.
+
+        Args:
+            images: (B, 3, H, W); only the size and the device are looked at.
+            names: The stems of the B images, in their order.
+
+        Returns:
+            Labels (B, H, W) int32 on the images' device, -1 where a pixel belongs to no region.
+
+        Raises:
+            OptionError: No `names`, or not B of them.
+            FileError: No region map of that stem, or an unreadable one.
+            ShapeError: A map of another size than the images.
+        """
+        batch, size = images.shape[0], tuple(images.shape[-2:])
+        if names is None or isinstance(names, str) or len(names) != batch:
+            got = "no names" if names is None else repr(names)
+            mend = "Region maps are found by name: call proposer(images, names=[stem, ...])."
+            raise OptionError("names", got, f"the stems of the {batch} images", mend)
+        labels = np.stack([self._read(name, size) for name in names])
+        return RegionMap(torch.from_numpy(labels).to(images.device), num_regions=int(labels.max()) + 1)
+
+    def _read(self, name: str, size: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+        if name not in self._files:
+            got = f"no region map named {name!r}"
+            mend = "Make it with csl-plugin propose, or check the names."
+            raise FileError(str(self.path), got, f"{name}.png or {name}.npz", mend)
+        labels = read_region_map(self._files[name])
+        if labels.shape != size:
+            mend = "Make the region maps from the same images."
+            raise ShapeError(str(self._files[name]), f"size {labels.shape}", f"the image's, {size}", mend)
+        return labels
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __repr__(self) -> str:
+        return f"RegionMapFolder({str(self.path)!r}, {len(self)} region maps)"

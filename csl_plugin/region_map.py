@@ -1,0 +1,147 @@
+"""Region maps: one partition of each image of a batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
+
+_DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+class RegionMap:
+    """One partition of each image: a region id per pixel, -1 where a pixel belongs to no region.
+
+    A map holds one partition; several partitions of the same images are a sequence of maps.
+
+    Args:
+        labels: (B, H, W) integer ids from 0 on, -1 for unassigned; tensor or numpy array. Ids need not be
+            consecutive.
+        num_regions: A bound that every id lies below. Left out, it is read from `labels` (one pass, and on
+            a GPU one synchronisation); given, it is taken on trust.
+
+    Raises:
+        DTypeError: Not an integer tensor or array.
+        ShapeError: Not (B, H, W), or an axis is empty.
+        ScoreRangeError: An id is below -1.
+
+    Example:
+        >>> import torch
+        >>> from csl_plugin import RegionMap
+        >>> RegionMap(torch.tensor([[[0, 0, 1], [0, -1, 1]]]))
+        RegionMap(batch_size=1, size=(2, 3), num_regions=2)
+    """
+
+    def __init__(self, labels: Array, num_regions: int | None = None) -> None:
+        tensor = as_tensor("labels", labels)
+        if tensor.dtype not in _DTYPES:
+            raise DTypeError(
+                "labels",
+                describe(labels),
+                "integer region ids",
+                "Convert them, for example labels.to(torch.int32).",
+            )
+        if tensor.ndim != 3 or 0 in tensor.shape:
+            raise ShapeError(
+                "labels",
+                f"shape {tuple(tensor.shape)}",
+                "(B, H, W), every axis at least 1",
+                "Add the batch axis to a single map with labels[None].",
+            )
+        if num_regions is None:
+            low, high = _id_bounds(tensor)
+            if low < -1:
+                raise ScoreRangeError(
+                    "labels",
+                    f"the id {low}",
+                    "ids from 0 on, and -1 for unassigned pixels",
+                    "Replace other negative ids with -1.",
+                )
+            num_regions = high + 1
+        self._labels, self._num_regions = tensor, num_regions
+
+    @property
+    def labels(self) -> Tensor:
+        """Region ids, (B, H, W) integer, -1 for unassigned."""
+        return self._labels
+
+    @property
+    def num_regions(self) -> int:
+        """One more than the largest id that can occur."""
+        return self._num_regions
+
+    @property
+    def batch_size(self) -> int:
+        """B, the number of images."""
+        return self._labels.shape[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self._labels.shape[1], self._labels.shape[2]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the map lies."""
+        return self._labels.device
+
+    def resize(self, size: tuple[int, int]) -> RegionMap:
+        """The map sampled at another size (H, W): every new pixel takes the label at its centre.
+
+        Example:
+            >>> import torch
+            >>> from csl_plugin import RegionMap
+            >>> RegionMap(torch.tensor([[[0, 0, 1, 1]]])).resize((1, 2)).labels
+            tensor([[[0, 1]]])
+
+        Raises:
+            ShapeError: `size` is not two positive integers.
+        """
+        height, width = check_size(size)
+        if (height, width) == self.size:
+            return self
+        rows = _centres(height, self.size[0], self.device)
+        columns = _centres(width, self.size[1], self.device)
+        return RegionMap(self._labels[:, rows][:, :, columns], self._num_regions)
+
+    def __repr__(self) -> str:
+        return f"RegionMap(batch_size={self.batch_size}, size={self.size}, num_regions={self.num_regions})"
+
+
+def check_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(H, W) as two positive integers.
+
+    Raises:
+        ShapeError: It is anything else.
+    """
+    try:
+        height, width = (side.__index__() for side in size)
+    except (TypeError, ValueError, AttributeError):
+        height = width = 0
+    if min(height, width) < 1:
+        raise ShapeError(
+            "size",
+            repr(size),
+            "(H, W), two positive integers",
+            "Pass the size of the image, image.shape[-2:].",
+        )
+    return height, width
+
+
+def _centres(count: int, length: int, device: torch.device) -> Tensor:
+    """The index of the old pixel that holds the centre of each new one."""
+    return (2 * torch.arange(count, device=device) + 1) * length // (2 * count)
+
+
+def _id_bounds(labels: Tensor) -> tuple[int, int]:
+    if labels.is_meta:
+        raise DeviceError(
+            "labels",
+            "a tensor on meta",
+            "one that holds values",
+            "Or give num_regions, to trace shapes only.",
+        )
+    low, high = torch.aminmax(labels)
+    return int(low), int(high)

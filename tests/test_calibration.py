@@ -1,0 +1,189 @@
+"""Calibration: monotone onto [0, 1], fitted over data sets, kept in JSON."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from csl_plugin import Calibration, CSLError, fuse
+
+
+def normal_maps(count=6, seed=0):
+    draw = np.random.default_rng(seed)
+    return [draw.normal(3.0, 2.0, (20, 30)) for _ in range(count)]
+
+
+CALIBRATIONS = {
+    "sigmoid": Calibration.sigmoid(1.0, 2.0),
+    "affine": Calibration.affine(-3.0, 5.0),
+    "quantile": Calibration.fit_quantile(normal_maps()),
+    "fitted sigmoid": Calibration.fit_sigmoid(normal_maps()),
+}
+scores = st.lists(st.floats(-60, 60), min_size=2, max_size=30)
+
+
+@pytest.fixture(params=CALIBRATIONS)
+def calibration(request):
+    return CALIBRATIONS[request.param]
+
+
+@pytest.mark.parametrize("name", CALIBRATIONS)
+@given(values=scores)
+def test_monotone_onto_the_unit_interval(name, values):
+    raw = np.sort(np.array(values))
+    mapped = CALIBRATIONS[name](raw)
+    assert (mapped >= 0).all()
+    assert (mapped <= 1).all()
+    assert (np.diff(mapped) >= 0).all()
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "quantile", "fitted sigmoid"])
+def test_no_order_is_lost_even_far_outside_what_was_seen(name):
+    raw = np.linspace(-20.0, 20.0, 400)
+    assert (np.diff(CALIBRATIONS[name](raw)) > 0).all()
+
+
+def test_a_negative_scale_and_swapped_ends_turn_the_order_round():
+    raw = np.linspace(-2.0, 2.0, 9)
+    for turned in (Calibration.sigmoid(0.0, -1.0), Calibration.affine(2.0, -2.0)):
+        assert (np.diff(turned(raw)) < 0).all()
+
+
+def test_the_formulas():
+    raw = np.array([-1.0, 0.5, 4.0])
+    np.testing.assert_allclose(Calibration.sigmoid(0.5, 2.0)(raw), 1 / (1 + np.exp(-(raw - 0.5) / 2)))
+    np.testing.assert_allclose(Calibration.affine(0.0, 2.0)(raw), [0.0, 0.25, 1.0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_what_comes_in_comes_out(calibration, dtype):
+    raw = torch.linspace(-4, 8, 24).reshape(2, 3, 4).to(dtype)
+    mapped = calibration(raw)
+    assert (mapped.dtype, mapped.shape) == (dtype, raw.shape)
+    if dtype != torch.bfloat16:
+        array = calibration(raw.numpy())
+        assert isinstance(array, np.ndarray)
+        np.testing.assert_array_equal(array, mapped.numpy())
+
+
+def test_integers_become_float32_and_infinities_the_ends(calibration):
+    assert calibration(np.array([[0, 3]], dtype=np.int16)).dtype == np.float32
+    np.testing.assert_allclose(calibration(np.array([-np.inf, np.inf])), [0.0, 1.0], atol=1e-12)
+    assert np.isnan(calibration(np.array([np.nan]))).all()
+
+
+def test_fitted_sigmoid_takes_mean_and_deviation_of_all_pixels():
+    maps = [*normal_maps(3), np.full((4, 4), 9.0, np.float32)]
+    pooled = np.concatenate([np.asarray(m, np.float64).ravel() for m in maps])
+    parameters = json.loads(Calibration.fit_sigmoid(iter(maps)).to_json())
+    np.testing.assert_allclose(parameters["center"], pooled.mean(), rtol=1e-12)
+    np.testing.assert_allclose(parameters["scale"], pooled.std(), rtol=1e-12)
+
+
+def test_fitted_quantiles_follow_the_distribution():
+    maps = normal_maps(20)
+    pooled = np.sort(np.concatenate([m.ravel() for m in maps]))
+    mapped = Calibration.fit_quantile(maps)(pooled)
+    share = np.linspace(0, 1, pooled.size)
+    np.testing.assert_allclose(mapped, 1 / 16 + 7 / 8 * share, atol=2e-3)
+
+
+def test_quantiles_take_ties_and_are_the_same_in_every_run():
+    maps = [np.repeat([0.0, 1.0, 1.0, 5.0], 50), np.zeros(40)]
+    first, second = (Calibration.fit_quantile(maps, sample=30) for _ in range(2))
+    assert first.to_json() == second.to_json()
+    assert (np.diff(first(np.array([0.0, 1.0, 5.0]))) > 0).all()
+
+
+def test_quantile_gradient_and_device_come_with_the_tensor(calibration):
+    raw = torch.linspace(-3, 7, 11, dtype=torch.float64, requires_grad=True)
+    calibration(raw).sum().backward()
+    assert raw.grad is not None
+    assert (raw.grad >= 0).all()
+    assert raw.grad.isfinite().all()
+
+
+def test_json_round_trip(calibration, tmp_path):
+    raw = np.linspace(-9, 9, 50)
+    calibration.save(tmp_path / "deep" / "calibration.json")
+    loaded = Calibration.load(tmp_path / "deep" / "calibration.json")
+    np.testing.assert_array_equal(loaded(raw), calibration(raw))
+    assert loaded == calibration
+    assert [file.name for file in (tmp_path / "deep").iterdir()] == ["calibration.json"]
+
+
+def test_negated_maxima_fuse_once_calibrated():
+    max_logit = np.random.default_rng(0).normal(5, 3, (12, 16)).astype(np.float32)
+    labels = np.arange(12 * 16).reshape(12, 16) // 48
+    with pytest.raises(CSLError, match=r"Calibration\.sigmoid"):
+        fuse(-max_logit, labels)
+    assert np.isfinite(fuse(Calibration.sigmoid(5.0, -3.0)(max_logit), labels)).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Calibration.sigmoid(0.0, 0.0), "scale other than 0"),
+        (lambda: Calibration.sigmoid(float("nan"), 1.0), "finite"),
+        (lambda: Calibration.affine(1.0, 1.0), "different"),
+        (lambda: Calibration.affine("0", 1.0), "finite numbers"),
+        (lambda: Calibration.fit_sigmoid([]), "no scores"),
+        (lambda: Calibration.fit_quantile([]), "no scores"),
+        (lambda: Calibration.fit_quantile([np.ones(5)]), "all equal"),
+        (lambda: Calibration.fit_sigmoid([np.ones(5)]), "all equal"),
+        (lambda: Calibration.fit_sigmoid([np.array([1.0, np.inf])]), "not finite"),
+        (lambda: Calibration.fit_sigmoid(np.zeros((3, 4))), "Wrap a single array in a list"),
+        (lambda: Calibration.fit_quantile(torch.zeros(3, 4)), "Wrap a single array in a list"),
+        (lambda: Calibration.fit_quantile(["scores"]), "torch tensor or a numpy array"),
+        (lambda: Calibration.fit_quantile(normal_maps(), levels=1), "levels"),
+        (lambda: Calibration.sigmoid()(np.array([1j])), "real numbers"),
+        (lambda: Calibration.sigmoid()(np.array([True])), "real numbers"),
+        (lambda: Calibration.sigmoid()([1.0]), "torch tensor or a numpy array"),
+    ],
+)
+def test_bad_input_is_named(make, message):
+    with pytest.raises(CSLError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "3",
+        "{}",
+        '{"kind": "sigmoid"}',
+        '{"kind": "exec", "center": 0, "scale": 1}',
+        '{"kind": "sigmoid", "center": 0, "scale": 1, "more": 2}',
+        '{"kind": "sigmoid", "center": "0", "scale": 1}',
+        '{"kind": "sigmoid", "center": 0, "scale": NaN}',
+        '{"kind": "sigmoid", "center": true, "scale": 1}',
+        '{"kind": ["sigmoid"], "center": 0, "scale": 1}',
+        '{"kind": "quantile", "knots": [0, 1], "values": [0.5, 0.4]}',
+        '{"kind": "quantile", "knots": [1, 0], "values": [0.4, 0.5]}',
+        '{"kind": "quantile", "knots": [0, 1], "values": [0.0, 0.5]}',
+        '{"kind": "quantile", "knots": 3, "values": 4}',
+        "[" * 100_000,
+    ],
+)
+def test_hostile_json_is_refused(text, tmp_path):
+    with pytest.raises(CSLError):
+        Calibration.from_json(text)
+    (tmp_path / "calibration.json").write_text(text)
+    with pytest.raises(CSLError):
+        Calibration.load(tmp_path / "calibration.json")
+
+
+def test_unreadable_files_are_named(tmp_path):
+    (tmp_path / "binary.json").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "large.json").write_bytes(b" " * (1 << 21))
+    for name in ("absent.json", "binary.json", "large.json", "."):
+        with pytest.raises(OSError, match="expected") as caught:
+            Calibration.load(tmp_path / name)
+        assert isinstance(caught.value, CSLError)
