@@ -1,0 +1,116 @@
+"""What a user of the package sees: names, documentation, and what importing it costs."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import csl_plugin
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_public_names_are_these():
+    assert sorted(csl_plugin.__all__) == [
+        "CSLError",
+        "CSLWrapper",
+        "Calibration",
+        "RegionMap",
+        "RegionProposals",
+        "fuse",
+        "fuse_labels",
+        "hard_assignment",
+        "load_proposer",
+        "soft_assignment",
+        "split_components",
+    ]
+    assert all(hasattr(csl_plugin, name) for name in csl_plugin.__all__)
+
+
+@pytest.mark.parametrize("name", csl_plugin.__all__)
+def test_every_public_name_is_documented_with_an_example(name):
+    documentation = inspect.getdoc(getattr(csl_plugin, name))
+    assert documentation is not None
+    assert ">>> " in documentation
+    if inspect.isfunction(getattr(csl_plugin, name)):
+        sections = set(re.findall(r"^(Args|Returns|Raises|Example):$", documentation, re.MULTILINE))
+        assert sections == {"Args", "Returns", "Raises", "Example"}
+
+
+@pytest.mark.parametrize(
+    "name", ["fuse", "fuse_labels", "soft_assignment", "hard_assignment", "load_proposer"]
+)
+def test_every_argument_is_documented(name):
+    function = getattr(csl_plugin, name)
+    documentation = inspect.getdoc(function)
+    for argument in inspect.signature(function).parameters:
+        assert re.search(rf"^ +{argument}: ", documentation, re.MULTILINE), argument
+
+
+def test_importing_touches_no_network_and_no_optional_package():
+    program = """
+import socket, sys, torch
+before = set(sys.modules)
+def refuse(*arguments, **options):
+    raise AssertionError("network at import")
+socket.socket.connect = refuse
+socket.getaddrinfo = refuse
+import csl_plugin, csl_plugin.cli
+extra = {name.split(".")[0] for name in set(sys.modules) - before}
+print(*sorted(extra & {"cv2", "h5py", "scipy", "sklearn", "huggingface_hub", "transformers", "triton"}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_the_package_ships_its_types_and_its_version():
+    assert (ROOT / "csl_plugin" / "py.typed").is_file()
+    assert re.fullmatch(r"\d+\.\d+\.\d+", csl_plugin.__version__)
+
+
+class Recognised(nn.Module):
+    """Stands where the README says `model`."""
+
+    def forward(self, x):
+        return {"out": torch.cat([x, -x], 1)}
+
+
+class Bare(Recognised):
+    def forward(self, x):
+        return torch.cat([x, -x], 1)
+
+
+def test_the_code_in_the_readme_runs():
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 3
+    space = {}
+    exec(blocks[0], space)
+    assert space["fused"].shape == space["scores"].shape
+    space.update(CSLWrapper=csl_plugin.CSLWrapper, model=Recognised())
+    exec(blocks[1], space)
+    assert space["model"](space["image"])["out"].shape == (1, 6, 240, 320)
+    space.update(model=Bare(), detector=Bare())
+    exec(blocks[2], space)
+    normalised = (space["image"] - 0.45) / 0.25
+    assert space["segment"](normalised).shape == (1, 6, 240, 320)
+
+
+def test_the_base_dependencies_are_the_seven():
+    project = (ROOT / "pyproject.toml").read_text()
+    listed = re.search(r"^dependencies = \[(.*?)^\]", project, re.DOTALL | re.MULTILINE).group(1)
+    assert re.findall(r'"([A-Za-z_-]+)', listed) == [
+        "torch",
+        "numpy",
+        "scipy",
+        "opencv-python",
+        "safetensors",
+        "huggingface_hub",
+        "typing_extensions",
+    ]
