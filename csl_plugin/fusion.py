@@ -11,7 +11,6 @@ from torch import Tensor
 from csl_plugin import ops
 from csl_plugin.arrays import Array, as_tensor, describe
 from csl_plugin.assignment import soft_assignment
-from csl_plugin.components import split_components
 from csl_plugin.distribution import Distribution, check_out, check_scores, read_distribution
 from csl_plugin.errors import CSLError, DeviceError, DTypeError, OptionError, ShapeError
 from csl_plugin.region_map import RegionMap
@@ -90,12 +89,12 @@ def fuse(
     region_map, mask = _read_regions(regions, read), _read_valid(valid, read)
     if check:
         check_scores(read.scores, mask, squared=rule == "product")
-    labels, count = _partition(region_map, split, mask)
-    table = ops.means(read.scores, labels, count)
+    partition = _partition(region_map, split, mask)
+    table = ops.means(read.scores, partition)
     if out is None:
-        return cast("ArrayT", read.give_back(ops.apply(read.scores, labels, table, rule)))
+        return cast("ArrayT", read.give_back(ops.apply(read.scores, partition, table, rule)))
     target = read_distribution(out)
-    ops.apply(read.scores, labels, table, rule, target.scores)
+    ops.apply(read.scores, partition, table, rule, target.scores)
     target.write_through()
     return out
 
@@ -151,9 +150,9 @@ def fuse_labels(
     region_map, mask = _read_regions(regions, read), _read_valid(valid, read)
     if check:
         check_scores(read.scores, mask, squared=False)
-    labels, count = _partition(region_map, split, mask)
+    partition = _partition(region_map, split, mask)
     with torch.no_grad():
-        winners = ops.labels(read.scores, labels, ops.means(read.scores, labels, count), rule)
+        winners = ops.labels(read.scores, partition, ops.means(read.scores, partition), rule)
     return cast("ArrayT", read.give_back_labels(winners))
 
 
@@ -230,19 +229,10 @@ def _read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
     return mask
 
 
-def _partition(region_map: RegionMap, split: bool, valid: Tensor | None) -> tuple[Tensor, int]:
+def _partition(region_map: RegionMap, split: bool, valid: Tensor | None) -> ops.Partition:
     if valid is not None:
         region_map = _restricted(region_map, valid)
-    if split:
-        region_map = split_components(region_map)
-    labels, count = region_map.labels, region_map.num_regions
-    height, width = region_map.size
-    if count > height * width:
-        # Sparse ids, such as panoptic ones: as many means as regions, not as the largest id says.
-        ids, labels = torch.unique(labels.long().clamp(min=-1), return_inverse=True)
-        labels = labels - int(ids[0] < 0)
-        count = len(ids)
-    return labels, count
+    return ops.partition(region_map.labels, region_map.num_regions, split=split)
 
 
 def _restricted(region_map: RegionMap, valid: Tensor) -> RegionMap:

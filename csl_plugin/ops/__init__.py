@@ -1,7 +1,8 @@
 """The engine: one signature per operation, and the only place that decides which path serves a call.
 
-`reference` holds the equations letter by letter, `traced` whole-tensor torch for calls that are compiled,
-exported or differentiated, `streamed` plane-by-plane torch for all others, `runs` components on the CPU.
+`reference` holds the equations letter by letter. On the CPU `squares` assigns, and `runs` and `on_runs`
+split, average and fuse. `traced` is whole-tensor torch for calls that are compiled, exported or
+differentiated, `streamed` plane-by-plane torch for every other device.
 """
 
 from __future__ import annotations
@@ -9,10 +10,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from csl_plugin.ops import runs, streamed, traced
+from csl_plugin.ops import on_runs, runs, squares, streamed, traced
 from csl_plugin.ops.arithmetic import Rule, Sigmoid, to_stored
+from csl_plugin.ops.partition import Partition
 
-__all__ = ["Rule", "Sigmoid", "apply", "assign", "components", "hard_assign", "labels", "means"]
+__all__ = [
+    "Partition",
+    "Rule",
+    "Sigmoid",
+    "apply",
+    "assign",
+    "components",
+    "hard_assign",
+    "labels",
+    "means",
+    "partition",
+]
 
 
 def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
@@ -20,9 +33,12 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
     if values.shape[1] == 0:
         return torch.full((values.shape[0], *size), -1, dtype=torch.int32, device=values.device)
     with torch.no_grad():
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or values.is_meta:
             return traced.assign(values, validity, size, sigmoid)
-        return streamed.assign(values, validity, size, sigmoid)
+        if values.device.type != "cpu":
+            return streamed.assign(values, validity, size, sigmoid)
+        pairs = zip(values.detach(), validity.detach(), strict=True)
+        return torch.stack([squares.assign(image, trust, size, sigmoid) for image, trust in pairs])
 
 
 def hard_assign(
@@ -35,37 +51,74 @@ def hard_assign(
 
 def components(labels: Tensor, connectivity: int) -> tuple[Tensor, int]:
     """Connected components of each map of (B, H, W), int32, and the largest count of one image."""
-    split = [runs.components(image.numpy(force=True), connectivity) for image in labels]
-    parts = torch.stack([torch.from_numpy(part) for part, _ in split])
-    return parts.to(labels.device), max(count for _, count in split)
+    split = _components(labels, connectivity)
+    return split.labels.to(labels.device), split.count
 
 
-def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
+def partition(labels: Tensor, count: int, *, split: bool) -> Partition:
+    """What the operations below work with, from labels (B, H, W) below `count`.
+
+    With `split` every region is split into its 8-connected components. Where `count` exceeds the number of
+    pixels, ids are made consecutive: as many means as regions, not as the largest id says.
+    """
+    on_cpu = labels.device.type == "cpu" and not torch.compiler.is_compiling()
+    if split:
+        parts = _components(labels, 8)
+        return parts if on_cpu else Partition(parts.count, parts.labels.to(labels.device))
+    sparse = count > labels.shape[1] * labels.shape[2]
+    if not on_cpu:
+        return _dense(labels) if sparse else Partition(count, labels)
+    found = [runs.find_runs(image.numpy()) for image in labels.detach()]
+    if sparse:
+        compact = [runs.compacted(image) for image in found]
+        return Partition(max(most for _, most in compact), runs=tuple(image for image, _ in compact))
+    return Partition(count, labels, tuple(found))
+
+
+def means(distribution: Tensor, regions: Partition) -> Tensor:
     """Region means of D, (B, C, K)."""
     if _is_traced(distribution):
-        return traced.means(distribution, labels, num_regions)
-    return streamed.means(distribution, labels, num_regions)
+        return traced.means(distribution, regions.labels, regions.count)
+    if regions.runs is not None:
+        return on_runs.means(distribution.detach(), regions.runs, regions.count)
+    return streamed.means(distribution, regions.labels, regions.count)
 
 
 def apply(
-    distribution: Tensor, labels: Tensor, table: Tensor, rule: Rule, out: Tensor | None = None
+    distribution: Tensor, regions: Partition, table: Tensor, rule: Rule, out: Tensor | None = None
 ) -> Tensor:
     """The fused maps, (B, C, H, W) in the distribution's dtype and memory layout, or written into `out`."""
     if _is_traced(distribution):
-        fused = to_stored(traced.apply(distribution, labels, table, rule), distribution.dtype)
+        fused = to_stored(traced.apply(distribution, regions.labels, table, rule), distribution.dtype)
         return fused if out is None else out.copy_(fused)
     out = torch.empty_like(distribution) if out is None else out
-    streamed.apply(distribution, labels, table, rule, out)
+    if regions.runs is not None:
+        on_runs.apply(distribution.detach(), regions.runs, table, rule, out)
+    else:
+        streamed.apply(distribution, regions.labels, table, rule, out)
     return out
 
 
-def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: Rule) -> Tensor:
+def labels(distribution: Tensor, regions: Partition, table: Tensor, rule: Rule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64."""
     if _is_traced(distribution):
-        return traced.labels(distribution, region_labels, table, rule)
-    return streamed.labels(distribution, region_labels, table, rule)
+        return traced.labels(distribution, regions.labels, table, rule)
+    if regions.runs is not None:
+        return on_runs.labels(distribution.detach(), regions.runs, table, rule)
+    return streamed.labels(distribution, regions.labels, table, rule)
 
 
 def _is_traced(distribution: Tensor) -> bool:
     differentiated = distribution.requires_grad and torch.is_grad_enabled()
     return torch.compiler.is_compiling() or differentiated or distribution.is_meta
+
+
+def _components(labels: Tensor, connectivity: int) -> Partition:
+    images = labels.detach().cpu().numpy()
+    split = [runs.components(runs.find_runs(image), connectivity) for image in images]
+    return Partition(max(count for _, count in split), runs=tuple(image for image, _ in split))
+
+
+def _dense(labels: Tensor) -> Partition:
+    ids, positions = torch.unique(labels.long().clamp(min=-1), return_inverse=True)
+    return Partition(len(ids), positions - int(ids[0] < 0))

@@ -1,48 +1,81 @@
-"""Connected components on horizontal runs: a map of millions of pixels has some ten thousand of them."""
+"""Label maps as horizontal runs: a map of millions of pixels has some ten thousand of them.
+
+Components, means and fusion all work on runs; no label is painted unless somebody asks for the map.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-Ints: TypeAlias = "np.ndarray[Any, np.dtype[np.integer[Any]]]"
+Ints: TypeAlias = "NDArray[np.integer[Any]]"
 
 
-def components(labels: Ints, connectivity: int) -> tuple[Ints, int]:
-    """Split one (H, W) map into connected components.
+@dataclass(frozen=True)
+class Runs:
+    """The maximal horizontal stretches of equal labels of one map, in raster order.
 
-    Returns:
-        The components, (H, W) int32 numbered from 0 by first pixel in raster order, -1 where the map is
-        negative; and how many there are.
+    Attributes:
+        starts: Flat position of each run's first pixel, (R,) rising.
+        lengths: Pixels of each run, (R,).
+        ids: Label of each run, (R,); negative for unassigned.
+        shape: (H, W) of the map.
+    """
+
+    starts: Ints
+    lengths: Ints
+    ids: Ints
+    shape: tuple[int, int]
+
+    def paint(self) -> Ints:
+        """The label map, (H, W) int32."""
+        return np.repeat(self.ids.astype(np.int32), self.lengths).reshape(self.shape)
+
+
+def find_runs(labels: Ints) -> Runs:
+    """The runs of one (H, W) map."""
+    begins = np.ones(labels.shape, dtype=bool)
+    np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
+    starts = np.flatnonzero(begins)
+    shape = (labels.shape[0], labels.shape[1])
+    return Runs(starts, np.diff(starts, append=labels.size), labels.reshape(-1)[starts], shape)
+
+
+def components(runs: Runs, connectivity: int) -> tuple[Runs, int]:
+    """The same runs, labelled by connected component, and how many components there are.
+
+    Components are numbered from 0 by their first pixel in raster order; unassigned runs become -1.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    starts, lengths = find_runs(labels)
-    values = labels.ravel()[starts]
-    first, second = _touching(starts, lengths, labels.shape[1], 1 if connectivity == 8 else 0)
-    same = values[first] == values[second]
-    graph = coo_array((np.ones(int(same.sum()), np.int8), (first[same], second[same])), (len(starts),) * 2)
-    _, groups = connected_components(graph, directed=False)
-    numbers, count = _by_first_occurrence(groups, values >= 0)
-    return np.repeat(numbers, lengths).reshape(labels.shape), count
+    above, below = _touching(runs, 1 if connectivity == 8 else 0)
+    same = runs.ids[above] == runs.ids[below]
+    links = (np.ones(int(same.sum()), np.int8), (above[same], below[same]))
+    _, groups = connected_components(coo_array(links, (len(runs.ids),) * 2), directed=False)
+    ids, count = _by_first_occurrence(groups, runs.ids >= 0)
+    return replace(runs, ids=ids), count
 
 
-def find_runs(labels: Ints) -> tuple[Ints, Ints]:
-    """Maximal horizontal runs of equal labels: flat start positions in raster order, and lengths."""
-    begins = np.ones(labels.shape, dtype=bool)
-    np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
-    starts = np.flatnonzero(begins)
-    return starts, np.diff(starts, append=labels.size)
+def compacted(runs: Runs) -> tuple[Runs, int]:
+    """The same runs with ids 0, 1, 2, ... in their old order, and how many there are; for sparse ids."""
+    assigned = runs.ids >= 0
+    known, inverse = np.unique(runs.ids[assigned], return_inverse=True)
+    ids = np.full(len(runs.ids), -1, np.int32)
+    ids[assigned] = inverse
+    return replace(runs, ids=ids), len(known)
 
 
-def _touching(starts: Ints, lengths: Ints, width: int, reach: int) -> tuple[Ints, Ints]:
+def _touching(runs: Runs, reach: int) -> tuple[Ints, Ints]:
     """All pairs of runs (above, below) in neighbouring rows that touch; reach 1 counts diagonal contact."""
+    starts, width = runs.starts, runs.shape[1]
     below = np.arange(np.searchsorted(starts, width), len(starts))
     row = starts[below] // width * width
     left = np.maximum(starts[below] - reach, row) - width
-    right = np.minimum(starts[below] + lengths[below] - 1 + reach, row + width - 1) - width
+    right = np.minimum(starts[below] + runs.lengths[below] - 1 + reach, row + width - 1) - width
     # The runs that cover left ... right form one contiguous range, for runs tile the rows.
     lowest = np.searchsorted(starts, left, side="right") - 1
     highest = np.searchsorted(starts, right, side="right") - 1
@@ -51,7 +84,7 @@ def _touching(starts: Ints, lengths: Ints, width: int, reach: int) -> tuple[Ints
     return np.repeat(lowest, counts) + offsets, np.repeat(below, counts)
 
 
-def _by_first_occurrence(groups: Ints, kept: Any) -> tuple[Ints, int]:
+def _by_first_occurrence(groups: Ints, kept: NDArray[np.bool_]) -> tuple[Ints, int]:
     """Renumber the kept groups 0, 1, 2, ... in order of first occurrence; -1 for the rest."""
     _, first, inverse = np.unique(groups[kept], return_index=True, return_inverse=True)
     order = np.empty(len(first), np.int32)
