@@ -18,9 +18,11 @@ _WIDENED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
 def describe(value: object) -> str:
     """What a value is, in the words of an error message."""
     if isinstance(value, Tensor):
-        return f"a torch tensor of {value.dtype} and shape {tuple(value.shape)}"
+        where = "" if value.device.type == "cpu" else f" on {value.device}"
+        return f"a torch tensor of {value.dtype} and shape {tuple(value.shape)}{where}"
     if isinstance(value, np.ndarray):
-        return f"a numpy array of {value.dtype} and shape {value.shape}"
+        kind = "masked array" if isinstance(value, np.ma.MaskedArray) else "array"
+        return f"a numpy {kind} of {value.dtype} and shape {value.shape}"
     return f"a {type(value).__module__}.{type(value).__qualname__}"
 
 
@@ -38,11 +40,11 @@ def as_tensor(argument: str, value: object) -> Tensor:
                 "a dense tensor",
                 "Convert it with .to_dense().",
             )
-        return value
+        return value.resolve_neg()
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(
             argument,
-            "a numpy masked array",
+            describe(value),
             "a plain array",
             "Pass value.filled(0), and ~value.mask as `valid` where it is accepted.",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -129,12 +129,12 @@ def check_out(out: Array, source: Array) -> None:
         DTypeError, ShapeError, DeviceError, OptionError: As `csl_plugin.fuse` documents.
     """
     mend = "Pass the distribution itself, or an array made with empty_like(distribution)."
-    if isinstance(out, np.ndarray) and isinstance(source, np.ndarray):
+    if _is_plain_array(out) and isinstance(source, np.ndarray):
         writable, same_device = out.flags.writeable, True
         same_view = _address(out) == _address(source) and out.strides == source.strides
         apart = not np.may_share_memory(out, source)
     elif isinstance(out, Tensor) and isinstance(source, Tensor):
-        writable, same_device = not _is_expanded(out), out.device == source.device
+        writable, same_device = not (_is_expanded(out) or out.is_neg()), out.device == source.device
         if torch.compiler.is_compiling():
             same_view, apart = True, True
         else:
@@ -150,7 +150,9 @@ def check_out(out: Array, source: Array) -> None:
     if not same_device:
         raise DeviceError("out", describe(out), "an array on the distribution's device", mend)
     if not writable:
-        raise OptionError("out", "a read-only or expanded array", "one with memory of its own", mend)
+        raise OptionError(
+            "out", "a read-only, expanded or lazily negated array", "one with memory of its own", mend
+        )
     if not (apart or same_view):
         raise OptionError(
             "out", "another view of the distribution's memory", "the very same view, or none", mend
@@ -162,6 +164,10 @@ def check_out(out: Array, source: Array) -> None:
             "one that does not, since writing in place loses them",
             "Leave out= away, or call under torch.no_grad().",
         )
+
+
+def _is_plain_array(value: Array) -> TypeGuard[np.ndarray[Any, Any]]:
+    return isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
 
 
 def _address(array: np.ndarray[Any, Any]) -> int:

@@ -197,6 +197,19 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
             "Of several partitions, pass one.",
         )
     tensor = as_tensor("regions", labels)
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise DTypeError("regions", describe(labels), "integer labels", "Convert them to an integer type.")
+    if tensor.ndim not in (2, 3):
+        raise ShapeError(
+            "regions",
+            f"shape {tuple(tensor.shape)}",
+            "(H, W) or (B, H, W)",
+            "Give one map per image, the batch as first axis.",
+        )
+    if tensor.is_meta:
+        raise DeviceError(
+            "regions", describe(labels), "labels with values", "Wrap them in RegionMap(labels, num_regions)."
+        )
     tensor = tensor[None] if tensor.ndim == 2 else tensor
     if isinstance(labels, np.ndarray):
         tensor = tensor.to(read.scores.device)

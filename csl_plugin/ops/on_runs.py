@@ -34,7 +34,7 @@ def means(distribution: Tensor, runs: tuple[Runs, ...], num_regions: int) -> Ten
         counts = np.bincount(slots, image.lengths, num_regions + 1)
         for c in range(classes):
             plane = to_scores(distribution[b, c]).reshape(-1).numpy()
-            sums = np.bincount(slots, np.add.reduceat(plane, image.starts), num_regions + 1)
+            sums = np.bincount(slots, _sum_runs(plane, image.starts), num_regions + 1)
             table[b, c] = torch.from_numpy((sums / np.maximum(counts, 1))[:num_regions])
     return table
 
@@ -68,6 +68,15 @@ def labels(distribution: Tensor, runs: tuple[Runs, ...], table: Tensor, rule: Ru
                 np.maximum(best, fused, out=best)
             winners[b, rows] = torch.from_numpy(winner)
     return winners
+
+
+def _sum_runs(plane: Floats, starts: Any) -> Floats:
+    sums: Floats = np.add.reduceat(plane, starts)
+    fits = np.isfinite(sums)
+    if fits.all():
+        return sums
+    # Scores near the largest number of the dtype overflow within a run; float64 holds them.
+    return np.where(fits, sums, np.add.reduceat(plane, starts, dtype=np.float64))
 
 
 def _tiles(image: Runs) -> Iterator[tuple[slice, Runs]]:
