@@ -12,21 +12,28 @@ from torch import Tensor
 
 from csl_plugin.arrays import Array, as_tensor, describe
 from csl_plugin.errors import DeviceError, DTypeError, OptionError, ScoreRangeError, ShapeError
+from csl_plugin.region_map import check_size
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8)
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """D as (B, C, H, W), with what is needed to answer in the form it came in."""
+    """D as (B, C, h, w), the size (H, W) to fuse it at, and the form it came in and is given back in."""
 
     scores: Tensor
     source: Array
+    size: tuple[int, int]
 
     @property
-    def size(self) -> tuple[int, int]:
-        """(H, W)."""
-        return self.scores.shape[2], self.scores.shape[3]
+    def result_shape(self) -> tuple[int, ...]:
+        """The shape of the answer: that of what came, at the size to fuse at."""
+        return (*self.source.shape[:-2], *self.size)
+
+    @property
+    def is_resized(self) -> bool:
+        """Whether D comes at another resolution than it is fused at."""
+        return self.size != tuple(self.scores.shape[2:])
 
     @property
     def has_class_axis(self) -> bool:
@@ -51,8 +58,10 @@ class Distribution:
         return labels.numpy() if isinstance(self.source, np.ndarray) else labels
 
 
-def read_distribution(value: Array) -> Distribution:
+def read_distribution(value: Array, size: tuple[int, int] | None = None) -> Distribution:
     """D as (B, C, H, W), from (H, W), (C, H, W) or (B, C, H, W); no copy where torch can share the memory.
+
+    `size` is the size to fuse at, by default D's own.
 
     Raises:
         DTypeError, ShapeError: As `csl_plugin.fuse` documents.
@@ -79,56 +88,79 @@ def read_distribution(value: Array) -> Distribution:
             "every axis at least 1",
             "Leave the call out where there is nothing to fuse.",
         )
-    return Distribution(tensor[(None,) * (4 - tensor.ndim)], value)
+    own = (tensor.shape[-2], tensor.shape[-1])
+    return Distribution(tensor[(None,) * (4 - tensor.ndim)], value, own if size is None else check_size(size))
 
 
-def check_scores(scores: Tensor, valid: Tensor | None, *, squared: bool) -> None:
-    """Refuse scores that eq. 3 has no meaning for. `valid` is (B, H, W); `squared` says that D x D is stored.
+def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squared: bool) -> None:
+    """Refuse scores that eq. 3 has no meaning for.
+
+    Args:
+        read: D, or its logits.
+        valid: (B, H, W), the pixels that count.
+        logits: Logits only have to be finite.
+        squared: D x D will be stored.
 
     Raises:
         DeviceError: The tensor holds no values (meta).
+        DTypeError: Logits in uint8.
         ScoreRangeError: Negative, not finite, or so large that the product overflows the dtype.
     """
-    if scores.is_meta:
+    values = read.scores.detach()
+    if values.is_meta:
         raise DeviceError(
             "distribution",
             "a tensor on meta",
             "one that holds values",
             "Pass check=False to trace shapes only.",
         )
-    if scores.dtype == torch.uint8:
+    if values.dtype == torch.uint8:
+        if logits:
+            raise DTypeError(
+                "distribution", "uint8 logits", "floating-point logits", "Pass them as they came."
+            )
         return
-    values = scores.detach()
-    largest = torch.finfo(scores.dtype).max
-    low, high = _bounds(values)
-    if valid is not None and not (low >= 0.0 and high * high <= largest):
+    least = -math.inf if logits else 0.0
+    largest = torch.finfo(values.dtype).max
+    most = math.sqrt(largest) if squared and not logits else largest
+
+    def is_fine(bounds: tuple[float, float]) -> bool:
+        return bounds[0] >= least and -math.inf < bounds[0] and bounds[1] <= most
+
+    bounds = _bounds(values)
+    if not is_fine(bounds) and valid is not None and not read.is_resized:
         values = values.movedim(1, -1)[valid]
-        low, high = _bounds(values)
-    if not (low >= 0.0 and high < math.inf):
+        bounds = _bounds(values)
+    if is_fine(bounds):
+        return
+    low, high = bounds
+    if low >= least and most < high <= largest:
         raise ScoreRangeError(
             "distribution",
-            _what_is_wrong(values),
-            "finite scores >= 0, higher for more of the class",
-            "Eq. 3 turns the order of negative scores round: softmax or sigmoid logits, and map raw scores "
-            "onto [0, 1] with a Calibration, for example Calibration.sigmoid(center, scale). Pixels that do "
-            "not count can be left out with valid=.",
-        )
-    if squared and high * high > largest:
-        raise ScoreRangeError(
-            "distribution",
-            f"scores up to {high:.4g} in {scores.dtype}",
+            f"scores up to {high:.4g} in {values.dtype}",
             "scores whose square the dtype holds",
             'Scale them to [0, 1], or use rule="geometric".',
         )
+    raise ScoreRangeError(
+        "distribution",
+        _what_is_wrong(values),
+        "finite logits" if logits else "finite scores >= 0, higher for more of the class",
+        "Eq. 3 turns the order of negative scores round: softmax or sigmoid logits, and map raw scores "
+        "onto [0, 1] with a Calibration, for example Calibration.sigmoid(center, scale). Pixels that do "
+        "not count can be left out with valid=.",
+    )
 
 
-def check_out(out: Array, source: Array) -> None:
-    """Refuse an `out` that does not fit `source`, or that shares its memory in another arrangement.
+def check_out(out: Array, read: Distribution) -> None:
+    """Refuse an `out` that does not fit the result, or that shares memory with D in another arrangement.
 
     Raises:
         DTypeError, ShapeError, DeviceError, OptionError: As `csl_plugin.fuse` documents.
     """
+    source = read.source
     mend = "Pass the distribution itself, or an array made with empty_like(distribution)."
+    if read.is_resized:
+        mend = f"Pass an array of shape {read.result_shape} and the distribution's dtype."
     if _is_plain_array(out) and isinstance(source, np.ndarray):
         writable, same_device = out.flags.writeable, True
         same_view = _address(out) == _address(source) and out.strides == source.strides
@@ -145,8 +177,8 @@ def check_out(out: Array, source: Array) -> None:
         raise DTypeError("out", describe(out), f"the distribution's kind, {describe(source)}", mend)
     if out.dtype != source.dtype:
         raise DTypeError("out", describe(out), f"the distribution's dtype, {source.dtype}", mend)
-    if out.shape != source.shape:
-        raise ShapeError("out", describe(out), f"the distribution's shape, {tuple(source.shape)}", mend)
+    if tuple(out.shape) != read.result_shape:
+        raise ShapeError("out", describe(out), f"the result's shape, {read.result_shape}", mend)
     if not same_device:
         raise DeviceError("out", describe(out), "an array on the distribution's device", mend)
     if not writable:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from csl_plugin import ops
 from csl_plugin.arrays import Array, as_tensor, describe
-from csl_plugin.assignment import soft_assignment
+from csl_plugin.assignment import Interpolate, soft_assignment
 from csl_plugin.distribution import Distribution, check_out, check_scores, read_distribution
 from csl_plugin.errors import CSLError, DeviceError, DTypeError, OptionError, ShapeError
 from csl_plugin.region_map import RegionMap
@@ -29,6 +29,8 @@ def fuse(
     *,
     rule: Rule = "product",
     split: bool = True,
+    size: tuple[int, int] | None = None,
+    interpolate: Interpolate = "scores",
     valid: Array | None = None,
     out: ArrayT | None = None,
     check: bool = True,
@@ -47,6 +49,10 @@ def fuse(
         rule: "product" is eq. 3. "geometric" is its square root: the same order and the same labels, but on
             D's own scale, so that it survives float16 files. "mean" is the region's mean alone.
         split: Split every region into its connected components first, as the paper's proposals are.
+        size: (H, W) to fuse at, where D comes at a resolution of its own: it is upsampled first, bilinear
+            with pixel centres aligned. Regions, `valid`, `out` and the result are then of this size.
+        interpolate: "scores": `distribution` holds D. "logits": it holds logits, which are upsampled before
+            the softmax over the classes (a sigmoid where there is one class); any finite values will do.
         valid: Pixels that count, boolean (H, W) or (B, H, W). The others (padding, void) are unassigned: they
             stay out of every mean and connect nothing; their values may be anything.
         out: Where to write the result, of D's kind, shape and dtype; the distribution itself is allowed.
@@ -82,21 +88,24 @@ def fuse(
     Source:
         Paper, "Structure-Constrained Fusion", eq. 3.
     """
-    _check_options(rule, split)
-    read = read_distribution(distribution)
+    _check_options(rule, split, interpolate)
+    read = read_distribution(distribution, size)
     if out is not None:
-        check_out(out, distribution)
+        check_out(out, read)
     region_map, mask = _read_regions(regions, read), _read_valid(valid, read)
     if check:
-        check_scores(read.scores, mask, squared=rule == "product")
+        check_scores(read, mask, logits=interpolate == "logits", squared=rule == "product")
     partition = _partition(region_map, split, mask)
-    table = ops.means(read.scores, partition)
-    if out is None:
-        return cast("ArrayT", read.give_back(ops.apply(read.scores, partition, table, rule)))
-    target = read_distribution(out)
-    ops.apply(read.scores, partition, table, rule, target.scores)
-    target.write_through()
-    return out
+    scores = ops.upsample(read.scores, read.size, logits=interpolate == "logits")
+    table = ops.means(scores, partition)
+    if out is not None:
+        target = read_distribution(out)
+        ops.apply(scores, partition, table, rule, target.scores)
+        target.write_through()
+        return out
+    # Upsampled scores belong to nobody else, so the result may take their place.
+    own = None if scores is read.scores or scores.requires_grad else scores
+    return cast("ArrayT", read.give_back(ops.apply(scores, partition, table, rule, own)))
 
 
 def fuse_labels(
@@ -105,6 +114,8 @@ def fuse_labels(
     *,
     rule: Rule = "product",
     split: bool = True,
+    size: tuple[int, int] | None = None,
+    interpolate: Interpolate = "scores",
     valid: Array | None = None,
     check: bool = True,
 ) -> ArrayT:
@@ -117,6 +128,8 @@ def fuse_labels(
         regions: As for `fuse`.
         rule: As for `fuse`; "geometric" gives the labels of "product".
         split: As for `fuse`.
+        size: As for `fuse`. D is upsampled band by band and never held at this size.
+        interpolate: As for `fuse`.
         valid: As for `fuse`.
         check: As for `fuse`.
 
@@ -138,8 +151,8 @@ def fuse_labels(
     Source:
         Paper, eq. 3, as used for zero-shot and domain adaptation (C classes).
     """
-    _check_options(rule, split)
-    read = read_distribution(distribution)
+    _check_options(rule, split, interpolate)
+    read = read_distribution(distribution, size)
     if not read.has_class_axis:
         raise ShapeError(
             "distribution",
@@ -147,16 +160,21 @@ def fuse_labels(
             "(C, H, W) or (B, C, H, W)",
             "There is no arg max over one map: threshold fuse(...) instead.",
         )
+    logits = interpolate == "logits"
     region_map, mask = _read_regions(regions, read), _read_valid(valid, read)
     if check:
-        check_scores(read.scores, mask, squared=False)
+        check_scores(read, mask, logits=logits, squared=False)
     partition = _partition(region_map, split, mask)
     with torch.no_grad():
-        winners = ops.labels(read.scores, partition, ops.means(read.scores, partition), rule)
+        winners = ops.labels(read.scores, partition, rule, read.size, logits=logits)
     return cast("ArrayT", read.give_back_labels(winners))
 
 
-def _check_options(rule: str, split: bool) -> None:
+def _check_options(rule: str, split: bool, interpolate: str) -> None:
+    if interpolate not in ("scores", "logits"):
+        raise OptionError(
+            "interpolate", repr(interpolate), '"scores" or "logits"', "Say what the distribution holds."
+        )
     if rule not in _RULES:
         raise OptionError(
             "rule", repr(rule), '"product", "geometric" or "mean"', 'Equation 3 of the paper is "product".'

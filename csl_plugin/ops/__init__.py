@@ -12,6 +12,7 @@ from torch import Tensor
 
 from csl_plugin.ops import on_runs, runs, squares, streamed, traced
 from csl_plugin.ops.arithmetic import Rule, Sigmoid, to_stored
+from csl_plugin.ops.bands import AsStored, Upsampled, to_probabilities
 from csl_plugin.ops.partition import Partition
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "labels",
     "means",
     "partition",
+    "upsample",
 ]
 
 
@@ -75,12 +77,19 @@ def partition(labels: Tensor, count: int, *, split: bool) -> Partition:
     return Partition(count, labels, tuple(found))
 
 
+def upsample(distribution: Tensor, size: tuple[int, int], *, logits: bool) -> Tensor:
+    """D or its logits (B, C, h, w) as D at another size, (B, C, H, W)."""
+    if size == tuple(distribution.shape[2:]):
+        return to_probabilities(distribution, 1) if logits else distribution
+    return Upsampled(distribution, size, logits).materialised()
+
+
 def means(distribution: Tensor, regions: Partition) -> Tensor:
     """Region means of D, (B, C, K)."""
     if _is_traced(distribution):
         return traced.means(distribution, regions.labels, regions.count)
     if regions.runs is not None:
-        return on_runs.means(distribution.detach(), regions.runs, regions.count)
+        return on_runs.means(AsStored(distribution.detach()), regions.runs, regions.count)
     return streamed.means(distribution, regions.labels, regions.count)
 
 
@@ -93,18 +102,24 @@ def apply(
         return fused if out is None else out.copy_(fused)
     out = torch.empty_like(distribution) if out is None else out
     if regions.runs is not None:
-        on_runs.apply(distribution.detach(), regions.runs, table, rule, out)
+        on_runs.apply(AsStored(distribution.detach()), regions.runs, table, rule, out)
     else:
         streamed.apply(distribution, regions.labels, table, rule, out)
     return out
 
 
-def labels(distribution: Tensor, regions: Partition, table: Tensor, rule: Rule) -> Tensor:
-    """Arg max over classes of the fused maps, (B, H, W) int64."""
+def labels(
+    distribution: Tensor, regions: Partition, rule: Rule, size: tuple[int, int], *, logits: bool
+) -> Tensor:
+    """Arg max over classes of the fused maps, (B, H, W) int64, from D or its logits at any resolution."""
+    if regions.runs is not None and not _is_traced(distribution):
+        stored = size == tuple(distribution.shape[2:]) and not logits
+        bands = AsStored(distribution) if stored else Upsampled(distribution, size, logits)
+        return on_runs.labels(bands, regions.runs, on_runs.means(bands, regions.runs, regions.count), rule)
+    distribution = upsample(distribution, size, logits=logits)
+    table = means(distribution, regions)
     if _is_traced(distribution):
         return traced.labels(distribution, regions.labels, table, rule)
-    if regions.runs is not None:
-        return on_runs.labels(distribution.detach(), regions.runs, table, rule)
     return streamed.labels(distribution, regions.labels, table, rule)
 
 

@@ -11,7 +11,7 @@ compare smallest and largest corners.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from csl_plugin.ops import streamed
 from csl_plugin.ops.arithmetic import Sigmoid
+from csl_plugin.ops.sampling import Axis, axis
 from csl_plugin.ops.winners import Winners, winners
 
 Ints: TypeAlias = "NDArray[np.integer[Any]]"
@@ -31,14 +32,6 @@ _CONTENDERS = 16
 _SLACK = np.float32(1 + 1e-6)
 
 
-class _Axis(NamedTuple):
-    """Where the pixels of one axis lie: the sample before, the sample after, the weight of the latter."""
-
-    before: Ints
-    after: Ints
-    weight: Floats
-
-
 @dataclass(frozen=True)
 class _Image:
     """One image's proposals, and how its pixels lie between their samples."""
@@ -46,8 +39,8 @@ class _Image:
     values: Tensor
     validity: Floats
     sigmoid: Sigmoid
-    rows: _Axis
-    columns: _Axis
+    rows: Axis
+    columns: Axis
 
     @property
     def width(self) -> int:
@@ -91,7 +84,7 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
     lowres = winners(values, validity, logits=sigmoid != "none")
     if size == (height, width):
         return torch.from_numpy(lowres.labels)
-    image = _Image(values, validity.float().numpy(), sigmoid, _axis(size[0], height), _axis(size[1], width))
+    image = _Image(values, validity.float().numpy(), sigmoid, axis(size[0], height), axis(size[1], width))
     is_open = ~_settled(lowres, sigmoid)
     labels = _spread(lowres.labels, image)
     pixels: Ints = np.flatnonzero(_spread(is_open, image))
@@ -183,13 +176,3 @@ def _below(plane: NDArray[Any]) -> NDArray[Any]:
 def _spread(plane: NDArray[Any], image: _Image) -> NDArray[Any]:
     """The value of its square at every pixel."""
     return np.take(np.take(plane, image.columns.before, axis=1), image.rows.before, axis=0)
-
-
-def _axis(length: int, samples: int) -> _Axis:
-    """Pixel centres in the coordinates of the samples, in float32 as torch computes them."""
-    half = np.float32(0.5)
-    scale = np.float32(samples) / np.float32(length)
-    position = np.maximum(scale * (np.arange(length, dtype=np.float32) + half) - half, np.float32(0))
-    before = np.minimum(position.astype(np.int64), samples - 1)
-    weight = np.clip(position - before.astype(np.float32), 0, 1).astype(np.float32)
-    return _Axis(before, np.minimum(before + 1, samples - 1), weight)

@@ -1,0 +1,95 @@
+"""A distribution read in bands of rows, at its own resolution or upsampled on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from csl_plugin.ops.arithmetic import compute_dtype, to_scores
+from csl_plugin.ops.sampling import axis
+
+
+class Bands(Protocol):
+    """Where the engine reads D from."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(B, C, H, W) at which D is read."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the arithmetic."""
+        ...
+
+    def band(self, image: int, rows: slice) -> Tensor:
+        """Scores of all classes in some rows of one image, (C, rows, W)."""
+        ...
+
+
+@dataclass(frozen=True)
+class AsStored:
+    """D at its own resolution: bands are views where its dtype is that of the arithmetic."""
+
+    values: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(B, C, H, W)."""
+        return tuple(self.values.shape)  # type: ignore[return-value]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the arithmetic."""
+        return compute_dtype(self.values.dtype)
+
+    def band(self, image: int, rows: slice) -> Tensor:
+        """Scores (C, rows, W)."""
+        return to_scores(self.values[image, :, rows])
+
+
+@dataclass(frozen=True)
+class Upsampled:
+    """D or its logits (B, C, h, w), brought to `size` band by band; C x H x W is never held."""
+
+    values: Tensor
+    size: tuple[int, int]
+    logits: bool
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(B, C, H, W)."""
+        return (self.values.shape[0], self.values.shape[1], *self.size)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the arithmetic."""
+        return compute_dtype(self.values.dtype)
+
+    def band(self, image: int, rows: slice) -> Tensor:
+        """Scores (C, rows, W): columns first, then rows, as torch interpolates."""
+        lines = axis(self.size[0], self.values.shape[2])
+        before, after, weight = lines.before[rows], lines.after[rows], lines.weight[rows]
+        first, last = int(before[0]), int(after[-1]) + 1
+        source = to_scores(self.values[image, :, first:last])
+        wide = F.interpolate(
+            source[None], (last - first, self.size[1]), mode="bilinear", align_corners=False
+        )[0]
+        share = torch.tensor(weight, dtype=wide.dtype)[:, None]
+        above = wide.index_select(1, torch.from_numpy(before - first)).mul_(1 - share)
+        below = wide.index_select(1, torch.from_numpy(after - first)).mul_(share)
+        return to_probabilities(above.add_(below), dim=0) if self.logits else above.add_(below)
+
+    def materialised(self) -> Tensor:
+        """The whole of D, (B, C, H, W), for paths that read it at once."""
+        whole = F.interpolate(self.values, self.size, mode="bilinear", align_corners=False)
+        return to_probabilities(whole, dim=1) if self.logits else whole
+
+
+def to_probabilities(logits: Tensor, dim: int) -> Tensor:
+    """Softmax over the classes, or a sigmoid where there is one only."""
+    return logits.softmax(dim) if logits.shape[dim] > 1 else logits.sigmoid()

@@ -1,0 +1,144 @@
+"""Distributions at a teacher's own resolution: fused as if they had been upsampled first."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from csl_plugin import CSLError, RegionProposals, fuse, fuse_labels
+
+
+def case(seed=0, batch=2, classes=5, low=(9, 12), size=(36, 50), dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    logits = (torch.randn(batch, classes, *low, generator=generator) * 3).to(dtype)
+    labels = torch.randint(-1, 4, (batch, *size), generator=generator)
+    return logits, labels
+
+
+def upsampled(values, size):
+    return F.interpolate(values, size, mode="bilinear", align_corners=False)
+
+
+@pytest.mark.parametrize("rule", ["product", "geometric", "mean"])
+@pytest.mark.parametrize("split", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
+def test_fuse_equals_upsampling_first(rule, split, dtype):
+    logits, labels = case(dtype=dtype)
+    for interpolate, first in (
+        ("scores", upsampled(logits.softmax(1), (36, 50))),
+        ("logits", upsampled(logits, (36, 50)).softmax(1)),
+    ):
+        given_values = logits if interpolate == "logits" else logits.softmax(1)
+        options = {"rule": rule, "split": split}
+        found = fuse(given_values, labels, size=(36, 50), interpolate=interpolate, **options)
+        assert found.dtype == dtype
+        assert torch.equal(found, fuse(first, labels, **options))
+
+
+@pytest.mark.parametrize("rule", ["product", "mean"])
+@given(
+    seed=st.integers(0, 999),
+    low=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    size=st.tuples(st.integers(1, 90), st.integers(1, 700)),
+)
+def test_labels_equal_upsampling_first(rule, seed, low, size):
+    logits, labels = case(seed, low=low, size=size)
+    for interpolate, values, first in (
+        ("scores", logits.softmax(1), upsampled(logits.softmax(1), size)),
+        ("logits", logits, upsampled(logits, size).softmax(1)),
+    ):
+        found = fuse_labels(values, labels, size=size, interpolate=interpolate, rule=rule, split=False)
+        fused = fuse(first, labels, rule=rule, split=False)
+        chosen = fused.gather(1, found[:, None])[:, 0]
+        # Bands are interpolated in the order torch does it, but not by its kernel: ties to a millionth.
+        assert (fused.amax(1) - chosen <= 1e-6).all()
+
+
+def test_one_class_of_logits_is_a_sigmoid():
+    logits, labels = case(classes=1)
+    expected = fuse(upsampled(logits, (36, 50)).sigmoid(), labels)
+    assert torch.equal(fuse(logits, labels, size=(36, 50), interpolate="logits"), expected)
+
+
+def test_logits_at_the_size_of_the_regions_need_no_size():
+    logits, labels = case(low=(36, 50))
+    assert torch.equal(fuse(logits, labels, interpolate="logits"), fuse(logits.softmax(1), labels))
+    expected = fuse_labels(logits.softmax(1), labels)
+    assert torch.equal(fuse_labels(logits, labels, interpolate="logits"), expected)
+
+
+def test_what_comes_in_comes_out_at_the_new_size():
+    logits, labels = case(batch=1)
+    array = logits[0].softmax(0).numpy()
+    fused = fuse(array, labels.numpy(), size=(36, 50))
+    assert isinstance(fused, np.ndarray)
+    assert (fused.shape, fused.dtype) == ((5, 36, 50), np.float32)
+    assert fuse(array[0], labels.numpy(), size=(36, 50)).shape == (36, 50)
+    assert fuse_labels(array, labels.numpy(), size=(36, 50)).shape == (36, 50)
+    assert np.array_equal(array, logits[0].softmax(0).numpy())
+
+
+def test_proposals_meet_the_distribution_at_the_size_asked_for():
+    logits, _ = case()
+    proposals = RegionProposals(torch.rand(2, 6, 12, 17), torch.rand(2, 6))
+    expected = fuse(upsampled(logits, (36, 50)).softmax(1), proposals)
+    assert torch.equal(fuse(logits, proposals, size=(36, 50), interpolate="logits"), expected)
+
+
+def test_out_has_the_new_size():
+    logits, labels = case()
+    out = torch.empty(2, 5, 36, 50)
+    assert fuse(logits, labels, size=(36, 50), interpolate="logits", out=out) is out
+    assert torch.equal(out, fuse(logits, labels, size=(36, 50), interpolate="logits"))
+    with pytest.raises(CSLError, match=r"out: .*\(2, 5, 36, 50\)"):
+        fuse(logits, labels, size=(36, 50), interpolate="logits", out=torch.empty_like(logits))
+
+
+@pytest.mark.parametrize("interpolate", ["scores", "logits"])
+def test_gradients_flow_through_the_upsampling(interpolate):
+    logits, labels = case(batch=1, classes=3, low=(3, 4), size=(7, 9), dtype=torch.float64)
+    values = (logits.softmax(1) if interpolate == "scores" else logits).requires_grad_()
+    assert torch.autograd.gradcheck(
+        lambda d: fuse(d, labels, size=(7, 9), interpolate=interpolate), (values,)
+    )
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_it_compiles():
+    torch._dynamo.reset()
+    logits, labels = case()
+
+    def call(values):
+        return fuse(values, labels, size=(36, 50), interpolate="logits", split=False, check=False)
+
+    compiled = torch.compile(call, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(logits), call(logits))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": (0, 5)}, "size: got"),
+        ({"size": 7}, "size: got"),
+        ({"size": (35, 50)}, "regions: got a map of size"),
+        ({"interpolate": "probabilities"}, "interpolate: got 'probabilities'"),
+        ({"size": (36, 50)}, "distribution: got .* negative"),
+    ],
+)
+def test_bad_input_is_named(options, message):
+    logits, labels = case()
+    with pytest.raises(CSLError, match=message):
+        fuse(logits, labels, **options)
+
+
+def test_logits_need_only_be_finite_numbers():
+    logits, labels = case()
+    logits[0, 0, 0, 0] = float("inf")
+    with pytest.raises(CSLError, match=r"inf in 1 of .*finite logits"):
+        fuse(logits, labels, size=(36, 50), interpolate="logits")
+    with pytest.raises(CSLError, match="uint8 logits"):
+        fuse(logits.to(torch.uint8), labels, size=(36, 50), interpolate="logits")
