@@ -73,7 +73,7 @@ def test_fuse_writes_what_the_library_gives(place, capsys):
         np.testing.assert_array_equal(fused, expected(make_image(seed), make_scores(seed)))
     printed = capsys.readouterr()
     assert "fuse: 3 done, 0 skipped, 0 failed" in printed.out
-    assert "rule geometric, split yes, proposer default, calibration none" in printed.out
+    assert "rule geometric, split yes, proposer Superpixels(scale=150), calibration none" in printed.out
     assert printed.err == ""
 
 
@@ -115,7 +115,7 @@ def test_json_is_one_object_and_done_files_are_skipped(place, capsys):
         "version": __version__,
         "rule": "mean",
         "split": True,
-        "proposer": "default",
+        "proposer": "Superpixels(scale=150)",
         "calibration": None,
     }
     (place / "out" / "b.npy").unlink()
@@ -386,7 +386,7 @@ def test_propose(place, capsys):
     (place / "images" / "bad.png").write_text("no")
     assert main(["propose", str(place / "images"), str(place / "maps"), "--json"]) == 1
     facts = json.loads(capsys.readouterr().out)
-    assert facts["settings"] == {"command": "propose", "version": __version__, "proposer": "default"}
+    assert facts["settings"] == {"command": "propose", "version": __version__, "proposer": "Superpixels(scale=150)"}
     assert [failure["name"] for failure in facts["failed"]] == ["bad.png"]
     assert names(place / "maps") == ["a.png", "b.png", "c.png", "csl-plugin.json"]
     for seed, stem in enumerate("abc"):

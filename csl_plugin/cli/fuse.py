@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         "version": __version__,
         "rule": arguments.rule,
         "split": not arguments.no_split,
-        "proposer": proposer_identity(arguments.proposer, proposer),
+        "proposer": proposer_identity(proposer),
         "calibration": digest,
     }
     fuser = Fuser(proposer, calibration, arguments.rule, not arguments.no_split)

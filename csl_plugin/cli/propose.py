@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = {
         "command": "propose",
         "version": __version__,
-        "proposer": proposer_identity(arguments.proposer, proposer),
+        "proposer": proposer_identity(proposer),
     }
     jobs = []
     for stem, image in images.items():

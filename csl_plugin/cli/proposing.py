@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from csl_plugin.region_map import RegionMap
 
 PROPOSER_HELP = (
-    "where the regions come from: a built-in such as `superpixels`, or a folder of region maps, .png or "
-    ".npz, one per image stem (default: the best built-in)"
+    "where the regions come from: `superpixels`, `superpixels:SCALE` for coarser or finer ones, or a folder "
+    "of region maps, .png or .npz, one per image stem (default: the best built-in)"
 )
 
 
@@ -24,10 +24,10 @@ def region_folder(proposer: Any) -> Path | None:
     return proposer.path if isinstance(proposer, RegionMapFolder) else None
 
 
-def proposer_identity(source: str | None, proposer: Any) -> str:
-    """The proposer as the settings of a run name it: the same from every working folder."""
+def proposer_identity(proposer: Any) -> str:
+    """The proposer as a run's settings name it: with its parameters, the same from every working folder."""
     folder = region_folder(proposer)
-    return str(folder.resolve()) if folder else source or "default"
+    return str(folder.resolve()) if folder else repr(proposer)
 
 
 def propose_regions(proposer: Any, image: NDArray[np.uint8], stem: str) -> RegionMap:
