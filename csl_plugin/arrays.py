@@ -12,6 +12,7 @@ from csl_plugin.errors import DTypeError
 
 Array: TypeAlias = "Tensor | np.ndarray[Any, Any]"
 
+_WIDENED_TORCH = {torch.uint16: torch.int32, torch.uint32: torch.int64}
 _WIDENED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
 
 
@@ -40,7 +41,8 @@ def as_tensor(argument: str, value: object) -> Tensor:
                 "a dense tensor",
                 "Convert it with .to_dense().",
             )
-        return value.resolve_neg()
+        value = value.resolve_neg()
+        return value.to(_WIDENED_TORCH[value.dtype]) if value.dtype in _WIDENED_TORCH else value
     if isinstance(value, np.ma.MaskedArray):
         raise DTypeError(
             argument,

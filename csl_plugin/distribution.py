@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from csl_plugin.arrays import Array, as_tensor, describe
-from csl_plugin.errors import DeviceError, DTypeError, OptionError, ScoreRangeError, ShapeError
+from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.region_map import check_size
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8)
@@ -49,7 +48,10 @@ class Distribution:
 
     def write_through(self) -> None:
         """Carry what was written into `scores` back into `source`, where torch could not share its memory."""
-        if isinstance(self.source, np.ndarray) and self.scores.data_ptr() != _address(self.source):
+        if (
+            isinstance(self.source, np.ndarray)
+            and self.scores.data_ptr() != self.source.__array_interface__["data"][0]
+        ):
             np.copyto(self.source, self.give_back(self.scores))
 
     def give_back_labels(self, labels: Tensor) -> Array:
@@ -145,75 +147,14 @@ def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squa
         "distribution",
         _what_is_wrong(values),
         "finite logits" if logits else "finite scores >= 0, higher for more of the class",
-        "Eq. 3 turns the order of negative scores round: softmax or sigmoid logits, and map raw scores "
-        "onto [0, 1] with a Calibration, for example Calibration.sigmoid(center, scale). Pixels that do "
-        "not count can be left out with valid=.",
+        (
+            "Eq. 3 turns the order of negative scores round: softmax or sigmoid logits, and map raw scores "
+            "onto [0, 1] with a Calibration, for example Calibration.sigmoid(center, scale). "
+            if low < least
+            else "Look for what produced it; a Calibration maps infinite raw scores to 0 and 1. "
+        )
+        + "Pixels that do not count can be left out with valid=.",
     )
-
-
-def check_out(out: Array, read: Distribution) -> None:
-    """Refuse an `out` that does not fit the result, or that shares memory with D in another arrangement.
-
-    Raises:
-        DTypeError, ShapeError, DeviceError, OptionError: As `csl_plugin.fuse` documents.
-    """
-    source = read.source
-    mend = "Pass the distribution itself, or an array made with empty_like(distribution)."
-    if read.is_resized:
-        mend = f"Pass an array of shape {read.result_shape} and the distribution's dtype."
-    if _is_plain_array(out) and isinstance(source, np.ndarray):
-        writable, same_device = out.flags.writeable, True
-        same_view = _address(out) == _address(source) and out.strides == source.strides
-        apart = not np.may_share_memory(out, source)
-    elif isinstance(out, Tensor) and isinstance(source, Tensor):
-        writable, same_device = not (_is_expanded(out) or out.is_neg()), out.device == source.device
-        if torch.compiler.is_compiling():
-            same_view, apart = True, True
-        else:
-            same_view = out.data_ptr() == source.data_ptr() and out.stride() == source.stride()
-            first, second = _extent(out), _extent(source)
-            apart = first.stop <= second.start or second.stop <= first.start
-    else:
-        raise DTypeError("out", describe(out), f"the distribution's kind, {describe(source)}", mend)
-    if out.dtype != source.dtype:
-        raise DTypeError("out", describe(out), f"the distribution's dtype, {source.dtype}", mend)
-    if tuple(out.shape) != read.result_shape:
-        raise ShapeError("out", describe(out), f"the result's shape, {read.result_shape}", mend)
-    if not same_device:
-        raise DeviceError("out", describe(out), "an array on the distribution's device", mend)
-    if not writable:
-        raise OptionError(
-            "out", "a read-only, expanded or lazily negated array", "one with memory of its own", mend
-        )
-    if not (apart or same_view):
-        raise OptionError(
-            "out", "another view of the distribution's memory", "the very same view, or none", mend
-        )
-    if torch.is_grad_enabled() and any(getattr(array, "requires_grad", False) for array in (out, source)):
-        raise OptionError(
-            "out",
-            "a call that records gradients",
-            "one that does not, since writing in place loses them",
-            "Leave out= away, or call under torch.no_grad().",
-        )
-
-
-def _is_plain_array(value: Array) -> TypeGuard[np.ndarray[Any, Any]]:
-    return isinstance(value, np.ndarray) and not isinstance(value, np.ma.MaskedArray)
-
-
-def _address(array: np.ndarray[Any, Any]) -> int:
-    return int(array.__array_interface__["data"][0])
-
-
-def _extent(tensor: Tensor) -> range:
-    """The addresses from the first to the last byte of a tensor."""
-    reach = sum((side - 1) * stride for side, stride in zip(tensor.shape, tensor.stride(), strict=True))
-    return range(tensor.data_ptr(), tensor.data_ptr() + (reach + 1) * tensor.itemsize)
-
-
-def _is_expanded(out: Tensor) -> bool:
-    return any(stride == 0 and side > 1 for stride, side in zip(out.stride(), out.shape, strict=True))
 
 
 def _bounds(values: Tensor) -> tuple[float, float]:

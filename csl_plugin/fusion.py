@@ -11,7 +11,8 @@ from torch import Tensor
 from csl_plugin import ops
 from csl_plugin.arrays import Array, as_tensor, describe
 from csl_plugin.assignment import Interpolate, soft_assignment
-from csl_plugin.distribution import Distribution, check_out, check_scores, read_distribution
+from csl_plugin.destination import check_out
+from csl_plugin.distribution import Distribution, check_scores, read_distribution
 from csl_plugin.errors import CSLError, DeviceError, DTypeError, OptionError, ShapeError
 from csl_plugin.region_map import RegionMap
 from csl_plugin.region_proposals import RegionProposals
@@ -187,6 +188,7 @@ def _check_options(rule: str, split: bool, interpolate: str) -> None:
 
 def _read_regions(regions: Regions, read: Distribution) -> RegionMap:
     if isinstance(regions, RegionProposals):
+        _check_channels_first(regions, read)
         _match_batch("regions", regions.batch_size, read)
         _match_device("regions", regions.device, read)
         return soft_assignment(regions, read.size)
@@ -204,6 +206,20 @@ def _read_regions(regions: Regions, read: Distribution) -> RegionMap:
     _match_batch("regions", region_map.batch_size, read)
     _match_device("regions", region_map.device, read)
     return region_map
+
+
+def _check_channels_first(regions: RegionProposals, read: Distribution) -> None:
+    """Refuse (..., H, W, C), which would be assigned at (W, C) without a word."""
+    height, width = regions.resolution
+    channels, rows, columns = read.scores.shape[1:]
+    if min(height, width) >= 16 and channels >= height and rows >= width and columns < width:
+        raise ShapeError(
+            "distribution",
+            f"shape {tuple(read.source.shape)}, channels-last beside proposals of {height} x {width}",
+            "(H, W), (C, H, W) or (B, C, H, W)",
+            "Move the channels first with permute or transpose; if they are, assign the proposals yourself "
+            "with soft_assignment(proposals, size).",
+        )
 
 
 def _from_labels(labels: object, read: Distribution) -> RegionMap:
@@ -263,6 +279,10 @@ def _read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
 def _partition(region_map: RegionMap, split: bool, valid: Tensor | None) -> ops.Partition:
     if valid is not None:
         region_map = _restricted(region_map, valid)
+    if split and region_map.labels.is_meta:
+        raise DeviceError(
+            "regions", "labels on meta", "labels with values", "Pass split=False to trace shapes only."
+        )
     return ops.partition(region_map.labels, region_map.num_regions, split=split)
 
 

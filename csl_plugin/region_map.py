@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from csl_plugin.arrays import Array, as_tensor, describe
-from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
+from csl_plugin.errors import DeviceError, DTypeError, OptionError, ScoreRangeError, ShapeError
 
 _DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
@@ -26,6 +26,7 @@ class RegionMap:
         DTypeError: Not an integer tensor or array.
         ShapeError: Not (B, H, W), or an axis is empty.
         ScoreRangeError: An id is below -1.
+        OptionError: `num_regions` is not an integer >= 0.
 
     Example:
         >>> import torch
@@ -49,6 +50,13 @@ class RegionMap:
                 f"shape {tuple(tensor.shape)}",
                 "(B, H, W), every axis at least 1",
                 "Add the batch axis to a single map with labels[None].",
+            )
+        if num_regions is not None and (not isinstance(num_regions, int) or num_regions < 0):
+            raise OptionError(
+                "num_regions",
+                repr(num_regions),
+                "an integer >= 0",
+                "Leave it out to read it from the labels.",
             )
         if num_regions is None:
             low, high = _id_bounds(tensor)

@@ -115,13 +115,17 @@ class RegionProposals:
         return self._values.shape[1]
 
     @property
+    def resolution(self) -> tuple[int, int]:
+        """(h, w) of the region scores."""
+        return self._values.shape[2], self._values.shape[3]
+
+    @property
     def device(self) -> torch.device:
         """Where the proposals lie."""
         return self._values.device
 
     def __repr__(self) -> str:
-        resolution = tuple(self._values.shape[-2:])
-        shape = f"batch_size={self.batch_size}, num_regions={self.num_regions}, resolution={resolution}"
+        shape = f"batch_size={self.batch_size}, num_regions={self.num_regions}, resolution={self.resolution}"
         return f"RegionProposals({shape})"
 
 

@@ -267,6 +267,13 @@ CASES = {
         "labels on meta": Case(
             with_regions(labels().to("meta")), ValueError, "meta", "values|cpu", r"RegionMap|\.to\("
         ),
+        "map to be split on meta": Case(
+            with_regions(RegionMap(labels(1, 4, 5).to("meta"), 3), scores().to("meta"), check=False),
+            ValueError,
+            "meta",
+            "values",
+            "split=False",
+        ),
         "batch of labels": Case(
             with_regions(labels(3, 4, 5), scores(2, 1, 4, 5)), ValueError, "batch of 3", "batch of 2", "image"
         ),
@@ -377,6 +384,20 @@ CASES = {
             ValueError,
             "expanded",
             "own",
+            EMPTY_LIKE,
+        ),
+        "overlapping itself": Case(
+            fusing(scores(), out=torch.zeros(30).as_strided((4, 5), (1, 1))),
+            ValueError,
+            "overlap|expanded",
+            "memory of its own",
+            EMPTY_LIKE,
+        ),
+        "array overlapping itself": Case(
+            fusing_array(out=np.lib.stride_tricks.as_strided(np.zeros(30, "f4"), (4, 5), (4, 4))),
+            ValueError,
+            "overlap|expanded",
+            "memory of its own",
             EMPTY_LIKE,
         ),
         "overlapping view": Case(
@@ -647,3 +668,13 @@ def test_errors_travel_between_processes(error, protocol):
         assert (received.argument, received.got, received.expected, received.mend) == (
             "scores", "3 values", "4 values", "Pass one more.",
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(120, 160, 19), (2, 120, 160, 3)])
+def test_channels_last_beside_proposals_is_caught(shape):
+    batch = shape[0] if len(shape) == 4 else 1
+    made = RegionProposals(torch.rand(batch, 5, 30, 40), torch.rand(batch, 5))
+    with pytest.raises(ShapeError, match=r"distribution: .*channels-last.*permute"):
+        fuse(torch.rand(shape), made)
+    channels_first = torch.rand(shape).movedim(-1, -3)
+    assert fuse(channels_first, made).shape == channels_first.shape

@@ -240,19 +240,97 @@ def test_half_precision_proposals_still_follow_eq_2(dtype):
         assert (chances.gather(0, labels[None].long())[0] >= chances.amax(dim=0) - TIE).all()
 
 
-@pytest.mark.parametrize("size", [(17, 23), (61, 92), (11, 40)])
-def test_many_regions_on_a_larger_image(size):
-    proposals = proposals_of(*network_outputs(24, (17, 23)), "scores")
-    dense = F.interpolate(proposals.scores.double(), size, mode="bilinear", align_corners=False)
-    chances = dense * proposals.validity.double()[:, :, None, None]
-    best = chances.topk(2, dim=1).values
+def raised(values, size):
+    """What `reference.upsample` gives, for many planes at once."""
+    return F.interpolate(values.double(), size, mode="bilinear", align_corners=False)
+
+
+def blobs(regions, resolution, steepness):
+    """Smooth mask logits, as a network's: one hill per region; and validity logits."""
+    source = seeded(regions)
+    coarse = torch.randn(1, regions, 5, 6, generator=source) * steepness
+    masks = F.interpolate(coarse, resolution, mode="bicubic", align_corners=False)
+    return masks, torch.randn(1, regions, generator=source)
+
+
+@both_orders
+@pytest.mark.parametrize("steepness", [0.5, 8.0])
+@pytest.mark.parametrize(
+    ("resolution", "size"),
+    [((17, 23), (61, 92)), ((70, 75), (70, 75)), ((70, 75), (141, 149)), ((40, 100), (31, 155))],
+)
+def test_many_regions_on_a_larger_image(resolution, size, steepness, interpolate):
+    proposals = RegionProposals.from_logits(*blobs(24, resolution, steepness))
+    after = interpolate == "logits"
+    dense = raised(proposals.mask_logits, size).sigmoid() if after else raised(proposals.scores, size)
+    validity = proposals.validity.double()[:, :, None, None]
+    best = (dense * validity).topk(2, dim=1).values
     clear = best[:, 0] - best[:, 1] > TIE
     assert clear.double().mean() > 0.99
-    assert torch.equal(soft_assignment(proposals, size).labels[clear], chances.argmax(1).int()[clear])
-    covered = (dense > 0.5) * (1 + proposals.validity.double()[:, :, None, None])
-    painted = covered.argmax(1).where(covered.amax(1) > 0, torch.tensor(-1)).int()
+    found = soft_assignment(proposals, size, interpolate=interpolate).labels
+    assert torch.equal(found[clear], (dense * validity).argmax(1).int()[clear])
+    covers = (dense > 0.5) * (1 + validity)
+    painted = covers.argmax(1).where(covers.amax(1) > 0, torch.tensor(-1)).int()
     clear = ((dense - 0.5).abs() > TIE).all(dim=1)
-    assert torch.equal(hard_assignment(proposals, size).labels[clear], painted[clear])
+    found = hard_assignment(proposals, size, interpolate=interpolate).labels
+    assert torch.equal(found[clear], painted[clear])
+
+
+@pytest.mark.parametrize("levels", [2, 4])
+@pytest.mark.parametrize("factor", [1, 2, 4])
+def test_exact_ties_on_a_larger_image_go_to_the_lowest_index(factor, levels):
+    scores = torch.randint(0, levels, (1, 5, 66, 70), generator=seeded(levels)) / 4
+    scores = scores.repeat(1, 2, 1, 1).roll(1, dims=1)  # every region has a twin of another index
+    size = (66 * factor, 70 * factor)
+    found = soft_assignment(RegionProposals(scores, torch.ones(1, 10)), size).labels
+    lowest = raised(scores, size).numpy().argmax(axis=1)  # numpy's takes the first
+    assert torch.equal(found, torch.from_numpy(lowest).int())
+
+
+@pytest.mark.parametrize(
+    ("scores", "size", "centre"),
+    [
+        ([[[0, 1]], [[1, 0]]], (1, 3), 0),  # an exact tie half-way goes to the lowest index
+        ([[[1, 0], [0, 0]], [[0, 1], [0, 0]], [[0, 0], [1, 0]], [[0, 0], [0, 1]]], (5, 5), 0),
+        (
+            [[[1, 0], [0, 0]], [[0, 1], [0, 0]], [[0.45] * 2] * 2, [[0, 0], [1, 0]], [[0, 0], [0, 1]]],
+            (5, 5),
+            2,
+        ),
+    ],
+    ids=["two tie", "four tie", "one that wins no sample"],
+)
+def test_between_samples_regions_meet(scores, size, centre):
+    scores = torch.tensor(scores, dtype=torch.float32)
+    trust = torch.ones(len(scores))
+    found = soft_assignment(RegionProposals(scores[None], trust[None]), size).labels[0]
+    assert found[size[0] // 2, size[1] // 2] == centre
+    assert torch.equal(found, reference.assign(reference.region_scores(scores, size, "none"), trust))
+
+
+@pytest.mark.parametrize("samples", [2, 8, 32, 64, 66, 128])
+def test_where_four_regions_meet_a_fifth_may_win(samples):
+    half = samples // 2
+    scores = torch.zeros(1, 5, samples, samples)
+    for quarter, (top, left) in enumerate([(0, 0), (0, half), (half, 0), (half, half)]):
+        scores[0, quarter, top : top + half, left : left + half] = 1.0
+    scores[0, 4] = 0.45  # beaten by one quarter at every sample, ahead of all four where they fade
+    size = (4 * samples, 4 * samples)
+    found = soft_assignment(RegionProposals(scores, torch.ones(1, 5)), size).labels
+    assert torch.equal(found, raised(scores, size).argmax(1).int())
+    assert (found == 4).sum() == 4
+
+
+def test_between_samples_another_region_may_win_where_the_sigmoid_comes_last():
+    # Region 0 leads at both samples, 0.5 : 0.499 and 6e-6 : 1e-6; region 1 half-way, 0.002 : 0.016.
+    masks = torch.tensor([[[[0.0, -12.0]], [[6.0, -12.8]]]])
+    validity = torch.tensor([[20.0, 0.0]])
+    proposals = RegionProposals.from_logits(masks, validity)
+    for size in ((1, 9), (3, 16)):
+        dense = reference.region_scores(masks[0], size, "after")
+        expected = reference.assign(dense, proposals.validity[0])
+        assert expected.unique().tolist() == [0, 1]
+        assert torch.equal(soft_assignment(proposals, size, interpolate="logits").labels[0], expected)
 
 
 def test_saturated_logits_still_give_every_pixel_its_region():
