@@ -674,7 +674,7 @@ def test_errors_travel_between_processes(error, protocol):
 def test_channels_last_beside_proposals_is_caught(shape):
     batch = shape[0] if len(shape) == 4 else 1
     made = RegionProposals(torch.rand(batch, 5, 30, 40), torch.rand(batch, 5))
-    with pytest.raises(ShapeError, match=r"distribution: .*channels-last.*permute"):
+    with pytest.raises(errors.ShapeError, match=r"distribution: .*channels-last.*permute"):
         fuse(torch.rand(shape), made)
     channels_first = torch.rand(shape).movedim(-1, -3)
     assert fuse(channels_first, made).shape == channels_first.shape

@@ -386,7 +386,11 @@ def test_propose(place, capsys):
     (place / "images" / "bad.png").write_text("no")
     assert main(["propose", str(place / "images"), str(place / "maps"), "--json"]) == 1
     facts = json.loads(capsys.readouterr().out)
-    assert facts["settings"] == {"command": "propose", "version": __version__, "proposer": "Superpixels(scale=150)"}
+    assert facts["settings"] == {
+        "command": "propose",
+        "version": __version__,
+        "proposer": "Superpixels(scale=150)",
+    }
     assert [failure["name"] for failure in facts["failed"]] == ["bad.png"]
     assert names(place / "maps") == ["a.png", "b.png", "c.png", "csl-plugin.json"]
     for seed, stem in enumerate("abc"):
