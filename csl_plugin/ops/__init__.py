@@ -39,8 +39,10 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
             return traced.assign(values, validity, size, sigmoid)
         if values.device.type != "cpu":
             return streamed.assign(values, validity, size, sigmoid)
-        pairs = zip(values.detach(), validity.detach(), strict=True)
-        return torch.stack([squares.assign(image, trust, size, sigmoid) for image, trust in pairs])
+        assigned = torch.empty(values.shape[0], *size, dtype=torch.int32)
+        for image, trust, out in zip(values.detach(), validity.detach(), assigned, strict=True):
+            squares.assign(image, trust, sigmoid, out.numpy())
+        return assigned
 
 
 def hard_assign(

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from csl_plugin.ops.samples import SERIAL, Samples, squash
+
 _SIDE = 32
 _KEEP = 0.5
-_BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 class Winners(NamedTuple):
@@ -33,14 +34,13 @@ class Winners(NamedTuple):
     second: NDArray[np.float32]
 
 
-def winners(values: Tensor, validity: Tensor, logits: bool) -> Winners:
-    """The winners of one image: scores or logits (N, h, w), validity (N)."""
-    size = values.shape[1], values.shape[2]
+def winners(samples: Samples, *, logits: bool) -> Winners:
+    """The winners of one image; `logits` says what the samples hold."""
+    size = samples.height, samples.width
     found = Winners(np.empty(size, np.int32), np.empty(size, np.float32), np.empty(size, np.float32))
-    trust = validity.float().numpy()
     for rows in _strips(size[0]):
         for columns in _strips(size[1]):
-            part = _winners_in_tiles(values[:, rows, columns], trust, logits)
+            part = _winners_in_tiles(samples, rows, columns, logits)
             for whole, piece in zip(found, part, strict=True):
                 whole[rows, columns] = piece
     return found
@@ -52,22 +52,21 @@ def _strips(length: int) -> list[slice]:
     return [strip for strip in (slice(0, whole), slice(whole, length)) if strip.stop > strip.start]
 
 
-def _winners_in_tiles(values: Tensor, trust: NDArray[np.float32], logits: bool) -> Winners:
-    count, height, width = values.shape
+def _winners_in_tiles(samples: Samples, rows: slice, columns: slice, logits: bool) -> Winners:
+    height, width = rows.stop - rows.start, columns.stop - columns.start
     side_y, side_x = min(_SIDE, height), min(_SIDE, width)
-    rows, columns = height // side_y, width // side_x
-    tiled = values.view(count, rows, side_y, columns, side_x)
-    # Gathering bits and not numbers, because numpy gathers several times faster and knows no bfloat16.
-    bits = tiled.view(_BITS[values.itemsize]).numpy()
+    down, across = height // side_y, width // side_x
+    tiled = (samples.count, down, side_y, across, side_x)
+    bits = samples.bits[:, rows, columns].reshape(tiled)
+    trust = samples.validity
 
     def probability(regions: NDArray[Any], tiles: NDArray[Any]) -> NDArray[np.float32]:
-        block = bits[regions, tiles // columns, :, tiles % columns]
-        scores = _scores(torch.from_numpy(block).view(values.dtype), logits).numpy()
+        scores = samples.read(bits[regions, tiles // across, :, tiles % across], logits=logits)
         scores *= trust[regions, None, None]
         return scores
 
-    tile_peaks = tiled.amax(2).amax(3).flatten(1)
-    peaks = _scores(tile_peaks, logits).numpy() * trust[:, None]  # (N, T)
+    peaks = _peaks(samples.tensor[:, rows, columns].view(tiled)).float().numpy()
+    peaks = (squash(peaks) if logits else peaks) * trust[:, None]  # (N, T)
     enters = peaks >= _floors(peaks, probability)
     counts = enters.sum(0)
     # Tiles with many regions come first: those still open after n rounds are then the first few.
@@ -90,11 +89,32 @@ def _winners_in_tiles(values: Tensor, trust: NDArray[np.float32], logits: bool) 
     place = np.argsort(order)
 
     def untiled(tiles: NDArray[Any]) -> NDArray[Any]:
-        blocks = tiles[place].reshape(rows, columns, side_y, side_x)
+        blocks = tiles[place].reshape(down, across, side_y, side_x)
         plane: NDArray[Any] = blocks.swapaxes(1, 2).reshape(height, width)
         return plane
 
     return Winners(untiled(labels), untiled(best), untiled(second))
+
+
+def _peaks(tiled: Tensor) -> Tensor:
+    """The largest value of each region in each tile, (N, T), of (N, down, y, across, x)."""
+    count, down, side_y, across, side_x = tiled.shape
+    values = tiled.flatten(3)
+    if values.dtype in (torch.float32, torch.float64):
+        rows = values.numpy()
+        columns = rows[:, :, 0].copy()
+        for y in range(1, side_y):
+            np.maximum(columns, rows[:, :, y], out=columns)
+        return torch.from_numpy(columns.reshape(count, down * across, side_x).max(2))
+    peaks = torch.empty(count, down, across, dtype=values.dtype)
+    few = max(1, SERIAL // (down * side_y * across * side_x))
+    some = max(1, SERIAL // (side_y * across * side_x))
+    for n in range(0, count, few):
+        for d in range(0, down, some):
+            part = slice(n, n + few), slice(d, d + some)
+            highest = values[part].amax(2)
+            torch.amax(highest.view(*highest.shape[:2], across, side_x), 3, out=peaks[part])
+    return peaks.flatten(1)
 
 
 def _floors(peaks: NDArray[np.float32], probability: Any) -> NDArray[np.float32]:
@@ -108,8 +128,3 @@ def _floors(peaks: NDArray[np.float32], probability: Any) -> NDArray[np.float32]
         np.maximum(value, probability(others.argmax(0), tiles), out=value)
     floors: NDArray[np.float32] = value.min((1, 2)) * np.float32(_KEEP)
     return floors
-
-
-def _scores(values: Tensor, logits: bool) -> Tensor:
-    scores = values.float()
-    return scores.sigmoid() if logits else scores
