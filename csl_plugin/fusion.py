@@ -93,10 +93,10 @@ def fuse(
     read = read_distribution(distribution, size)
     if out is not None:
         check_out(out, read)
-    region_map, mask = _read_regions(regions, read), _read_valid(valid, read)
+    mask = _read_valid(valid, read)
     if check:
         check_scores(read, mask, logits=interpolate == "logits", squared=rule == "product")
-    partition = _partition(region_map, split, mask)
+    partition = _read_partition(regions, read, split, mask)
     scores = ops.upsample(read.scores, read.size, logits=interpolate == "logits")
     table = ops.means(scores, partition)
     if out is not None:
@@ -162,10 +162,10 @@ def fuse_labels(
             "There is no arg max over one map: threshold fuse(...) instead.",
         )
     logits = interpolate == "logits"
-    region_map, mask = _read_regions(regions, read), _read_valid(valid, read)
+    mask = _read_valid(valid, read)
     if check:
         check_scores(read, mask, logits=logits, squared=False)
-    partition = _partition(region_map, split, mask)
+    partition = _read_partition(regions, read, split, mask)
     with torch.no_grad():
         winners = ops.labels(read.scores, partition, rule, read.size, logits=logits)
     return cast("ArrayT", read.give_back_labels(winners))
@@ -276,7 +276,8 @@ def _read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
     return mask
 
 
-def _partition(region_map: RegionMap, split: bool, valid: Tensor | None) -> ops.Partition:
+def _read_partition(regions: Regions, read: Distribution, split: bool, valid: Tensor | None) -> ops.Partition:
+    region_map = _read_regions(regions, read)
     if valid is not None:
         region_map = _restricted(region_map, valid)
     if split and region_map.labels.is_meta:
