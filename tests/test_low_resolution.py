@@ -124,7 +124,7 @@ def test_it_compiles():
     [
         ({"size": (0, 5)}, "size: got"),
         ({"size": 7}, "size: got"),
-        ({"size": (35, 50)}, "regions: got a map of size"),
+        ({"size": (35, 50), "interpolate": "logits"}, "regions: got a map of size"),
         ({"interpolate": "probabilities"}, "interpolate: got 'probabilities'"),
         ({"size": (36, 50)}, "distribution: got .* negative"),
     ],
