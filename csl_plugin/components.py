@@ -24,8 +24,8 @@ def split_components(region_map: RegionMap, connectivity: int = 8) -> RegionMap:
         OptionError: `connectivity` is neither 4 nor 8.
 
     Note:
-        Memory: a few bytes per pixel and some 60 per horizontal run of equal labels. Works on the CPU; labels
-        that lie on a GPU are copied there and back.
+        Memory: a few bytes per pixel and some 60 per horizontal run of equal labels. On a GPU the one number
+        read back is how many components there are; without Triton the labels are copied to the CPU and back.
 
     Example:
         >>> import torch

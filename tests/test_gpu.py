@@ -113,7 +113,10 @@ def test_fuses_narrow_scores_as_the_streamed_path(frame, dtype):
         out, expected = torch.empty_like(scores), torch.empty_like(scores)
         kernels.apply(scores, labels, table, rule, out)
         streamed.apply(scores, labels, table, rule, expected)
-        assert torch.equal(out, expected)
+        # One step of the dtype, for the last bit of a square root.
+        step = {torch.float16: 1e-3, torch.bfloat16: 8e-3, torch.uint8: 0.0}[dtype]
+        byte = float(dtype == torch.uint8 and rule == "geometric")
+        torch.testing.assert_close(out.double(), expected.double(), rtol=step, atol=byte)
         found = kernels.labels(scores, labels, table, rule)
         assert torch.equal(found, streamed.labels(scores, labels, table, rule))
 

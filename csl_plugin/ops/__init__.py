@@ -2,10 +2,14 @@
 
 `reference` holds the equations letter by letter. On the CPU `squares` assigns, and `runs` and `on_runs`
 split, average and fuse. `traced` is whole-tensor torch for calls that are compiled, exported or
-differentiated, `streamed` plane-by-plane torch for every other device.
+differentiated, `kernels` Triton for CUDA, `streamed` plane-by-plane torch for every other device, for
+float64 and where Triton is not installed.
 """
 
 from __future__ import annotations
+
+import importlib.util
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -29,6 +33,9 @@ __all__ = [
     "upsample",
 ]
 
+# Asked without importing it.
+_HAS_TRITON = importlib.util.find_spec("triton") is not None
+
 
 def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
     """Equation 2: (B, N, h, w) and (B, N) to labels (B, H, W) int32; -1 everywhere where N = 0."""
@@ -38,7 +45,8 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
         if torch.compiler.is_compiling() or values.is_meta:
             return traced.assign(values, validity, size, sigmoid)
         if values.device.type != "cpu":
-            return streamed.assign(values, validity, size, sigmoid)
+            labels: Tensor = _on_device(values).assign(values, validity, size, sigmoid)
+            return labels
         assigned = torch.empty(values.shape[0], *size, dtype=torch.int32)
         for image, trust, out in zip(values.detach(), validity.detach(), assigned, strict=True):
             squares.assign(image, trust, sigmoid, out.numpy())
@@ -92,7 +100,8 @@ def means(distribution: Tensor, regions: Partition) -> Tensor:
         return traced.means(distribution, regions.labels, regions.count)
     if regions.runs is not None:
         return on_runs.means(AsStored(distribution.detach()), regions.runs, regions.count)
-    return streamed.means(distribution, regions.labels, regions.count)
+    table: Tensor = _on_device(distribution).means(distribution.detach(), regions.labels, regions.count)
+    return table
 
 
 def apply(
@@ -106,7 +115,7 @@ def apply(
     if regions.runs is not None:
         on_runs.apply(AsStored(distribution.detach()), regions.runs, table, rule, out)
     else:
-        streamed.apply(distribution, regions.labels, table, rule, out)
+        _on_device(distribution).apply(distribution.detach(), regions.labels, table, rule, out)
     return out
 
 
@@ -122,7 +131,8 @@ def labels(
     table = means(distribution, regions)
     if _is_traced(distribution):
         return traced.labels(distribution, regions.labels, table, rule)
-    return streamed.labels(distribution, regions.labels, table, rule)
+    winners: Tensor = _on_device(distribution).labels(distribution.detach(), regions.labels, table, rule)
+    return winners
 
 
 def _is_traced(distribution: Tensor) -> bool:
@@ -130,7 +140,21 @@ def _is_traced(distribution: Tensor) -> bool:
     return torch.compiler.is_compiling() or differentiated or distribution.is_meta
 
 
+def _on_device(values: Tensor) -> ModuleType:
+    """What serves a tensor that does not lie on the CPU: Triton's kernels, else torch."""
+    if values.device.type != "cuda" or values.dtype == torch.float64 or not _HAS_TRITON:
+        return streamed
+    # Imported here: it imports Triton.
+    from csl_plugin.ops import kernels
+
+    return kernels
+
+
 def _components(labels: Tensor, connectivity: int) -> Partition:
+    path = _on_device(labels)
+    if path is not streamed:
+        found, counts = path.components(labels, connectivity)
+        return Partition(int(counts.max()), found)  # the one number that is waited for
     images = labels.detach().cpu().numpy()
     split = [runs.components(runs.find_runs(image), connectivity) for image in images]
     return Partition(max(count for _, count in split), runs=tuple(image for image, _ in split))
