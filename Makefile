@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench gpu clean
 
 demo: $(READY)  ## A photograph, a per-pixel score on it, and the fused score beside it: demo_out/demo.png
 	$(VENV)/bin/csl-plugin demo
@@ -16,10 +16,23 @@ lint: $(READY)  ## Format, lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
+bench: $(VENV)/ready-to-bench  ## Time and memory beside other ways: docs/performance.md; ARGS=--quick for less
+	$(VENV)/bin/python -m benchmarks.run $(ARGS)
+
+gpu:  ## The GPU's tests and figures, with the torch of $(PYTHON)
+	$(PYTHON) -m pytest tests/test_gpu.py
+	$(PYTHON) -m benchmarks.gpu $(ARGS)
+
 clean:
 	rm -rf $(VENV) demo_out
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	touch $@
+
+# pydensecrf2 is compiled on the spot; where that fails, its row is left out.
+$(VENV)/ready-to-bench: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	-$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt pydensecrf2
 	touch $@

@@ -1,0 +1,1 @@
+"""What the engine costs beside what people use instead: `make bench`, on a GPU `make gpu`."""
