@@ -1,4 +1,4 @@
-"""What all paths agree on: the rules' names, the dtype of the arithmetic, the scale of uint8 scores."""
+"""What all paths agree on: names, the dtype of the arithmetic, the scale of uint8, the size of a piece."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from torch import Tensor
 
 Rule: TypeAlias = Literal["product", "geometric", "mean"]
 Sigmoid: TypeAlias = Literal["none", "before", "after"]
+
+# From 32 768 elements on torch spreads an operation over threads, and waits for each where a core is busy.
+SERIAL = 32_767
 
 
 def compute_dtype(dtype: torch.dtype) -> torch.dtype:

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from csl_plugin.ops.arithmetic import Rule, to_stored
+from csl_plugin.ops.arithmetic import SERIAL, Rule, to_stored
 from csl_plugin.ops.bands import Bands
 from csl_plugin.ops.runs import Ints, Runs
 
 Floats = NDArray[np.floating[Any]]
 
-_TILE_PIXELS = 32_768
+_TILE_PIXELS = SERIAL
 
 # Pixels that do not count may hold anything; what is computed from them is not worth a warning.
 _quiet = np.errstate(all="ignore")

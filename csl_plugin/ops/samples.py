@@ -10,12 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from csl_plugin.ops.arithmetic import SERIAL
+
 Ints: TypeAlias = "NDArray[np.integer[Any]]"
 Floats: TypeAlias = "NDArray[np.float32]"
 
 _BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
-# From 32 768 elements on torch spreads an operation over threads, and waits for each where a core is busy.
-SERIAL = 32_767
 
 
 class Samples:

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from csl_plugin.ops import streamed
-from csl_plugin.ops.arithmetic import Sigmoid
+from csl_plugin.ops.arithmetic import SERIAL, Sigmoid
 from csl_plugin.ops.samples import Floats, Ints, Samples, squash
 from csl_plugin.ops.sampling import Axis, axis
 from csl_plugin.ops.winners import Winners, winners
 
-_PIXELS = 32_768
+_PIXELS = SERIAL
 _CORNER_VALUES = 1 << 20
 _CONTENDERS = 16
 _SLACK = np.float32(1 + 1e-6)

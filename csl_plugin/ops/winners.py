@@ -14,7 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from csl_plugin.ops.samples import SERIAL, Samples, squash
+from csl_plugin.ops.arithmetic import SERIAL
+from csl_plugin.ops.samples import Samples, squash
 
 _SIDE = 32
 _KEEP = 0.5
