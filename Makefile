@@ -9,7 +9,7 @@ demo: $(READY)  ## A photograph, a per-pixel score on it, and the fused score be
 	$(VENV)/bin/csl-plugin demo
 
 test: $(READY)  ## The tests and the examples in the documentation
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses 2
 
 lint: $(READY)  ## Format, lint and types
 	$(VENV)/bin/ruff format --check .

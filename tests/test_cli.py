@@ -324,8 +324,10 @@ MANY = 60
 
 
 def program(*arguments, **options):
-    """The command line in a process of its own."""
+    """The command line in a process of its own, which Ctrl-C reaches even from tests in the background."""
     command = [sys.executable, "-m", "csl_plugin", *map(str, arguments)]
+    if os.name == "posix":
+        options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
