@@ -30,6 +30,7 @@ class Contestant:
         verify: Compares a result with the case's oracle; None where nothing is claimed.
         threads: torch's threads during the call.
         output_bytes: Size of what the call returns, where it is allocated by the call.
+        aside: No target names it; three rounds suffice where it is slow.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Contestant:
     verify: Callable[[Any], Agreement] | None = None
     threads: int = 1
     output_bytes: int = 0
+    aside: bool = False
 
 
 @dataclass(frozen=True)

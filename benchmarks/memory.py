@@ -8,6 +8,7 @@ written count. Linux alone has this; elsewhere the memory columns stay empty.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -50,10 +51,14 @@ def _measure(spec: Spec) -> dict[str, int]:
 def _growth(entry: Contestant) -> int:
     if entry.prepare is not None:
         entry.prepare()
+    # A collection during the call would free what lay about before, and hide as much of what the call takes.
+    gc.collect()
+    gc.disable()
     _RESET.write_text("5")
     before = _kilobytes("VmRSS")
     result, _ = call(entry)
     grown = _kilobytes("VmHWM") - before
+    gc.enable()
     del result
     return max(grown, 0) * 1024
 

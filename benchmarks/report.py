@@ -20,7 +20,7 @@ _STAGES = {
     "labels": "The most probable class alone (means known)",
     "whole": "The whole stage: raw outputs and distribution to fused maps",
     "lowres": "From a teacher's logits at stride 4 to labels (region map known)",
-    "large": "A large map, from raw outputs at stride 4 to labels",
+    "large": "A large map, from raw outputs at stride 4 to labels (one call)",
     "scaling": "Further sizes",
 }
 _METHOD = """\
@@ -28,8 +28,8 @@ _METHOD = """\
 
 Contestants take turns in one process, A B C A B C ..., so that what slows the machine slows them all;
 torch has one thread unless a row says 2. Figures are medians of {rounds} rounds, with quartiles; calls below
-50 ms are taken three times a round, peers above 1 s that no target names in three rounds only. Trust the
-ratios rather than the milliseconds.
+50 ms are taken three times a round, calls above 0.5 s that no target names in three rounds only. Trust
+the ratios rather than the milliseconds.
 
 **Extra memory** is the growth of the process's peak resident memory during one call, output included, inputs
 not. It is read in a separate process whose allocator gives every freed block back at once, so that nothing

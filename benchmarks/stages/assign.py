@@ -29,7 +29,13 @@ def build(spec: Spec) -> Case:
     contestants = [
         Contestant("read L once", "floor", p.logits.sum),
         Contestant("naive", "naive", partial(naive_assign, *arguments), verify=before),
-        Contestant("naive, sigmoid after", "peer", partial(naive_assign, *arguments, "after"), verify=after),
+        Contestant(
+            "naive, sigmoid after",
+            "peer",
+            partial(naive_assign, *arguments, "after"),
+            verify=after,
+            aside=True,
+        ),
         Contestant("per-query streaming", "simple", partial(streaming_assign, *arguments), verify=before),
         Contestant("ours", "ours", partial(ours, "before"), verify=before),
         Contestant("ours, sigmoid after", "ours", partial(ours, "after"), verify=after),

@@ -16,7 +16,6 @@ from csl_plugin import RegionProposals, fuse, fuse_labels, hard_assignment
 
 # Means in float32 over two million pixels differ by this much from those in float64.
 _TOLERANCE = 2e-5
-_LARGE = 1 << 22
 
 
 def build(spec: Spec) -> Case:
@@ -37,10 +36,9 @@ def build(spec: Spec) -> Case:
 
 
 def build_scaling(spec: Spec) -> Case:
-    """The few whose growth is drawn; what needs N x H x W only as far as it fits in a few gigabytes."""
+    """The few whose growth is drawn."""
     work = _Whole(spec)
-    whole = [work.naive(), work.careful()] if spec.size[0] * spec.size[1] < _LARGE else []
-    return Case([*whole, work.streaming(), work.ours()[0]])
+    return Case([work.naive(), work.careful(), work.streaming(), work.ours()[0]])
 
 
 class _Whole:
@@ -73,7 +71,7 @@ class _Whole:
             table = equations.mask_loop_means(self.batch[0], labels, self.subject.count)
             return equations.gather_apply(self.batch[0], labels, table)
 
-        return self._usual("naive", "naive", call)
+        return self._usual("naive", "naive", call, aside=self.subject.spec.classes > 1)
 
     def streaming(self) -> Contestant:
         return self._usual(
@@ -125,8 +123,9 @@ class _Whole:
         """An image whose edges are the regions'."""
         return inputs.photograph(self.subject.labels[0])
 
-    def _usual(self, name: str, role: Any, call: Any) -> Contestant:
-        return Contestant(name, role, call, verify=self.agrees, output_bytes=self.batch.nbytes)
+    def _usual(self, name: str, role: Any, call: Any, *, aside: bool = False) -> Contestant:
+        size = self.batch.nbytes
+        return Contestant(name, role, call, verify=self.agrees, output_bytes=size, aside=aside)
 
     def _restore(self) -> None:
         self.subject.restored(self.scratch)
@@ -179,8 +178,8 @@ def _mask_heads(work: _Whole) -> list[Contestant]:
     panoptic = partial(mask_heads.panoptic_inference, *work.arguments)
     painted = partial(mask_heads.hard_assignment, *work.arguments)
     return [
-        Contestant("Mask2Former panoptic, assignment alone", "peer", panoptic),
-        Contestant("EntitySeg hard assignment, assignment alone", "peer", painted, verify=agrees),
+        Contestant("Mask2Former panoptic, assignment alone", "peer", panoptic, aside=True),
+        Contestant("EntitySeg hard assignment, assignment alone", "peer", painted, verify=agrees, aside=True),
     ]
 
 
@@ -189,5 +188,5 @@ def _refinement(work: _Whole, missing: list[str]) -> list[Contestant]:
     found = [Contestant("guided filter", "peer", partial(refinement.guided_filter, score, photograph))]
     if installed("pydensecrf", missing):
         crf = partial(refinement.dense_crf, score, photograph)
-        found.append(Contestant("DenseCRF, 5 iterations", "peer", crf))
+        found.append(Contestant("DenseCRF, 5 iterations", "peer", crf, aside=True))
     return found
