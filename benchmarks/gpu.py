@@ -23,7 +23,7 @@ from benchmarks import inputs, machine, report
 from benchmarks.oracle import AssignOracle, float64_means
 from benchmarks.peers import equations
 from benchmarks.targets import MEGABYTE, Verdict
-from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels, soft_assignment, split_components
+from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels, ops, soft_assignment, split_components
 
 _SIZE = (1024, 2048)
 _CALLS, _WARM_UP = 100, 10
@@ -139,8 +139,12 @@ def _fusion(
     split = partial(fuse, batch, proposals, out=target, check=False)
     yield Contestant(f"D.clone(), {mark}", batch.clone, output_bytes=batch.nbytes)
     yield Contestant(f"index_add means, {mark}", partial(equations.index_add_means, batch[0], known, count))
+    regions = ops.partition(known[None], count, split=False)
+    yield Contestant(f"means, ours, {mark}", partial(ops.means, batch, regions), captured=True, silent=True)
     gathered = partial(equations.gather_apply, batch[0], known, on_device)
     yield Contestant(f"m[:, a] * D, {mark}", gathered, off, output_bytes=batch.nbytes)
+    applied = partial(ops.apply, batch, regions, on_device[None], "product", target)
+    yield Contestant(f"apply, ours, out=, {mark}", applied, off, captured=True, silent=True)
     yield Contestant(f"whole stage, careful torch, {mark}", careful, off, output_bytes=batch.nbytes)
     yield Contestant(f"whole stage, ours, {mark}", ours, off, captured=True, silent=True)
     yield Contestant(f"whole stage, ours, split, {mark}", split)
@@ -161,8 +165,13 @@ def measure(entry: Contestant, flush: Tensor) -> Row:
     """Time, graph replay, memory and silence of one contestant on the current CUDA device."""
     result = "" if entry.claim is None else entry.claim(entry.call())
     microseconds = _median(entry.call, flush)
-    graph = _median(_replay(entry.call), flush) if entry.captured else None
     silent = _silence(entry.call) if entry.silent else ""
+    graph = None
+    if entry.captured:
+        try:
+            graph = _median(_replay(entry.call), flush)
+        except RuntimeError as error:
+            result += f" (not captured: {str(error).splitlines()[0]})"
     return Row(entry.name, microseconds, graph, _extra_bytes(entry.call), entry.output_bytes, result, silent)
 
 
