@@ -50,10 +50,15 @@ def apply(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule, out:
     """Write the fused maps into `out`, which may be the distribution itself."""
     for b, image in enumerate(runs):
         for rows, part in _tiles(image):
-            tile = _Tile.of(image, part)
+            tile = _Tile.of(image, part, table[b].numpy(), rule)
             for c, plane in enumerate(scores.band(b, rows)):
-                fused = tile.fuse(plane.numpy(), table[b, c].numpy(), rule)
-                out[b, c, rows] = to_stored(torch.from_numpy(fused), out.dtype)
+                target = out[b, c, rows]
+                if target.dtype == plane.dtype:
+                    tile.fuse(c, plane.numpy(), target.numpy())
+                else:
+                    fused = torch.empty(plane.shape, dtype=plane.dtype)
+                    tile.fuse(c, plane.numpy(), fused.numpy())
+                    target.copy_(to_stored(fused, out.dtype))
 
 
 @_quiet
@@ -65,12 +70,13 @@ def labels(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule) -> 
     rule = "product" if rule == "geometric" else rule
     for b, image in enumerate(runs):
         for rows, part in _tiles(image):
-            tile = _Tile.of(image, part)
+            tile = _Tile.of(image, part, table[b].numpy(), rule)
             band = scores.band(b, rows)
-            best = tile.fuse(band[0].numpy(), table[b, 0].numpy(), rule)
+            best, fused = np.empty((2, *band.shape[1:]), table.numpy().dtype)
+            tile.fuse(0, band[0].numpy(), best)
             winner = np.zeros(best.shape, np.int32)
             for c in range(1, len(band)):
-                fused = tile.fuse(band[c].numpy(), table[b, c].numpy(), rule)
+                tile.fuse(c, band[c].numpy(), fused)
                 np.copyto(winner, c, where=fused > best)
                 np.maximum(best, fused, out=best)
             winners[b, rows] = torch.from_numpy(winner)
@@ -79,29 +85,38 @@ def labels(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule) -> 
 
 @dataclass(frozen=True)
 class _Tile:
-    """The runs of some rows of an image, and which of their pixels are unassigned."""
+    """The runs of some rows of an image: what each is multiplied with, and which pixels are unassigned."""
 
-    ids: Ints
+    factors: Floats
     lengths: Ints
     unassigned: NDArray[np.bool_] | None
+    rule: Rule
 
     @staticmethod
-    def of(image: Runs, part: slice) -> _Tile:
+    def of(image: Runs, part: slice, means_of_image: Floats, rule: Rule) -> _Tile:
+        """With the (C, K) means of the image's regions."""
         ids, lengths = image.ids[part], image.lengths[part]
         without = ids < 0
-        return _Tile(ids, lengths, np.repeat(without, lengths) if without.any() else None)
-
-    def fuse(self, scores: Floats, means_of_class: Floats, rule: Rule) -> Floats:
-        """One class, (rows, W), freshly allocated; an unassigned pixel's mean is its own score."""
-        factors = means_of_class[self.ids] if means_of_class.size else np.zeros(len(self.ids), scores.dtype)
+        if means_of_image.shape[1]:
+            factors = means_of_image[:, ids]
+        else:
+            factors = np.zeros((len(means_of_image), len(ids)), means_of_image.dtype)
         factors = np.sqrt(factors) if rule == "geometric" else factors
-        scores = np.sqrt(scores) if rule == "geometric" else scores
-        fused: Floats = np.repeat(factors, self.lengths).reshape(scores.shape)
+        return _Tile(factors, lengths, np.repeat(without, lengths) if without.any() else None, rule)
+
+    def fuse(self, c: int, scores: Floats, out: Floats) -> None:
+        """Write one class, (rows, W), into `out`, which may be `scores`.
+
+        An unassigned pixel's mean is its own score.
+        """
+        factors = np.repeat(self.factors[c], self.lengths).reshape(scores.shape)
+        scores = np.sqrt(scores) if self.rule == "geometric" else scores
         if self.unassigned is not None:
-            np.copyto(fused, scores, where=self.unassigned.reshape(scores.shape))
-        if rule != "mean":
-            np.multiply(fused, scores, out=fused)
-        return fused
+            np.copyto(factors, scores, where=self.unassigned.reshape(scores.shape))
+        if self.rule == "mean":
+            np.copyto(out, factors)
+        else:
+            np.multiply(factors, scores, out=out)
 
 
 def _tiles(image: Runs) -> Iterator[tuple[slice, slice]]:

@@ -29,4 +29,5 @@ class Partition:
         """The labels, (B, H, W); painted now where only runs are known."""
         if self.painted is not None:
             return self.painted
-        return torch.stack([torch.from_numpy(image.paint()) for image in self.runs or ()])
+        painted = [torch.from_numpy(image.paint())[None] for image in self.runs or ()]
+        return painted[0] if len(painted) == 1 else torch.cat(painted)

@@ -55,9 +55,13 @@ def components(runs: Runs, connectivity: int) -> tuple[Runs, int]:
     above, below = _touching(runs, 1 if connectivity == 8 else 0)
     same = runs.ids[above] == runs.ids[below]
     links = (np.ones(int(same.sum()), np.int8), (above[same], below[same]))
-    _, groups = connected_components(coo_array(links, (len(runs.ids),) * 2), directed=False)
-    ids, count = _by_first_occurrence(groups, runs.ids >= 0)
-    return replace(runs, ids=ids), count
+    found, groups = connected_components(coo_array(links, (len(runs.ids),) * 2), directed=False)
+    first = np.empty(found, np.int64)
+    first[groups[::-1]] = np.arange(len(groups))[::-1]  # of equal places the last one written stays
+    assigned = np.flatnonzero(runs.ids[first] >= 0)
+    numbers = np.full(found, -1, np.int32)
+    numbers[assigned[np.argsort(first[assigned])]] = np.arange(len(assigned), dtype=np.int32)
+    return replace(runs, ids=numbers[groups]), len(assigned)
 
 
 def compacted(runs: Runs) -> tuple[Runs, int]:
@@ -82,13 +86,3 @@ def _touching(runs: Runs, reach: int) -> tuple[Ints, Ints]:
     counts = highest - lowest + 1
     offsets = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     return np.repeat(lowest, counts) + offsets, np.repeat(below, counts)
-
-
-def _by_first_occurrence(groups: Ints, kept: NDArray[np.bool_]) -> tuple[Ints, int]:
-    """Renumber the kept groups 0, 1, 2, ... in order of first occurrence; -1 for the rest."""
-    _, first, inverse = np.unique(groups[kept], return_index=True, return_inverse=True)
-    order = np.empty(len(first), np.int32)
-    order[np.argsort(first)] = np.arange(len(first), dtype=np.int32)
-    numbers = np.full(len(groups), -1, np.int32)
-    numbers[kept] = order[inverse]
-    return numbers, len(first)

@@ -40,7 +40,7 @@ class _Image:
 
     def squares(self, pixels: Ints) -> Ints:
         """The flat index of the sample before each pixel."""
-        y, x = np.divmod(pixels, len(self.columns.before))
+        y, x = self._split(pixels)
         return self.rows.before[y] * self.samples.width + self.columns.before[x]
 
     def corners(self, squares: Ints) -> Ints:
@@ -51,9 +51,8 @@ class _Image:
         return np.stack([y * width + x, y * width + right, below * width + x, below * width + right])
 
     def at_corners(self, regions: Ints, squares: Ints) -> Floats:
-        """What is interpolated, of (Q, K) regions at their squares' corners, (Q, K, 4)."""
-        places = regions[:, :, None] * (self.samples.height * self.samples.width)
-        places = places + self.corners(squares).T[:, None]
+        """What is interpolated, of (K, Q) regions at their squares' corners, (K, 4, Q)."""
+        places = regions[:, None] * (self.samples.height * self.samples.width) + self.corners(squares)
         return self.samples.read(self.samples.bits.reshape(-1)[places], logits=self.sigmoid == "before")
 
     def all_at_corners(self, squares: Ints) -> Floats:
@@ -61,14 +60,14 @@ class _Image:
         bits = np.take(self.samples.bits.reshape(self.samples.count, -1), self.corners(squares), axis=1)
         return self.samples.read(bits, logits=self.sigmoid == "before")
 
-    def interpolate(self, corner_values: Floats, pixels: Ints) -> Floats:
-        """(P, ..., 4) corner values at P pixels, (P, ...)."""
-        y, x = np.divmod(pixels, len(self.columns.before))
-        shape = (-1,) + (1,) * (corner_values.ndim - 2)
-        v, u = self.rows.weight[y].reshape(shape), self.columns.weight[x].reshape(shape)
-        top = corner_values[..., 0] * (1 - u) + corner_values[..., 1] * u
-        bottom = corner_values[..., 2] * (1 - u) + corner_values[..., 3] * u
-        return np.asarray(top * (1 - v) + bottom * v, np.float32)
+    def weights(self, pixels: Ints) -> Floats:
+        """(2, P) how far each pixel lies from the sample before it, down and to the right, in [0, 1)."""
+        y, x = self._split(pixels)
+        return np.stack([self.rows.weight[y], self.columns.weight[x]])
+
+    def _split(self, pixels: Ints) -> tuple[Ints, Ints]:
+        y = pixels // len(self.columns.before)  # several times faster than divmod
+        return y, pixels - y * len(self.columns.before)
 
 
 def assign(values: Tensor, validity: Tensor, sigmoid: Sigmoid, out: NDArray[np.int32]) -> None:
@@ -99,15 +98,24 @@ def assign(values: Tensor, validity: Tensor, sigmoid: Sigmoid, out: NDArray[np.i
 def _settle_among_winners(labels: Ints, image: _Image, pixels: Ints, squares: Ints, lowres: Winners) -> Ints:
     """Label pixels with the best of their corners' winners; return those another region might still win."""
     corners = image.corners(squares)
-    regions = np.sort(lowres.labels.reshape(-1)[corners.T], axis=1)
-    runners_up = lowres.second.reshape(-1)[corners.T]
-    return _settle(labels, image, pixels, squares, regions, image.at_corners(regions, squares), runners_up)
+    regions = np.sort(lowres.labels.reshape(-1)[corners], axis=0)
+    bounds = lowres.second.reshape(-1)[corners]
+    # Along an outline most squares have two regions at their corners: the lowest and the highest.
+    many = (regions[1:] != regions[:-1]).sum(0) > 1
+    home = _Home.of(image, squares)
+    own_many = many[home.squares_of(image, pixels)]
+    doubtful = []
+    for chosen, inside, rows in ((~many, ~own_many, [0, 3]), (many, own_many, [0, 1, 2, 3])):
+        part, candidates = squares[chosen], np.ascontiguousarray(regions[:, chosen][rows])
+        values = image.at_corners(candidates, part)
+        doubtful.append(_settle(labels, image, pixels[inside], part, candidates, values, bounds[:, chosen]))
+    return np.concatenate(doubtful)
 
 
 def _settle_among(labels: Ints, image: _Image, pixels: Ints, squares: Ints, contenders: int) -> Ints:
     """Likewise, among the regions with the highest corner values of each square."""
     count = image.samples.count
-    home = np.searchsorted(squares, image.squares(pixels))
+    home = _Home.of(image, squares).squares_of(image, pixels)
     doubtful = []
     step = max(1, _CORNER_VALUES // (4 * count))
     for start in range(0, len(squares), step):
@@ -115,17 +123,18 @@ def _settle_among(labels: Ints, image: _Image, pixels: Ints, squares: Ints, cont
         inside = pixels[(home >= start) & (home < start + step)]
         values = image.all_at_corners(part)
         if contenders == count:
-            regions = np.broadcast_to(np.arange(count), (len(part), count))
-            bounds = np.full((len(part), 4), -1, np.float32)
+            regions = np.broadcast_to(np.arange(count)[:, None], (count, len(part)))
+            bounds = np.full((4, len(part)), -1, np.float32)
         else:
-            peaks = values.max(1).T
-            peaks = (squash(peaks.copy()) if image.sigmoid == "after" else peaks) * image.samples.validity
-            ranked = np.argpartition(-peaks, contenders, axis=1)
-            regions = np.sort(ranked[:, :contenders], axis=1)
-            excluded = np.take_along_axis(peaks, ranked[:, contenders : contenders + 1], 1)
-            bounds = np.repeat(excluded, 4, 1)
-        corner_values = values[regions, :, np.arange(len(part))[:, None]]
-        doubtful.append(_settle(labels, image, inside, part, regions, corner_values, bounds))
+            peaks = values.max(1)
+            peaks = squash(peaks) if image.sigmoid == "after" else peaks
+            ranked = np.argpartition(-(peaks.T * image.samples.validity), contenders, axis=1).T
+            regions = np.sort(ranked[:contenders], axis=0)
+            excluded = ranked[contenders]
+            bounds = peaks[excluded, np.arange(len(part))] * image.samples.validity[excluded]
+            bounds = np.broadcast_to(bounds, (4, len(part)))
+            values = np.take_along_axis(values, regions[:, None], 0)
+        doubtful.append(_settle(labels, image, inside, part, regions, values, bounds))
     return np.concatenate(doubtful)
 
 
@@ -140,21 +149,54 @@ def _settle(
 ) -> Ints:
     """Label pixels with the best of their square's regions; return those another region might still win.
 
-    `squares` (Q) rise and hold every pixel; `regions` (Q, K) rise along K, for ties; `corner_values` are
-    theirs, (Q, K, 4), and `bounds` what no other region exceeds at the corners, (Q, 4).
+    `squares` (Q) hold every pixel; `regions` (K, Q) rise along K, for ties; `corner_values` are theirs,
+    (K, 4, Q), and `bounds` what no other region exceeds at the corners, (4, Q).
     """
+    after = image.sigmoid == "after"
+    validity = image.samples.validity[regions]
+    if not after:
+        corner_values = corner_values * validity[:, None]
+    home = _Home.of(image, squares)
     doubtful = [pixels[:0]]
     for start in range(0, len(pixels), _PIXELS):
         part = pixels[start : start + _PIXELS]
-        own = np.searchsorted(squares, image.squares(part))
-        values = image.interpolate(corner_values[own], part)
-        values = squash(values) if image.sigmoid == "after" else values
-        values *= image.samples.validity[regions[own]]
-        best = values.argmax(1)
-        labels[part] = regions[own, best]
-        bound = bounds.max(1)[own] if image.sigmoid == "after" else image.interpolate(bounds[own], part)
-        doubtful.append(part[values[np.arange(len(part)), best] <= bound * _SLACK])
+        own, weights = home.squares_of(image, part), image.weights(part)
+        best, winner = np.full(len(part), -1, np.float32), np.zeros(len(part), np.int32)
+        for region, values, trust in zip(regions, corner_values, validity, strict=True):
+            score = _interpolate(values, own, weights)
+            score = squash(score) * trust[own] if after else score
+            better = score > best
+            np.copyto(winner, region[own], where=better, casting="same_kind")
+            np.maximum(best, score, out=best)
+        labels[part] = winner
+        bound = bounds.max(0)[own] if after else _interpolate(bounds, own, weights)
+        doubtful.append(part[best <= bound * _SLACK])
     return np.concatenate(doubtful)
+
+
+@dataclass(frozen=True)
+class _Home:
+    """Where each square stands in a list of squares."""
+
+    position: Ints
+
+    @staticmethod
+    def of(image: _Image, squares: Ints) -> _Home:
+        position = np.zeros(image.samples.height * image.samples.width, np.int32)
+        position[squares] = np.arange(len(squares), dtype=np.int32)
+        return _Home(position)
+
+    def squares_of(self, image: _Image, pixels: Ints) -> Ints:
+        """The place in the list of the square that holds each pixel."""
+        return self.position[image.squares(pixels)]
+
+
+def _interpolate(corner_values: Floats, own: Ints, weights: Floats) -> Floats:
+    """(4, Q) corner values at P pixels, each in the square `own`, (P)."""
+    v, u = weights
+    top = corner_values[0][own] * (1 - u) + corner_values[1][own] * u
+    bottom = corner_values[2][own] * (1 - u) + corner_values[3][own] * u
+    return np.asarray(top * (1 - v) + bottom * v, np.float32)
 
 
 def _settled(lowres: Winners, sigmoid: Sigmoid) -> NDArray[Any]:
