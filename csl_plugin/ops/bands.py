@@ -26,6 +26,11 @@ class Bands(Protocol):
         """The dtype of the arithmetic."""
         ...
 
+    @property
+    def free(self) -> bool:
+        """Whether a band of any height takes no memory of its own."""
+        ...
+
     def band(self, image: int, rows: slice) -> Tensor:
         """Scores of all classes in some rows of one image, (C, rows, W)."""
         ...
@@ -46,6 +51,11 @@ class AsStored:
     def dtype(self) -> torch.dtype:
         """The dtype of the arithmetic."""
         return compute_dtype(self.values.dtype)
+
+    @property
+    def free(self) -> bool:
+        """Whether bands are views whose planes are contiguous."""
+        return self.values.dtype == self.dtype and self.values[0, 0].is_contiguous()
 
     def band(self, image: int, rows: slice) -> Tensor:
         """Scores (C, rows, W)."""
@@ -69,6 +79,11 @@ class Upsampled:
     def dtype(self) -> torch.dtype:
         """The dtype of the arithmetic."""
         return compute_dtype(self.values.dtype)
+
+    @property
+    def free(self) -> bool:
+        """No: a band is computed."""
+        return False
 
     def band(self, image: int, rows: slice) -> Tensor:
         """Scores (C, rows, W): columns first, then rows, as torch interpolates."""

@@ -33,7 +33,7 @@ def means(scores: Bands, runs: tuple[Runs, ...], num_regions: int) -> Tensor:
     table = torch.empty(batch, classes, num_regions, dtype=scores.dtype)
     for b, image in enumerate(runs):
         sums = np.empty((classes, len(image.ids)))
-        for rows, part in _tiles(image):
+        for rows, part in _tiles(image, image.shape[0] if scores.free else None):
             starts = image.starts[part] - rows.start * image.shape[1]
             for c, plane in enumerate(scores.band(b, rows)):
                 sums[c, part] = _sum_runs(plane.reshape(-1).numpy(), starts)
@@ -74,12 +74,15 @@ def labels(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule) -> 
             band = scores.band(b, rows)
             best, fused = np.empty((2, *band.shape[1:]), table.numpy().dtype)
             tile.fuse(0, band[0].numpy(), best)
-            winner = np.zeros(best.shape, np.int32)
+            classes = np.arange(len(band), dtype=np.min_scalar_type(len(band)))
+            winner = np.zeros(best.shape, classes.dtype)
             for c in range(1, len(band)):
                 tile.fuse(c, band[c].numpy(), fused)
-                np.copyto(winner, c, where=fused > best)
+                # Classes come in rising order, so the largest index that ever led is the last that did; a
+                # masked copy takes twenty times as long.
+                np.maximum(winner, (fused > best) * classes[c], out=winner)
                 np.maximum(best, fused, out=best)
-            winners[b, rows] = torch.from_numpy(winner)
+            winners[b, rows] = torch.from_numpy(winner.astype(np.int32, copy=False))
     return winners
 
 
@@ -119,10 +122,10 @@ class _Tile:
             np.multiply(factors, scores, out=out)
 
 
-def _tiles(image: Runs) -> Iterator[tuple[slice, slice]]:
-    """Bands of whole rows, and which runs they hold; no run crosses a row."""
+def _tiles(image: Runs, step: int | None = None) -> Iterator[tuple[slice, slice]]:
+    """Bands of `step` whole rows, and which runs they hold; no run crosses a row."""
     height, width = image.shape
-    step = max(1, _TILE_PIXELS // width)
+    step = step or max(1, _TILE_PIXELS // width)
     for top in range(0, height, step):
         bottom = min(top + step, height)
         first, last = np.searchsorted(image.starts, [top * width, bottom * width])
