@@ -1,0 +1,208 @@
+"""The component figures of the SegmentMeIfYouCan benchmark: sIoU, PPV and mean F1."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.arrays import Array
+from csl_plugin.errors import OptionError, ScoreRangeError
+from csl_plugin.metrics.metric import State, check_same_kind, nonsense, state_array, state_counts
+from csl_plugin.metrics.overlaps import Overlaps, find_overlaps
+from csl_plugin.metrics.pixels import read_frame
+
+_LEVELS = np.linspace(0.25, 0.75, 11)
+_MAGNITUDE, _INFINITY = np.int16(0x7FFF), np.int16(0x7C00)  # of a float16's bits
+
+
+@dataclass(frozen=True)
+class ComponentSettings:
+    """Smallest components that count.
+
+    Attributes:
+        min_predicted: Pixels of a predicted component; smaller ones are deleted.
+        min_truth: Pixels of a labelled component; smaller ones become void.
+    """
+
+    min_predicted: int
+    min_truth: int
+
+
+ANOMALY_TRACK = ComponentSettings(500, 100)
+OBSTACLE_TRACK = ComponentSettings(50, 10)
+COMPONENT_SETTINGS = {"anomaly": ANOMALY_TRACK, "obstacle": OBSTACLE_TRACK}
+
+
+@dataclass(frozen=True, eq=False)
+class ComponentFigures:
+    """Figures over the components of a set of frames, as fractions; nan where undefined.
+
+    Attributes:
+        siou_gt: Mean adjusted IoU of the labelled components.
+        ppv: Mean share of a predicted component that is anomalous.
+        mean_f1: Mean of `f1`.
+        f1: (11,) float64, F1 of the components at the levels 0.25, 0.30 ... 0.75.
+        tp: (11,) int64, labelled components whose sIoU reaches the level.
+        fn: (11,) int64, labelled components whose sIoU does not.
+        fp: (11,) int64, predicted components whose PPV does not.
+        num_truth: Labelled components.
+        num_predicted: Predicted components.
+        num_frames: Frames.
+    """
+
+    siou_gt: float
+    ppv: float
+    mean_f1: float
+    f1: NDArray[np.float64]
+    tp: NDArray[np.int64]
+    fn: NDArray[np.int64]
+    fp: NDArray[np.int64]
+    num_truth: int
+    num_predicted: int
+    num_frames: int
+
+
+class ComponentMetric:
+    """How well predicted components cover the labelled ones, at one threshold for all frames.
+
+    A pixel is predicted where its score is larger than the threshold and it is not void; components are
+    8-connected. The official threshold is the `best_f1_threshold` of `SmiycAnomaly` over the same frames.
+    As under numpy 1, with which the official figures are made, it is first rounded to the scores' own
+    floating-point type: near saturated float16 scores that decides hundreds of pixels.
+
+    Args:
+        settings: `ANOMALY_TRACK` or `OBSTACLE_TRACK`, or sizes of one's own.
+        threshold: Scores strictly larger are predictions.
+
+    Raises:
+        OptionError: A threshold that is nan, or sizes below 0.
+
+    Example:
+        >>> metric = ComponentMetric(ComponentSettings(1, 1), 0.5)
+        >>> metric.update(np.array([[0.9, 0.9, 0.1, 0.8]]), np.array([[1, 0, 0, 1]], np.uint8))
+        >>> figures = metric.compute()
+        >>> figures.siou_gt, figures.ppv, figures.f1[[0, -1]]
+        (0.75, 0.75, array([1. , 0.5]))
+
+    Source:
+        Chan et al., "SegmentMeIfYouCan: A Benchmark for Anomaly Segmentation", 2021, section 3.2: the
+        tool's `SegEval-AnomalyTrack` and `SegEval-ObstacleTrack`.
+    """
+
+    def __init__(self, settings: ComponentSettings, threshold: float) -> None:
+        if settings.min_predicted < 0 or settings.min_truth < 0:
+            raise OptionError("settings", repr(settings), "sizes of at least 0", "Use ANOMALY_TRACK.")
+        if np.isnan(threshold):
+            mend = "Without an anomalous pixel there is no best threshold: name one."
+            raise OptionError("threshold", "nan", "a number", mend)
+        self.settings, self.threshold = settings, float(threshold)
+        self._found: list[Overlaps] = []
+        self._frames = 0
+
+    def update(self, scores: Array, labels: Array) -> None:
+        """Take in one frame.
+
+        Args:
+            scores: (H, W) floating point or uint8; higher is more anomalous.
+            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+
+        Raises:
+            ShapeError: Not (H, W), or not the same.
+            DTypeError: Another element type.
+            ScoreRangeError: A labelled pixel's score is nan.
+        """
+        score_map, label_map = read_frame(scores, labels)
+        truth = label_map == 1
+        labelled = truth | (label_map == 0)
+        predicted, undefined = _above(score_map, self.threshold)
+        if undefined is not None and bool((undefined & labelled).any()):
+            mend = "Find out where nan comes from, or mark such pixels as void."
+            raise ScoreRangeError("scores", "nan on a labelled pixel", "numbers", mend)
+        least = self.settings.min_predicted, self.settings.min_truth
+        self._found.append(find_overlaps(predicted & labelled, truth, *least))
+        self._frames += 1
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The sIoU and size of each labelled, the PPV and size of each predicted component."""
+        joined = Overlaps.joined(self._found)
+        return {
+            "frames": np.array([self._frames], np.int64),
+            "threshold": np.array([self.threshold]),
+            "siou_gt": joined.siou,
+            "size_gt": joined.truth_sizes,
+            "ppv": joined.ppv,
+            "size_predicted": joined.predicted_sizes,
+        }
+
+    def add_state(self, state: State) -> None:
+        """Add what another metric of the same settings and threshold held.
+
+        Raises:
+            FileError: An array is missing, of another element type, or out of range.
+            ShapeError: An array of another shape.
+            OptionError: It was measured at another threshold.
+        """
+        threshold = float(state_array(state, "threshold", np.float64, 1)[0])
+        if threshold != self.threshold:
+            mend = "Measure all frames at one threshold."
+            raise OptionError("threshold", repr(threshold), repr(self.threshold), mend)
+        sides = []
+        for share, size in (("siou_gt", "size_gt"), ("ppv", "size_predicted")):
+            shares = state_array(state, share, np.float64)
+            if not ((shares >= 0) & (shares <= 1)).all():
+                raise nonsense(share, "a value outside 0 to 1")
+            sides += [np.array(shares), np.array(state_counts(state, size, shares.size))]
+        self._frames += int(state_counts(state, "frames", 1)[0])
+        self._found.append(Overlaps(*sides))
+
+    def merge(self, other: ComponentMetric) -> None:
+        """Add what another metric holds.
+
+        Raises:
+            OptionError: It is of another class, or was measured at another threshold.
+        """
+        check_same_kind(self, other)
+        self.add_state(other.state())
+
+    def compute(self) -> ComponentFigures:
+        """The figures of all frames so far."""
+        joined = Overlaps.joined(self._found)
+        tp = (joined.siou[:, None] >= _LEVELS).sum(axis=0)
+        fn = joined.siou.size - tp
+        fp = (joined.ppv[:, None] < _LEVELS).sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            f1 = 2 * tp / (2 * tp + fn + fp)
+        return ComponentFigures(
+            siou_gt=_mean(joined.siou),
+            ppv=_mean(joined.ppv),
+            mean_f1=float(f1.mean()),
+            f1=f1,
+            tp=tp,
+            fn=fn,
+            fp=fp,
+            num_truth=joined.siou.size,
+            num_predicted=joined.ppv.size,
+            num_frames=self._frames,
+        )
+
+
+def _above(scores: NDArray[Any], threshold: float) -> tuple[NDArray[np.bool_], NDArray[np.bool_] | None]:
+    """Where scores are larger than the threshold in their own type, and where they are nan."""
+    if scores.dtype == np.uint8:
+        return scores > np.float64(threshold), None
+    with np.errstate(over="ignore"):
+        limit = scores.dtype.type(threshold)
+    if scores.dtype != np.float16:
+        return scores > limit, np.isnan(scores)
+    # The bits of a float16, read as an integer, rise with it from 0 on, and fall below: no conversion needed.
+    bits, edge = scores.view(np.int16), (limit + np.float16(0)).view(np.int16)
+    above = bits > edge if edge >= 0 else (bits >= 0) | (bits < edge)
+    return above, (bits & _MAGNITUDE) > _INFINITY
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return math.fsum(values) / values.size if values.size else np.nan  # exact: frames may come in any order

@@ -1,0 +1,70 @@
+"""What the anomaly metrics say: the figures, and the curve they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.errors import OptionError
+
+FprRule: TypeAlias = Literal["first", "linear", "nearest"]
+"""Where the ROC curve is read for FPR95: at the first point with TPR >= 0.95, linearly between the points
+on both sides of 0.95, or at the point whose TPR is nearest to 0.95."""
+
+FPR_RULES = ("first", "linear", "nearest")
+
+
+@dataclass(frozen=True)
+class AnomalyFigures:
+    """Figures of a set of frames, as fractions; nan where undefined.
+
+    Attributes:
+        ap: Average precision, also called AUPR: the sum of precision times the step in recall.
+        auroc: Area under the ROC curve, by trapezoids.
+        fpr95: False positive rate where 95 % of the anomalous pixels are found.
+        best_f1: Largest F1 of the pixels over all thresholds.
+        best_f1_threshold: The highest threshold that reaches it, under the rule score >= threshold.
+        num_positive: Anomalous pixels.
+        num_negative: Normal pixels.
+        num_frames: Frames, those without a labelled pixel among them.
+    """
+
+    ap: float
+    auroc: float
+    fpr95: float
+    best_f1: float
+    best_f1_threshold: float
+    num_positive: int
+    num_negative: int
+    num_frames: int
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionRecall:
+    """Points of the precision-recall and the ROC curve, in the order of falling thresholds.
+
+    Attributes:
+        recall: (K,) float64, ascending.
+        precision: (K,) float64.
+        fpr: (K,) float64, ascending.
+        tpr: (K,) float64; the recall under its other name.
+    """
+
+    recall: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    fpr: NDArray[np.float64]
+    tpr: NDArray[np.float64]
+
+
+def check_fpr_rule(rule: str) -> None:
+    """Refuse a rule that does not exist.
+
+    Raises:
+        OptionError: It does not.
+    """
+    if rule not in FPR_RULES:
+        expected = ", ".join(map(repr, FPR_RULES))
+        raise OptionError("fpr_rule", repr(rule), expected, "Most evaluators read the first point.")

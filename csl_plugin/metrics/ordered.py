@@ -1,0 +1,118 @@
+"""Scores in ascending order: sorted, or counted where the element type has few values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.errors import ScoreRangeError
+
+_SIGN = 0x8000  # of a float16's bits
+
+
+@dataclass(frozen=True, eq=False)
+class Ordered:
+    """A multiset of scores in ascending order.
+
+    Attributes:
+        values: (n,) ascending; distinct where there are counts.
+        counts: (n,) int64, how often each value occurs; None where the values hold every score once.
+    """
+
+    values: NDArray[Any]
+    counts: NDArray[np.int64] | None = None
+
+    @cached_property
+    def size(self) -> int:
+        """Number of scores."""
+        return int(self.values.size if self.counts is None else self.counts.sum())
+
+    def distinct(self) -> NDArray[np.float64]:
+        """The distinct values, ascending, float64."""
+        if self.counts is not None:
+            return self.values[self.counts > 0].astype(np.float64)
+        first = np.ones(self.values.size, bool)
+        np.not_equal(self.values[1:], self.values[:-1], out=first[1:])
+        return self.values[first].astype(np.float64)
+
+    def at(self, ranks: NDArray[np.int64]) -> NDArray[Any]:
+        """The scores of ranks 0 to size - 1, in the scores' own element type."""
+        if self.counts is None:
+            return self.values[ranks]
+        return self.values[self._up_to.searchsorted(ranks, "right")]
+
+    def below(self, edges: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many scores are smaller than each edge."""
+        return self._counted(self.values.searchsorted(_rounded(edges, self.values.dtype, up=True), "left"))
+
+    def up_to(self, edges: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many scores are not larger than each edge."""
+        return self._counted(self.values.searchsorted(_rounded(edges, self.values.dtype, up=False), "right"))
+
+    def part(self, start: int, stop: int) -> Ordered:
+        """The scores whose places in `values` are from `start` to before `stop`."""
+        return Ordered(self.values[start:stop], None if self.counts is None else self.counts[start:stop])
+
+    @cached_property
+    def _up_to(self) -> NDArray[np.int64]:
+        assert self.counts is not None  # noqa: S101
+        return np.cumsum(self.counts)
+
+    def _counted(self, places: NDArray[Any]) -> NDArray[np.int64]:
+        if self.counts is None:
+            return places.astype(np.int64, copy=False)
+        return np.asarray(np.concatenate([[0], self._up_to])[places], np.int64)
+
+
+def order(scores: NDArray[Any], argument: str = "scores") -> Ordered:
+    """The scores in order; those of 16 and 8 bits are counted, which costs less than sorting.
+
+    Args:
+        scores: (n,) float16, float32, float64 or uint8. Infinities are ordered as such, and -0.0 is 0.0.
+        argument: What an error calls them.
+
+    Raises:
+        ScoreRangeError: A score is nan.
+
+    Example:
+        >>> order(np.array([3, 1, 3], np.uint8)).counts
+        array([1, 2])
+        >>> order(np.array([3.0, 1.0, 3.0])).values
+        array([1., 3., 3.])
+    """
+    if scores.dtype == np.float16:
+        counts = np.bincount(scores.view(np.uint16), minlength=1 << 16)
+        counts[0] += counts[_SIGN]
+        counts[_SIGN] = 0
+        codes = np.flatnonzero(counts)
+        start = int(codes.searchsorted(_SIGN))
+        codes = np.concatenate([codes[start:][::-1], codes[:start]])
+        values = codes.astype(np.uint16).view(np.float16)
+        found = Ordered(values, counts[codes].astype(np.int64))
+        undefined = bool(np.isnan(values).any())
+    elif scores.dtype == np.uint8:
+        counts = np.bincount(scores, minlength=256)
+        codes = np.flatnonzero(counts)
+        found, undefined = Ordered(codes.astype(np.uint8), counts[codes].astype(np.int64)), False
+    else:
+        found = Ordered(np.sort(scores))
+        undefined = bool(scores.size and np.isnan(found.values[-1]))
+    if undefined:
+        mend = "Find out where nan comes from, or mark such pixels as void."
+        raise ScoreRangeError(argument, "nan on a labelled pixel", "numbers", mend)
+    return found
+
+
+def _rounded(edges: NDArray[np.float64], dtype: np.dtype[Any], *, up: bool) -> NDArray[Any]:
+    """Edges in the scores' type, rounded so that comparisons stay exact: numpy would convert the scores."""
+    if dtype not in (np.float16, np.float32):
+        return edges
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = edges.astype(dtype)
+        wrong = narrow < edges if up else narrow > edges
+        narrow[wrong] = np.nextafter(narrow[wrong], dtype.type(np.inf if up else -np.inf))
+    return narrow

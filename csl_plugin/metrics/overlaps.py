@@ -1,0 +1,122 @@
+"""Connected components of a prediction and of a label map, and how they lie over each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+_TABLE = 1 << 22  # pairs of components up to which a table is counted into
+
+
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    """Components of frames.
+
+    Attributes:
+        siou: (G,) float64, the adjusted IoU of each labelled component.
+        truth_sizes: (G,) int64, its pixels.
+        ppv: (K,) float64, the share of each predicted component that is labelled as anomaly.
+        predicted_sizes: (K,) int64, its pixels, without void ones.
+    """
+
+    siou: NDArray[np.float64]
+    truth_sizes: NDArray[np.int64]
+    ppv: NDArray[np.float64]
+    predicted_sizes: NDArray[np.int64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Overlaps]) -> Overlaps:
+        """All components of several."""
+        floats, counts = np.empty(0), np.empty(0, np.int64)
+        return cls(
+            np.concatenate([floats, *(part.siou for part in parts)]),
+            np.concatenate([counts, *(part.truth_sizes for part in parts)]),
+            np.concatenate([floats, *(part.ppv for part in parts)]),
+            np.concatenate([counts, *(part.predicted_sizes for part in parts)]),
+        )
+
+
+def find_overlaps(
+    predicted: NDArray[np.bool_], truth: NDArray[np.bool_], min_predicted: int, min_truth: int
+) -> Overlaps:
+    """The 8-connected components of two masks, those that are large enough.
+
+    Args:
+        predicted: (H, W), the pixels that are predicted and not void.
+        truth: (H, W), the pixels that are labelled as anomaly.
+        min_predicted: Predicted components of fewer pixels are deleted.
+        min_truth: Labelled components of fewer pixels become void: predicted components lose these pixels,
+            and may end below their own minimum.
+
+    Returns:
+        Every component; in no particular order.
+
+    Note:
+        With k a labelled component, and U the union of the predicted ones that touch it, sIoU is |k and U|
+        over |k or U| less the part of U that lies in other labelled components.
+    """
+    box = _bounding_box(truth)  # only there can two components meet; it is a small part of most frames
+    ids, sizes, kept = _components(predicted, min_predicted)
+    truth_ids, truth_sizes, truth_kept = _components(truth[box], min_truth)
+    on_predicted, on_truth = kept[ids[box][truth[box]]], truth_kept[truth_ids[truth[box]]]
+    lost = np.bincount(on_predicted[on_truth == 0], minlength=sizes.size)
+    rows, columns, common = _count_pairs(on_predicted, on_truth, sizes.size, truth_sizes.size)
+    left = sizes - lost
+    left[0] = 0
+    covered = _sum(columns, common, truth_sizes.size)
+    on_any = _sum(rows, common, sizes.size)
+    reached = _sum(columns, left[rows], truth_sizes.size)
+    elsewhere = _sum(columns, on_any[rows], truth_sizes.size) - covered
+    united = truth_sizes + reached - covered - elsewhere
+    real = left > 0
+    return Overlaps(covered[1:] / united[1:], truth_sizes[1:], on_any[real] / left[real], left[real])
+
+
+def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """Where all of the mask lies; one pixel where there is nothing."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return slice(0, 1), slice(0, 1)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _components(
+    mask: NDArray[np.bool_], least: int
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.intp]]:
+    """Each pixel's component id, the sizes of those that are kept, and each id's number among them.
+
+    0 is no component, and has size 0.
+    """
+    import cv2
+
+    pixels = np.ascontiguousarray(mask).view(np.uint8)
+    count, found = cv2.connectedComponents(pixels, connectivity=8, ltype=cv2.CV_32S)
+    ids = np.asarray(found, np.int32)
+    sizes = np.bincount(ids[mask], minlength=count)
+    keep = sizes >= max(least, 1)
+    numbers = np.where(keep, np.cumsum(keep), 0)
+    return ids, np.concatenate([[0], sizes[keep]]), numbers
+
+
+def _count_pairs(
+    rows: NDArray[np.intp], columns: NDArray[np.intp], num_rows: int, num_columns: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """The distinct pairs without a 0 in them, and how often each occurs."""
+    both = (rows > 0) & (columns > 0)
+    joint = rows[both] * num_columns + columns[both]
+    if num_rows * num_columns <= _TABLE:
+        table = np.bincount(joint, minlength=1)
+        pairs = np.flatnonzero(table)
+        counts = table[pairs]
+    else:
+        pairs, counts = np.unique(joint, return_counts=True)
+    return pairs // num_columns, pairs % num_columns, counts
+
+
+def _sum(ids: NDArray[np.int64], values: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    total = np.zeros(size, np.int64)
+    np.add.at(total, ids, values)
+    return total

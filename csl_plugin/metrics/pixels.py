@@ -1,0 +1,63 @@
+"""One frame's scores and labels, read and parted into anomalous and normal pixels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.errors import DTypeError, ShapeError
+
+_KEPT = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint8))
+
+
+def read_frame(scores: Array, labels: Array) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Scores and labels as numpy arrays of one shape.
+
+    Args:
+        scores: (H, W) float16, bfloat16, float32, float64 or uint8; higher is more anomalous.
+        labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+
+    Returns:
+        The scores in their own element type (bfloat16 as float32), and the labels.
+
+    Raises:
+        ShapeError: Not (H, W), or not the same.
+        DTypeError: Scores or labels of another element type.
+    """
+    score_map, label_map = _to_numpy("scores", scores), _to_numpy("labels", labels)
+    if score_map.dtype not in _KEPT:
+        mend = "Convert them with .astype(numpy.float32)."
+        raise DTypeError("scores", describe(scores), "floating-point or uint8 scores", mend)
+    if label_map.dtype.kind not in "iub":
+        mend = "Pass 0 for normal, 1 for anomalous and 255 for void pixels."
+        raise DTypeError("labels", describe(labels), "integers", mend)
+    for argument, array, given in (("scores", score_map, scores), ("labels", label_map, labels)):
+        if array.ndim != 2 or 0 in array.shape:
+            mend = "Pass one frame at a time, without batch and channel axes."
+            raise ShapeError(argument, describe(given), "(H, W), every axis at least 1", mend)
+    if score_map.shape != label_map.shape:
+        mend = "Bring the scores to the size of the labels first."
+        raise ShapeError("scores", f"shape {score_map.shape}", f"the labels', {label_map.shape}", mend)
+    return score_map, label_map
+
+
+def split_frame(scores: Array, labels: Array) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The scores of a frame's anomalous and of its normal pixels, one-dimensional.
+
+    Raises:
+        ShapeError, DTypeError: As for `read_frame`.
+    """
+    score_map, label_map = read_frame(scores, labels)
+    return score_map[label_map == 1], score_map[label_map == 0]
+
+
+def _to_numpy(argument: str, value: Array) -> NDArray[Any]:
+    import torch
+
+    if isinstance(value, np.ndarray) and type(value) in (np.ndarray, np.memmap):
+        return np.asarray(value, value.dtype.newbyteorder("="))
+    tensor = as_tensor(argument, value).detach()
+    return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy())

@@ -1,0 +1,213 @@
+"""Semantic segmentation: IoU, accuracy and their means over a data set, seen and unseen classes apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError, ShapeError
+
+VOID = 255
+_COUNTS = ("intersection", "label", "predicted")
+
+
+@dataclass(frozen=True, eq=False)
+class SemanticFigures:
+    """Figures of a set of frames, as fractions; nan where undefined.
+
+    Attributes:
+        miou: Mean IoU over the classes that occur in labels or predictions.
+        miou_seen: The same over the seen classes among them.
+        miou_unseen: The same over the unseen ones; nan without any.
+        hiou: Harmonic mean of `miou_seen` and `miou_unseen`, from the unrounded means.
+        macc: Mean over the classes that occur in labels of the share of their pixels that is right.
+        pacc: Share of all labelled pixels that is right.
+        fwiou: Mean IoU weighted by the classes' shares of the labelled pixels.
+        per_class: (C,) float64, IoU of each class; 0 for a class that is predicted and never labelled, nan
+            for one that is neither.
+    """
+
+    miou: float
+    miou_seen: float
+    miou_unseen: float
+    hiou: float
+    macc: float
+    pacc: float
+    fwiou: float
+    per_class: NDArray[np.float64]
+
+
+class SemanticMetric:
+    """Counts of right, labelled and predicted pixels of each class, summed over frames.
+
+    Args:
+        num_classes: C, 1 to 255.
+        unseen: The classes of the unseen group; all others are seen.
+
+    Raises:
+        OptionError: `num_classes` or `unseen` is out of range.
+
+    Note:
+        Predictions on void pixels are not counted. "No class" is a miss for the label's class and
+        nobody's prediction. Counts are int64, so nothing is rounded at any size.
+
+    Source:
+        The definitions are those of mmsegmentation and detectron2, which agree on all but the groups: where
+        a class of a group is absent, its mean here runs over the rest, as in mmsegmentation.
+
+    Example:
+        >>> metric = SemanticMetric(3, unseen=[2])
+        >>> metric.update(np.array([[0, 0, 1, 2]]), np.array([[0, 1, 1, 2]]))
+        >>> figures = metric.compute()
+        >>> figures.per_class, figures.miou_unseen
+        (array([0.5, 0.5, 1. ]), 1.0)
+    """
+
+    def __init__(self, num_classes: int, *, unseen: Sequence[int] = ()) -> None:
+        if not 1 <= num_classes <= VOID:
+            mend = "Labels are 8-bit and 255 is void, so 255 classes fit."
+            raise OptionError("num_classes", repr(num_classes), f"1 to {VOID}", mend)
+        unseen = tuple(unseen)
+        if len(set(unseen)) != len(unseen) or not all(0 <= index < num_classes for index in unseen):
+            expected = f"distinct class indices from 0 to {num_classes - 1}"
+            raise OptionError("unseen", repr(unseen), expected, "Pass class indices, not names.")
+        self.num_classes = num_classes
+        self.unseen = unseen
+        self._counts = np.zeros((len(_COUNTS), num_classes), np.int64)
+
+    def update(self, prediction: Array, labels: Array) -> None:
+        """Count one frame.
+
+        Args:
+            prediction: (H, W) integers: class indices, and 255 or -1 for "no class".
+            labels: (H, W) integers: class indices, and 255 for void.
+
+        Raises:
+            ShapeError: Not (H, W), or not the same.
+            DTypeError: Not integers.
+            ScoreRangeError: Another value.
+        """
+        predicted, labelled = read_ids("prediction", prediction, -1), read_ids("labels", labels, 0)
+        check_same_size("prediction", predicted, labelled)
+        joint = np.bincount((labelled.astype(np.intp) << 8 | predicted).reshape(-1), minlength=1 << 16)
+        table = joint.reshape(256, 256)
+        self._refuse("labels", table.sum(axis=1), "255 for void")
+        self._refuse("prediction", table.sum(axis=0), "255 or -1 for none")
+        known = table[: self.num_classes]
+        self._counts += np.stack(
+            [known.diagonal(), known.sum(axis=1), known[:, : self.num_classes].sum(axis=0)]
+        )
+
+    def state(self) -> dict[str, NDArray[np.int64]]:
+        """The counts: `intersection`, `label` and `predicted`, (C,) int64 each."""
+        return {name: counts.copy() for name, counts in zip(_COUNTS, self._counts, strict=True)}
+
+    def add_state(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Add what another metric of the same classes held.
+
+        Raises:
+            ShapeError: The counts of another number of classes.
+            FileError: No counts, or none that pixels could give.
+        """
+        counts = np.stack([self._read_counts(name, state.get(name)) for name in _COUNTS])
+        if (counts < 0).any() or (counts[0] > counts[1:]).any():
+            mend = "The record is damaged: delete it and measure the frame again."
+            raise FileError("state", "counts that contradict each other", "counts of pixels", mend)
+        self._counts += counts
+
+    def merge(self, other: SemanticMetric) -> None:
+        """Add what another metric holds."""
+        self.add_state(other.state())
+
+    def compute(self) -> SemanticFigures:
+        """The figures of all frames so far."""
+        right, labelled, predicted = self._counts
+        union = labelled + predicted - right
+        iou = np.full(self.num_classes, np.nan)
+        np.divide(right, union, out=iou, where=union > 0)
+        present, total = labelled > 0, int(labelled.sum())
+        is_unseen = np.zeros(self.num_classes, bool)
+        is_unseen[list(self.unseen)] = True
+        seen, unseen = _mean(iou[~is_unseen]), _mean(iou[is_unseen])
+        return SemanticFigures(
+            miou=_mean(iou),
+            miou_seen=seen,
+            miou_unseen=unseen,
+            hiou=2 * seen * unseen / (seen + unseen) if seen + unseen != 0 else 0.0,
+            macc=_mean(right[present] / labelled[present]),
+            pacc=int(right.sum()) / total if total else np.nan,
+            fwiou=float((labelled[present] / total * iou[present]).sum()) if total else np.nan,
+            per_class=iou,
+        )
+
+    def _refuse(self, argument: str, counts: NDArray[np.int64], none: str) -> None:
+        strange = np.flatnonzero(counts[self.num_classes : VOID])
+        if len(strange):
+            expected = f"0 to {self.num_classes - 1}, and {none}"
+            mend = "Check the number of classes, and that labels and predictions use the same label space."
+            raise ScoreRangeError(argument, f"the value {self.num_classes + int(strange[0])}", expected, mend)
+
+    def _read_counts(self, name: str, counts: NDArray[Any] | None) -> NDArray[np.int64]:
+        if counts is None or counts.dtype.kind not in "iu":
+            got = "none" if counts is None else describe(counts)
+            raise FileError(f"state[{name!r}]", got, "integer counts", "Pass what state() gave.")
+        if counts.shape != (self.num_classes,):
+            mend = "Add states of metrics with the same classes."
+            raise ShapeError(f"state[{name!r}]", describe(counts), f"shape ({self.num_classes},)", mend)
+        return counts.astype(np.int64)
+
+
+def read_ids(argument: str, value: Array, lowest: int) -> NDArray[np.uint8]:
+    """An (H, W) map of 8-bit ids from any array of integers; -1 becomes 255 where `lowest` allows it.
+
+    Raises:
+        ShapeError: Not (H, W), or empty.
+        DTypeError: Not integers.
+        ScoreRangeError: A value below `lowest` or above 255.
+    """
+    ids = read_integers(argument, value)
+    if ids.dtype == np.uint8:
+        return ids.view(np.uint8)
+    low, high = int(ids.min()), int(ids.max())
+    if low < lowest or high > VOID:
+        mend = "Pass class indices, and 255 where there is none."
+        raise ScoreRangeError(argument, f"values from {low} to {high}", f"{lowest} to {VOID}", mend)
+    return ids.astype(np.uint8)
+
+
+def read_integers(argument: str, value: Array) -> NDArray[Any]:
+    """An (H, W) numpy array of integers from a tensor or an array.
+
+    Raises:
+        ShapeError: Not (H, W), or empty.
+        DTypeError: Not integers.
+    """
+    integers = as_tensor(argument, value).detach().cpu().numpy()
+    if integers.dtype.kind not in "iu":
+        mend = "Pass ids: the arg max of scores, or labels as they are stored."
+        raise DTypeError(argument, describe(value), "integers", mend)
+    if integers.ndim != 2 or 0 in integers.shape:
+        mend = "Pass one frame at a time, without batch and channel axes."
+        raise ShapeError(argument, describe(value), "(H, W), every axis at least 1", mend)
+    return integers
+
+
+def check_same_size(argument: str, first: NDArray[Any], labels: NDArray[Any]) -> None:
+    """Refuse a map of another size than the labels'.
+
+    Raises:
+        ShapeError: The shapes differ.
+    """
+    if first.shape != labels.shape:
+        mend = "Resize the scores before the arg max, or region ids by nearest neighbour."
+        raise ShapeError(argument, f"shape {first.shape}", f"the labels', {labels.shape}", mend)
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else np.nan
