@@ -1,0 +1,98 @@
+"""The data sets of the paper in their published layouts, and plain folders.
+
+A data set is opened by name. Its layout is checked first; one error says what is missing where and where
+to get it. Images and labels are read one frame at a time, labels in evaluation ids.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from csl_plugin.datasets import (
+    cityscapes,
+    coco_stuff,
+    fishyscapes,
+    folder,
+    lost_and_found,
+    pascal_voc,
+    road_anomaly,
+    smiyc,
+    synscapes,
+)
+from csl_plugin.datasets.dataset import Dataset, DatasetInfo, Frame
+from csl_plugin.errors import OptionError
+
+__all__ = ["DATASETS", "Dataset", "DatasetInfo", "Frame", "open_dataset"]
+
+DATASETS: dict[str, DatasetInfo] = {
+    "smiyc-anomaly-track": smiyc.ANOMALY_TRACK,
+    "smiyc-obstacle-track": smiyc.OBSTACLE_TRACK,
+    "lostandfound-noknown": lost_and_found.INFO,
+    "road-anomaly": road_anomaly.INFO,
+    "fishyscapes-lostandfound": fishyscapes.LOST_AND_FOUND,
+    "fishyscapes-static": fishyscapes.STATIC,
+    "coco-stuff": coco_stuff.INFO,
+    "pascal-voc": pascal_voc.INFO,
+    "cityscapes": cityscapes.INFO,
+    "synscapes": synscapes.INFO,
+    "folder": folder.INFO,
+}
+"""What is known of each data set, by name."""
+
+
+def open_dataset(
+    name: str, path: str | os.PathLike[str], *, split: str | None = None, **options: Any
+) -> Dataset:
+    """Open a data set that lies in a folder.
+
+    Args:
+        name: One of `DATASETS`.
+        path: The folder with the published layout, or the one above it.
+        split: One of the data set's splits; left out, its default.
+        options: The data set's own, as `DATASETS[name].options` lists them. One that is None counts as
+            left out.
+
+    Raises:
+        OptionError: An unknown name, split, option or value of an option.
+        FileError: The layout is not there or not whole.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from csl_plugin.files import write_png
+        >>> with TemporaryDirectory() as path:
+        ...     write_png(f"{path}/images/a.png", np.zeros((2, 3, 3), np.uint8))
+        ...     write_png(f"{path}/labels/a.png", np.array([[0, 1, 255], [0, 0, 1]], np.uint8))
+        ...     dataset = open_dataset("folder", path)
+        ...     dataset.task, dataset.read_label(dataset.frames[0]).tolist()
+        ('anomaly', [[0, 1, 255], [0, 0, 1]])
+    """
+    if name not in DATASETS:
+        raise OptionError("name", repr(name), ", ".join(DATASETS), "Choose one of the data sets.")
+    info = DATASETS[name]
+    given = {option: value for option, value in options.items() if value is not None}
+    for option in given:
+        if option not in info.options:
+            expected = ", ".join(info.options) or "no option"
+            raise OptionError(option, "an option", expected, f"{name} has no such option: leave it out.")
+    _check_choices(info, given)
+    if info.splits and split not in (None, *info.splits):
+        raise OptionError("split", repr(split), ", ".join(info.splits), f"Choose a split of {name}.")
+    if not info.splits and split is not None and not _is_plain(split):
+        mend = "Name a subfolder of images/ and labels/."
+        raise OptionError("split", repr(split), "the name of a folder", mend)
+    return info.open(Path(path), info.default_split if split is None else split, **given)
+
+
+def _check_choices(info: DatasetInfo, given: dict[str, Any]) -> None:
+    for option, value in given.items():
+        choices = info.options[option].split(", ")
+        if len(choices) > 1 and str(value) not in choices:
+            mend = "Leave it out to have it recognised where that is possible."
+            raise OptionError(option, repr(value), " or ".join(choices), mend)
+
+
+def _is_plain(split: str) -> bool:
+    return split == Path(split).name and split not in ("", ".", "..")

@@ -1,0 +1,94 @@
+"""SegmentMeIfYouCan: AnomalyTrack (RoadAnomaly21) and ObstacleTrack (RoadObstacle21)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from csl_plugin.datasets.dataset import Dataset, DatasetInfo
+from csl_plugin.datasets.ids import ANOMALY_IDS
+from csl_plugin.datasets.layout import find_root, frames_of, listed
+
+_Rule: TypeAlias = Callable[[str, str], bool]
+
+_VALIDATION = "validation"
+_SNOW, _NIGHT = ("snowstorm1", "snowstorm2"), ("driveway",)
+_TEST_SCENES = (
+    *("curvy-street", "one-way-street", "gravel", "greyasphalt"),
+    *("motorway", "paving", "darkasphalt", "darkasphalt2"),
+)
+_OBSTACLE_SCENES = {"test": _TEST_SCENES, "validation": (_VALIDATION,), "night": _NIGHT, "snowstorm": _SNOW}
+_LEFT_OUT_OF_VALIDATION = tuple(f"validation_{number}" for number in (19, *range(21, 30)))
+
+
+def open_anomaly_track(path: Path, split: str) -> Dataset:
+    """AnomalyTrack: 100 test frames, whose labels are not public, and 10 validation frames."""
+    root = find_root(ANOMALY_TRACK, path, ("images", "labels_masks"), ("dataset_AnomalyTrack",))
+    return _open(ANOMALY_TRACK, root, "smiyc-anomaly-track", split, _in_anomaly_split)
+
+
+def open_obstacle_track(path: Path, split: str) -> Dataset:
+    """ObstacleTrack: the scene, a frame's name up to its first underscore, decides the split."""
+    root = find_root(OBSTACLE_TRACK, path, ("images", "labels_masks"), ("dataset_ObstacleTrack",))
+    return _open(OBSTACLE_TRACK, root, "smiyc-obstacle-track", split, _in_obstacle_split)
+
+
+def _in_anomaly_split(name: str, split: str) -> bool:
+    return split == "all" or name.startswith(_VALIDATION) == (split == "validation")
+
+
+def _in_obstacle_split(name: str, split: str) -> bool:
+    if split == "all":
+        return True
+    if split == "validation" and name.startswith(_LEFT_OUT_OF_VALIDATION):
+        return False
+    return name.split("_")[0] in _OBSTACLE_SCENES[split]
+
+
+def _open(info: DatasetInfo, root: Path, name: str, split: str, chosen: _Rule) -> Dataset:
+    images = {
+        frame: file
+        for frame, file in listed(root / "images", (".jpg", ".webp", ".png")).items()
+        if chosen(frame, split)
+    }
+    labels = listed(root / "labels_masks", ("_labels_semantic.png",))
+    anomaly = info is ANOMALY_TRACK
+    return Dataset(
+        name=name,
+        task="anomaly",
+        split=split,
+        frames=frames_of(info, root, images, labels, labelled=split == "validation"),
+        ids=ANOMALY_IDS,
+        output_name="AnomalyTrack-all" if anomaly else "ObstacleTrack-all",
+        components="anomaly" if anomaly else "obstacle",
+        published=info.published.get(split),
+    )
+
+
+_LAYOUT = "images/<frame>.{} and labels_masks/<frame>_labels_semantic.png"
+_WHERE = "the links in the README of github.com/SegmentMeIfYouCan/road-anomaly-benchmark"
+_LICENCE = "as LICENSE.txt in the archive says"
+
+ANOMALY_TRACK = DatasetInfo(
+    title="SegmentMeIfYouCan AnomalyTrack (dataset_AnomalyTrack)",
+    where=_WHERE,
+    licence=_LICENCE,
+    layout=_LAYOUT.format("jpg"),
+    splits=("validation", "test", "all"),
+    default_split="validation",
+    table="1, 4",
+    open=open_anomaly_track,
+    published={"validation": 10, "test": 100, "all": 110},
+)
+OBSTACLE_TRACK = DatasetInfo(
+    title="SegmentMeIfYouCan ObstacleTrack (dataset_ObstacleTrack)",
+    where=_WHERE,
+    licence=_LICENCE,
+    layout=_LAYOUT.format("webp"),
+    splits=("validation", "test", "night", "snowstorm", "all"),
+    default_split="validation",
+    table="2",
+    open=open_obstacle_track,
+    published={"validation": 30, "test": 327, "night": 30, "snowstorm": 55},
+)
