@@ -48,7 +48,7 @@ class Spec:
     """What a case is built from; plain values, so that another process can build the same.
 
     Attributes:
-        stage: A key of `cases.STAGES`.
+        stage: A key of `stages.STAGES`.
         size: (H, W) of the image.
         classes: C of the distribution, 0 where the stage has none.
         source: "scene", "noise", or the path of a network's proposals.

@@ -21,6 +21,8 @@ _STAGES = {
     "whole": "The whole stage: raw outputs and distribution to fused maps",
     "lowres": "From a teacher's logits at stride 4 to labels (region map known)",
     "large": "A large map, from raw outputs at stride 4 to labels (one call)",
+    "pixel figures": "The official anomaly figures of one frame: pixels",
+    "component figures": "The official anomaly figures of one frame: components",
     "scaling": "Further sizes",
 }
 _METHOD = """\

@@ -83,6 +83,7 @@ def verdicts(results: list[Result]) -> list[Verdict]:
         *_components(book),
         *_whole(book),
         *_large(book),
+        *_evaluation(book),
         *_threads(book),
     ]
 
@@ -167,6 +168,14 @@ def _whole(book: Book) -> Iterator[Verdict]:
 def _large(book: Book) -> Iterator[Verdict]:
     key = "large 8192x8192 C=19"
     yield book.lean(f"{key}, labels", 1500, key, "ours, size=, split")
+
+
+def _evaluation(book: Book) -> Iterator[Verdict]:
+    for dtype in ("float16", "float32"):
+        key = f"pixel figures {_CITY}"
+        yield book.faster(f"{key}, {dtype}", 3, key, f"ours, {dtype}", f"numpy, as defined, {dtype}")
+        key = f"component figures {_CITY}"
+        yield book.faster(f"{key}, {dtype}", 5, key, f"ours, {dtype}", f"scipy, mask by mask, {dtype}")
 
 
 def _threads(book: Book) -> Iterator[Verdict]:

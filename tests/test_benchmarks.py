@@ -26,6 +26,8 @@ SPECS = [
     Spec("whole", TINY, 3),
     Spec("scaling", (32, 64), 1),
     Spec("lowres", TINY, 3),
+    Spec("pixel figures", TINY),
+    Spec("component figures", TINY),
     Spec("large", TINY, 3),
 ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.contestants import Case, Spec
-from benchmarks.stages import assign, components, fusion, lowres, means, whole
+from benchmarks.stages import assign, components, evaluation, fusion, lowres, means, whole
 
 STAGES: dict[str, Callable[[Spec], Case]] = {
     "assign": assign.build,
@@ -17,6 +17,8 @@ STAGES: dict[str, Callable[[Spec], Case]] = {
     "scaling": whole.build_scaling,
     "lowres": lowres.build,
     "large": lowres.build_large,
+    "pixel figures": evaluation.build_pixels,
+    "component figures": evaluation.build_components,
 }
 
 
