@@ -15,7 +15,6 @@ import torch
 
 from csl_plugin import Calibration, RegionMap, RegionProposals, __version__, fuse, load_proposer
 from csl_plugin.cli import main
-from csl_plugin.cli.proposing import propose_regions
 from csl_plugin.files import (
     image_batch,
     read_image,
@@ -26,6 +25,7 @@ from csl_plugin.files import (
     write_region_map,
     write_scores,
 )
+from csl_plugin.proposers.naming import propose_regions
 
 SIZE = 40, 56
 

@@ -64,8 +64,12 @@ def lost_and_found(root, known=143, total=1203, labels=True):
 def road_anomaly_authors(root, names=("animals01", "zebra_crossing")):
     for name in names:
         write(root / f"frames/{name}.jpg", image(5))
-        write(root / f"frames/{name}.labels/labels_semantic.png", np.array([[0, 1, 2, 3, 0, 0]] * 4, np.uint8))
-        write(root / f"frames/{name}.labels/labels_instance.png", np.array([[0, 0, 1, 2, 0, 0]] * 4, np.uint8))
+        write(
+            root / f"frames/{name}.labels/labels_semantic.png", np.array([[0, 1, 2, 3, 0, 0]] * 4, np.uint8)
+        )
+        write(
+            root / f"frames/{name}.labels/labels_instance.png", np.array([[0, 0, 1, 2, 0, 0]] * 4, np.uint8)
+        )
     write(root / "frame_list.json", json.dumps([f"{name}.jpg" for name in reversed(names)]))
     return root
 

@@ -1,4 +1,4 @@
-"""The command line: `csl-plugin fuse`, `csl-plugin propose` and `csl-plugin demo`."""
+"""The command line: `csl-plugin` and its commands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 import sys
 
 from csl_plugin import __version__
-from csl_plugin.cli import demo, fuse, propose
+from csl_plugin.cli import benchmark, demo, fuse, propose
+from csl_plugin.cli import eval as evaluate
 from csl_plugin.errors import CSLError
 
 USAGE_ERROR, INTERRUPTED = 2, 130
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"csl-plugin {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
-    for command in (fuse, propose, demo):
+    for command in (fuse, propose, demo, evaluate, benchmark):
         command.add_parser(subparsers)
     arguments = parser.parse_args(argv)
     if arguments.command is None:

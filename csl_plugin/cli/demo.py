@@ -43,9 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
         FileError: The image cannot be read, or the figure not be written.
     """
     from csl_plugin import load_proposer
-    from csl_plugin.cli.proposing import propose_regions
     from csl_plugin.demo import demonstrate
     from csl_plugin.files import read_image, write_png
+    from csl_plugin.proposers.naming import propose_regions
 
     start = time.perf_counter()
     path: Path | None = arguments.image

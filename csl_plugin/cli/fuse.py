@@ -11,8 +11,9 @@ from typing import Any
 
 from csl_plugin import __version__
 from csl_plugin.cli.batch import Job, report, run_jobs
-from csl_plugin.cli.proposing import PROPOSER_HELP, propose_regions, proposer_identity, region_folder
+from csl_plugin.cli.proposing import PROPOSER_HELP
 from csl_plugin.errors import FileError, ShapeError
+from csl_plugin.proposers.naming import propose_regions, proposer_identity, region_folder
 
 
 def add_parser(subparsers: Any) -> None:

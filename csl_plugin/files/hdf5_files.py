@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,8 @@ def write_hdf5(path: str | os.PathLike[str], array: NDArray[Any], key: str = OFF
     """
     h5py = _h5py(path)
     # Built in memory: when a disk is full, h5py can neither write nor close a file that it has open on it.
-    with h5py.File("memory", "w", driver="core", backing_store=False) as file:
+    # The name must be its own: two threads that write at once would meet under it.
+    with h5py.File(f"memory-{uuid4().hex}", "w", driver="core", backing_store=False) as file:
         file.create_dataset(key, data=array, compression="gzip", compression_opts=9)
         file.flush()
         image = file.id.get_file_image()

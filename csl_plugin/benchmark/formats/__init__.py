@@ -1,0 +1,1 @@
+"""What official evaluators and servers read: one file per format."""

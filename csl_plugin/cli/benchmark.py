@@ -1,0 +1,145 @@
+"""`csl-plugin benchmark`: a method's row of a published table, as it comes and with the regions."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csl_plugin.cli.proposing import PROPOSER_HELP
+
+if TYPE_CHECKING:
+    from csl_plugin.benchmark import Result
+
+_FAILED = 1
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its arguments."""
+    parser = subparsers.add_parser(
+        "benchmark",
+        help="measure a method on a published data set, before and after fusion",
+        description="Measure the scores of a method on a data set in its published layout, as they come and "
+        "fused with the regions of each image. Writes OUT/result.json, result.md, report.html, the fused "
+        "predictions for the official tools, and a record of every frame, from which a stopped run goes on. "
+        "Several processes share the frames under torchrun.",
+    )
+    parser.add_argument("name", metavar="NAME", help="of the benchmark; a wrong one lists them all")
+    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="the data set's folder")
+    parser.add_argument("--split", metavar="S", help="of the data set (default: the one of the paper)")
+    parser.add_argument("--images", metavar="DIR", type=Path, help="the images, where a data set has none")
+    parser.add_argument(
+        "--option",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="a further option of the data set, such as classes=FILE of a folder",
+    )
+    scores = parser.add_mutually_exclusive_group()
+    scores.add_argument("--scores", metavar="DIR", type=Path, help="score maps by frame name or image stem")
+    scores.add_argument(
+        "--teacher",
+        metavar="MODULE:CALLABLE",
+        help="a model to call: image (H, W, 3) uint8 RGB to scores (H, W) or (C, h, w)",
+    )
+    parser.add_argument("--proposer", metavar="P", help=PROPOSER_HELP)
+    parser.add_argument(
+        "--kind",
+        choices=("probability", "logits", "raw"),
+        help="what the scores are, higher for more anomalous or more of the class (default: probability, or "
+        "raw with --calibration)",
+    )
+    parser.add_argument(
+        "--calibration",
+        metavar="FILE",
+        type=Path,
+        help="JSON file of a Calibration; maps raw scores onto [0, 1] for the fusion, and may turn the order",
+    )
+    parser.add_argument(
+        "--rule",
+        choices=("product", "geometric", "mean"),
+        default="product",
+        help="region mean x score (eq. 3), its square root of the same order, or the region mean alone "
+        "(default: %(default)s)",
+    )
+    parser.add_argument("--method", metavar="NAME", help="the method's name, as the paper prints it")
+    parser.add_argument(
+        "--draws", metavar="N", type=int, default=1000, help="of the bootstrap (default: %(default)s)"
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, help="(default: benchmark_out/NAME)")
+    parser.add_argument("--overwrite", action="store_true", help="make everything again")
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command.
+
+    Returns:
+        0, or 1 when frames could not be measured.
+
+    Raises:
+        CSLError: The run cannot begin or go on.
+    """
+    from csl_plugin.benchmark import FramesFailedError, run_benchmark
+
+    out: Path = arguments.out or Path("benchmark_out") / arguments.name
+    options = dict(_option(given) for given in arguments.option)
+    if arguments.images:
+        options["images"] = str(arguments.images)
+    try:
+        result = run_benchmark(
+            arguments.name,
+            arguments.data,
+            out,
+            split=arguments.split,
+            scores=arguments.scores,
+            teacher=arguments.teacher,
+            proposer=arguments.proposer,
+            kind=arguments.kind,
+            calibration=arguments.calibration,
+            rule=arguments.rule,
+            method=arguments.method,
+            draws=arguments.draws,
+            overwrite=arguments.overwrite,
+            **options,
+        )
+    except FramesFailedError as error:
+        print(f"csl-plugin benchmark: error: {error}", file=sys.stderr)
+        if arguments.json:
+            print(json.dumps({"command": "benchmark", "exit_code": _FAILED, "error": str(error)}))
+        return _FAILED
+    if result is not None:
+        _print(result, out, as_json=arguments.json)
+    return 0
+
+
+def _option(given: str) -> tuple[str, str]:
+    from csl_plugin.errors import OptionError
+
+    name, sign, value = given.partition("=")
+    if not (name and sign):
+        raise OptionError("--option", repr(given), "NAME=VALUE", "For example classes=table.json.")
+    return name, value
+
+
+def _print(result: Result, out: Path, *, as_json: bool) -> None:
+    from csl_plugin.benchmark.tables import tables, verdict
+
+    if as_json:
+        print(json.dumps({"command": "benchmark", "exit_code": 0, "out": str(out), **result.as_json()}))
+        return
+    lines = [verdict(result)]
+    for table in tables(result):
+        rows = [("", *table.columns), *((row.name, *(cell.text for cell in row.cells)) for row in table.rows)]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines += ["", table.title]
+        for row in rows:
+            cells = [word.rjust(width) for word, width in zip(row[1:], widths[1:], strict=True)]
+            lines.append("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
+    lines += ["", f"{out / 'report.html'}"]
+    encoding = sys.stdout.encoding or "ascii"
+    for line in (line.replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "-") for line in lines):
+        print(line.encode(encoding, "backslashreplace").decode(encoding))

@@ -1,0 +1,250 @@
+"""`csl-plugin eval`: the figures of predictions that lie in a folder, beside their labels."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.errors import DTypeError, FileError, OptionError, ShapeError
+
+if TYPE_CHECKING:
+    from csl_plugin.cli.pairs import Pair, Reader
+
+_ID_SUFFIXES = (".png", ".npy")
+_SEMANTIC = ("miou", "miou_seen", "miou_unseen", "hiou", "macc", "pacc", "fwiou")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its arguments."""
+    parser = subparsers.add_parser(
+        "eval",
+        help="measure predictions against labels, under the official protocols",
+        description="Measure the predictions in a folder against the labels of the same stem in another.",
+    )
+    kinds = parser.add_subparsers(title="tasks", metavar="TASK", dest="task", required=True)
+    _add_anomaly(kinds)
+    semantic = kinds.add_parser(
+        "semantic",
+        help="IoU of class maps",
+        description="Labels and predictions hold class indices from 0. 255 is void in labels, and 255 or -1 "
+        "no class in predictions.",
+    )
+    semantic.add_argument("predictions", metavar="PRED", type=Path, help="class maps: .png, or .npy of ids")
+    _add_classes(semantic, _run_semantic)
+    regions = kinds.add_parser(
+        "regions",
+        help="IoU of regions that take their most frequent label",
+        description="Every region of a map takes its most frequent label (Table 7 of the paper).",
+    )
+    regions.add_argument("predictions", metavar="REGIONS", type=Path, help="region maps: .png or .npz")
+    regions.add_argument(
+        "--unassigned",
+        choices=("miss", "exclude"),
+        default="miss",
+        help="what a pixel of no region, or of one without label, counts as (default: miss)",
+    )
+    regions.add_argument(
+        "--vote-per",
+        choices=("region", "component"),
+        default="region",
+        help="who votes: the region, or each of its connected components (default: region)",
+    )
+    regions.add_argument("--void-votes", action="store_true", help="void pixels vote too")
+    _add_classes(regions, _run_regions)
+
+
+def _add_anomaly(kinds: Any) -> None:
+    parser = kinds.add_parser(
+        "anomaly",
+        help="AUPR, AUROC, FPR95 and component figures of anomaly scores",
+        description="Labels hold 0 for normal and 1 for anomalous pixels; every other value is void.",
+    )
+    parser.add_argument(
+        "predictions",
+        metavar="SCORES",
+        type=Path,
+        help="score maps, higher for more anomalous: .npy, .npz, .hdf5 or grey .png",
+    )
+    parser.add_argument("labels", metavar="LABELS", type=Path, help="labels of the same stems: .png")
+    parser.add_argument(
+        "--protocol",
+        choices=("smiyc", "pooled", "per-image"),
+        default="smiyc",
+        help="the official binning of SegmentMeIfYouCan, exact over all pixels together, or the mean of "
+        "exact figures of each image (default: smiyc)",
+    )
+    parser.add_argument(
+        "--fpr-rule",
+        choices=("first", "linear", "nearest"),
+        help="where FPR95 is read: at the first point with 95 %% recall, between two points, or at the "
+        "nearest one (default: first; smiyc has no other)",
+    )
+    parser.add_argument(
+        "--components",
+        choices=("anomaly", "obstacle"),
+        help="component figures too, with the sizes of AnomalyTrack or ObstacleTrack, at the threshold of "
+        "the best pixel F1",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object of fractions")
+    parser.set_defaults(run=_run_anomaly)
+
+
+def _add_classes(parser: Any, run: Any) -> None:
+    parser.add_argument("labels", metavar="LABELS", type=Path, help="labels of the same stems: .png of ids")
+    parser.add_argument("--classes", metavar="C", type=int, required=True, help="number of classes")
+    parser.add_argument("--unseen", metavar="IDS", default="", help="the unseen classes, such as 15,16,17")
+    parser.add_argument("--json", action="store_true", help="print one JSON object of fractions")
+    parser.set_defaults(run=run)
+
+
+def _run_anomaly(arguments: argparse.Namespace) -> int:
+    from csl_plugin.cli.pairs import find_pairs
+    from csl_plugin.files import SCORE_SUFFIXES
+    from csl_plugin.metrics import (
+        COMPONENT_SETTINGS,
+        ComponentMetric,
+        PerImageAnomaly,
+        PooledAnomaly,
+        SmiycAnomaly,
+    )
+
+    rule: Any = arguments.fpr_rule or "first"
+    if arguments.protocol == "smiyc" and rule != "first":
+        mend = "Leave --fpr-rule out, or choose --protocol pooled."
+        raise OptionError("--fpr-rule", rule, "first, as the protocol smiyc has it", mend)
+    pairs = find_pairs(arguments.predictions, arguments.labels, SCORE_SUFFIXES)
+    smiyc = SmiycAnomaly()
+    chosen: SmiycAnomaly | PooledAnomaly | PerImageAnomaly = smiyc
+    if arguments.protocol != "smiyc":
+        chosen = (PooledAnomaly if arguments.protocol == "pooled" else PerImageAnomaly)(fpr_rule=rule)
+    metrics = [chosen] if chosen is smiyc or not arguments.components else [chosen, smiyc]
+    _measure(pairs, _read_scores, metrics, "pixels")
+    figures = chosen.compute()
+    if not figures.num_positive + figures.num_negative:
+        mend = "Labels hold 0 for normal and 1 for anomalous pixels."
+        raise FileError(str(arguments.labels), "no pixel of 0 or 1", "labelled pixels", mend)
+    found: dict[str, Any] = {name: getattr(figures, name) for name in ("ap", "auroc", "fpr95")}
+    facts = {"protocol": arguments.protocol, "fpr_rule": rule}
+    if arguments.components:
+        threshold = smiyc.compute().best_f1_threshold
+        components = ComponentMetric(COMPONENT_SETTINGS[arguments.components], threshold)
+        _measure(pairs, _read_scores, [components], "components")
+        computed = components.compute()
+        found |= {name: getattr(computed, name) for name in ("siou_gt", "ppv", "mean_f1")}
+        facts |= {"components": arguments.components, "threshold": threshold}
+    return _report("anomaly", found, {**facts, "num_frames": len(pairs)}, arguments.json)
+
+
+def _run_semantic(arguments: argparse.Namespace) -> int:
+    from csl_plugin.cli.pairs import find_pairs
+    from csl_plugin.metrics import SemanticMetric
+
+    pairs = find_pairs(arguments.predictions, arguments.labels, _ID_SUFFIXES)
+    metric = SemanticMetric(arguments.classes, unseen=_ids(arguments.unseen))
+    _measure(pairs, _read_ids, [metric], "semantic")
+    return _report_semantic("semantic", metric, len(pairs), {}, arguments.json)
+
+
+def _run_regions(arguments: argparse.Namespace) -> int:
+    from csl_plugin.cli.pairs import find_pairs
+    from csl_plugin.files import REGION_SUFFIXES, read_region_map
+    from csl_plugin.metrics import RegionVoteMetric
+
+    choices = {
+        "unassigned": arguments.unassigned,
+        "vote_per": arguments.vote_per,
+        "void_votes": arguments.void_votes,
+    }
+    pairs = find_pairs(arguments.predictions, arguments.labels, REGION_SUFFIXES)
+    metric = RegionVoteMetric(arguments.classes, unseen=_ids(arguments.unseen), **choices)
+    _measure(pairs, read_region_map, [metric], "regions")
+    return _report_semantic("regions", metric, len(pairs), choices, arguments.json)
+
+
+def _measure(pairs: Sequence[Pair], read: Reader, metrics: Sequence[Any], verb: str) -> None:
+    from csl_plugin.cli.pairs import files_named, read_pairs
+    from csl_plugin.files.labels import read_label_png
+
+    for pair, prediction, label in read_pairs(pairs, read, read_label_png, verb):
+        with files_named(pair):
+            for metric in metrics:
+                metric.update(prediction, label)
+
+
+def _report_semantic(task: str, metric: Any, frames: int, facts: dict[str, Any], as_json: bool) -> int:
+    figures = asdict(metric.compute())
+    found = {name: figures[name] for name in _SEMANTIC}
+    facts = {**facts, "classes": metric.num_classes, "unseen": list(metric.unseen), "num_frames": frames}
+    return _report(task, found, facts, as_json, figures["per_class"].tolist())
+
+
+def _report(
+    task: str, found: dict[str, float], facts: dict[str, Any], as_json: bool, per_class: Sequence[float] = ()
+) -> int:
+    """Print figures, and what they were made with, as a table in percent or as one JSON object."""
+    if as_json:
+        values: dict[str, Any] = {name: _plain(value) for name, value in found.items()}
+        if per_class:
+            values["per_class"] = [_plain(value) for value in per_class]
+        print(json.dumps({"task": task, **values, **{name: _plain(value) for name, value in facts.items()}}))
+        return 0
+    width = max(map(len, found))
+    print(f"{task}: " + ", ".join(f"{name} {_word(value)}" for name, value in facts.items()))
+    for name, value in found.items():
+        print(f"  {name:<{width}}  {100 * value:6.2f} %")
+    for index, value in enumerate(per_class):
+        print(f"  {f'class {index}':<{width}}  {100 * value:6.2f} %")
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, float):
+        return value
+    return float(value) if math.isfinite(value) else None
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(map(str, value)) or "none"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _read_scores(path: Path) -> NDArray[Any]:
+    from csl_plugin.files import read_scores
+
+    scores = read_scores(path)
+    if scores.ndim == 3 and scores.shape[0] > 1:
+        mend = "Keep the channel of the anomaly score."
+        raise ShapeError(str(path), f"shape {scores.shape}", "(H, W) or (1, H, W)", mend)
+    return scores.reshape(scores.shape[-2:])
+
+
+def _read_ids(path: Path) -> NDArray[Any]:
+    from csl_plugin.files.labels import read_label_png
+    from csl_plugin.files.numpy_files import read_npy
+
+    def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        if dtype.kind not in "iu":
+            mend = "Save the arg max over the classes."
+            raise DTypeError(str(path), f"an array of {dtype}", "integer class indices", mend)
+        if len(shape) not in (2, 3) or shape[:-2] not in ((), (1,)):
+            raise ShapeError(str(path), f"shape {shape}", "(H, W)", "Save one image's class indices.")
+
+    ids = read_label_png(path) if path.suffix.lower() == ".png" else read_npy(path, check)
+    return ids.reshape(ids.shape[-2:])
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in text.split(",") if word.strip())
+    except ValueError:
+        mend = "Write class indices from 0, with commas between them."
+        raise OptionError("--unseen", repr(text), "a list such as 15,16,17", mend) from None

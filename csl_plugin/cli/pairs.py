@@ -1,0 +1,112 @@
+"""Predictions and their labels, matched by stem and read a few files ahead."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from csl_plugin.errors import CSLError, FileError, ShapeError
+
+LABEL_SUFFIXES = (".png",)
+_AHEAD, _NAMED = 4, 5
+
+Reader = Callable[[Path], NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The two files of one frame."""
+
+    prediction: Path
+    label: Path
+
+
+def find_pairs(predictions: Path, labels: Path, suffixes: Sequence[str]) -> list[Pair]:
+    """The files of two folders that share their stems, in the order of the stems.
+
+    Args:
+        predictions: A folder, or one file.
+        labels: A folder of PNG files, or one.
+        suffixes: What predictions may end in.
+
+    Raises:
+        FileError: A folder is missing or empty, or a file has no counterpart.
+    """
+    from csl_plugin.files import files_by_stem
+
+    predicted, labelled = files_by_stem(predictions, suffixes), files_by_stem(labels, LABEL_SUFFIXES)
+    if predictions.is_file() and labels.is_file():
+        return [Pair(predictions, labels)]
+    for place, found, wanted in ((predictions, predicted, suffixes), (labels, labelled, LABEL_SUFFIXES)):
+        if not found:
+            got = f"a folder without {' or '.join(wanted)} files"
+            raise FileError(str(place), got, "one file for each frame", "Pass the folder that holds them.")
+    _refuse_lonely(labels, predicted, labelled, "label")
+    _refuse_lonely(predictions, labelled, predicted, "prediction")
+    return [Pair(path, labelled[stem]) for stem, path in predicted.items()]
+
+
+def read_pairs(
+    pairs: Sequence[Pair], read_prediction: Reader, read_label: Reader, verb: str
+) -> Iterator[tuple[Pair, NDArray[Any], NDArray[Any]]]:
+    """Each pair's arrays in order; the next files are read while the caller works on the present ones.
+
+    A progress bar is shown when stderr is a terminal.
+
+    Raises:
+        CSLError: A file cannot be read.
+        ShapeError: Prediction and label differ in size.
+    """
+    from tqdm import tqdm
+
+    def read(pair: Pair) -> tuple[Pair, NDArray[Any], NDArray[Any]]:
+        prediction, label = read_prediction(pair.prediction), read_label(pair.label)
+        if prediction.shape != label.shape:
+            expected = f"{label.shape}, the size of the label {pair.label.name}"
+            mend = "Bring the prediction to the size of the label first."
+            raise ShapeError(str(pair.prediction), f"size {prediction.shape}", expected, mend)
+        return pair, prediction, label
+
+    workers = min(_AHEAD, os.cpu_count() or 1)
+    with (
+        ThreadPoolExecutor(workers) as pool,
+        tqdm(total=len(pairs), desc=verb, unit="frame", disable=None, file=sys.stderr) as bar,
+    ):
+        waiting = deque(pool.submit(read, pair) for pair in pairs[:_AHEAD])
+        try:
+            for following in [*pairs[_AHEAD:], *[None] * len(waiting)]:
+                done = waiting.popleft().result()
+                if following is not None:
+                    waiting.append(pool.submit(read, following))
+                yield done
+                bar.update()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextmanager
+def files_named(pair: Pair) -> Iterator[None]:
+    """Say in an error of the block which files it is about."""
+    try:
+        yield
+    except CSLError as error:
+        argument = f"{pair.prediction} with {pair.label.name}: {error.argument}"
+        raise type(error)(argument, error.got, error.expected, error.mend) from error
+
+
+def _refuse_lonely(place: Path, having: dict[str, Path], lacking: dict[str, Path], what: str) -> None:
+    lonely = [path.name for stem, path in having.items() if stem not in lacking]
+    if lonely:
+        names = ", ".join(lonely[:_NAMED]) + (f" and {len(lonely) - _NAMED} more" if lonely[_NAMED:] else "")
+        mend = "Add the missing files, or take their counterparts away: files match by their stems."
+        raise FileError(str(place), f"no {what} for {names}", f"a {what} for every file", mend)

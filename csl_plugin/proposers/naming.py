@@ -1,0 +1,43 @@
+"""A proposer as a run over files uses it: asked for one image, and named in the run's settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from csl_plugin.assignment import soft_assignment
+from csl_plugin.files.images import image_batch
+from csl_plugin.proposers.folder import RegionMapFolder
+from csl_plugin.region_map import RegionMap
+from csl_plugin.region_proposals import RegionProposals
+
+
+def region_folder(proposer: Any) -> Path | None:
+    """The folder that a proposer reads region maps from, if it is of that kind."""
+    return proposer.path if isinstance(proposer, RegionMapFolder) else None
+
+
+def proposer_identity(proposer: Any) -> str:
+    """The proposer as a run's settings name it: with its parameters, the same from every working folder."""
+    folder = region_folder(proposer)
+    return str(folder.resolve()) if folder else repr(proposer)
+
+
+def propose_regions(proposer: Any, image: NDArray[np.uint8], stem: str) -> RegionMap:
+    """The region map of one image, at its size.
+
+    Args:
+        proposer: What `load_proposer` gave.
+        image: (H, W, 3) uint8 RGB.
+        stem: The image's stem, by which a folder of region maps finds its own.
+    """
+    named = {"names": [stem]} if region_folder(proposer) else {}
+    with torch.inference_mode():
+        regions = proposer(image_batch(image), **named)
+        if isinstance(regions, RegionProposals):
+            regions = soft_assignment(regions, (image.shape[0], image.shape[1]))
+    return regions  # type: ignore[no-any-return]
