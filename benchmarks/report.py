@@ -108,7 +108,8 @@ def render(run: Run, gpu: str = _NO_GPU) -> str:
             *_headline(run.results),
             "## Targets",
             "",
-            f"{counted[True]} met, {counted[False]} not met, {counted[None]} not measured.",
+            f"{counted[True]} met, {counted[False]} not met, {counted[None]} not measured. "
+            "Why the missed ones are missed: [missed-targets.md](missed-targets.md).",
             "",
             *verdict_table(rows),
             "",
