@@ -1,6 +1,10 @@
 """Settings every test file shares: the same Hypothesis examples on every machine, without a stopwatch."""
 
+import torch
 from hypothesis import HealthCheck, settings
+
+# Two test processes with two threads each wait for one another on two cores.
+torch.set_num_threads(1)
 
 settings.register_profile(
     "csl",

@@ -7,7 +7,7 @@ import json
 import sys
 
 from csl_plugin import __version__
-from csl_plugin.cli import benchmark, demo, fuse, propose
+from csl_plugin.cli import benchmark, demo, fuse, propose, train
 from csl_plugin.cli import eval as evaluate
 from csl_plugin.errors import CSLError
 
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--version", action="version", version=f"csl-plugin {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
-    for command in (fuse, propose, demo, evaluate, benchmark):
+    for command in (fuse, propose, demo, evaluate, benchmark, train):
         command.add_parser(subparsers)
     arguments = parser.parse_args(argv)
     if arguments.command is None:

@@ -8,16 +8,16 @@ from numbers import Real
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, describe
-from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
-from csl_plugin.proposers.merge_tree import MergeTree, Values, follow, merge_tree, region_graph
+from csl_plugin.arrays import Array
+from csl_plugin.errors import OptionError
+from csl_plugin.proposers.images import read_images
+from csl_plugin.proposers.merge_tree import MergeTree, Values, merge_tree, region_graph
+from csl_plugin.proposers.relief import basins, colour_gradient, gaussian, number_by_first_use
 from csl_plugin.region_map import RegionMap
 
 # Chosen, with the default scale, on the 200 training images of BSDS500.
 _CHROMA_WEIGHT = 2.0  # shading changes lightness within an object, hardly its chroma
-_GRADIENT_SIGMA = 1.0
 _SURROUNDINGS_SIGMA = 12.0
 _FAINT_GRADIENT = 4.0  # CIELAB units per pixel; below it an edge is faint even in flat surroundings
 _PIXELS_PER_LEAF = 60  # what a loop in Python can take: a second for a million pixels
@@ -88,18 +88,17 @@ class Superpixels:
             ShapeError: Not (B, 3, H, W), or an axis is empty.
             ScoreRangeError: A value is outside [0, 1] or not finite.
         """
-        tensor = as_tensor("images", images).detach()
-        _check_images(tensor)
+        tensor = read_images(images)
         pixels = tensor.permute(0, 2, 3, 1).to("cpu", torch.float32).contiguous().numpy()
         labels = np.stack([self._partition(rgb) for rgb in pixels])
         return RegionMap(torch.from_numpy(labels).to(tensor.device), num_regions=int(labels.max()) + 1)
 
     def _partition(self, rgb: Values) -> Values:
         height, width, _ = rgb.shape
-        basins, tree = _hierarchy(rgb)
+        leaves, tree = _hierarchy(rgb)
         side_over_thousand, colour_difference = math.sqrt(height * width) / 1000, 10.0
         parts = tree.cut(self.scale * side_over_thousand * colour_difference**2)
-        return _number_by_first_use(parts[basins.ravel()]).reshape(height, width)
+        return number_by_first_use(parts[leaves.ravel()]).reshape(height, width)
 
     def __repr__(self) -> str:
         return f"Superpixels(scale={self.scale:g})"
@@ -109,92 +108,13 @@ def _hierarchy(rgb: Values) -> tuple[Values, MergeTree]:
     """The basins of an image, (H, W), and the tree in which they merge; rgb is (H, W, 3) float32."""
     weights = np.array([1.0, _CHROMA_WEIGHT, _CHROMA_WEIGHT], np.float32)
     colour = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB) * weights
-    gradient = _colour_gradient(colour)
-    basins = _watershed(gradient)
-    graph = region_graph(basins, colour, _relative_to_surroundings(gradient))
-    return basins, merge_tree(graph, max(basins.size // _PIXELS_PER_LEAF, _MIN_LEAVES))
-
-
-def _colour_gradient(colour: Values) -> Values:
-    """Largest change of colour per pixel in any direction (Di Zenzo), (H, W) float32."""
-    smooth = _gaussian(colour, _GRADIENT_SIGMA)
-    step = np.array([[-0.5, 0.0, 0.5]], np.float32)
-    across = cv2.filter2D(smooth, -1, step, borderType=cv2.BORDER_REPLICATE)
-    down = cv2.filter2D(smooth, -1, step.T, borderType=cv2.BORDER_REPLICATE)
-    xx, yy, xy = (np.einsum("hwc,hwc->hw", a, b) for a, b in ((across, across), (down, down), (across, down)))
-    gradient: Values = np.sqrt((xx + yy + np.hypot(xx - yy, 2 * xy)) / 2)
-    return gradient
+    gradient = colour_gradient(colour)
+    leaves = basins(gradient)
+    graph = region_graph(leaves, colour, _relative_to_surroundings(gradient))
+    return leaves, merge_tree(graph, max(leaves.size // _PIXELS_PER_LEAF, _MIN_LEAVES))
 
 
 def _relative_to_surroundings(gradient: Values) -> Values:
-    power = _gaussian(gradient * gradient, _SURROUNDINGS_SIGMA)
+    power = gaussian(gradient * gradient, _SURROUNDINGS_SIGMA)
     relative: Values = gradient / np.sqrt(power + _FAINT_GRADIENT**2)
     return relative
-
-
-def _gaussian(values: Values, sigma: float) -> Values:
-    smooth: Values = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-    return smooth
-
-
-def _watershed(relief: Values) -> Values:
-    """Basins of a relief: every pixel flows to its lowest 4-neighbour until none is lower.
-
-    On a plateau it flows to the neighbour of the lowest index, so that flat areas have few basins.
-
-    Args:
-        relief: (H, W) float, without nan.
-
-    Returns:
-        Basin of each pixel, (H, W) integer from 0 on without gaps; basins are 4-connected.
-    """
-    height, width = relief.shape
-    pixels = np.arange(relief.size, dtype=np.int32).reshape(height, width)
-    target, lowest = pixels.copy(), relief.copy()
-    before, after, everything = slice(None, -1), slice(1, None), slice(None)
-    for here, there in (
-        ((after, everything), (before, everything)),
-        ((everything, after), (everything, before)),
-        ((everything, before), (everything, after)),
-        ((before, everything), (after, everything)),
-    ):
-        lower = relief[there] < lowest[here]
-        lower |= (relief[there] == lowest[here]) & (pixels[there] < target[here])
-        np.copyto(lowest[here], relief[there], where=lower)
-        np.copyto(target[here], pixels[there], where=lower)
-    minimum = follow(target.ravel())
-    basin_at = np.cumsum(minimum == pixels.ravel(), dtype=np.int32) - 1
-    return basin_at[minimum].reshape(height, width)
-
-
-def _number_by_first_use(ids: Values) -> Values:
-    """The ids renumbered, (N,) int32: 0 for the first one met, 1 for the next new one, and so on."""
-    positions = np.arange(ids.size, dtype=np.int32)
-    first_use = np.empty(int(ids.max()) + 1, np.int32)
-    first_use[ids[::-1]] = positions[::-1]  # where an index repeats, numpy keeps the last value
-    first_use = first_use[ids]
-    number_at = np.cumsum(first_use == positions, dtype=np.int32) - 1
-    return number_at[first_use]
-
-
-def _check_images(images: Tensor) -> None:
-    if not images.is_floating_point():
-        raise DTypeError(
-            "images", describe(images), "floating point in [0, 1]", "Convert bytes with images.float() / 255."
-        )
-    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
-        raise ShapeError(
-            "images",
-            f"shape {tuple(images.shape)}",
-            "(B, 3, H, W), every axis at least 1",
-            "Add the batch axis of a single image with images[None]; move RGB to the front with "
-            "images.permute(0, 3, 1, 2).",
-        )
-    low, high = (float(bound) for bound in torch.aminmax(images.float() if images.itemsize < 4 else images))
-    if not (low >= 0.0 and high <= 1.0):
-        raise ScoreRangeError(
-            "images",
-            f"values between {low:.4g} and {high:.4g}",
-            "finite values in [0, 1]",
-            "Divide bytes by 255, and undo any normalisation by mean and standard deviation.",
-        )

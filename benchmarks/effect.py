@@ -1,0 +1,170 @@
+"""What regions do to a teacher's scores: docs/results.md.
+
+    python -m benchmarks.effect --data DATA --out docs
+
+DATA holds `pasted`, `camvid` and `teacher` as the examples describe them. Every score of the teacher is fused
+with every kind of regions, and measured exactly over the pooled pixels of each set; intervals by bootstrap
+over frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from csl_plugin import RegionMap, fuse, hard_assignment, load_proposer, soft_assignment, split_components
+from csl_plugin.datasets import Dataset, open_dataset
+from csl_plugin.metrics import PooledAnomaly, bootstrap_difference
+from csl_plugin.models import CSLNetwork
+from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
+from examples.ood_scores import ood_scores
+
+Scores = dict[str, NDArray[np.float32]]
+_BLUR = 6.0
+_UNSEEN = {"anomaly": [9, 10], "void": [11]}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame with all that regions can be made of."""
+
+    image: torch.Tensor
+    label: NDArray[np.uint8]
+    scores: Scores
+    predicted: NDArray[np.int64]
+
+
+Method = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+def read_frames(dataset: Dataset, logits: Path, scores: Mapping[str, Any], part: slice) -> Iterator[Frame]:
+    """The frames of a data set with the teacher's scores at their size."""
+    for frame in tqdm(dataset.frames[part], desc=dataset.output_name, unit="frame", disable=None):
+        rgb = dataset.read_image(frame)
+        low = torch.from_numpy(np.load(logits / f"{frame.name}.npz", allow_pickle=False)["logits"]).float()
+        full = F.interpolate(low[None], rgb.shape[:2], mode="bilinear", align_corners=False)[0]
+        image = torch.from_numpy(rgb.transpose(2, 0, 1)[None].copy()).float() / 255
+        found = {name: score(full).numpy() for name, score in scores.items()}
+        yield Frame(image, dataset.read_label(frame), found, full.argmax(0).numpy())
+
+
+def methods_of(frame: Frame, network: CSLNetwork) -> dict[str, Method]:
+    """All ways of making a frame's scores better, by name."""
+    size = frame.label.shape
+    proposals = NetworkProposals(network)(frame.image)
+    soft, hard = soft_assignment(proposals, size), hard_assignment(proposals, size)
+    regions = {
+        "superpixels": load_proposer("superpixels")(frame.image),
+        "superpixels:40": load_proposer("superpixels:40")(frame.image),
+        "network, hard assignment": hard,
+        "network, soft assignment (eq. 2)": soft,
+        "network, eq. 2, split": split_components(soft),
+        "csl-tiny": NetworkRegions(network)(frame.image),
+        "true regions": true_regions(frame),
+    }
+    found: dict[str, Method] = {
+        "base": lambda score: score,
+        "Gaussian blur": lambda score: cv2.GaussianBlur(score, (0, 0), _BLUR) * score,
+    }
+    for name, region_map in regions.items():
+        found[name] = _fused(region_map, "product")
+    for name in ("csl-tiny", "true regions"):
+        found[f"{name}, region mean"] = _fused(regions[name], "mean")
+    return found
+
+
+def _fused(regions: RegionMap, rule: str) -> Method:
+    return lambda score: fuse(score, regions, rule=rule, split=False)  # type: ignore[arg-type]
+
+
+def true_regions(frame: Frame) -> RegionMap:
+    """Connected components of the labels crossed with the class that the teacher predicts."""
+    crossed = frame.predicted * 256 + frame.label
+    _, ids = np.unique(crossed, return_inverse=True)
+    return split_components(RegionMap(torch.from_numpy(ids.reshape(1, *frame.label.shape).astype(np.int32))))
+
+
+def measure(
+    dataset: Dataset, logits: Path, statistics: Path, network: CSLNetwork, part: slice
+) -> dict[str, dict[str, list[dict[str, NDArray[Any]]]]]:
+    """The states of all frames by score and method."""
+    states: dict[str, dict[str, list[dict[str, NDArray[Any]]]]] = {}
+    for frame in read_frames(dataset, logits, ood_scores(statistics), part):
+        for name, method in methods_of(frame, network).items():
+            for score, values in frame.scores.items():
+                metric = PooledAnomaly()
+                metric.update(method(values).astype(np.float32), frame.label)
+                states.setdefault(score, {}).setdefault(name, []).append(metric.state())
+    return states
+
+
+def table(states: dict[str, dict[str, list[dict[str, NDArray[Any]]]]], draws: int) -> list[str]:
+    """Markdown: AP and FPR95 by method and score; intervals of the change for the default."""
+    lines = ["| regions | " + " | ".join(states) + " |", "|---|" + "---|" * len(states)]
+    rows: dict[str, list[str]] = {}
+    for found in states.values():
+        for name, frames in found.items():
+            metric = PooledAnomaly()
+            for state in frames:
+                metric.add_state(state)
+            figures = metric.compute()
+            text = f"{100 * figures.ap:.1f} / {100 * figures.fpr95:.1f}"
+            if name == "csl-tiny" and draws:
+                spans = bootstrap_difference(PooledAnomaly(), found["base"], frames, draws=draws)
+                text = f"**{text}**<br>" + " / ".join(
+                    f"{100 * spans[key].low:+.1f} to {100 * spans[key].high:+.1f}" for key in ("ap", "fpr95")
+                )
+            rows.setdefault(name, []).append(text)
+    return [*lines, *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items())]
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--network", default=None, help="a network's folder; left out, csl-tiny")
+    parser.add_argument("--out", type=Path, help="folder of results.md; left out, it is printed")
+    parser.add_argument("--frames", default=":", help="a slice of the frames, such as 1::2")
+    parser.add_argument("--draws", type=int, default=1000)
+    options = parser.parse_args()
+    network = CSLNetwork.from_pretrained(options.network or _bundled())
+    part = slice(*(int(number) if number else None for number in options.frames.split(":")))
+    teacher = options.data / "teacher"
+    unseen = (options.out or Path("build")) / "camvid_unseen.json"
+    unseen.parent.mkdir(parents=True, exist_ok=True)
+    unseen.write_text(json.dumps(_UNSEEN), encoding="utf-8")
+    sets = {
+        "pasted": open_dataset("folder", options.data / "pasted"),
+        "camvid_val": open_dataset("folder", options.data / "camvid", split="val", classes=unseen),
+    }
+    unseen.unlink()
+    lines = []
+    for name, dataset in sets.items():
+        states = measure(dataset, teacher / name, teacher / "statistics.json", network, part)
+        lines += [f"## {name}, {len(dataset.frames[part])} frames", "", *table(states, options.draws), ""]
+    print("\n".join(lines))
+    if options.out:
+        (options.out / "results.md").write_text("\n".join(lines), encoding="utf-8")
+
+
+def _bundled() -> Path:
+    import csl_plugin
+
+    return Path(csl_plugin.__file__).parent / "weights" / "csl-tiny"
+
+
+if __name__ == "__main__":
+    main()

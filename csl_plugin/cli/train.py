@@ -1,0 +1,54 @@
+"""`csl-plugin train`: a CSL network from a recipe."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its arguments."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a network that proposes regions",
+        description="Train the network of a recipe. Writes OUT/state.safetensors, from which the same "
+        "command goes on, OUT/log.jsonl, and at the end OUT/network, a folder that load_proposer takes.",
+    )
+    parser.add_argument(
+        "recipe", metavar="RECIPE", type=Path, help="a JSON file; help(csl_plugin.training.Recipe)"
+    )
+    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="where its paths begin")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the run's folder")
+    parser.add_argument(
+        "--weights", metavar="SOURCE", help="begin with a network: a folder, or OWNER/NAME on the Hub"
+    )
+    parser.add_argument(
+        "--workers", metavar="N", type=int, default=1, help="processes that draw batches (%(default)s)"
+    )
+    parser.add_argument("--device", metavar="D", default="cpu", help="such as cuda (%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command.
+
+    Raises:
+        CSLError: The recipe, the data or the run's folder is not what it should be, or the loss is no number.
+    """
+    from csl_plugin.training import Recipe, train_recipe
+
+    recipe = Recipe.read(arguments.recipe)
+    folder = train_recipe(
+        recipe,
+        arguments.data,
+        arguments.out,
+        weights=arguments.weights,
+        workers=arguments.workers,
+        device=arguments.device,
+    )
+    facts = {"command": "train", "exit_code": 0, "steps": recipe.settings.steps, "network": str(folder)}
+    print(json.dumps(facts) if arguments.json else f"{recipe.settings.steps} steps -> {folder}")
+    return 0

@@ -1,0 +1,92 @@
+"""What a CSL network is built from: a small set of numbers, kept beside its weights as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal, get_args
+
+from csl_plugin.errors import OptionError
+
+BackboneName = Literal["compact", "resnet50"]
+
+_BOUNDS = {
+    "num_queries": (1, 1000),
+    "embedding_width": (8, 1024),
+    "query_width": (8, 1024),
+    "num_heads": (1, 64),
+    "num_layers": (1, 24),
+    "feedforward_width": (8, 8192),
+    "num_classes": (0, 4096),
+}
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The parts of a CSL network and their sizes.
+
+    Args:
+        backbone: "compact" for CPUs, or "resnet50" with the public names of its weights.
+        num_queries: N, how many regions are proposed; 1 to 1000.
+        embedding_width: Channels of the per-pixel embeddings; 8 to 1024.
+        query_width: Channels of queries in the decoder, a multiple of 4 x `num_heads`; 8 to 1024.
+        num_heads: Attention heads; 1 to 64.
+        num_layers: Decoder layers, taken over strides 32, 16 and 8 in turn; 1 to 24.
+        feedforward_width: Hidden channels of a decoder layer's perceptron; 8 to 8192.
+        num_classes: C of the per-pixel distribution of scheme 1; 0 for none.
+        points: Whether regions can also be asked for by points.
+        boundary: Whether region boundaries are predicted too.
+
+    Raises:
+        OptionError: A value is out of its bounds, of another type, or does not fit the others.
+
+    Example:
+        >>> NetworkConfig(num_queries=20).to_json()["num_queries"]
+        20
+    """
+
+    backbone: BackboneName = "compact"
+    num_queries: int = 48
+    embedding_width: int = 64
+    query_width: int = 96
+    num_heads: int = 4
+    num_layers: int = 6
+    feedforward_width: int = 256
+    num_classes: int = 0
+    points: bool = False
+    boundary: bool = False
+
+    def __post_init__(self) -> None:
+        if self.backbone not in get_args(BackboneName):
+            expected = " or ".join(repr(name) for name in get_args(BackboneName))
+            raise OptionError("backbone", repr(self.backbone), expected, "Name one of them.")
+        for name, (low, high) in _BOUNDS.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+                raise OptionError(name, repr(value), f"an integer in [{low}, {high}]", "Choose another.")
+        for name in ("points", "boundary"):
+            if not isinstance(getattr(self, name), bool):
+                raise OptionError(name, repr(getattr(self, name)), "true or false", "Choose one.")
+        if self.query_width % (4 * self.num_heads):
+            got, expected = f"{self.query_width}", f"a multiple of 4 x num_heads = {4 * self.num_heads}"
+            raise OptionError("query_width", got, expected, "Change either of the two.")
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration as JSON values."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @staticmethod
+    def from_json(values: object) -> NetworkConfig:
+        """Inverse of `to_json`; what is left out has its default.
+
+        Raises:
+            OptionError: Not an object, an unknown name, or a value out of its bounds.
+        """
+        known = {field.name for field in fields(NetworkConfig)}
+        if not isinstance(values, dict):
+            raise OptionError("config", type(values).__name__, "a JSON object", "Write one with to_json().")
+        unknown = sorted(str(name) for name in values.keys() - known)
+        if unknown:
+            got, expected = ", ".join(unknown), "only " + ", ".join(sorted(known))
+            mend = "Load it with the version that wrote it, or take the names away."
+            raise OptionError("config", got, expected, mend)
+        return NetworkConfig(**values)

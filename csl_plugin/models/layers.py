@@ -1,0 +1,69 @@
+"""Convolutions that do not see the padding of a batch."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Extents:
+    """How much of each padded image is image: zeros beyond it, as at the border of an image by itself.
+
+    Args:
+        sizes: (B, 2) height and width of each image in pixels, or None where nothing is padded.
+        padded: (H, W) of the batch.
+    """
+
+    def __init__(self, sizes: Tensor | None, padded: tuple[int, int]) -> None:
+        self.sizes, self.padded = sizes, padded
+
+    def inside(self, stride: int) -> Tensor | None:
+        """(B, 1, H / stride, W / stride) bool, or None where nothing is padded."""
+        if self.sizes is None:
+            return None
+        cells = (self.sizes + stride - 1) // stride
+        rows = torch.arange(self.padded[0] // stride, device=cells.device) < cells[:, :1]
+        columns = torch.arange(self.padded[1] // stride, device=cells.device) < cells[:, 1:]
+        return (rows[:, :, None] & columns[:, None, :])[:, None]
+
+    def clear(self, values: Tensor, stride: int) -> Tensor:
+        """(B, C, H / stride, W / stride) with zeros outside the images."""
+        inside = self.inside(stride)
+        return values if inside is None else values * inside
+
+    def mean(self, values: Tensor, stride: int) -> Tensor:
+        """(B, C, 1, 1) means over the images' own cells."""
+        inside = self.inside(stride)
+        if inside is None:
+            return values.mean((2, 3), keepdim=True)
+        total = (values * inside).float().sum((2, 3), keepdim=True)
+        return (total / inside.sum((2, 3), keepdim=True)).to(values.dtype)
+
+
+class ChannelNorm(nn.Module):
+    """Layer normalisation over the channels of each pixel: no statistics over images, batches or padding."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(B, C, H, W) to the same."""
+        channels_last = values.permute(0, 2, 3, 1)
+        normal = F.layer_norm(channels_last, self.weight.shape, self.weight, self.bias)
+        return normal.permute(0, 3, 1, 2)
+
+
+class NormalisedConvolution(nn.Module):
+    """A convolution and its normalisation."""
+
+    def __init__(self, before: int, after: int, kernel: int, step: int = 1) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(before, after, kernel, step, kernel // 2, bias=False)
+        self.norm = ChannelNorm(after)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """(B, C, H, W) to (B, D, H / step, W / step)."""
+        return self.norm(self.convolution(values))  # type: ignore[no-any-return]

@@ -1,0 +1,203 @@
+"""The CSL network: the paper's Figure 1."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from csl_plugin.errors import DTypeError, OptionError, ShapeError
+from csl_plugin.models.compact import CompactBackbone
+from csl_plugin.models.config import NetworkConfig
+from csl_plugin.models.hub import HubNetwork
+from csl_plugin.models.layers import Extents, NormalisedConvolution
+from csl_plugin.models.pixel_decoder import PixelDecoder
+from csl_plugin.models.positions import encode
+from csl_plugin.models.region_decoder import RegionDecoder, RegionPrediction, stacked
+from csl_plugin.models.resnet import ResNet50
+
+STRIDE = 4
+_COARSEST = 32
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+class NetworkOutput(NamedTuple):
+    """What the network says of a batch of images, h = ceil(H / 4), w = ceil(W / 4).
+
+    Attributes:
+        regions: Of the N learned queries, one prediction per decoder layer and one before the first; the
+            last is the network's answer.
+        pointed: Likewise of the regions under the points that were given; None without points.
+        distribution: (B, C, h, w) logits of the per-pixel distribution; None without that head.
+        boundary: (B, 1, ceil(H / 2), ceil(W / 2)) logits of region boundaries; None without that head.
+    """
+
+    regions: list[RegionPrediction]
+    pointed: list[RegionPrediction] | None
+    distribution: Tensor | None
+    boundary: Tensor | None
+
+
+class CSLNetwork(nn.Module, HubNetwork):
+    """Backbone, feature pyramid, queries that become region prototypes, and their similarity with pixels.
+
+    Args:
+        config: The parts and their sizes.
+
+    Example:
+        >>> import torch
+        >>> from csl_plugin.models import CSLNetwork, NetworkConfig
+        >>> network = CSLNetwork(NetworkConfig(num_queries=8)).eval()
+        >>> with torch.inference_mode():
+        ...     output = network(torch.rand(1, 3, 50, 70))
+        >>> output.regions[-1].mask_logits.shape
+        torch.Size([1, 8, 13, 18])
+
+    Source:
+        Paper, Figure 1 and "Class-Agnostic Training"; the decoder is Mask2Former's (Cheng et al. 2022).
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.embedding_width
+        self.backbone, widths = _backbone(config)
+        self.pixel_decoder = PixelDecoder(widths, width)
+        self.pixels = nn.Conv2d(width, width, 1)
+        self.content = nn.Parameter(torch.randn(config.num_queries, config.query_width) * 0.5)
+        self.place = nn.Parameter(torch.randn(config.num_queries, config.query_width) * 0.5)
+        self.region_decoder = RegionDecoder(
+            width, config.query_width, config.num_heads, config.num_layers, config.feedforward_width
+        )
+        self.point = nn.Linear(width, config.query_width) if config.points else None
+        self.distribution = nn.Conv2d(width, config.num_classes, 1) if config.num_classes else None
+        self.boundary = _BoundaryHead(widths[2], width) if config.boundary else None
+
+    def forward(
+        self, images: Tensor, sizes: Tensor | None = None, points: Tensor | None = None
+    ) -> NetworkOutput:
+        """Propose regions.
+
+        Args:
+            images: (B, 3, H, W) RGB in [0, 1], images of different sizes at the top left.
+            sizes: (B, 2) integer height and width of each image; None where all fill the batch. What is
+                predicted inside an image does not depend on what it is batched with.
+            points: (B, P, 2) as (y, x), fractions of each image's size in [0, 1]; asks for the region under
+                each. Learned queries do not see them, nor they each other.
+
+        Raises:
+            ShapeError: Not (B, 3, H, W), or sizes or points that do not fit.
+            DTypeError: Images of integers.
+            OptionError: Points for a network without point queries.
+        """
+        _check(images, sizes, points)
+        height, width = images.shape[2:]
+        if points is not None and self.point is None:
+            mend = "Leave them away, or train with points."
+            raise OptionError("points", "points", "none: the network has no point queries", mend)
+        padded, extents = _padded(images, sizes)
+        features = self.backbone(padded, extents)
+        embeddings = self.pixel_decoder(features, extents)
+        pixels = self.pixels(embeddings[STRIDE])
+        cropped = slice(-(-height // STRIDE)), slice(-(-width // STRIDE))
+        learned, pointed = self._regions(embeddings, pixels, extents, points)
+
+        def inner(predictions: list[RegionPrediction]) -> list[RegionPrediction]:
+            return [p._replace(mask_logits=p.mask_logits[:, :, cropped[0], cropped[1]]) for p in predictions]
+
+        distribution = boundary = None
+        if self.distribution is not None:
+            distribution = self.distribution(embeddings[STRIDE])[:, :, cropped[0], cropped[1]]
+        if self.boundary is not None:
+            boundary = self.boundary(features[2], embeddings[STRIDE], extents)
+            boundary = boundary[:, :, : -(-height // 2), : -(-width // 2)]
+        return NetworkOutput(inner(learned), inner(pointed) if pointed else None, distribution, boundary)
+
+    def _regions(
+        self, embeddings: dict[int, Tensor], pixels: Tensor, extents: Extents, points: Tensor | None
+    ) -> tuple[list[RegionPrediction], list[RegionPrediction] | None]:
+        batch, count = len(pixels), self.config.num_queries
+        queries = self.content.expand(batch, -1, -1)
+        positions = self.place.expand(batch, -1, -1)
+        if points is None or self.point is None:
+            found = self.region_decoder(queries, positions, None, embeddings, pixels, extents)
+            return found, None
+        asked = self.point(_sample(embeddings[STRIDE], points, extents))
+        where = encode(points, self.config.query_width).to(asked.dtype)
+        everyone = count + points.shape[1]
+        apart = torch.ones(everyone, everyone, dtype=torch.bool, device=pixels.device)
+        apart[:, :count] = False
+        apart.fill_diagonal_(False)
+        found = self.region_decoder(
+            torch.cat([queries.to(asked.dtype), asked], 1),
+            torch.cat([positions.to(asked.dtype), where], 1),
+            apart,
+            embeddings,
+            pixels,
+            extents,
+        )
+        return stacked(found, slice(count)), stacked(found, slice(count, None))
+
+
+class _BoundaryHead(nn.Module):
+    def __init__(self, fine: int, coarse: int) -> None:
+        super().__init__()
+        self.fine = NormalisedConvolution(fine, 32, 3)
+        self.coarse = nn.Conv2d(coarse, 32, 1)
+        self.merge = NormalisedConvolution(32, 32, 3)
+        self.out = nn.Conv2d(32, 1, 1)
+
+    def forward(self, fine: Tensor, coarse: Tensor, extents: Extents) -> Tensor:
+        wide = F.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest")
+        values = extents.clear(F.relu(self.fine(fine) + wide), 2)
+        return self.out(F.relu(self.merge(values)))  # type: ignore[no-any-return]
+
+
+def _backbone(config: NetworkConfig) -> tuple[nn.Module, dict[int, int]]:
+    """The backbone and its channels by stride."""
+    kind = CompactBackbone if config.backbone == "compact" else ResNet50
+    return kind(), kind.widths
+
+
+def _padded(images: Tensor, sizes: Tensor | None) -> tuple[Tensor, Extents]:
+    """Normalised images with zeros to the right and below, up to a multiple of the coarsest stride."""
+    mean = torch.tensor(_MEAN, device=images.device, dtype=images.dtype)[:, None, None]
+    deviation = torch.tensor(_DEVIATION, device=images.device, dtype=images.dtype)[:, None, None]
+    height, width = images.shape[2:]
+    below, right = -height % _COARSEST, -width % _COARSEST
+    if sizes is None and (below or right):
+        sizes = torch.tensor([[height, width]], device=images.device).expand(len(images), 2)
+    extents = Extents(sizes, (height + below, width + right))
+    padded = F.pad((images - mean) / deviation, (0, right, 0, below))
+    return extents.clear(padded, 1).contiguous(memory_format=torch.channels_last), extents
+
+
+def _sample(embedding: Tensor, points: Tensor, extents: Extents) -> Tensor:
+    """The embedding (B, D, h, w) of the cell under each point, (B, P, D)."""
+    height, width = embedding.shape[2:]
+    if extents.sizes is None:
+        cells = torch.tensor([[height, width]], device=points.device)
+        place = points * cells[:, None]
+    else:
+        cells = -(-extents.sizes // STRIDE)
+        place = points * extents.sizes[:, None] / STRIDE
+    place = torch.minimum(place.long(), cells[:, None] - 1).clamp(min=0)
+    flat = place[..., 0] * width + place[..., 1]
+    rows = embedding.flatten(2).transpose(1, 2)
+    return rows.gather(1, flat[..., None].expand(-1, -1, rows.shape[2]))
+
+
+def _check(images: Tensor, sizes: Tensor | None, points: Tensor | None) -> None:
+    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
+        mend = "Add the batch axis of a single image with images[None]."
+        raise ShapeError("images", f"shape {tuple(images.shape)}", "(B, 3, H, W)", mend)
+    if not images.is_floating_point():
+        raise DTypeError("images", str(images.dtype), "floats in [0, 1]", "Divide bytes by 255.")
+    if sizes is not None and tuple(sizes.shape) != (len(images), 2):
+        mend = "Give the height and width of every image."
+        raise ShapeError("sizes", f"shape {tuple(sizes.shape)}", f"({len(images)}, 2)", mend)
+    if points is not None and (points.ndim != 3 or len(points) != len(images) or points.shape[2] != 2):
+        mend = "Give every image as many points, each (y, x)."
+        raise ShapeError("points", f"shape {tuple(points.shape)}", f"({len(images)}, P, 2)", mend)

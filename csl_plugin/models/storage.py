@@ -1,0 +1,124 @@
+"""A network's folder: config.json and model.safetensors, read strictly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from csl_plugin.errors import FileError, OptionError
+from csl_plugin.files.atomic import atomic_path
+from csl_plugin.files.limits import check_file, damage_named
+from csl_plugin.models.config import NetworkConfig
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+LARGEST_CONFIG = 1 << 20
+_LARGEST_ELEMENT, _ROOM = 8, 32 << 20  # room for the header, and for a classifier that nobody reads
+_FLOATS = ("F64", "F32", "F16", "BF16")
+_PICKLES = (".bin", ".pth", ".pt", ".ckpt")
+_ADVICE = (
+    "Pickles are never read. Convert it once: load it with torch.load(file, weights_only=True) "
+    "and write it with safetensors.torch.save_file."
+)
+
+
+def read_config(path: Path) -> NetworkConfig:
+    """The configuration of a network.
+
+    Raises:
+        FileError: Missing, too large, or no configuration.
+    """
+    if check_file(path) > LARGEST_CONFIG:
+        mend = "Take the file that was saved with the network."
+        raise FileError(str(path), f"{path.stat().st_size} bytes", f"at most {LARGEST_CONFIG}", mend)
+    try:
+        with damage_named(path, "a network's configuration"):
+            return NetworkConfig.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except OptionError as error:
+        raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.mend) from error
+
+
+def largest_weights(expected: Mapping[str, Tensor]) -> int:
+    """More bytes than a file of these weights can have."""
+    return _LARGEST_ELEMENT * sum(value.numel() for value in expected.values()) + _ROOM
+
+
+def read_weights(
+    path: Path,
+    expected: Mapping[str, Tensor],
+    *,
+    optional: frozenset[str] = frozenset(),
+    ignored: frozenset[str] = frozenset(),
+) -> dict[str, Tensor]:
+    """Weights from a safetensors file, just those that are expected, in the expected types.
+
+    Args:
+        path: A safetensors file.
+        expected: Names, shapes and types, such as a network's own `state_dict()`.
+        optional: Names that may be missing; what is returned lacks them then.
+        ignored: Names that may be there beyond those, and are not read.
+
+    Raises:
+        FileError: Missing or damaged, not finite, or a name, shape or type is missing, wrong or too many.
+            No weight is read before all names, shapes and types have been compared.
+    """
+    from safetensors import safe_open
+
+    _check_there(path)
+    with damage_named(path, "a safetensors file"), safe_open(path, "pt") as stored:
+        names = frozenset(stored.keys())
+        slices = {name: stored.get_slice(name) for name in names & expected.keys()}
+        wrong = [f"no {name}" for name in expected if name not in names | optional]
+        wrong += [f"{name}, which is unknown" for name in sorted(names - expected.keys() - ignored)]
+        for name, part in slices.items():
+            shape, kind, value = tuple(part.get_shape()), part.get_dtype(), expected[name]
+            if shape != tuple(value.shape):
+                wrong.append(f"{name} of {shape} for {tuple(value.shape)}")
+            elif (kind in _FLOATS) != value.is_floating_point():
+                wrong.append(f"{name} of {kind} for {value.dtype}")
+        if wrong:
+            got = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
+            mend = "Take the weights that were saved with this configuration."
+            raise FileError(str(path), got, "exactly the weights of the network", mend)
+        # Copied: what safetensors gives may lie in the file, on addresses that change how kernels round.
+        weights = {
+            name: stored.get_tensor(name).to(value.dtype, copy=True)
+            for name, value in expected.items()
+            if name in names
+        }
+    for name, value in weights.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise FileError(str(path), f"{name} with nan or inf", "finite weights", "Take another copy.")
+    return weights
+
+
+def _check_there(path: Path) -> None:
+    if not path.exists():
+        others = sorted(file.name for file in path.parent.glob("*") if file.suffix in _PICKLES)
+        if others:
+            raise FileError(str(path), f"only {', '.join(others)}", "weights as safetensors", _ADVICE)
+    check_file(path)
+
+
+def write_network(
+    folder: Path, config: NetworkConfig, weights: dict[str, Tensor], facts: dict[str, str] | None = None
+) -> None:
+    """Write a network's folder; each file whole or not at all.
+
+    Args:
+        folder: Created if need be.
+        config: Its configuration.
+        weights: By name; floating-point ones are stored as they are.
+        facts: Texts kept in the header of the weights.
+    """
+    from safetensors.torch import save_file
+
+    stored: dict[str, Any] = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    with atomic_path(folder / WEIGHTS) as temporary:
+        save_file(stored, temporary, {"format": "pt", **(facts or {})})
+    with atomic_path(folder / CONFIG) as temporary:
+        temporary.write_text(json.dumps(config.to_json(), indent=2) + "\n", encoding="utf-8")

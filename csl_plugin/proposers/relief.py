@@ -1,0 +1,67 @@
+"""From an image to its smallest regions: the basins of a relief, such as its colour gradient."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from csl_plugin.proposers.merge_tree import Values, follow
+
+_GRADIENT_SIGMA = 1.0
+
+
+def colour_gradient(colour: Values) -> Values:
+    """Largest change of colour per pixel in any direction (Di Zenzo), (H, W) float32."""
+    smooth = gaussian(colour, _GRADIENT_SIGMA)
+    step = np.array([[-0.5, 0.0, 0.5]], np.float32)
+    across = cv2.filter2D(smooth, -1, step, borderType=cv2.BORDER_REPLICATE)
+    down = cv2.filter2D(smooth, -1, step.T, borderType=cv2.BORDER_REPLICATE)
+    xx, yy, xy = (np.einsum("hwc,hwc->hw", a, b) for a, b in ((across, across), (down, down), (across, down)))
+    gradient: Values = np.sqrt((xx + yy + np.hypot(xx - yy, 2 * xy)) / 2)
+    return gradient
+
+
+def gaussian(values: Values, sigma: float) -> Values:
+    """Gaussian blur of (H, W) or (H, W, C); sigma in pixels."""
+    smooth: Values = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+    return smooth
+
+
+def basins(relief: Values) -> Values:
+    """Basins of a relief: every pixel flows to its lowest 4-neighbour until none is lower.
+
+    On a plateau it flows to the neighbour of the lowest index, so that flat areas have few basins.
+
+    Args:
+        relief: (H, W) float, without nan.
+
+    Returns:
+        Basin of each pixel, (H, W) integer from 0 on without gaps; basins are 4-connected.
+    """
+    height, width = relief.shape
+    pixels = np.arange(relief.size, dtype=np.int32).reshape(height, width)
+    target, lowest = pixels.copy(), relief.copy()
+    before, after, everything = slice(None, -1), slice(1, None), slice(None)
+    for here, there in (
+        ((after, everything), (before, everything)),
+        ((everything, after), (everything, before)),
+        ((everything, before), (everything, after)),
+        ((before, everything), (after, everything)),
+    ):
+        lower = relief[there] < lowest[here]
+        lower |= (relief[there] == lowest[here]) & (pixels[there] < target[here])
+        np.copyto(lowest[here], relief[there], where=lower)
+        np.copyto(target[here], pixels[there], where=lower)
+    minimum = follow(target.ravel())
+    basin_at = np.cumsum(minimum == pixels.ravel(), dtype=np.int32) - 1
+    return basin_at[minimum].reshape(height, width)
+
+
+def number_by_first_use(ids: Values) -> Values:
+    """The ids renumbered, (N,) int32: 0 for the first one met, 1 for the next new one, and so on."""
+    positions = np.arange(ids.size, dtype=np.int32)
+    first_use = np.empty(int(ids.max()) + 1, np.int32)
+    first_use[ids[::-1]] = positions[::-1]  # where an index repeats, numpy keeps the last value
+    first_use = first_use[ids]
+    number_at = np.cumsum(first_use == positions, dtype=np.int32) - 1
+    return number_at[first_use]

@@ -1,0 +1,166 @@
+"""A training run as a JSON file: the network, the data, and how long."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.errors import CSLError, FileError, OptionError
+from csl_plugin.files import list_images, read_image
+from csl_plugin.files.limits import check_file, damage_named
+from csl_plugin.models import NetworkConfig
+from csl_plugin.training.augmentation import Cropping
+from csl_plugin.training.dead_leaves import DeadLeaves
+from csl_plugin.training.folders import LabelledFolder, SegmentFolder
+from csl_plugin.training.mixture import Mixture, Part
+from csl_plugin.training.objects import Objects, ProceduralObjects, SegmentBank
+from csl_plugin.training.pasting import Pasting
+from csl_plugin.training.scene import Picture, Source
+from csl_plugin.training.settings import TrainingSettings
+from csl_plugin.training.textures import Textures
+
+_LARGEST = 1 << 20
+_KEYS = {"network", "settings", "cropping", "sources", "textures", "objects", "parts"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a training run is made from.
+
+    The JSON object has these keys, all paths relative to a data folder:
+
+    - `network`: of `NetworkConfig`.
+    - `settings`: of `TrainingSettings`; `steps` is needed.
+    - `cropping`: of `Cropping`, for the folders.
+    - `sources`: by a name of your own, `{"labels_of": "classes", "images": DIR, "labels": DIR,
+      "ignore": [ids], "unseen": [ids]}`, where a label is a class and mask split makes the regions; or
+      `{"labels_of": "segments", "images": DIR, "labels": DIR}`, where a label is a segment and an image may
+      have several annotations.
+    - `textures`: names of sources or folders of pictures whose crops give texture to procedural shapes; with
+      none, textures are noise and patterns.
+    - `objects`: what is pasted, with shares: `{"procedural": 0.4, "<a source of segments>": 0.6}`.
+    - `parts`: what a batch is drawn from, `{"source": NAME or "dead-leaves", "share": 3, "paste": [0, 4]}`.
+
+    Attributes:
+        network: What is built.
+        settings: How it is trained.
+        document: The JSON object.
+    """
+
+    network: NetworkConfig
+    settings: TrainingSettings
+    document: Mapping[str, Any]
+
+    @staticmethod
+    def read(path: Path) -> Recipe:
+        """Read a recipe.
+
+        Raises:
+            FileError: Missing, damaged, or a key or value that no recipe has.
+        """
+        if check_file(path) > _LARGEST:
+            raise FileError(str(path), "a very long file", "a recipe", "Take away what is no recipe.")
+        with damage_named(path, "a JSON file"):
+            document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict) or not {"settings", "parts"} <= document.keys() <= _KEYS:
+            expected = "an object with settings, parts and any of " + ", ".join(sorted(_KEYS))
+            raise FileError(str(path), "another content", expected, "See help(csl_plugin.training.Recipe).")
+        try:
+            network = NetworkConfig.from_json(document.get("network", {}))
+            settings = TrainingSettings.from_json(document["settings"])
+        except CSLError as error:
+            raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.mend) from error
+        return Recipe(network, settings, document)
+
+    def mixture(self, data: Path) -> Mixture:
+        """Open the data.
+
+        Args:
+            data: The folder that the recipe's paths are relative to.
+
+        Raises:
+            FileError: A folder is missing or does not hold what it should.
+            OptionError: A name or value that the recipe does not explain.
+        """
+        cropping = _built(Cropping, self.document.get("cropping", {}), "cropping")
+        sources = {
+            name: _source(name, entry, data, cropping)
+            for name, entry in self.document.get("sources", {}).items()
+        }
+        textures = self._textures(sources, data)
+        objects = [
+            (_objects(name, sources, textures), float(share))
+            for name, share in self.document.get("objects", {}).items()
+        ]
+        parts = []
+        for entry in self.document["parts"]:
+            name = str(entry.get("source"))
+            source: Source = DeadLeaves(textures) if name == "dead-leaves" else _known(name, sources)
+            pasting = None
+            if "paste" in entry:
+                fewest, most = entry["paste"]
+                pasting = Pasting(objects, fewest=fewest, most=most)
+            parts.append(Part(source, float(entry.get("share", 1.0)), pasting))
+        return Mixture(parts, crop=self.settings.crop, seed=self.settings.seed)
+
+    def _textures(self, sources: Mapping[str, LabelledFolder | SegmentFolder], data: Path) -> Textures:
+        pictures: list[Picture] = []
+        allowed: list[NDArray[np.bool_] | None] = []
+        for name in self.document.get("textures", []):
+            if name in sources:
+                folder = sources[name]
+                for index in range(len(folder)):
+                    pictures.append(folder.image(index))
+                    # What counts in no loss, unseen classes above all, is no texture either.
+                    allowed.append(folder.labels(index) >= 0)
+            else:
+                images = [read_image(path) for path in list_images(data / name).values()]
+                pictures += images
+                allowed += [None] * len(images)
+        return Textures(pictures, allowed)
+
+
+def _source(
+    name: str, entry: Mapping[str, Any], data: Path, cropping: Cropping
+) -> LabelledFolder | SegmentFolder:
+    given = dict(entry)
+    kind = given.pop("labels_of", None)
+    kinds = {"classes": LabelledFolder, "segments": SegmentFolder}
+    if kind not in kinds:
+        raise OptionError(f"sources.{name}.labels_of", repr(kind), '"classes" or "segments"', "Name one.")
+    for folder in ("images", "labels"):
+        given[folder] = data / str(given.get(folder, folder))
+    found: LabelledFolder | SegmentFolder = _built(
+        kinds[kind], {**given, "cropping": cropping}, f"sources.{name}"
+    )
+    return found
+
+
+def _objects(name: str, sources: Mapping[str, Any], textures: Textures) -> Objects:
+    if name == "procedural":
+        return ProceduralObjects(textures)
+    folder = _known(name, sources)
+    if not isinstance(folder, SegmentFolder):
+        mend = "Objects are cut from segments; classes do not say where one object ends."
+        raise OptionError("objects", repr(name), 'a source with labels_of "segments"', mend)
+    return SegmentBank(folder)
+
+
+def _known(name: str, sources: Mapping[str, Any]) -> Any:
+    if name not in sources:
+        expected = ", ".join(map(repr, (*sources, "dead-leaves", "procedural")))
+        raise OptionError("source", repr(name), expected, "Name a source of the recipe.")
+    return sources[name]
+
+
+def _built(kind: Any, given: Mapping[str, Any], where: str) -> Any:
+    try:
+        return kind(**given)
+    except TypeError as error:
+        raise OptionError(where, str(error), f"what {kind.__name__} takes", "Mend the recipe.") from error

@@ -1,0 +1,79 @@
+"""How long and how fast to train."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from csl_plugin.errors import OptionError
+
+_POSITIVE = ("steps", "batch_size", "learning_rate", "clip", "save_every")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What a run is made with, beside the network and the data.
+
+    Args:
+        steps: Optimiser steps of the whole run.
+        batch_size: Images per step, over all processes.
+        crop: Height and width of the crops, multiples of 32.
+        learning_rate: Of AdamW, at its peak.
+        backbone_factor: What the backbone's rate is multiplied with.
+        warm_up: Steps until the peak; afterwards a half cosine falls to zero.
+        weight_decay: Of matrices and kernels; not of norms and biases.
+        clip: Largest norm of the gradient.
+        average: Decay of the exponential moving average of the weights, which becomes the network.
+        points: Points asked for per image, where the network has point queries.
+        bfloat16: Whether the network computes in bfloat16.
+        seed: Of everything that is drawn.
+        save_every: Steps between saves.
+
+    Raises:
+        OptionError: A value out of its bounds.
+    """
+
+    steps: int
+    batch_size: int = 8
+    crop: tuple[int, int] = (192, 256)
+    learning_rate: float = 1e-3
+    backbone_factor: float = 1.0
+    warm_up: int = 200
+    weight_decay: float = 0.02
+    clip: float = 10.0
+    average: float = 0.998
+    points: int = 12
+    bfloat16: bool = True
+    seed: int = 0
+    save_every: int = 250
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            if not getattr(self, name) > 0:
+                raise OptionError(name, repr(getattr(self, name)), "more than 0", "Choose another value.")
+        if not 0 <= self.average < 1:
+            raise OptionError("average", repr(self.average), "in [0, 1)", "0.998 suits thousands of steps.")
+        if any(side <= 0 or side % 32 for side in self.crop):
+            mend = "Take the nearest multiples."
+            raise OptionError("crop", repr(self.crop), "positive multiples of 32", mend)
+
+    @staticmethod
+    def from_json(values: object) -> TrainingSettings:
+        """Inverse of `to_json`; what is left out has its default.
+
+        Raises:
+            OptionError: Not an object, an unknown name, or a value out of its bounds.
+        """
+        known = {field.name for field in fields(TrainingSettings)}
+        if not isinstance(values, dict) or not {"steps"} <= values.keys() <= known:
+            got = ", ".join(map(str, values)) if isinstance(values, dict) else type(values).__name__
+            mend = "Only steps is needed."
+            raise OptionError("settings", got, "some of " + ", ".join(sorted(known)), mend)
+        given = dict(values)
+        if "crop" in given:
+            given["crop"] = tuple(given["crop"])
+        return TrainingSettings(**given)
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as JSON values."""
+        return {**asdict(self), "crop": list(self.crop)}

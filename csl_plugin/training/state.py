@@ -1,0 +1,79 @@
+"""A run on disk: weights, their average and the optimiser's memory as safetensors; no pickle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from csl_plugin.errors import FileError
+from csl_plugin.files import atomic_path
+from csl_plugin.files.limits import check_file, damage_named
+
+_WEIGHTS, _AVERAGE, _MOMENTS = "weights.", "average.", "optimiser."
+
+
+def save_state(
+    path: Path,
+    network: nn.Module,
+    average: dict[str, Tensor],
+    optimiser: torch.optim.Optimizer,
+    facts: dict[str, Any],
+) -> None:
+    """Write all that a run continues from, whole or not at all.
+
+    Args:
+        path: A safetensors file.
+        network: Its weights.
+        average: Their moving average by name.
+        optimiser: Over parameters that `network` names.
+        facts: JSON values, such as the step.
+    """
+    from safetensors.torch import save_file
+
+    tensors = {_WEIGHTS + name: value for name, value in network.state_dict().items()}
+    tensors |= {_AVERAGE + name: value for name, value in average.items()}
+    for name, parameter in network.named_parameters():
+        for kind, value in optimiser.state.get(parameter, {}).items():
+            tensors[f"{_MOMENTS}{kind}.{name}"] = torch.as_tensor(value)
+    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        save_file(tensors, temporary, {"facts": json.dumps(facts)})
+
+
+def load_state(
+    path: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Read what `save_state` wrote into all three; returns the facts.
+
+    Raises:
+        FileError: Damaged, or of another network.
+    """
+    from safetensors import safe_open
+
+    check_file(path)
+    with damage_named(path, "a training state"), safe_open(path, "pt") as stored:
+        facts: dict[str, Any] = json.loads((stored.metadata() or {})["facts"])
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    weights = {name[len(_WEIGHTS) :]: value for name, value in tensors.items() if name.startswith(_WEIGHTS)}
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        mend = "Continue with the configuration that the run began with, or in another folder."
+        raise FileError(str(path), "the state of another network", "this one's", mend) from error
+    with torch.no_grad():
+        for name, value in average.items():
+            value.copy_(tensors[_AVERAGE + name])
+    for name, parameter in network.named_parameters():
+        kinds = {}
+        for kind in ("step", "exp_avg", "exp_avg_sq"):
+            moment = tensors.get(f"{_MOMENTS}{kind}.{name}")
+            if moment is not None:
+                kinds[kind] = moment if kind == "step" else moment.to(parameter.device)
+        if kinds:
+            optimiser.state[parameter] = kinds
+    return facts

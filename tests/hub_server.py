@@ -1,0 +1,212 @@
+"""A small Hugging Face Hub on this machine: repositories with commits, uploads, downloads, and faults."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+
+@dataclass
+class Repository:
+    """Commits by hash, in order; branches and tags by name."""
+
+    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    refs: dict[str, str] = field(default_factory=dict)
+
+    def commit(self, files: dict[str, bytes]) -> str:
+        before = self.commits.get(self.refs.get("main", ""), {})
+        oid = hashlib.sha1(f"commit {len(self.commits)} of {id(self)}".encode()).hexdigest()  # noqa: S324
+        self.commits[oid] = {**before, **files}
+        self.refs["main"] = oid
+        return oid
+
+    def find(self, revision: str) -> str | None:
+        return revision if revision in self.commits else self.refs.get(revision)
+
+
+@dataclass
+class Hub:
+    """What the server holds and did.
+
+    Attributes:
+        repositories: By OWNER/NAME.
+        closed: Names of repositories that ask for permission.
+        requests: "METHOD path" of every request.
+        declared: Sizes that HEAD and GET claim instead of the real one, by file name.
+        replaced: Contents that GET sends instead of the real ones, by file name.
+        broken: Whether every answer is status 500.
+    """
+
+    url: str
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
+    objects: dict[str, bytes] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    declared: dict[str, int] = field(default_factory=dict)
+    replaced: dict[str, bytes] = field(default_factory=dict)
+    broken: bool = False
+
+
+@contextmanager
+def hub_server() -> Iterator[Hub]:
+    """Run a Hub until the block ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.hub = Hub(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield server.hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_HEAD(self):
+        self._serve()
+
+    def do_GET(self):
+        self._serve()
+
+    def do_POST(self):
+        self._serve()
+
+    def do_PUT(self):
+        self._serve()
+
+    def log_message(self, *_):
+        pass
+
+    def _serve(self):
+        hub = self.server.hub
+        path = unquote(urlsplit(self.path).path)
+        hub.requests.append(f"{self.command} {path}")
+        body = self._body()
+        if hub.broken:
+            self._send(500, b"{}")
+        elif "/resolve/" in path:
+            self._resolve(*path.strip("/").split("/resolve/"))
+        elif self.command == "PUT" and path.startswith("/objects/"):
+            hub.objects[path.removeprefix("/objects/")] = body
+            self._send(200)
+        elif self.command == "POST":
+            self._post(path, body)
+        else:
+            self._inform(path)
+
+    def _body(self):
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
+
+    def _resolve(self, name, rest):
+        hub = self.server.hub
+        revision, _, file = rest.partition("/")
+        repository = hub.repositories.get(name)
+        if name in hub.closed:
+            self._send(403, headers={"X-Error-Code": "GatedRepo"})
+            return
+        if repository is None:
+            self._send(401, headers={"X-Error-Code": "RepoNotFound"})
+            return
+        oid = repository.find(revision)
+        if oid is None:
+            self._send(404, headers={"X-Error-Code": "RevisionNotFound"})
+            return
+        headers = {"X-Repo-Commit": oid}
+        stored = repository.commits[oid].get(file)
+        if stored is None:
+            self._send(404, headers={**headers, "X-Error-Code": "EntryNotFound"})
+            return
+        etag = _git_hash(stored)
+        if file.endswith(".safetensors"):
+            etag = headers["X-Linked-Etag"] = hashlib.sha256(stored).hexdigest()
+        sent = hub.replaced.get(file, stored)
+        self._send(200, sent, {**headers, "ETag": f'"{etag}"'}, hub.declared.get(file))
+
+    def _inform(self, path):
+        """The model information of the API."""
+        parts = path.strip("/").split("/")
+        repository = self.server.hub.repositories.get("/".join(parts[2:4]))
+        if parts[:2] != ["api", "models"] or repository is None:
+            self._send(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+            return
+        oid = repository.find(parts[5] if len(parts) > 5 else "main")
+        names = repository.commits.get(oid, {})
+        found = {"id": "/".join(parts[2:4]), "sha": oid, "siblings": [{"rfilename": name} for name in names]}
+        self._json(found)
+
+    def _post(self, path, body):
+        hub = self.server.hub
+        parts = path.strip("/").split("/")
+        name = "/".join(parts[2:4])
+        if path == "/api/repos/create":
+            asked = json.loads(body)
+            name = f"{asked.get('organization') or 'me'}/{asked['name']}"
+            known = name in hub.repositories
+            hub.repositories.setdefault(name, Repository())
+            self._json({"url": f"{hub.url}/{name}", "id": name}, 409 if known else 200)
+        elif path == "/api/validate-yaml":
+            self._json({"errors": [], "warnings": []})
+        elif "/preupload/" in path:
+            files = [
+                {
+                    "path": file["path"],
+                    "uploadMode": "lfs" if file["path"].endswith(".safetensors") else "regular",
+                    "shouldIgnore": False,
+                }
+                for file in json.loads(body)["files"]
+            ]
+            self._json({"files": files})
+        elif path.endswith("/objects/batch"):
+            objects = [
+                {**item, "actions": {"upload": {"href": f"{hub.url}/objects/{item['oid']}"}}}
+                for item in json.loads(body)["objects"]
+            ]
+            self._json({"transfer": "basic", "objects": objects})
+        elif "/commit/" in path:
+            files = {}
+            for line in body.splitlines():
+                item = json.loads(line)
+                if item["key"] == "file":
+                    files[item["value"]["path"]] = base64.b64decode(item["value"]["content"])
+                elif item["key"] == "lfsFile":
+                    files[item["value"]["path"]] = hub.objects[item["value"]["oid"]]
+            oid = hub.repositories[name].commit(files)
+            self._json({"commitUrl": f"{hub.url}/{name}/commit/{oid}", "commitOid": oid})
+        else:
+            self._send(404, b"{}")
+
+    def _json(self, value, status=200):
+        self._send(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def _send(self, status, content=b"", headers=None, declared=None):
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content) if declared is None else declared))
+        if declared is not None:
+            self.close_connection = True
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+
+def _git_hash(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()  # noqa: S324

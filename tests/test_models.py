@@ -1,0 +1,290 @@
+"""The network: its sizes, its names, and that nothing leaks from one image or query into another."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from csl_plugin.errors import DTypeError, OptionError, ShapeError
+from csl_plugin.models import CSLNetwork, NetworkConfig, NetworkOutput
+from csl_plugin.models.network import STRIDE
+
+SMALL = NetworkConfig(
+    num_queries=6,
+    embedding_width=16,
+    query_width=16,
+    num_heads=2,
+    num_layers=3,
+    feedforward_width=32,
+    num_classes=3,
+    points=True,
+    boundary=True,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Operations this small take longer to share out than to do."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _network(config: NetworkConfig = SMALL) -> CSLNetwork:
+    torch.manual_seed(0)
+    network = CSLNetwork(config).eval()
+    for module in network.modules():  # as if trained: fresh batch norms would hide what they add to padding
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.bias, -0.2, 0.2)
+            torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
+    return network
+
+
+@pytest.fixture(scope="module")
+def network() -> CSLNetwork:
+    return _network()
+
+
+def _draw(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def _maps(output: NetworkOutput) -> dict[str, torch.Tensor]:
+    """Everything that an output holds, by name."""
+    found = {"distribution": output.distribution, "boundary": output.boundary}
+    for kind in ("regions", "pointed"):
+        for layer, prediction in enumerate(getattr(output, kind) or []):
+            found |= {f"{kind} {layer} {name}": value for name, value in prediction._asdict().items()}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+# Sizes
+
+
+@pytest.mark.parametrize("size", [(64, 96), (1, 1), (33, 47), (5, 200), (31, 32)])
+def test_any_size_goes_through(network, size):
+    points = torch.tensor([[[0.0, 0.0], [1.0, 1.0], [0.5, 0.3]]])
+    with torch.inference_mode():
+        output = network(_draw(1, 3, *size), points=points)
+    quarter = tuple(-(-side // 4) for side in size)
+    half = tuple(-(-side // 2) for side in size)
+    assert len(output.regions) == len(output.pointed) == SMALL.num_layers + 1
+    for regions, count in ((output.regions, 6), (output.pointed, 3)):
+        for prediction in regions:
+            assert prediction.mask_logits.shape == (1, count, *quarter)
+            assert prediction.validity_logits.shape == (1, count)
+            assert prediction.queries.shape == (1, count, 16)
+    assert output.distribution.shape == (1, 3, *quarter)
+    assert output.boundary.shape == (1, 1, *half)
+    assert all(bool(value.isfinite().all()) for value in _maps(output).values())
+
+
+@pytest.mark.parametrize("backbone", ["compact", "resnet50"])
+def test_what_an_image_gets_does_not_depend_on_its_batch(backbone):
+    network = _network(NetworkConfig(**{**SMALL.to_json(), "backbone": backbone}))
+    sizes = torch.tensor([[40, 56], [64, 48], [33, 75]])
+    points = _draw(3, 4, 2, seed=1)
+    batch = _draw(3, 3, 64, 75, seed=2)  # what lies beyond an image is noise, which must not count
+    with torch.inference_mode():
+        together = _maps(network(batch, sizes, points))
+        for number, (height, width) in enumerate(sizes.tolist()):
+            one = slice(number, number + 1)
+            alone = _maps(network(batch[one, :, :height, :width], points=points[one]))
+            assert alone.keys() == together.keys()
+            for name, value in alone.items():
+                other = together[name][one]
+                if value.ndim == 4:
+                    other = other[:, :, : value.shape[2], : value.shape[3]]
+                torch.testing.assert_close(other, value, atol=1e-5, rtol=1e-5, msg=lambda m, n=name: n + m)
+
+
+def test_learned_queries_do_not_see_points_nor_points_each_other(network):
+    images, points = _draw(2, 3, 48, 64), _draw(2, 5, 2, seed=1)
+    with torch.inference_mode():
+        without, given_some = network(images), network(images, points=points)
+        fewer = network(images, points=points[:, 1:3])
+    assert without.pointed is None
+    for before, after in zip(without.regions, given_some.regions, strict=True):
+        torch.testing.assert_close(before.mask_logits, after.mask_logits, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(before.validity_logits, after.validity_logits, atol=1e-5, rtol=1e-5)
+    for some, few in zip(given_some.pointed, fewer.pointed, strict=True):
+        torch.testing.assert_close(some.mask_logits[:, 1:3], few.mask_logits, atol=1e-5, rtol=1e-5)
+
+
+def test_a_point_is_read_from_the_cell_under_it(network):
+    """Points within one cell start from the same embedding; points of other cells do not."""
+    images = _draw(1, 3, 32, 32)
+    near = torch.tensor([[[0.51, 0.51], [0.6, 0.6]]])  # 16.3 and 19.2 of 32 pixels: cell 4
+    with torch.inference_mode():
+        first = network(images, points=near).pointed[0].mask_logits
+        second = network(images, points=near + 0.2).pointed[0].mask_logits
+    torch.testing.assert_close(first[:, 0], first[:, 1])
+    assert not torch.allclose(first, second)
+
+
+def test_arguments_that_do_not_fit(network):
+    images = torch.rand(2, 3, 32, 32)
+    for wrong in (images[0], images[:, :2], images[:0]):
+        with pytest.raises(ShapeError, match="images"):
+            network(wrong)
+    with pytest.raises(DTypeError, match="uint8"):
+        network((images * 255).to(torch.uint8))
+    with pytest.raises(ShapeError, match="sizes"):
+        network(images, sizes=torch.tensor([[32, 32]]))
+    with pytest.raises(ShapeError, match="points"):
+        network(images, points=torch.rand(1, 4, 2))
+    with pytest.raises(OptionError, match="points"):
+        _network(NetworkConfig(num_queries=2))(images, points=torch.rand(2, 4, 2))
+
+
+# How it computes
+
+
+def test_it_is_deterministic_and_survives_its_state(network):
+    images, points = _draw(1, 3, 40, 56), _draw(1, 2, 2, seed=1)
+    other = CSLNetwork(SMALL).eval()
+    other.load_state_dict(network.state_dict())
+    with torch.inference_mode():
+        expected = _maps(network(images, points=points))
+        for again in (network, other, copy.deepcopy(network)):
+            found = _maps(again(images, points=points))
+            assert all(torch.equal(found[name], value) for name, value in expected.items())
+    assert other.config == copy.deepcopy(network).config == SMALL
+
+
+def test_channels_last_and_bfloat16_are_close(network):
+    images, points = _draw(2, 3, 64, 64), _draw(2, 2, 2, seed=1)
+    last = copy.deepcopy(network).to(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        expected = network(images, points=points)
+        found = last(images.contiguous(memory_format=torch.channels_last), points=points)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = network(images, points=points)
+    for name, value in _maps(expected).items():
+        torch.testing.assert_close(_maps(found)[name], value, atol=1e-4, rtol=1e-4)
+    # After the first look the regions differ where a logit near zero changes its sign: compared before it.
+    for one, other in (
+        (expected.regions[0].mask_logits, half.regions[0].mask_logits),
+        (expected.pointed[0].mask_logits, half.pointed[0].mask_logits),
+        (expected.distribution, half.distribution),
+        (expected.boundary, half.boundary),
+    ):
+        apart = (one - other.float()).abs().mean() / one.std()
+        assert float(apart) < 0.03
+    assert all(bool(value.isfinite().all()) for value in _maps(half).values())
+
+
+def test_it_compiles_without_graph_breaks(network):
+    images, points = _draw(2, 3, 40, 56), _draw(2, 2, 2, seed=1)
+    sizes = torch.tensor([[40, 56], [33, 20]])
+    torch._dynamo.reset()
+    compiled = torch.compile(network, fullgraph=True, backend="eager")
+    with torch.no_grad():
+        for options in ({}, {"points": points}, {"sizes": sizes, "points": points}):
+            expected, found = _maps(network(images, **options)), _maps(compiled(images, **options))
+            assert expected.keys() == found.keys()
+            for name, value in expected.items():
+                torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-5)
+    torch._dynamo.reset()
+
+
+def test_every_parameter_learns(network):
+    trained = copy.deepcopy(network).train()
+    output = trained(_draw(1, 3, 64, 64), points=_draw(1, 2, 2, seed=1))
+    sum(value.float().square().mean() for value in _maps(output).values()).backward()
+    without = [name for name, value in trained.named_parameters() if value.grad is None]
+    assert without == []
+
+
+# ResNet-50
+
+
+def _resnet_names() -> set[str]:
+    def norm(name):
+        kinds = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+        return {f"{name}.{kind}" for kind in kinds}
+
+    names = {"conv1.weight"} | norm("bn1")
+    for layer, blocks in (("layer1", 3), ("layer2", 4), ("layer3", 6), ("layer4", 3)):
+        for block in range(blocks):
+            for number in (1, 2, 3):
+                names |= {f"{layer}.{block}.conv{number}.weight"} | norm(f"{layer}.{block}.bn{number}")
+        names |= {f"{layer}.0.downsample.0.weight"} | norm(f"{layer}.0.downsample.1")
+    return names
+
+
+def test_resnet50_has_the_public_names_and_size():
+    from csl_plugin.models.resnet import ResNet50
+
+    backbone = ResNet50()
+    assert set(backbone.state_dict()) == _resnet_names()
+    assert sum(value.numel() for value in backbone.parameters()) == 25_557_032 - 2_049_000  # without fc
+    assert backbone.state_dict()["layer4.2.conv3.weight"].shape == (2048, 512, 1, 1)
+    backbone.train()
+    before = backbone.bn1.running_mean.clone()
+    images = _draw(1, 3, 64, 64)
+    from csl_plugin.models.layers import Extents
+
+    features = backbone(images, Extents(None, (64, 64)))
+    assert {stride: value.shape[1:] for stride, value in features.items()} == {
+        stride: (width, 64 // stride, 64 // stride) for stride, width in ResNet50.widths.items()
+    }
+    assert torch.equal(backbone.bn1.running_mean, before)
+
+
+# The configuration
+
+
+@given(
+    num_heads=st.integers(1, 16),
+    multiple=st.integers(1, 16),
+    num_queries=st.integers(1, 1000),
+    embedding_width=st.integers(8, 1024),
+    num_layers=st.integers(1, 24),
+    feedforward_width=st.integers(8, 8192),
+    num_classes=st.integers(0, 4096),
+    backbone=st.sampled_from(["compact", "resnet50"]),
+    points=st.booleans(),
+    boundary=st.booleans(),
+)
+def test_a_configuration_survives_json(num_heads, multiple, **values):
+    query_width = min(max(1, 2 // num_heads, multiple), 1024 // (4 * num_heads)) * 4 * num_heads
+    config = NetworkConfig(num_heads=num_heads, query_width=query_width, **values)
+    assert NetworkConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("backbone", ["resnet18", 3, None]),
+        ("num_queries", [0, 1001, 2.0, "4", True, None]),
+        ("embedding_width", [7, 1025]),
+        ("query_width", [4, 1028, 90]),
+        ("num_heads", [0, 65, 5]),
+        ("num_layers", [0, 25]),
+        ("feedforward_width", [7, 8193]),
+        ("num_classes", [-1, 4097]),
+        ("points", [1, "yes", None]),
+        ("boundary", [0]),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused(name, values):
+    for value in values:
+        with pytest.raises(OptionError):
+            NetworkConfig.from_json({name: value})
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(OptionError, match="num_querys"):
+        NetworkConfig.from_json({"num_querys": 3})
+    with pytest.raises(OptionError, match="list"):
+        NetworkConfig.from_json([])
+    assert NetworkConfig.from_json({}) == NetworkConfig()
+    assert STRIDE == 4
