@@ -10,7 +10,7 @@ from scipy import ndimage
 from csl_plugin import RegionProposals, fuse, soft_assignment
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.models import CSLNetwork, NetworkConfig
-from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions, _posterior
+from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
 
 SMALL = {"num_queries": 6, "embedding_width": 16, "query_width": 16, "num_layers": 2, "feedforward_width": 16}
 
@@ -62,19 +62,6 @@ def test_a_larger_scale_never_divides(network):
     assert len(np.unique(coarse)) <= len(np.unique(fine))
     for region in np.unique(fine):
         assert len(np.unique(coarse[fine == region])) == 1
-
-
-def test_the_posterior_keeps_distances_on_its_axes():
-    draw = torch.Generator().manual_seed(0)
-    logits, validity = torch.randn(1, 4, 6, 8, generator=draw) * 3, torch.randn(1, 4, generator=draw)
-    found = _posterior(logits, validity)[0].flatten(1)
-    claims = (logits.sigmoid() * validity.sigmoid()[:, :, None, None])[0].flatten(1)
-    shares = claims / claims.sum(0).clamp(min=0.5)
-    torch.testing.assert_close(distances(found), distances(shares), atol=1e-5, rtol=1e-5)
-
-
-def distances(columns):
-    return (columns[:, :, None] - columns[:, None]).square().sum(0).sqrt()
 
 
 def test_large_images_are_shrunk_for_the_network_alone(network):

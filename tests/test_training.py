@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from csl_plugin import RegionProposals, soft_assignment
+from csl_plugin.end_to_end import EndToEnd
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig, NetworkOutput, RegionPrediction
 from csl_plugin.training.loop import train
@@ -35,15 +36,6 @@ TINY = NetworkConfig(
     points=True,
     boundary=True,
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    """Operations this small take longer to share out than to do."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _generator(seed: int) -> torch.Generator:
@@ -402,3 +394,50 @@ def test_it_learns_one_image_by_heart(tmp_path):
             for label in np.unique(labels)
         )
         assert best > 0.9, region
+
+
+# Scheme 1
+
+
+def _teacher(images: Tensor) -> Tensor:
+    """Two classes by brightness, at half the resolution."""
+    bright = torch.nn.functional.avg_pool2d(images.mean(1, keepdim=True), 2)
+    return torch.cat([bright, 1 - bright], 1)
+
+
+def test_a_network_follows_its_teacher(tmp_path):
+    torch.manual_seed(0)
+    network = CSLNetwork(NetworkConfig(**{**TINY.to_json(), "num_classes": 2}))
+    settings = _settings(steps=60, warm_up=5, learning_rate=3e-3, save_every=60)
+    train(network, _Drawn(), settings, tmp_path, teacher=_teacher)
+    log = [json.loads(line)["distillation"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert np.mean(log[-5:]) < 0.5 * np.mean(log[:5])
+
+
+def test_a_teacher_of_other_classes_is_refused(tmp_path):
+    with pytest.raises(OptionError, match="2 classes"):
+        train(_fresh(), _Drawn(), _settings(), tmp_path, teacher=_teacher)
+
+
+def test_end_to_end_is_both_equations_after_one_network():
+    torch.manual_seed(0)
+    network = CSLNetwork(NetworkConfig(**{**TINY.to_json(), "num_classes": 3})).eval()
+    images = torch.rand(2, 3, 40, 52, generator=_generator(1))
+    with torch.inference_mode():
+        fused = EndToEnd(network, split=False)(images)
+        output = network(images)
+        scores = torch.nn.functional.interpolate(
+            output.distribution, (40, 52), mode="bilinear", align_corners=False
+        ).softmax(1)
+        proposals = RegionProposals.from_logits(*output.regions[-1][:2])
+        labels = soft_assignment(proposals, (40, 52)).labels
+    for image in range(2):
+        for region in labels[image].unique():
+            inside = labels[image] == region
+            expected = scores[image][:, inside].mean(1, keepdim=True) * scores[image][:, inside]
+            torch.testing.assert_close(fused[image][:, inside], expected, atol=1e-6, rtol=1e-5)
+
+
+def test_end_to_end_needs_a_distribution():
+    with pytest.raises(OptionError, match="without classes"):
+        EndToEnd(_fresh())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,6 +105,15 @@ def _check_there(path: Path) -> None:
     check_file(path)
 
 
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of all weights by name: the same for the same numbers of the same types, wherever they lie."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def write_network(
     folder: Path, config: NetworkConfig, weights: dict[str, Tensor], facts: dict[str, str] | None = None
 ) -> None:
@@ -115,10 +125,10 @@ def write_network(
         weights: By name; floating-point ones are stored as they are.
         facts: Texts kept in the header of the weights.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     stored: dict[str, Any] = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
     with atomic_path(folder / WEIGHTS) as temporary:
-        save_file(stored, temporary, {"format": "pt", **(facts or {})})
+        temporary.write_bytes(save(stored, {"format": "pt", **(facts or {})}))
     with atomic_path(folder / CONFIG) as temporary:
         temporary.write_text(json.dumps(config.to_json(), indent=2) + "\n", encoding="utf-8")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from numbers import Real
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,17 +13,13 @@ from torch import Tensor
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
+from csl_plugin.models.storage import weights_digest
 from csl_plugin.proposers.images import read_images
 from csl_plugin.proposers.merge_tree import MergeTree, Values, merge_tree, region_graph
-from csl_plugin.proposers.relief import basins, colour_gradient, number_by_first_use
+from csl_plugin.proposers.relief import basins, colour_gradient, number_by_first_use, opponent_colour
 from csl_plugin.region_map import RegionMap
 from csl_plugin.region_proposals import RegionProposals
 
-# Chosen, with the default scale, on the first half of the frames of two validation sets.
-_COLOUR_WEIGHT, _CHROMA_WEIGHT = 0.5, 2.0
-_POSTERIOR_WEIGHT = 30.0  # CIELAB units between two pixels of different regions
-_POSTERIOR_AXES = 4
-_LEAST_CLAIM = 0.5
 _GRADIENT_SHARE = 0.02
 _FAINT_EDGE = 1e-3
 _PIXELS_PER_LEAF = 60
@@ -67,23 +62,25 @@ class NetworkProposals:
         return RegionProposals.from_logits(logits.to(tensor.device), validity.to(tensor.device))
 
     def __repr__(self) -> str:
-        return f"NetworkProposals({self.network.config.backbone})"
+        return f"NetworkProposals({_identity(self.network)})"
 
 
 class NetworkRegions:
     """Regions that a CSL network tells apart, along the boundaries that it sees.
 
     The basins of the predicted boundary (a watershed) merge, the cheapest pair of neighbours first, as those
-    of `Superpixels` do and at the same cost t d² e²; but here e is the network's boundary probability, and d
-    is the distance of two regions both in colour and in the posterior over the network's N regions,
-    r v / sum of r v (the terms of eq. 2). So a region of eq. 2 stays one where nothing but texture divides
-    it, and an object that no query took still keeps its outline.
+    of `Superpixels` do and at the same cost t d² e²: t is the thickness of the two regions, d the distance of
+    their mean colours, and e here the network's mean boundary probability between them. Superpixels divide
+    what texture divides and miss faint outlines; the network has seen what bounds a thing.
+
+    Every pixel is assigned, every region is 4-connected, and partitions of one image at several scales are
+    nested.
 
     Args:
         network: A trained network with a boundary head, in evaluation mode.
         scale: How coarse the partition is: the thickness, in thousandths of the image's side sqrt(H W), from
-            which two regions stay apart when they differ by 10 CIELAB units and the boundary between them is
-            certain. Positive and finite.
+            which two regions stay apart when their colours differ by 10 CIELAB units (chroma counted twice)
+            and the boundary between them is certain. Positive and finite.
 
     Raises:
         OptionError: `scale` is not a positive finite number, or the network has no boundary head.
@@ -133,27 +130,25 @@ class NetworkRegions:
     def _hierarchy(self, image: Tensor) -> tuple[Values, MergeTree]:
         size = image.shape[2], image.shape[3]
         with torch.inference_mode():
-            output = self.network(_network_input(image, self.network))
-            posterior = _posterior(output.regions[-1].mask_logits, output.regions[-1].validity_logits)
-            posterior = F.interpolate(posterior, size, mode="bilinear", align_corners=False)[0]
-            assert output.boundary is not None  # noqa: S101
-            edge = output.boundary.float().sigmoid()
-            edge = F.interpolate(edge, size, mode="bilinear", align_corners=False)[0, 0]
-        strength: Values = edge.cpu().numpy()
-        rgb = image[0].permute(1, 2, 0).to("cpu", torch.float32).contiguous().numpy()
-        weights = np.array([1.0, _CHROMA_WEIGHT, _CHROMA_WEIGHT], np.float32)
-        colour = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB) * weights
+            boundary = self.network(_network_input(image, self.network)).boundary
+            assert boundary is not None  # noqa: S101
+            edge = F.interpolate(boundary.float().sigmoid(), size, mode="bilinear", align_corners=False)
+        strength: Values = edge[0, 0].cpu().numpy()
+        colour = opponent_colour(image[0].permute(1, 2, 0).to("cpu", torch.float32).contiguous().numpy())
         gradient = colour_gradient(colour)
         # The network's boundaries are some pixels wide; the gradient says where in them the edge lies.
         relief = strength + _GRADIENT_SHARE * gradient / (gradient.mean() + np.float32(1e-6))
         leaves = basins(relief)
-        claims = posterior.permute(1, 2, 0).cpu().numpy()
-        features = np.concatenate([_COLOUR_WEIGHT * colour, _POSTERIOR_WEIGHT * claims], 2)
-        graph = region_graph(leaves, features, strength + _FAINT_EDGE)
+        graph = region_graph(leaves, colour, strength + _FAINT_EDGE)
         return leaves, merge_tree(graph, max(leaves.size // _PIXELS_PER_LEAF, _MIN_LEAVES))
 
     def __repr__(self) -> str:
-        return f"NetworkRegions({self.network.config.backbone}, scale={self.scale:g})"
+        return f"NetworkRegions({_identity(self.network)}, scale={self.scale:g})"
+
+
+def _identity(network: CSLNetwork) -> str:
+    """What tells a network from others: its backbone, and how its weights begin when hashed."""
+    return f"{network.config.backbone} {weights_digest(network.state_dict())[:12]}"
 
 
 def _network_input(images: Tensor, network: CSLNetwork) -> Tensor:
@@ -166,22 +161,3 @@ def _network_input(images: Tensor, network: CSLNetwork) -> Tensor:
     size = [max(1, round(side * share)) for side in images.shape[2:]]
     shrunk = F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
     return shrunk.clamp(0, 1)
-
-
-def _posterior(mask_logits: Tensor, validity_logits: Tensor) -> Tensor:
-    """Which region a pixel belongs to, on the axes along which an image's pixels differ most.
-
-    Args:
-        mask_logits: (1, N, h, w).
-        validity_logits: (1, N).
-
-    Returns:
-        (1, A, h, w); distances are those of r v / sum of r v, as far as A axes hold them.
-    """
-    claims = mask_logits.float().sigmoid() * validity_logits.float().sigmoid()[:, :, None, None]
-    shares = claims / claims.sum(1, keepdim=True).clamp(min=_LEAST_CLAIM)
-    rows = shares[0].flatten(1)
-    rows = rows - rows.mean(1, keepdim=True)
-    _, axes = torch.linalg.eigh(rows @ rows.T / rows.shape[1])  # by rising variance
-    projected: Tensor = axes[:, -_POSTERIOR_AXES:].T @ rows
-    return projected.view(1, -1, *mask_logits.shape[2:])

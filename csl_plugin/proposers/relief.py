@@ -8,6 +8,14 @@ import numpy as np
 from csl_plugin.proposers.merge_tree import Values, follow
 
 _GRADIENT_SIGMA = 1.0
+_CHROMA_WEIGHT = 2.0  # shading changes lightness within an object, hardly its chroma
+
+
+def opponent_colour(rgb: Values) -> Values:
+    """CIELAB with chroma counted twice, (H, W, 3) float32, of RGB in [0, 1]."""
+    weights = np.array([1.0, _CHROMA_WEIGHT, _CHROMA_WEIGHT], np.float32)
+    colour: Values = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB) * weights
+    return colour
 
 
 def colour_gradient(colour: Values) -> Values:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from numbers import Real
 
-import cv2
 import numpy as np
 import torch
 
@@ -13,11 +12,16 @@ from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.proposers.images import read_images
 from csl_plugin.proposers.merge_tree import MergeTree, Values, merge_tree, region_graph
-from csl_plugin.proposers.relief import basins, colour_gradient, gaussian, number_by_first_use
+from csl_plugin.proposers.relief import (
+    basins,
+    colour_gradient,
+    gaussian,
+    number_by_first_use,
+    opponent_colour,
+)
 from csl_plugin.region_map import RegionMap
 
 # Chosen, with the default scale, on the 200 training images of BSDS500.
-_CHROMA_WEIGHT = 2.0  # shading changes lightness within an object, hardly its chroma
 _SURROUNDINGS_SIGMA = 12.0
 _FAINT_GRADIENT = 4.0  # CIELAB units per pixel; below it an edge is faint even in flat surroundings
 _PIXELS_PER_LEAF = 60  # what a loop in Python can take: a second for a million pixels
@@ -106,8 +110,7 @@ class Superpixels:
 
 def _hierarchy(rgb: Values) -> tuple[Values, MergeTree]:
     """The basins of an image, (H, W), and the tree in which they merge; rgb is (H, W, 3) float32."""
-    weights = np.array([1.0, _CHROMA_WEIGHT, _CHROMA_WEIGHT], np.float32)
-    colour = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB) * weights
+    colour = opponent_colour(rgb)
     gradient = colour_gradient(colour)
     leaves = basins(gradient)
     graph = region_graph(leaves, colour, _relative_to_surroundings(gradient))

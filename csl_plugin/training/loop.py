@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from csl_plugin.errors import CSLError, FileError
+from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.models import CSLNetwork
-from csl_plugin.training.losses import losses
+from csl_plugin.training.losses import WEIGHTS, distillation_loss, losses
 from csl_plugin.training.settings import TrainingSettings
 from csl_plugin.training.state import load_state, save_state
 
@@ -43,7 +44,18 @@ class Batches(Protocol):
         ...
 
 
-def train(network: CSLNetwork, batches: Batches, settings: TrainingSettings, out: Path) -> dict[str, Tensor]:
+Teacher = Callable[[Tensor], Tensor]
+"""From RGB images (B, 3, h, w) in [0, 1] to a distribution (B, C, h', w') in [0, 1] at any resolution."""
+
+
+def train(
+    network: CSLNetwork,
+    batches: Batches,
+    settings: TrainingSettings,
+    out: Path,
+    *,
+    teacher: Teacher | None = None,
+) -> dict[str, Tensor]:
     """Train a network, or go on where a run in `out` stopped.
 
     Writes OUT/state.safetensors every `save_every` steps and one line of figures to OUT/log.jsonl.
@@ -53,11 +65,14 @@ def train(network: CSLNetwork, batches: Batches, settings: TrainingSettings, out
         batches: From step to batch.
         settings: How.
         out: The run's folder.
+        teacher: Whose distribution the network's own shall follow (scheme 1); it is called without gradients
+            on the images of every batch. The network needs as many classes as the teacher has.
 
     Returns:
         The moving average of the weights by name.
 
     Raises:
+        OptionError: A teacher for a network without a distribution of as many classes.
         FileError: `out` holds a run with other settings or of another network.
         CSLError: The loss is not a number; the last good state is on disk.
     """
@@ -70,7 +85,7 @@ def train(network: CSLNetwork, batches: Batches, settings: TrainingSettings, out
     network.train()
     with _bar(step, settings.steps) as bar:
         for batch in batches(step) if step < settings.steps else ():
-            figures = _step(network, optimiser, batch, settings, step, device)
+            figures = _step(network, optimiser, batch, settings, step, device, teacher)
             if not math.isfinite(figures["loss"]):
                 kept = f"The state before it is in {path}" if path.is_file() else "Nothing has been saved yet"
                 mend = f"{kept}; look at the batch, or begin another run with a lower learning rate."
@@ -95,6 +110,7 @@ def _step(
     settings: TrainingSettings,
     step: int,
     device: torch.device,
+    teacher: Teacher | None,
 ) -> dict[str, float]:
     for group in optimiser.param_groups:
         group["lr"] = group["peak"] * _rate(step, settings)
@@ -106,6 +122,8 @@ def _step(
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
         output = network(images, points=points)
     found = losses(output, regions, points, draw=draw)
+    if teacher is not None:
+        found["distillation"] = _distillation(output.distribution, teacher, images, regions)
     total = torch.stack(list(found.values())).sum()
     figures = {
         "loss": float(total.detach()),
@@ -119,6 +137,20 @@ def _step(
             optimiser.step()
         figures["gradient"] = float(norm)
     return figures
+
+
+def _distillation(distribution: Tensor | None, teacher: Teacher, images: Tensor, regions: Tensor) -> Tensor:
+    with torch.no_grad():
+        wanted = teacher(images).float()
+    own = 0 if distribution is None else distribution.shape[1]
+    if distribution is None or own != wanted.shape[1]:
+        mend = f"Build the network with NetworkConfig(num_classes={wanted.shape[1]})."
+        raise OptionError("teacher", f"{wanted.shape[1]} classes", f"the network's {own}", mend)
+    size = (distribution.shape[2], distribution.shape[3])
+    if wanted.shape[2:] != size:
+        wanted = F.interpolate(wanted, size, mode="bilinear", align_corners=False, antialias=True)
+    counted = F.adaptive_avg_pool2d((regions >= 0).float(), size)
+    return WEIGHTS["distillation"] * distillation_loss(distribution, wanted, counted)
 
 
 def _groups(network: CSLNetwork, settings: TrainingSettings) -> list[dict[str, object]]:

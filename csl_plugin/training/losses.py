@@ -13,7 +13,14 @@ from csl_plugin.models.network import STRIDE
 from csl_plugin.training.matching import match
 from csl_plugin.training.targets import RegionTargets, boundary_targets, region_targets
 
-WEIGHTS = {"validity": 2.0, "region": 5.0, "dice": 5.0, "point_region": 2.5, "point_dice": 2.5}
+WEIGHTS = {
+    "validity": 2.0,
+    "region": 5.0,
+    "dice": 5.0,
+    "point_region": 2.5,
+    "point_dice": 2.5,
+    "distillation": 20.0,
+}
 _UNMATCHED = 0.5
 _BOUNDARY = 4.0
 _MATCHED_ON, _COMPARED_ON = 0.25, 0.5
