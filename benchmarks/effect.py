@@ -1,6 +1,7 @@
 """What regions do to a teacher's scores: docs/results.md.
 
-    python -m benchmarks.effect --data DATA --out docs
+    python -m benchmarks.effect --data DATA --frames 1::2 --out docs
+    python -m benchmarks.effect --data DATA --frames 1::2 --out docs --network csl-tiny-strict
 
 DATA holds `pasted`, `camvid` and `teacher` as the examples describe them. Every score of the teacher is fused
 with every kind of regions, and measured exactly over the pooled pixels of each set; intervals by bootstrap
@@ -23,6 +24,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+import csl_plugin
 from csl_plugin import RegionMap, fuse, hard_assignment, load_proposer, soft_assignment, split_components
 from csl_plugin.datasets import Dataset, open_dataset
 from csl_plugin.metrics import PooledAnomaly, bootstrap_difference
@@ -31,6 +33,8 @@ from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegion
 from examples.ood_scores import ood_scores
 
 Scores = dict[str, NDArray[np.float32]]
+_BUNDLED = ("csl-tiny", "csl-tiny-strict")
+_WEIGHTS = Path(csl_plugin.__file__).parent / "weights"
 _BLUR = 6.0
 _UNSEEN = {"anomaly": [9, 10], "void": [11]}
 _TITLES = {
@@ -43,13 +47,13 @@ _HEAD = """\
 Written by `python -m benchmarks.effect`; do not edit. What regions do to the scores of a small segmenter
 that never saw what is looked for (`examples/pasted_objects.py`, `examples/camvid_unseen.py` say what the
 data and the scores are): AP / FPR95 in per cent, exact over the pooled pixels of the frames, void left out.
-Eq. 3 unless a row says "region mean". Under the default, the 95 % interval of its change against the base,
+Eq. 3 unless a row says "region mean". Under {name}, the 95 % interval of its change against the base,
 by bootstrap over frames.
 
 The network never saw these frames or objects, but the few constants and the scale by which its regions are
 gathered were chosen on the even frames of both sets; the tables are of frames {frames}. True regions are
 the connected components of the labels, crossed with the classes that the segmenter predicts: what eq. 3
-could do if regions were perfect. The default is `{proposer}`.
+could do if regions were perfect. {name} is `{proposer}`.
 """
 
 
@@ -77,7 +81,7 @@ def read_frames(dataset: Dataset, logits: Path, scores: Mapping[str, Any], part:
         yield Frame(image, dataset.read_label(frame), found, full.argmax(0).numpy())
 
 
-def methods_of(frame: Frame, network: CSLNetwork) -> dict[str, Method]:
+def methods_of(frame: Frame, network: CSLNetwork, own: str) -> dict[str, Method]:
     """All ways of making a frame's scores better, by name."""
     size = frame.label.shape
     proposals = NetworkProposals(network)(frame.image)
@@ -88,7 +92,7 @@ def methods_of(frame: Frame, network: CSLNetwork) -> dict[str, Method]:
         "network, hard assignment": hard,
         "network, soft assignment (eq. 2)": soft,
         "network, eq. 2, split": split_components(soft),
-        "csl-tiny": NetworkRegions(network)(frame.image),
+        own: NetworkRegions(network)(frame.image),
         "true regions": true_regions(frame),
     }
     found: dict[str, Method] = {
@@ -97,7 +101,7 @@ def methods_of(frame: Frame, network: CSLNetwork) -> dict[str, Method]:
     }
     for name, region_map in regions.items():
         found[name] = _fused(region_map, "product")
-    for name in ("csl-tiny", "true regions"):
+    for name in (own, "true regions"):
         found[f"{name}, region mean"] = _fused(regions[name], "mean")
     return found
 
@@ -114,12 +118,12 @@ def true_regions(frame: Frame) -> RegionMap:
 
 
 def measure(
-    dataset: Dataset, logits: Path, statistics: Path, network: CSLNetwork, part: slice
+    dataset: Dataset, logits: Path, statistics: Path, network: CSLNetwork, own: str, part: slice
 ) -> dict[str, dict[str, list[dict[str, NDArray[Any]]]]]:
     """The states of all frames by score and method."""
     states: dict[str, dict[str, list[dict[str, NDArray[Any]]]]] = {}
     for frame in read_frames(dataset, logits, ood_scores(statistics), part):
-        for name, method in methods_of(frame, network).items():
+        for name, method in methods_of(frame, network, own).items():
             for score, values in frame.scores.items():
                 metric = PooledAnomaly()
                 metric.update(method(values).astype(np.float32), frame.label)
@@ -127,8 +131,8 @@ def measure(
     return states
 
 
-def table(states: dict[str, dict[str, list[dict[str, NDArray[Any]]]]], draws: int) -> list[str]:
-    """Markdown: AP and FPR95 by method and score; intervals of the change for the default."""
+def table(states: dict[str, dict[str, list[dict[str, NDArray[Any]]]]], own: str, draws: int) -> list[str]:
+    """Markdown: AP and FPR95 by method and score; intervals of the change for `own`."""
     lines = ["| regions | " + " | ".join(states) + " |", "|---|" + "---|" * len(states)]
     rows: dict[str, list[str]] = {}
     for found in states.values():
@@ -138,7 +142,7 @@ def table(states: dict[str, dict[str, list[dict[str, NDArray[Any]]]]], draws: in
                 metric.add_state(state)
             figures = metric.compute()
             text = f"{100 * figures.ap:.1f} / {100 * figures.fpr95:.1f}"
-            if name == "csl-tiny" and draws:
+            if name == own and draws:
                 spans = bootstrap_difference(PooledAnomaly(), found["base"], frames, draws=draws)
                 text = f"**{text}**<br>" + " / ".join(
                     f"{100 * spans[key].low:+.1f} to {100 * spans[key].high:+.1f}" for key in ("ap", "fpr95")
@@ -153,12 +157,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--network", default=None, help="a network's folder; left out, csl-tiny")
-    parser.add_argument("--out", type=Path, help="folder of results.md; left out, it is printed")
+    parser.add_argument("--network", default=_BUNDLED[0], choices=_BUNDLED)
+    parser.add_argument("--out", type=Path, help="folder of the page; left out, it is printed alone")
     parser.add_argument("--frames", default=":", help="a slice of the frames, such as 1::2")
     parser.add_argument("--draws", type=int, default=1000)
     options = parser.parse_args()
-    network = CSLNetwork.from_pretrained(options.network or _bundled())
+    network = CSLNetwork.from_pretrained(_WEIGHTS / options.network)
     part = slice(*(int(number) if number else None for number in options.frames.split(":")))
     teacher = options.data / "teacher"
     unseen = (options.out or Path("build")) / "camvid_unseen.json"
@@ -169,20 +173,15 @@ def main() -> None:
         "camvid_val": open_dataset("folder", options.data / "camvid", split="val", classes=unseen),
     }
     unseen.unlink()
-    lines = [_HEAD.format(frames=options.frames, proposer=NetworkRegions(network))]
+    lines = [_HEAD.format(name=options.network, frames=options.frames, proposer=NetworkRegions(network))]
     for name, dataset in sets.items():
-        states = measure(dataset, teacher / name, teacher / "statistics.json", network, part)
+        states = measure(dataset, teacher / name, teacher / "statistics.json", network, options.network, part)
         lines += [f"## {_TITLES[name]}, {len(dataset.frames[part])} frames", ""]
-        lines += [*table(states, options.draws), ""]
+        lines += [*table(states, options.network, options.draws), ""]
     print("\n".join(lines))
     if options.out:
-        (options.out / "results.md").write_text("\n".join(lines), encoding="utf-8")
-
-
-def _bundled() -> Path:
-    import csl_plugin
-
-    return Path(csl_plugin.__file__).parent / "weights" / "csl-tiny"
+        page = "results.md" if options.network == _BUNDLED[0] else f"results-{options.network}.md"
+        (options.out / page).write_text("\n".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

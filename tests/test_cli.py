@@ -73,7 +73,7 @@ def test_fuse_writes_what_the_library_gives(place, capsys):
         np.testing.assert_array_equal(fused, expected(make_image(seed), make_scores(seed)))
     printed = capsys.readouterr()
     assert "fuse: 3 done, 0 skipped, 0 failed" in printed.out
-    assert "rule geometric, split yes, proposer Superpixels(scale=150), calibration none" in printed.out
+    assert f"rule geometric, split yes, proposer {load_proposer()!r}, calibration none" in printed.out
     assert printed.err == ""
 
 
@@ -115,7 +115,7 @@ def test_json_is_one_object_and_done_files_are_skipped(place, capsys):
         "version": __version__,
         "rule": "mean",
         "split": True,
-        "proposer": "Superpixels(scale=150)",
+        "proposer": repr(load_proposer()),
         "calibration": None,
     }
     (place / "out" / "b.npy").unlink()
@@ -391,7 +391,7 @@ def test_propose(place, capsys):
     assert facts["settings"] == {
         "command": "propose",
         "version": __version__,
-        "proposer": "Superpixels(scale=150)",
+        "proposer": repr(load_proposer()),
     }
     assert [failure["name"] for failure in facts["failed"]] == ["bad.png"]
     assert names(place / "maps") == ["a.png", "b.png", "c.png", "csl-plugin.json"]

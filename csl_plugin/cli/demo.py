@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
         "demo",
         help="one figure of what fusion does, on a photograph",
         description="Score every pixel of a photograph by how unusual it is in its image (the Reed-Xiaoli "
-        "anomaly detector, which needs no training), fuse the score with the image's superpixels, and write "
+        "anomaly detector, which needs no training), fuse the score with the image's regions, and write "
         "DIR/demo.png: photograph, regions, both scores and the masks of both.",
     )
     parser.add_argument("image", metavar="IMAGE", nargs="?", type=Path, help="a photograph (default: a cat)")
@@ -51,14 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
     path: Path | None = arguments.image
     image = _shrink(read_image(_PHOTOGRAPH if path is None else path))
     size = f"{image.shape[1]} x {image.shape[0]} pixels"
-    regions = propose_regions(load_proposer("superpixels"), image, "")
+    regions = propose_regions(load_proposer(), image, "")
     shown = demonstrate(image, regions, _CREDIT if path is None else size)
     target: Path = arguments.out / "demo.png"
     write_png(target, shown.figure)
     print(target)
     print(
         f"Scored {size} with the Reed-Xiaoli anomaly detector (colour and texture, no training) and fused "
-        f"the score with {shown.num_regions} superpixels in {time.perf_counter() - start:.1f} s."
+        f"the score with {shown.num_regions} regions in {time.perf_counter() - start:.1f} s."
     )
     print(_what_one_sees(shown))
     return 0

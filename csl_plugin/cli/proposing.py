@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 PROPOSER_HELP = (
-    "where the regions come from: `superpixels`, `superpixels:SCALE` for coarser or finer ones, or a folder "
-    "of region maps, .png or .npz, one per image stem (default: the best built-in)"
+    "where the regions come from: `csl-tiny` or `superpixels`, either with :SCALE for coarser or finer ones; "
+    "a network: its folder, or OWNER/NAME on the Hub; a folder of region maps, .png or .npz by image stem "
+    "(default: csl-tiny)"
 )

@@ -66,7 +66,7 @@ def demonstrate(image: Picture, regions: RegionMap, note: str) -> Demonstration:
                 Panel(marks[0], f"Top {TOP:.0%} of the score", _in_words(before, "piece")),
             ],
             [
-                Panel(partition, "Regions", f"{count} superpixels"),
+                Panel(partition, "Regions", f"{count}, class-agnostic"),
                 Panel(heats[1], "Score fused with the regions", "sqrt(score x region mean)", (0.0, 1.0)),
                 Panel(marks[1], f"Top {TOP:.0%} of the fused score", _in_words(after, "piece")),
             ],

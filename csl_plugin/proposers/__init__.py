@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from os import PathLike
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -15,6 +16,12 @@ from csl_plugin.region_map import RegionMap
 from csl_plugin.region_proposals import RegionProposals
 
 __all__ = ["Proposer", "load_proposer"]
+
+BUILT_IN = ("csl-tiny", "csl-tiny-strict", "superpixels")
+"""Names of what needs no download, the best first."""
+
+_WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+_ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @runtime_checkable
@@ -35,14 +42,18 @@ def load_proposer(
     revision: str | None = None,
     device: torch.device | str | None = None,
 ) -> Proposer:
-    """Load a region proposer by name or from a folder.
+    """Load a region proposer by name, from a folder or from the Hub.
 
     Args:
-        source: None, the best that is built in (at present "superpixels"); "superpixels", or
-            "superpixels:SCALE" for larger or smaller ones; or a folder of precomputed region maps,
-            one png or npz per image, found by the image's stem (`RegionMapFolder`).
-        revision: A commit, tag or branch of a model on the Hub; built-in sources have none.
-        device: Where the proposer's weights live. A proposer without weights works where the images lie.
+        source: None, the best that is built in: "csl-tiny". A built-in name: "csl-tiny" (a small CSL network
+            and its boundaries, `NetworkRegions`), "csl-tiny-strict" (the same, trained on streets and
+            procedural shapes alone) or "superpixels" (no weights). Each with ":SCALE" for larger or smaller
+            regions, such as "csl-tiny:5". A folder or a repository on the Hub, OWNER/NAME, with a network
+            that `CSLNetwork.save_pretrained` wrote. Or a folder of precomputed region maps, one png or npz
+            per image, found by the image's stem (`RegionMapFolder`).
+        revision: A commit, tag or branch of a network on the Hub; nothing else has one.
+        device: Where a network's weights shall live; the CPU if left out. A proposer without weights works
+            where the images lie.
 
     Returns:
         A callable from RGB images (B, 3, H, W) in [0, 1] to `RegionProposals` or a `RegionMap`.
@@ -50,7 +61,7 @@ def load_proposer(
     Raises:
         OptionError: A scale that is not a positive number, a `revision` of a source that has none, or a
             `device` that torch does not know.
-        FileError: Neither a known name nor a folder of region maps.
+        FileError: No such name, folder or repository, or the network in it is damaged.
 
     Example:
         >>> import torch
@@ -58,28 +69,47 @@ def load_proposer(
         >>> load_proposer("superpixels")(torch.zeros(1, 3, 24, 32))
         RegionMap(batch_size=1, size=(24, 32), num_regions=1)
     """
-    if revision is not None:
-        raise OptionError(
-            "revision", repr(revision), "None for a built-in source or a folder", "Leave it away."
-        )
     if device is not None:
         _check_device(device)
-    name = "superpixels" if source is None else os.fspath(source)
+    name = BUILT_IN[0] if source is None else os.fspath(source)
     kind, _, scale = name.partition(":")
+    is_folder = Path(name).is_dir()
+    if revision is not None and (kind in BUILT_IN or is_folder):
+        expected = "None for a built-in source or a folder"
+        raise OptionError("revision", repr(revision), expected, "Leave it away.")
     if kind == "superpixels":
         from csl_plugin.proposers.superpixels import Superpixels
 
-        return Superpixels(_read_scale(scale)) if scale else Superpixels()
-    if Path(name).is_dir():
+        return Superpixels(_read_scale(name, scale)) if scale else Superpixels()
+    if kind in BUILT_IN:
+        return _of_network(_WEIGHTS / kind, None, device, _read_scale(name, scale) if scale else None)
+    if is_folder and not (Path(name) / "config.json").is_file():
         from csl_plugin.proposers.folder import RegionMapFolder
 
         return RegionMapFolder(name)
+    if is_folder or _ON_THE_HUB.fullmatch(name):
+        return _of_network(name, revision, device, None)
     raise FileError(
         "source",
         f"{name!r}, which is neither a built-in proposer nor a folder here",
-        '"superpixels", "superpixels:SCALE", or a folder of region maps',
+        ", ".join(f'"{known}"' for known in BUILT_IN) + ", a folder, or OWNER/NAME on the Hub",
         "Write region maps with `csl-plugin propose IMAGES OUT`, or pass any callable of your own instead.",
     )
+
+
+def _of_network(
+    source: str | PathLike[str],
+    revision: str | None,
+    device: torch.device | str | None,
+    scale: float | None,
+) -> Proposer:
+    from csl_plugin.models import CSLNetwork
+    from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
+
+    network = CSLNetwork.from_pretrained(source, revision=revision, device=device)
+    if not network.config.boundary:
+        return NetworkProposals(network)
+    return NetworkRegions(network) if scale is None else NetworkRegions(network, scale)
 
 
 def _check_device(device: torch.device | str) -> None:
@@ -91,10 +121,10 @@ def _check_device(device: torch.device | str) -> None:
         ) from None
 
 
-def _read_scale(text: str) -> float:
+def _read_scale(source: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise OptionError(
-            "source", f"superpixels:{text}", "superpixels:SCALE with a number", "For example superpixels:200."
-        ) from None
+        name = source.partition(":")[0]
+        mend = f"For example {name}:20."
+        raise OptionError("source", source, f"{name}:SCALE with a number", mend) from None

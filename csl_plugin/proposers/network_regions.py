@@ -16,11 +16,18 @@ from csl_plugin.models import CSLNetwork
 from csl_plugin.models.storage import weights_digest
 from csl_plugin.proposers.images import read_images
 from csl_plugin.proposers.merge_tree import MergeTree, Values, merge_tree, region_graph
-from csl_plugin.proposers.relief import basins, colour_gradient, number_by_first_use, opponent_colour
+from csl_plugin.proposers.relief import (
+    basins,
+    colour_gradient,
+    number_by_first_use,
+    opponent_colour,
+    relative_to_surroundings,
+)
 from csl_plugin.region_map import RegionMap
 from csl_plugin.region_proposals import RegionProposals
 
 _GRADIENT_SHARE = 0.02
+_CONTRAST_SHARE = 0.3
 _FAINT_EDGE = 1e-3
 _PIXELS_PER_LEAF = 60
 _MIN_LEAVES = 1024
@@ -70,8 +77,9 @@ class NetworkRegions:
 
     The basins of the predicted boundary (a watershed) merge, the cheapest pair of neighbours first, as those
     of `Superpixels` do and at the same cost t d² e²: t is the thickness of the two regions, d the distance of
-    their mean colours, and e here the network's mean boundary probability between them. Superpixels divide
-    what texture divides and miss faint outlines; the network has seen what bounds a thing.
+    their mean colours, and e here the network's boundary probability between them (or three tenths of the
+    superpixels' own edge strength, where that is more). Superpixels divide what texture divides and miss
+    faint outlines; the network has seen what bounds a thing.
 
     Every pixel is assigned, every region is 4-connected, and partitions of one image at several scales are
     nested.
@@ -93,9 +101,9 @@ class NetworkRegions:
         torch.Size([1, 64, 96])
     """
 
-    def __init__(self, network: CSLNetwork, scale: float = 15.0) -> None:
+    def __init__(self, network: CSLNetwork, scale: float = 10.0) -> None:
         if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < math.inf:
-            mend = "The default is 15; half of it gives more and smaller regions."
+            mend = "The default is 10; half of it gives more and smaller regions."
             raise OptionError("scale", repr(scale), "a positive finite number", mend)
         if not network.config.boundary:
             mend = "Use NetworkProposals, or train with boundary=True."
@@ -139,7 +147,9 @@ class NetworkRegions:
         # The network's boundaries are some pixels wide; the gradient says where in them the edge lies.
         relief = strength + _GRADIENT_SHARE * gradient / (gradient.mean() + np.float32(1e-6))
         leaves = basins(relief)
-        graph = region_graph(leaves, colour, strength + _FAINT_EDGE)
+        # An outline that the network misses and the image shows counts too, if for less.
+        edge_or_contrast = np.maximum(strength, _CONTRAST_SHARE * relative_to_surroundings(gradient))
+        graph = region_graph(leaves, colour, edge_or_contrast + _FAINT_EDGE)
         return leaves, merge_tree(graph, max(leaves.size // _PIXELS_PER_LEAF, _MIN_LEAVES))
 
     def __repr__(self) -> str:

@@ -10,6 +10,9 @@ from csl_plugin.proposers.merge_tree import Values, follow
 _GRADIENT_SIGMA = 1.0
 _CHROMA_WEIGHT = 2.0  # shading changes lightness within an object, hardly its chroma
 
+_SURROUNDINGS_SIGMA = 12.0
+_FAINT_GRADIENT = 4.0  # CIELAB units per pixel; below it an edge is faint even in flat surroundings
+
 
 def opponent_colour(rgb: Values) -> Values:
     """CIELAB with chroma counted twice, (H, W, 3) float32, of RGB in [0, 1]."""
@@ -27,6 +30,13 @@ def colour_gradient(colour: Values) -> Values:
     xx, yy, xy = (np.einsum("hwc,hwc->hw", a, b) for a, b in ((across, across), (down, down), (across, down)))
     gradient: Values = np.sqrt((xx + yy + np.hypot(xx - yy, 2 * xy)) / 2)
     return gradient
+
+
+def relative_to_surroundings(gradient: Values) -> Values:
+    """A gradient by its root mean square nearby, (H, W): crowded edges are texture and count for less."""
+    power = gaussian(gradient * gradient, _SURROUNDINGS_SIGMA)
+    relative: Values = gradient / np.sqrt(power + _FAINT_GRADIENT**2)
+    return relative
 
 
 def gaussian(values: Values, sigma: float) -> Values:

@@ -15,15 +15,13 @@ from csl_plugin.proposers.merge_tree import MergeTree, Values, merge_tree, regio
 from csl_plugin.proposers.relief import (
     basins,
     colour_gradient,
-    gaussian,
     number_by_first_use,
     opponent_colour,
+    relative_to_surroundings,
 )
 from csl_plugin.region_map import RegionMap
 
 # Chosen, with the default scale, on the 200 training images of BSDS500.
-_SURROUNDINGS_SIGMA = 12.0
-_FAINT_GRADIENT = 4.0  # CIELAB units per pixel; below it an edge is faint even in flat surroundings
 _PIXELS_PER_LEAF = 60  # what a loop in Python can take: a second for a million pixels
 _MIN_LEAVES = 1024
 
@@ -113,11 +111,5 @@ def _hierarchy(rgb: Values) -> tuple[Values, MergeTree]:
     colour = opponent_colour(rgb)
     gradient = colour_gradient(colour)
     leaves = basins(gradient)
-    graph = region_graph(leaves, colour, _relative_to_surroundings(gradient))
+    graph = region_graph(leaves, colour, relative_to_surroundings(gradient))
     return leaves, merge_tree(graph, max(leaves.size // _PIXELS_PER_LEAF, _MIN_LEAVES))
-
-
-def _relative_to_surroundings(gradient: Values) -> Values:
-    power = gaussian(gradient * gradient, _SURROUNDINGS_SIGMA)
-    relative: Values = gradient / np.sqrt(power + _FAINT_GRADIENT**2)
-    return relative
