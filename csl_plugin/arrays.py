@@ -14,6 +14,8 @@ Array: TypeAlias = "Tensor | np.ndarray[Any, Any]"
 
 _WIDENED_TORCH = {torch.uint16: torch.int32, torch.uint32: torch.int64}
 _WIDENED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
+_SERIAL_DTYPES = (torch.float32, torch.float64)
+_PIECE = 1 << 17  # elements that stay in the cache between two readings
 
 
 def describe(value: object) -> str:
@@ -70,3 +72,22 @@ def as_tensor(argument: str, value: object) -> Tensor:
             "an element type that torch has too",
             "Convert it with value.astype(...).",
         ) from None
+
+
+def bounds(values: Tensor) -> tuple[float, float]:
+    """The smallest and the largest value, nan where any is nan; 0 and 0 of none.
+
+    On the CPU it works on one thread and in the cache: torch's own spreads over threads, and waits for each
+    where a core is busy with something else.
+    """
+    if values.numel() == 0:
+        return 0.0, 0.0
+    values = values.detach()
+    if values.device.type != "cpu" or values.dtype not in _SERIAL_DTYPES or not values.is_contiguous():
+        low, high = torch.aminmax(values)
+        return float(low), float(high)
+    flat = values.view(-1).numpy()
+    starts = range(0, flat.size, _PIECE)
+    pieces = (flat[start : start + _PIECE] for start in starts)
+    found = np.array([(piece.min(), piece.max()) for piece in pieces])
+    return float(found[:, 0].min()), float(found[:, 1].max())

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.arrays import Array, as_tensor, bounds, describe
 from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.region_map import check_size
 
@@ -126,16 +126,16 @@ def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squa
     largest = torch.finfo(values.dtype).max
     most = math.sqrt(largest) if squared and not logits else largest
 
-    def is_fine(bounds: tuple[float, float]) -> bool:
-        return bounds[0] >= least and -math.inf < bounds[0] and bounds[1] <= most
+    def is_fine(found: tuple[float, float]) -> bool:
+        return found[0] >= least and -math.inf < found[0] and found[1] <= most
 
-    bounds = _bounds(values)
-    if not is_fine(bounds) and valid is not None and not read.is_resized:
+    found = bounds(values)
+    if not is_fine(found) and valid is not None and not read.is_resized:
         values = values.movedim(1, -1)[valid]
-        bounds = _bounds(values)
-    if is_fine(bounds):
+        found = bounds(values)
+    if is_fine(found):
         return
-    low, high = bounds
+    low, high = found
     if low >= least and most < high <= largest:
         raise ScoreRangeError(
             "distribution",
@@ -155,13 +155,6 @@ def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squa
         )
         + "Pixels that do not count can be left out with valid=.",
     )
-
-
-def _bounds(values: Tensor) -> tuple[float, float]:
-    if values.numel() == 0:
-        return 0.0, 0.0
-    low, high = torch.aminmax(values)
-    return float(low), float(high)
 
 
 def _what_is_wrong(values: Tensor) -> str:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor
+from csl_plugin.arrays import Array, as_tensor, bounds
 from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -196,5 +196,4 @@ def _bounds(argument: str, values: Tensor) -> tuple[float, float]:
             "one that holds values",
             "Move the real values there with .to(device).",
         )
-    low, high = torch.aminmax(values.detach())
-    return float(low), float(high)
+    return bounds(values)
