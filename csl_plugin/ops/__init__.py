@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from csl_plugin.ops import on_runs, runs, squares, streamed, traced
+from csl_plugin.ops.allocation import empty, empty_like
 from csl_plugin.ops.arithmetic import Rule, Sigmoid, to_stored
 from csl_plugin.ops.bands import AsStored, Upsampled, to_probabilities
 from csl_plugin.ops.partition import Partition
@@ -47,7 +48,7 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
         if values.device.type != "cpu":
             labels: Tensor = _on_device(values).assign(values, validity, size, sigmoid)
             return labels
-        assigned = torch.empty(values.shape[0], *size, dtype=torch.int32)
+        assigned = empty((values.shape[0], *size), torch.int32)
         for image, trust, out in zip(values.detach(), validity.detach(), assigned, strict=True):
             squares.assign(image, trust, sigmoid, out.numpy())
         return assigned
@@ -111,7 +112,7 @@ def apply(
     if _is_traced(distribution):
         fused = to_stored(traced.apply(distribution, regions.labels, table, rule), distribution.dtype)
         return fused if out is None else out.copy_(fused)
-    out = torch.empty_like(distribution) if out is None else out
+    out = empty_like(distribution.detach()) if out is None else out
     if regions.runs is not None:
         on_runs.apply(AsStored(distribution.detach()), regions.runs, table, rule, out)
     else:

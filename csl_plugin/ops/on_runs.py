@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from csl_plugin.ops.allocation import empty
 from csl_plugin.ops.arithmetic import SERIAL, Rule, to_stored
 from csl_plugin.ops.bands import Bands
 from csl_plugin.ops.runs import Ints, Runs
@@ -65,7 +66,7 @@ def apply(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule, out:
 def labels(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64, one tile of one class at a time."""
     batch, _, height, width = scores.shape
-    winners = torch.empty(batch, height, width, dtype=torch.int64)
+    winners = empty((batch, height, width), torch.int64)
     # The square root keeps the order, so the product decides for it.
     rule = "product" if rule == "geometric" else rule
     for b, image in enumerate(runs):
