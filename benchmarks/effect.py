@@ -33,7 +33,7 @@ from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegion
 from examples.ood_scores import ood_scores
 
 Scores = dict[str, NDArray[np.float32]]
-_BUNDLED = ("csl-tiny", "csl-tiny-strict")
+_BUNDLED = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open")
 _WEIGHTS = Path(csl_plugin.__file__).parent / "weights"
 _BLUR = 6.0
 _UNSEEN = {"anomaly": [9, 10], "void": [11]}

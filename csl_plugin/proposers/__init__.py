@@ -17,7 +17,7 @@ from csl_plugin.region_proposals import RegionProposals
 
 __all__ = ["Proposer", "load_proposer"]
 
-BUILT_IN = ("csl-tiny", "csl-tiny-strict", "superpixels")
+BUILT_IN = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open", "superpixels")
 """Names of what needs no download, the best first."""
 
 _WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
@@ -47,7 +47,8 @@ def load_proposer(
     Args:
         source: None, the best that is built in: "csl-tiny". A built-in name: "csl-tiny" (a small CSL network
             and its boundaries, `NetworkRegions`), "csl-tiny-strict" (the same, trained on streets and
-            procedural shapes alone) or "superpixels" (no weights). Each with ":SCALE" for larger or smaller
+            procedural shapes alone), "csl-tiny-open" (procedural shapes alone: free of any data set's
+            licence) or "superpixels" (no weights). Each with ":SCALE" for larger or smaller
             regions, such as "csl-tiny:5". A folder or a repository on the Hub, OWNER/NAME, with a network
             that `CSLNetwork.save_pretrained` wrote. Or a folder of precomputed region maps, one png or npz
             per image, found by the image's stem (`RegionMapFolder`).
