@@ -70,7 +70,6 @@ def test_any_size_goes_through(network, size):
         for prediction in regions:
             assert prediction.mask_logits.shape == (1, count, *quarter)
             assert prediction.validity_logits.shape == (1, count)
-            assert prediction.queries.shape == (1, count, 16)
     assert output.distribution.shape == (1, 3, *quarter)
     assert output.boundary.shape == (1, 1, *half)
     assert all(bool(value.isfinite().all()) for value in _maps(output).values())

@@ -58,7 +58,6 @@ def _output(seed: int, regions: Tensor, queries: int = 5, layers: int = 2, point
             RegionPrediction(
                 3 * torch.randn(batch, count, height // 4, width // 4, generator=draw),
                 torch.randn(batch, count, generator=draw),
-                torch.zeros(batch, count, 1),
             )
             for _ in range(layers)
         ]

@@ -6,10 +6,9 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
-import torch
 from torch import Tensor
 
-from csl_plugin.arrays import describe
+from csl_plugin.arrays import bounds, describe
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import DTypeError, OptionError, OutputError, ScoreRangeError, ShapeError
 
@@ -145,7 +144,7 @@ class OutputAdapter:
         mean, std = (images.new_tensor(values).view(1, 3, 1, 1) for values in (self.mean, self.std))
         rgb = images * std + mean
         # Denormalising leaves rounding errors outside [0, 1], half precision larger ones.
-        low, high = (float(bound) for bound in torch.aminmax(rgb))
+        low, high = bounds(rgb)
         if not (low >= -0.01 and high <= 1.01):
             raise ScoreRangeError(
                 "model input",

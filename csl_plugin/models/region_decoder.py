@@ -21,12 +21,10 @@ class RegionPrediction(NamedTuple):
     Attributes:
         mask_logits: (B, N, H / 4, W / 4); their sigmoid is R.
         validity_logits: (B, N); their sigmoid is V.
-        queries: (B, N, query width), normalised.
     """
 
     mask_logits: Tensor
     validity_logits: Tensor
-    queries: Tensor
 
 
 class RegionDecoder(nn.Module):
@@ -105,7 +103,7 @@ class RegionDecoder(nn.Module):
         queries = self.norm(queries)
         prototypes = self.prototype(queries)
         mask_logits = torch.einsum("bnd,bdhw->bnhw", prototypes, pixels)
-        return RegionPrediction(mask_logits, self.validity(queries)[..., 0], queries)
+        return RegionPrediction(mask_logits, self.validity(queries)[..., 0])
 
 
 class _Layer(nn.Module):

@@ -24,7 +24,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 def empty_like(values: Tensor) -> Tensor:
     """An uninitialised tensor of the same shape, dtype, device and memory layout."""
-    like = torch.empty_like(values, device="meta")  # for the strides alone
-    if values.device.type != "cpu" or values.is_meta:
+    if values.device.type != "cpu":
         return torch.empty_like(values)
+    like = torch.empty_like(values, device="meta")  # for the strides alone
     return empty((values.numel(),), values.dtype).as_strided(like.shape, like.stride())

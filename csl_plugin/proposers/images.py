@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.arrays import Array, as_tensor, bounds, describe
 from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
 
 
@@ -35,7 +34,7 @@ def _check_images(images: Tensor) -> None:
             "Add the batch axis of a single image with images[None]; move RGB to the front with "
             "images.permute(0, 3, 1, 2).",
         )
-    low, high = (float(bound) for bound in torch.aminmax(images.float() if images.itemsize < 4 else images))
+    low, high = bounds(images.float() if images.itemsize < 4 else images)
     if not (low >= 0.0 and high <= 1.0):
         raise ScoreRangeError(
             "images",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Real
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -14,23 +11,16 @@ from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
 from csl_plugin.models.storage import weights_digest
+from csl_plugin.proposers.hierarchical import HierarchicalRegions, Hierarchy, grow, pixels_of
 from csl_plugin.proposers.images import read_images
-from csl_plugin.proposers.merge_tree import MergeTree, Values, merge_tree, region_graph
-from csl_plugin.proposers.relief import (
-    basins,
-    colour_gradient,
-    number_by_first_use,
-    opponent_colour,
-    relative_to_surroundings,
-)
-from csl_plugin.region_map import RegionMap
+from csl_plugin.proposers.merge_tree import Values
+from csl_plugin.proposers.relief import colour_gradient, opponent_colour, relative_to_surroundings
 from csl_plugin.region_proposals import RegionProposals
 
+_SCALE = 10.0  # chosen, with the two shares, on the even frames of two validation sets
 _GRADIENT_SHARE = 0.02
 _CONTRAST_SHARE = 0.3
 _FAINT_EDGE = 1e-3
-_PIXELS_PER_LEAF = 60
-_MIN_LEAVES = 1024
 _LONGEST_SIDE = 1024
 
 
@@ -72,7 +62,7 @@ class NetworkProposals:
         return f"NetworkProposals({_identity(self.network)})"
 
 
-class NetworkRegions:
+class NetworkRegions(HierarchicalRegions):
     """Regions that a CSL network tells apart, along the boundaries that it sees.
 
     The basins of the predicted boundary (a watershed) merge, the cheapest pair of neighbours first, as those
@@ -101,56 +91,28 @@ class NetworkRegions:
         torch.Size([1, 64, 96])
     """
 
-    def __init__(self, network: CSLNetwork, scale: float = 10.0) -> None:
-        if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < math.inf:
-            mend = "The default is 10; half of it gives more and smaller regions."
-            raise OptionError("scale", repr(scale), "a positive finite number", mend)
+    default_scale = _SCALE
+
+    def __init__(self, network: CSLNetwork, scale: float = _SCALE) -> None:
+        super().__init__(scale)
         if not network.config.boundary:
             mend = "Use NetworkProposals, or train with boundary=True."
             raise OptionError("network", "a network without boundary head", "one with it", mend)
         self.network: CSLNetwork = network
-        self.scale: float = float(scale)
 
-    def __call__(self, images: Array) -> RegionMap:
-        """The regions of a batch of images, each image by itself.
-
-        Args:
-            images: RGB, (B, 3, H, W), floating point in [0, 1].
-
-        Returns:
-            Labels (B, H, W) int32 from 0 on, on the images' device.
-
-        Raises:
-            DTypeError: Not a floating-point tensor or array.
-            ShapeError: Not (B, 3, H, W), or an axis is empty.
-            ScoreRangeError: A value is outside [0, 1] or not finite.
-        """
-        tensor = read_images(images)
-        labels = np.stack([self._partition(image) for image in torch.split(tensor, 1)])
-        return RegionMap(torch.from_numpy(labels).to(tensor.device), num_regions=int(labels.max()) + 1)
-
-    def _partition(self, image: Tensor) -> Values:
-        height, width = image.shape[2:]
-        leaves, tree = self._hierarchy(image)
-        parts = tree.cut(self.scale * math.sqrt(height * width) / 1000 * 10.0**2)
-        return number_by_first_use(parts[leaves.ravel()]).reshape(height, width)
-
-    def _hierarchy(self, image: Tensor) -> tuple[Values, MergeTree]:
-        size = image.shape[2], image.shape[3]
+    def hierarchy(self, image: Tensor) -> Hierarchy:
+        """All scales of one image, (1, 3, H, W)."""
         with torch.inference_mode():
-            boundary = self.network(_network_input(image, self.network)).boundary
-            assert boundary is not None  # noqa: S101
-            edge = F.interpolate(boundary.float().sigmoid(), size, mode="bilinear", align_corners=False)
+            boundary = self.network.boundaries(_network_input(image, self.network)).float().sigmoid()
+            edge = F.interpolate(boundary, image.shape[2:], mode="bilinear", align_corners=False)
         strength: Values = edge[0, 0].cpu().numpy()
-        colour = opponent_colour(image[0].permute(1, 2, 0).to("cpu", torch.float32).contiguous().numpy())
+        colour = opponent_colour(pixels_of(image))
         gradient = colour_gradient(colour)
         # The network's boundaries are some pixels wide; the gradient says where in them the edge lies.
         relief = strength + _GRADIENT_SHARE * gradient / (gradient.mean() + np.float32(1e-6))
-        leaves = basins(relief)
         # An outline that the network misses and the image shows counts too, if for less.
         edge_or_contrast = np.maximum(strength, _CONTRAST_SHARE * relative_to_surroundings(gradient))
-        graph = region_graph(leaves, colour, edge_or_contrast + _FAINT_EDGE)
-        return leaves, merge_tree(graph, max(leaves.size // _PIXELS_PER_LEAF, _MIN_LEAVES))
+        return grow(relief, colour, edge_or_contrast + _FAINT_EDGE)
 
     def __repr__(self) -> str:
         return f"NetworkRegions({_identity(self.network)}, scale={self.scale:g})"

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from numbers import Real
+from torch import Tensor
 
-import numpy as np
-import torch
+from csl_plugin.proposers.hierarchical import HierarchicalRegions, Hierarchy, grow, pixels_of
+from csl_plugin.proposers.relief import colour_gradient, opponent_colour, relative_to_surroundings
 
-from csl_plugin.arrays import Array
-from csl_plugin.errors import OptionError
-from csl_plugin.proposers.images import read_images
-from csl_plugin.proposers.merge_tree import MergeTree, Values, merge_tree, region_graph
-from csl_plugin.proposers.relief import (
-    basins,
-    colour_gradient,
-    number_by_first_use,
-    opponent_colour,
-    relative_to_surroundings,
-)
-from csl_plugin.region_map import RegionMap
-
-# Chosen, with the default scale, on the 200 training images of BSDS500.
-_PIXELS_PER_LEAF = 60  # what a loop in Python can take: a second for a million pixels
-_MIN_LEAVES = 1024
+_SCALE = 150.0  # chosen, with the constants of relief.py, on the 200 training images of BSDS500
 
 
-class Superpixels:
+class Superpixels(HierarchicalRegions):
     """Regions of similar colour, bounded by edges that stand out; no weights, no training.
 
     The basins of the colour gradient (a watershed) merge, the cheapest pair of neighbours first. A merge
@@ -66,50 +50,16 @@ class Superpixels:
         tensor([0, 0, 1, 1, 1, 0, 0, 0], dtype=torch.int32)
     """
 
-    def __init__(self, scale: float = 150.0) -> None:
-        if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < math.inf:
-            raise OptionError(
-                "scale",
-                repr(scale),
-                "a positive finite number",
-                "The default is 150; half of it gives more and smaller regions.",
-            )
-        self.scale: float = float(scale)
+    default_scale = _SCALE
 
-    def __call__(self, images: Array) -> RegionMap:
-        """The regions of a batch of images, each image by itself.
+    def __init__(self, scale: float = _SCALE) -> None:
+        super().__init__(scale)
 
-        Args:
-            images: RGB, (B, 3, H, W), floating point in [0, 1]. The work is done on the CPU, in float32.
-
-        Returns:
-            Labels (B, H, W) int32 from 0 on, on the images' device.
-
-        Raises:
-            DTypeError: Not a floating-point tensor or array.
-            ShapeError: Not (B, 3, H, W), or an axis is empty.
-            ScoreRangeError: A value is outside [0, 1] or not finite.
-        """
-        tensor = read_images(images)
-        pixels = tensor.permute(0, 2, 3, 1).to("cpu", torch.float32).contiguous().numpy()
-        labels = np.stack([self._partition(rgb) for rgb in pixels])
-        return RegionMap(torch.from_numpy(labels).to(tensor.device), num_regions=int(labels.max()) + 1)
-
-    def _partition(self, rgb: Values) -> Values:
-        height, width, _ = rgb.shape
-        leaves, tree = _hierarchy(rgb)
-        side_over_thousand, colour_difference = math.sqrt(height * width) / 1000, 10.0
-        parts = tree.cut(self.scale * side_over_thousand * colour_difference**2)
-        return number_by_first_use(parts[leaves.ravel()]).reshape(height, width)
+    def hierarchy(self, image: Tensor) -> Hierarchy:
+        """All scales of one image, (1, 3, H, W); the work is done on the CPU."""
+        colour = opponent_colour(pixels_of(image))
+        gradient = colour_gradient(colour)
+        return grow(gradient, colour, relative_to_surroundings(gradient))
 
     def __repr__(self) -> str:
         return f"Superpixels(scale={self.scale:g})"
-
-
-def _hierarchy(rgb: Values) -> tuple[Values, MergeTree]:
-    """The basins of an image, (H, W), and the tree in which they merge; rgb is (H, W, 3) float32."""
-    colour = opponent_colour(rgb)
-    gradient = colour_gradient(colour)
-    leaves = basins(gradient)
-    graph = region_graph(leaves, colour, relative_to_surroundings(gradient))
-    return leaves, merge_tree(graph, max(leaves.size // _PIXELS_PER_LEAF, _MIN_LEAVES))

@@ -124,11 +124,10 @@ def _step(
     found = losses(output, regions, points, draw=draw)
     if teacher is not None:
         found["distillation"] = _distillation(output.distribution, teacher, images, regions)
-    total = torch.stack(list(found.values())).sum()
-    figures = {
-        "loss": float(total.detach()),
-        **{name: float(value.detach()) for name, value in found.items()},
-    }
+    parts = torch.stack(list(found.values()))
+    total = parts.sum()
+    read = torch.cat([total.detach()[None], parts.detach()]).tolist()  # the device is waited for once
+    figures = dict(zip(("loss", *found), read, strict=True))
     if math.isfinite(figures["loss"]):
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(total)
