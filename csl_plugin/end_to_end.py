@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from csl_plugin.errors import OptionError
+from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.models import CSLNetwork
+from csl_plugin.proposers import Proposer
+from csl_plugin.proposers.several import Proposed
 from csl_plugin.region_proposals import RegionProposals
+
+Score: TypeAlias = Callable[[Tensor], Tensor]
+"""From a distribution (B, C, H, W) in [0, 1] to scores (B, K, H, W) >= 0, higher for more anomalous."""
 
 
 class EndToEnd(nn.Module):
@@ -15,43 +24,82 @@ class EndToEnd(nn.Module):
 
     Args:
         network: Trained with `csl_plugin.training.train(..., teacher=...)`.
+        score: What is fused in place of the distribution itself, for out-of-distribution segmentation. Left
+            out, the distribution is fused: for classes, or for a network of one class, which follows a
+            teacher's anomaly score.
+        proposer: Where regions come from; left out, the network's own region scores by eq. 2, from the pass
+            that gives the distribution too.
         rule: As for `csl_plugin.fuse`.
         split: As for `csl_plugin.fuse`.
 
     Raises:
         OptionError: The network has no per-pixel distribution.
 
+    Note:
+        The distillation compares probabilities, and a softmax forgets the level of its logits. Scores of
+        probabilities (1 - maximum, entropy, log maximum standardised by class) have a meaning after it; the
+        maximal logit and the energy (log of the sum of exponentials) do not: normalised, the first orders
+        pixels as the probability does and the second is constant. To have those end to end, distil the
+        teacher's score itself, mapped onto [0, 1], into a network of one class, as the paper does.
+
     Example:
         >>> import torch
         >>> from csl_plugin.end_to_end import EndToEnd
         >>> from csl_plugin.models import CSLNetwork, NetworkConfig
-        >>> segment = EndToEnd(CSLNetwork(NetworkConfig(num_queries=8, num_classes=5))).eval()
+        >>> network = CSLNetwork(NetworkConfig(num_queries=8, num_classes=5)).eval()
+        >>> unsure = EndToEnd(network, score=lambda distribution: 1 - distribution.amax(1, keepdim=True))
         >>> with torch.inference_mode():
-        ...     segment(torch.rand(1, 3, 50, 70)).shape
+        ...     EndToEnd(network)(torch.rand(1, 3, 50, 70)).shape
+        ...     unsure(torch.rand(1, 3, 50, 70)).shape
         torch.Size([1, 5, 50, 70])
+        torch.Size([1, 1, 50, 70])
 
     Source:
-        Paper, "Proposed Method", scheme 1.
+        Paper, "Proposed Method", scheme 1; "Structure-Constrained Rectification" (C = 1 for OOD).
     """
 
-    def __init__(self, network: CSLNetwork, *, rule: Rule = "product", split: bool = True) -> None:
+    def __init__(
+        self,
+        network: CSLNetwork,
+        *,
+        score: Score | None = None,
+        proposer: Proposer | None = None,
+        rule: Rule | None = None,
+        split: bool = True,
+    ) -> None:
         super().__init__()
         if not network.config.num_classes:
             mend = "Train one with num_classes and a teacher."
             raise OptionError("network", "a network without classes", "one with a distribution", mend)
-        self.network, self.rule, self.split = network, rule, split
+        self.network, self.score, self.proposer = network, score, proposer
+        self.rule, self.split = rule, split
 
     def forward(self, images: Tensor) -> Tensor:
-        """The fused distribution (B, C, H, W) of RGB images (B, 3, H, W) in [0, 1]."""
+        """The fused distribution (B, C, H, W), or the fused scores, of RGB images (B, 3, H, W) in [0, 1].
+
+        Raises:
+            ShapeError: The score gave something else than (B, K, H, W).
+        """
         output = self.network(images)
-        last = output.regions[-1]
-        regions = RegionProposals.from_logits(last.mask_logits.float(), last.validity_logits.float())
-        fused: Tensor = fuse(
-            output.distribution.float(),
-            regions,
-            rule=self.rule,
-            split=self.split,
-            size=(images.shape[2], images.shape[3]),
-            interpolate="logits",
-        )
-        return fused
+        regions: Proposed
+        if self.proposer is None:
+            last = output.regions[-1]
+            regions = RegionProposals.from_logits(last.mask_logits.float(), last.validity_logits.float())
+        else:
+            regions = self.proposer(images)
+        size = (images.shape[2], images.shape[3])
+        logits, rule, split = output.distribution.float(), self.rule, self.split
+        if self.score is None:
+            fused: Tensor = fuse(logits, regions, rule=rule, split=split, size=size, interpolate="logits")
+            return fused
+        return fuse(self._scores(self.score, logits, size), regions, rule=rule, split=split)
+
+    @staticmethod
+    def _scores(score: Score, logits: Tensor, size: tuple[int, int]) -> Tensor:
+        upsampled = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+        distribution = upsampled.softmax(1) if logits.shape[1] > 1 else upsampled.sigmoid()
+        scores = score(distribution)
+        if scores.ndim != 4 or (len(scores), *scores.shape[2:]) != (len(logits), *size):
+            got, expected = f"shape {tuple(scores.shape)}", f"({len(logits)}, K, {size[0]}, {size[1]})"
+            raise ShapeError("score", got, expected, "Keep the class axis, as in amax(1, keepdim=True).")
+        return scores

@@ -6,12 +6,15 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import load_file
+from safetensors.torch import save_file
 
 from csl_plugin.cli import main
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.files import write_png
+from csl_plugin.files import write_png, write_scores
 from csl_plugin.models import CSLNetwork
+from csl_plugin.models.resnet import ResNet50
 from csl_plugin.training import Recipe
 
 SMALL = {"num_queries": 6, "embedding_width": 16, "query_width": 16, "num_layers": 2, "feedforward_width": 16}
@@ -88,6 +91,84 @@ def test_training_goes_on_from_weights(data):
     recipe = write_recipe(data, network=changed)
     arguments = ["train", str(recipe), "--data", str(data / "data"), "--out", str(data / "third")]
     assert main([*arguments, "--weights", str(data / "first/network")]) == 2
+
+
+def figures(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def run_recipe(folder, out, **changes):
+    recipe = write_recipe(folder, **changes)
+    return main(["train", str(recipe), "--data", str(folder / "data"), "--out", str(out), "--workers", "0"])
+
+
+def test_a_recipe_names_a_teacher_by_its_maps(data):
+    for stem in ("a", "b"):
+        logits = np.random.default_rng(1).normal(0, 3, (3, 12, 16)).astype(np.float32)
+        write_scores(data / "data/maps" / f"{stem}.npz", logits, key="logits")
+    taught = {"teacher": {"maps": "maps", "source": "streets", "logits": True}}
+    network = {**RECIPE["network"], "num_classes": 3}
+    assert run_recipe(data, data / "run", network=network, **taught) == 0
+    taught_in = [line["distillation"] > 0 for line in figures(data / "run")]
+    assert len(taught_in) == 3
+    assert any(taught_in)  # not every batch has a street
+    for wrong in (
+        {**taught},
+        {"network": network, "teacher": {"maps": "maps", "logits": True}},
+        {"network": network, "teacher": {"maps": "nowhere", "source": "streets"}},
+        {"network": network, "teacher": {"maps": "maps", "source": "streets"}},
+        {"network": network, "teacher": {"maps": "maps", "source": "streets", "softmax": True}},
+    ):
+        assert run_recipe(data, data / "other", **wrong) == 2
+
+
+def test_a_recipe_names_what_it_is_measured_on(data):
+    for stem in ("a", "b"):
+        scores = np.random.default_rng(1).random((12, 16)).astype(np.float32)
+        write_scores(data / "data/scores" / f"{stem}.npy", scores)
+    source = RECIPE["sources"]["streets"]
+    measured = {"source": source, "every": 2, "frames": "0::2", "scores": "scores", "anomaly": [1]}
+    assert run_recipe(data, data / "run", validation=measured) == 0
+    assert [("covering" in line, "fused_ap" in line) for line in figures(data / "run")] == [
+        (False, False),
+        (True, True),
+        (True, True),
+    ]
+    assert "Validation: regions" in (data / "run/log.svg").read_text()
+    for wrong in (
+        {**measured, "frames": "0::2::"},
+        {**measured, "frames": "9:"},
+        {**measured, "often": True},
+        {**measured, "scores": "nowhere"},
+        {"source": source, "anomaly": [1]},
+        {},
+        [],
+    ):
+        assert run_recipe(data, data / "other", validation=wrong) == 2
+
+
+def test_a_recipe_names_weights_of_the_backbone(data):
+    network = {**RECIPE["network"], "backbone": "resnet50"}
+    torch.manual_seed(9)
+    weights = ResNet50().state_dict()
+    (data / "data/imagenet").mkdir()
+    save_file(weights, data / "data/imagenet/model.safetensors")
+    path = write_recipe(data, network=network, backbone="imagenet")
+    built = CSLNetwork(Recipe.read(path).network)
+    assert not torch.equal(built.backbone.state_dict()["conv1.weight"], weights["conv1.weight"])
+    Recipe.read(path).load_backbone(built, data / "data")
+    assert torch.equal(built.backbone.state_dict()["conv1.weight"], weights["conv1.weight"])
+    assert run_recipe(data, data / "other", network=network, backbone="./nowhere") == 2
+    assert run_recipe(data, data / "other", backbone="imagenet") == 2  # the compact one has no such weights
+
+
+def test_a_backbone_is_loaded_before_the_first_step(data, monkeypatch):
+    loaded = []
+    monkeypatch.setattr(Recipe, "load_backbone", lambda recipe, network, folder: loaded.append(folder))
+    assert run_recipe(data, data / "first") == 0
+    assert loaded == [data / "data"]
+    assert run(data, "--out", str(data / "second"), "--weights", str(data / "first/network")) == 0
+    assert len(loaded) == 1
 
 
 @pytest.mark.parametrize(

@@ -334,6 +334,8 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path, cut):
     assert all(torch.equal(other[name], value) for name, value in one.items())
     logs = [(tmp_path / run / "log.jsonl").read_text() for run in ("whole", "parts")]
     assert logs[0] == logs[1]
+    pictures = [(tmp_path / run / "log.svg").read_text() for run in ("whole", "parts")]
+    assert pictures[0] == pictures[1]
     assert [json.loads(line)["step"] for line in logs[0].splitlines()] == [1, 2, 3, 4, 5, 6]
 
 
@@ -352,6 +354,38 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_state(tmp_path):
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 6
     with pytest.raises(CSLError, match="Nothing has been saved"):
         train(_fresh(), _Drawn(broken=0), _settings(), tmp_path / "other")
+
+
+def test_a_gradient_that_is_no_number_moves_nothing(tmp_path):
+    network = _fresh()
+    network.content.register_hook(lambda gradient: gradient * math.inf)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    average = train(network, _Drawn(), _settings(steps=2), tmp_path)
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+    assert all(bool(value.isfinite().all()) for value in average.values())
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [("loss" in line, "gradient" in line) for line in lines] == [(True, False)] * 2
+
+
+@pytest.mark.parametrize("kind", ["no valid pixel", "one region", "one of each"])
+def test_a_run_on_images_with_little_to_learn_goes_on(tmp_path, kind):
+    regions = torch.full((2, 32, 32), -1 if kind == "no valid pixel" else 0, dtype=torch.int32)
+    if kind == "one of each":
+        regions[0] = -1
+    images = torch.rand(2, 3, 32, 32, generator=_generator(0))
+    network = CSLNetwork(NetworkConfig(**{**TINY.to_json(), "num_classes": 2}))
+    settings = _settings(steps=4, bfloat16=False)
+    average = train(
+        network, lambda _: itertools.repeat(_Batch(images, regions)), settings, tmp_path, teacher=_teacher
+    )
+    assert all(bool(value.isfinite().all()) for value in average.values())
+    lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert all({"loss", "gradient"} <= line.keys() for line in lines)
+    if kind == "no valid pixel":
+        assert all(line["region"] == line["distillation"] == 0 for line in lines)
+        assert lines[-1]["validity"] < lines[0]["validity"]  # that there is nothing can be learned
+    else:
+        assert all(line["region"] > 0 for line in lines)
 
 
 def test_another_run_in_the_folder_is_refused(tmp_path):

@@ -14,7 +14,9 @@ def add_parser(subparsers: Any) -> None:
         "train",
         help="train a network that proposes regions",
         description="Train the network of a recipe. Writes OUT/state.safetensors, from which the same "
-        "command goes on, OUT/log.jsonl, and at the end OUT/network, a folder that load_proposer takes.",
+        "command goes on, OUT/log.jsonl and OUT/log.svg, and at the end OUT/network, a folder that "
+        "load_proposer takes. Several processes, each on a device of its own, share every batch when started "
+        "with: torchrun --nproc-per-node N -m csl_plugin train RECIPE ... (or accelerate launch).",
     )
     parser.add_argument(
         "recipe", metavar="RECIPE", type=Path, help="a JSON file; help(csl_plugin.training.Recipe)"
@@ -36,11 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command.
 
     Raises:
-        CSLError: The recipe, the data or the run's folder is not what it should be, or the loss is no number.
+        CSLError: The recipe, the data or the run's folder is not what it should be, the loss is no number, or
+            there are several processes without accelerate.
     """
-    from csl_plugin.training import Recipe, train_recipe
+    from csl_plugin.training import Processes, Recipe, train_recipe
 
     recipe = Recipe.read(arguments.recipe)
+    processes = Processes.launched(arguments.device)
     folder = train_recipe(
         recipe,
         arguments.data,
@@ -48,7 +52,11 @@ def run(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         workers=arguments.workers,
         device=arguments.device,
+        processes=processes,
     )
+    processes.close()
+    if processes.rank > 0:
+        return 0
     facts = {"command": "train", "exit_code": 0, "steps": recipe.settings.steps, "network": str(folder)}
     print(json.dumps(facts) if arguments.json else f"{recipe.settings.steps} steps -> {folder}")
     return 0

@@ -19,6 +19,7 @@ from csl_plugin.metrics.figures import AnomalyFigures, PrecisionRecall
 from csl_plugin.metrics.metric import Metric, State
 from csl_plugin.metrics.per_image import PerImageAnomaly
 from csl_plugin.metrics.pooled import PooledAnomaly
+from csl_plugin.metrics.region_quality import RegionQuality, RegionQualityFigures
 from csl_plugin.metrics.region_vote import RegionVoteMetric
 from csl_plugin.metrics.semantic import SemanticFigures, SemanticMetric
 from csl_plugin.metrics.smiyc import SmiycAnomaly
@@ -36,6 +37,8 @@ __all__ = [
     "PerImageAnomaly",
     "PooledAnomaly",
     "PrecisionRecall",
+    "RegionQuality",
+    "RegionQualityFigures",
     "RegionVoteMetric",
     "SemanticFigures",
     "SemanticMetric",

@@ -13,12 +13,14 @@ from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.metrics.metric import State
 from csl_plugin.metrics.ordered import Ordered
 from csl_plugin.metrics.pooled import PooledAnomaly, ordered_sides
+from csl_plugin.metrics.region_quality import NAMES, RegionQuality
 from csl_plugin.metrics.region_vote import RegionVoteMetric
 from csl_plugin.metrics.semantic import SemanticMetric
 
 _LEVELS = 4096
 _SEMANTIC = ("miou", "miou_seen", "miou_unseen", "hiou")
 _ANOMALY = ("ap", "auroc", "fpr95")
+_REGIONS = ("covering", "best_iou")
 _AT_ONCE = 64  # draws
 
 
@@ -31,7 +33,7 @@ class Interval:
 
 
 def bootstrap_difference(
-    metric: PooledAnomaly | SemanticMetric | RegionVoteMetric,
+    metric: PooledAnomaly | SemanticMetric | RegionVoteMetric | RegionQuality,
     before: Sequence[State],
     after: Sequence[State],
     *,
@@ -54,8 +56,9 @@ def bootstrap_difference(
         level: Share of the draws inside the interval.
 
     Returns:
-        Intervals by figure: `ap`, `auroc` and `fpr95` (first point), or `miou`, `miou_seen`, `miou_unseen`
-        and `hiou`. A draw in which a figure is undefined, as without an anomalous pixel, is left out.
+        Intervals by figure: `ap`, `auroc` and `fpr95` (first point); `miou`, `miou_seen`, `miou_unseen` and
+        `hiou`; or `covering` and `best_iou`. A draw in which a figure is undefined, as
+        without an anomalous pixel, is left out.
 
     Note:
         Anomaly scores are binned for this, at 4096 quantiles of all frames' scores, half of them of the
@@ -95,8 +98,11 @@ def bootstrap_difference(
     elif isinstance(metric, (SemanticMetric, RegionVoteMetric)):
         names = _SEMANTIC
         found = [_semantic_draws(metric, states, weights) for states in (before, after)]
+    elif isinstance(metric, RegionQuality):
+        names = _REGIONS
+        found = [_region_draws(states, weights) for states in (before, after)]
     else:
-        mend = "Intervals are made for PooledAnomaly, SemanticMetric and RegionVoteMetric."
+        mend = "Use PooledAnomaly, SemanticMetric, RegionVoteMetric or RegionQuality."
         raise DTypeError("metric", type(metric).__name__, "one of these metrics", mend)
     differences = found[1] - found[0]
     return {name: _interval(differences[:, index], level) for index, name in enumerate(names)}
@@ -127,6 +133,18 @@ def _semantic_draws(
         computed = drawn.compute()
         figures[index] = [getattr(computed, name) for name in _SEMANTIC]
     return figures
+
+
+def _region_draws(states: Sequence[State], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(draws, 2): covering and best IoU of the weighted sums."""
+    sums = []
+    for state in states:
+        check = RegionQuality()
+        check.add_state(state)
+        sums.append([check.state()[name].sum() for name in NAMES])
+    covered, pixels, overlap, regions = (weights @ np.array(sums)).T
+    with np.errstate(invalid="ignore"):
+        return np.stack([covered / pixels, overlap / regions], axis=1)
 
 
 def _anomaly_draws(states: Sequence[State], weights: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ _BOUNDS = {
     "num_layers": (1, 24),
     "feedforward_width": (8, 8192),
     "num_classes": (0, 4096),
+    "region_classes": (0, 4096),
 }
 
 
@@ -35,6 +36,9 @@ class NetworkConfig:
         num_classes: C of the per-pixel distribution of scheme 1; 0 for none.
         points: Whether regions can also be asked for by points.
         boundary: Whether region boundaries are predicted too.
+        region_classes: K, for the class-aware variant that the paper compares with ("None-CA"): each learned
+            query predicts one of K classes or none, and V is the largest class probability; what has no class
+            counts in no loss. 0 for none.
 
     Raises:
         OptionError: A value is out of its bounds, of another type, or does not fit the others.
@@ -54,6 +58,7 @@ class NetworkConfig:
     num_classes: int = 0
     points: bool = False
     boundary: bool = False
+    region_classes: int = 0
 
     def __post_init__(self) -> None:
         if self.backbone not in get_args(BackboneName):
@@ -69,6 +74,9 @@ class NetworkConfig:
         if self.query_width % (4 * self.num_heads):
             got, expected = f"{self.query_width}", f"a multiple of 4 x num_heads = {4 * self.num_heads}"
             raise OptionError("query_width", got, expected, "Change either of the two.")
+        if self.points and self.region_classes:
+            mend = "Leave one of the two away: a point's region has no class."
+            raise OptionError("region_classes", f"{self.region_classes} with points", "0 with points", mend)
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as JSON values."""

@@ -69,7 +69,12 @@ class CSLNetwork(nn.Module, HubNetwork):
         self.content = nn.Parameter(torch.randn(config.num_queries, config.query_width) * 0.5)
         self.place = nn.Parameter(torch.randn(config.num_queries, config.query_width) * 0.5)
         self.region_decoder = RegionDecoder(
-            width, config.query_width, config.num_heads, config.num_layers, config.feedforward_width
+            width,
+            config.query_width,
+            config.num_heads,
+            config.num_layers,
+            config.feedforward_width,
+            config.region_classes,
         )
         self.point = nn.Linear(width, config.query_width) if config.points else None
         self.distribution = nn.Conv2d(width, config.num_classes, 1) if config.num_classes else None

@@ -21,10 +21,12 @@ class RegionPrediction(NamedTuple):
     Attributes:
         mask_logits: (B, N, H / 4, W / 4); their sigmoid is R.
         validity_logits: (B, N); their sigmoid is V.
+        class_logits: (B, N, K + 1) of K classes and of none, the last; None unless queries have classes.
     """
 
     mask_logits: Tensor
     validity_logits: Tensor
+    class_logits: Tensor | None = None
 
 
 class RegionDecoder(nn.Module):
@@ -36,10 +38,17 @@ class RegionDecoder(nn.Module):
         num_heads: Attention heads.
         num_layers: Layers, over strides 32, 16, 8, 32, ...
         feedforward_width: Hidden channels of a layer's perceptron.
+        classes: K of the class-aware variant, 0 for validity alone.
     """
 
     def __init__(
-        self, embedding_width: int, width: int, num_heads: int, num_layers: int, feedforward_width: int
+        self,
+        embedding_width: int,
+        width: int,
+        num_heads: int,
+        num_layers: int,
+        feedforward_width: int,
+        classes: int = 0,
     ) -> None:
         super().__init__()
         self.width = width
@@ -54,7 +63,7 @@ class RegionDecoder(nn.Module):
             nn.ReLU(),
             nn.Linear(width, embedding_width),
         )
-        self.validity = nn.Linear(width, 1)
+        self.validity = nn.Linear(width, classes + 1)
 
     def forward(
         self,
@@ -103,7 +112,10 @@ class RegionDecoder(nn.Module):
         queries = self.norm(queries)
         prototypes = self.prototype(queries)
         mask_logits = torch.einsum("bnd,bdhw->bnhw", prototypes, pixels)
-        return RegionPrediction(mask_logits, self.validity(queries)[..., 0])
+        logits = self.validity(queries)
+        if logits.shape[-1] == 1:
+            return RegionPrediction(mask_logits, logits[..., 0])
+        return RegionPrediction(mask_logits, validity_of_classes(logits), logits)
 
 
 class _Layer(nn.Module):
@@ -161,6 +173,22 @@ def _hidden(mask_logits: Tensor, stride: int, outside: Tensor | None) -> Tensor:
     return torch.where(blind, everywhere, hidden)
 
 
+def validity_of_classes(class_logits: Tensor) -> Tensor:
+    """The logit of the largest class probability, which is V where queries have classes.
+
+    Args:
+        class_logits: (..., K + 1) of K classes and of none.
+
+    Example:
+        >>> logits = torch.tensor([[2.0, 1.0, 0.5]])
+        >>> torch.allclose(validity_of_classes(logits).sigmoid(), logits.softmax(-1)[:, :2].amax(-1))
+        True
+    """
+    largest, place = class_logits[..., :-1].max(-1, keepdim=True)
+    others = class_logits.scatter(-1, place, -torch.inf)
+    return largest[..., 0] - others.logsumexp(-1)
+
+
 def stacked(predictions: Sequence[RegionPrediction], part: slice) -> list[RegionPrediction]:
     """The predictions of some of the queries."""
-    return [RegionPrediction(*(tensor[:, part] for tensor in prediction)) for prediction in predictions]
+    return [RegionPrediction(p.mask_logits[:, part], p.validity_logits[:, part]) for p in predictions]

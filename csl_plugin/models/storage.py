@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,11 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LARGEST_CONFIG = 1 << 20
 _LARGEST_ELEMENT, _ROOM = 8, 32 << 20  # room for the header, and for a classifier that nobody reads
 _FLOATS = ("F64", "F32", "F16", "BF16")
-_PICKLES = (".bin", ".pth", ".pt", ".ckpt")
-_ADVICE = (
-    "Pickles are never read. Convert it once: load it with torch.load(file, weights_only=True) "
-    "and write it with safetensors.torch.save_file."
+PICKLES = (".bin", ".pth", ".pt", ".ckpt")
+_ADVICE = "Pickles are never read. Convert it once: {command}"
+_CONVERSION = (
+    'python -c \'import torch, safetensors.torch as s; w = torch.load("{name}", weights_only=True); '
+    's.save_file({{k: v.clone() for k, v in w.items()}}, "model.safetensors")\''
 )
 
 
@@ -69,7 +70,7 @@ def read_weights(
     """
     from safetensors import safe_open
 
-    _check_there(path)
+    check_weights(path)
     with damage_named(path, "a safetensors file"), safe_open(path, "pt") as stored:
         names = frozenset(stored.keys())
         slices = {name: stored.get_slice(name) for name in names & expected.keys()}
@@ -97,12 +98,26 @@ def read_weights(
     return weights
 
 
-def _check_there(path: Path) -> None:
+def check_weights(path: Path) -> None:
+    """Refuse weights that are not there, with the way from a pickle where that is what there is.
+
+    Raises:
+        FileError: No such file, or it is too large.
+    """
     if not path.exists():
-        others = sorted(file.name for file in path.parent.glob("*") if file.suffix in _PICKLES)
-        if others:
-            raise FileError(str(path), f"only {', '.join(others)}", "weights as safetensors", _ADVICE)
+        found = only_pickles(str(path), [file.name for file in path.parent.glob("*")])
+        if found is not None:
+            raise found
     check_file(path)
+
+
+def only_pickles(argument: str, names: Iterable[str]) -> FileError | None:
+    """The error of weights that exist as a pickle alone; None where there is none among the files' names."""
+    pickles = sorted(name for name in names if Path(name).suffix in PICKLES)
+    if not pickles:
+        return None
+    mend = _ADVICE.format(command=_CONVERSION.format(name=pickles[0]))
+    return FileError(argument, f"only {', '.join(pickles[:4])}", "weights as safetensors", mend)
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:

@@ -8,13 +8,17 @@ from csl_plugin.training.mask_split import class_regions, mask_split
 from csl_plugin.training.mixture import Mixture, Part
 from csl_plugin.training.objects import ProceduralObjects, SegmentBank
 from csl_plugin.training.pasting import Pasting
+from csl_plugin.training.processes import Processes
 from csl_plugin.training.recipe import Recipe
 from csl_plugin.training.run import train_recipe
+from csl_plugin.training.saved_teacher import SavedTeacher
 from csl_plugin.training.scene import Batch, Sample, Scene
 from csl_plugin.training.settings import TrainingSettings
 from csl_plugin.training.textures import Textures
+from csl_plugin.training.validation import AnomalyScores, Validation
 
 __all__ = [
+    "AnomalyScores",
     "Appearance",
     "Batch",
     "Cropping",
@@ -24,13 +28,16 @@ __all__ = [
     "Part",
     "Pasting",
     "ProceduralObjects",
+    "Processes",
     "Recipe",
     "Sample",
+    "SavedTeacher",
     "Scene",
     "SegmentBank",
     "SegmentFolder",
     "Textures",
     "TrainingSettings",
+    "Validation",
     "batches",
     "class_regions",
     "mask_split",

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.errors import OptionError
-from csl_plugin.training.scene import Picture
+from csl_plugin.training.scene import Picture, Scores
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 # An orthonormal basis of colour whose first axis is grey: turning the other two turns the hue.
@@ -52,6 +52,30 @@ class Window:
         columns = self.left + ((np.arange(size[1]) + 0.5) * (self.width / size[1])).astype(np.intp)
         cut: NDArray[np.integer] = labels[rows[:, None], columns[:: -1 if self.flipped else 1]]
         return cut
+
+    def cut_scores(self, scores: Scores, extent: tuple[int, int], size: tuple[int, int]) -> Scores:
+        """The window of a picture of `extent` (H, W) in its scores (C, h, w) of any resolution, at `size`.
+
+        Bilinear, and averaged where it shrinks, as `torch.nn.functional.interpolate` does with antialias.
+        """
+        spans = (self.top, self.height), (self.left, self.width)
+        rows, columns = (
+            _weights(length, first * length / whole, extended * length / whole, count)
+            for length, (first, extended), whole, count in zip(
+                scores.shape[1:], spans, extent, size, strict=True
+            )
+        )
+        cut = rows @ scores @ columns.T
+        return np.ascontiguousarray(cut[:, :, ::-1] if self.flipped else cut)
+
+
+def _weights(length: int, first: float, extended: float, count: int) -> Scores:
+    """(count, length): what each of `length` samples adds to each of `count` between first and its end."""
+    step = extended / count
+    centres = first + (np.arange(count) + 0.5) * step
+    distance = np.abs(np.arange(length) + 0.5 - centres[:, None]) / max(step, 1.0)
+    weights = np.maximum(1.0 - distance, 0.0)
+    return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
 
 @dataclass(frozen=True)

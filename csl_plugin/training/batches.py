@@ -13,6 +13,8 @@ from csl_plugin.errors import OptionError
 from csl_plugin.training.mixture import Mixture
 from csl_plugin.training.scene import Batch
 
+_NAMES, _TAUGHT = ("image", "labels", "classes"), ("taught", "known")
+
 
 def batches(
     mixture: Mixture, size: int, *, start: int = 0, stop: int, first: int = 0, workers: int = 0
@@ -65,11 +67,11 @@ class _Steps(Dataset[Sequence[Tensor]]):
     def __init__(self, mixture: Mixture, size: int, first: int) -> None:
         self._mixture, self._indices = mixture, range(first, first + size)
 
-    def __getitem__(self, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    def __getitem__(self, step: int) -> tuple[Tensor, ...]:
         scenes = [self._mixture.scene(step, index) for index in self._indices]
-        stacks = ([getattr(scene, name) for scene in scenes] for name in ("image", "labels", "classes"))
-        images, labels, classes = (torch.from_numpy(np.stack(stack)) for stack in stacks)
-        return images, labels, classes
+        names = _NAMES + _TAUGHT if self._mixture.taught_classes else _NAMES
+        stacks = ([getattr(scene, name) for scene in scenes] for name in names)
+        return tuple(torch.from_numpy(np.stack(stack)) for stack in stacks)
 
 
 def _start_worker(_: int) -> None:

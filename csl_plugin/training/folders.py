@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from csl_plugin.errors import FileError, OptionError
 from csl_plugin.files import files_by_stem, list_images, read_image
 from csl_plugin.files.labels import read_label_png
 from csl_plugin.training.augmentation import Cropping
+from csl_plugin.training.saved_teacher import SavedTeacher, cells
 from csl_plugin.training.scene import Labels, Picture, Scene
 
 MEMORY = 2 << 30
@@ -26,12 +28,19 @@ class _Annotated:
     """Pictures, each with one or more label maps of its size, decoded once as far as memory is granted."""
 
     def __init__(
-        self, pairs: dict[Path, list[Path]], hidden: Collection[int], cropping: Cropping, memory: int
+        self,
+        pairs: dict[Path, list[Path]],
+        hidden: Collection[int],
+        cropping: Cropping,
+        memory: int,
+        teacher: SavedTeacher | None,
     ) -> None:
         if any(not 0 <= value < _VALUES for value in hidden):
             mend = "Name the values as the label files hold them."
             raise OptionError("ignore", str(sorted(hidden)), f"values from 0 to {_VALUES - 1}", mend)
-        self._pairs, self._cropping = list(pairs.items()), cropping
+        if teacher is not None:
+            teacher.check_has([path.stem for path in pairs])
+        self._pairs, self._cropping, self._teacher = list(pairs.items()), cropping, teacher
         self._table = np.arange(_VALUES, dtype=np.int32)
         self._table[list(hidden)] = -1
         self._kept: list[tuple[Picture, list[NDArray[np.integer]]]] = []
@@ -43,6 +52,10 @@ class _Annotated:
 
     def __len__(self) -> int:
         return len(self._pairs)
+
+    def stem(self, index: int) -> str:
+        """The name of a picture without its suffix."""
+        return self._pairs[index][0].stem
 
     def annotations(self, index: int) -> int:
         """How many label maps a picture has."""
@@ -56,12 +69,19 @@ class _Annotated:
         """A label map (H, W) int32; -1 where a pixel counts in no loss."""
         return self._known(self._stored(index, annotation, self.image(index)))
 
-    def _cropped(self, rng: np.random.Generator, size: tuple[int, int]) -> tuple[Picture, Labels]:
+    def _cropped(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
+        """A random crop, its labels those of the file; there are no classes yet."""
         index = int(rng.integers(len(self)))
         image = self.image(index)
         stored = self._stored(index, int(rng.integers(self.annotations(index))), image)
-        window = self._cropping.draw(rng, (stored.shape[0], stored.shape[1]), size)
-        return window.cut_image(image, size), self._known(window.cut_labels(stored, size))
+        extent = stored.shape[0], stored.shape[1]
+        window = self._cropping.draw(rng, extent, size)
+        labels = self._known(window.cut_labels(stored, size))
+        cut, nothing = window.cut_image(image, size), np.full(size, -1, np.int32)
+        if self._teacher is None:
+            return Scene(cut, labels, nothing)
+        taught = window.cut_scores(self._teacher.read(self.stem(index)), extent, cells(size))
+        return Scene(cut, labels, nothing, taught, np.ones(size, bool))
 
     def _known(self, stored: NDArray[np.integer]) -> Labels:
         return np.asarray(self._table.take(stored))
@@ -87,6 +107,7 @@ class LabelledFolder(_Annotated):
         unseen: Classes that training must not know. Their pixels are -1 in labels and classes alike.
         cropping: How crops are drawn.
         memory: Bytes of decoded pictures and labels to keep.
+        teacher: What a teacher said of these pictures; it is cropped with them.
 
     Raises:
         FileError: A folder or a partner is missing, a file is damaged, or sizes differ.
@@ -102,16 +123,17 @@ class LabelledFolder(_Annotated):
         unseen: Collection[int] = (),
         cropping: Cropping | None = None,
         memory: int = MEMORY,
+        teacher: SavedTeacher | None = None,
     ) -> None:
         found, maps = list_images(images), files_by_stem(labels, (".png",))
         _check_partners(labels, sorted(set(found) - set(maps)), "<stem>.png")
         pairs = {path: [maps[stem]] for stem, path in found.items()}
-        super().__init__(pairs, {*ignore, *unseen}, cropping or Cropping(), memory)
+        super().__init__(pairs, {*ignore, *unseen}, cropping or Cropping(), memory, teacher)
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
         """A random crop (h, w) of a random picture."""
-        image, classes = self._cropped(rng, size)
-        return Scene(image, classes, classes)
+        scene = self._cropped(rng, size)
+        return replace(scene, classes=scene.labels)
 
 
 class SegmentFolder(_Annotated):
@@ -123,6 +145,7 @@ class SegmentFolder(_Annotated):
         ignore: Values that are no segment.
         cropping: How crops are drawn; each crop has the labels of one annotator, drawn anew.
         memory: Bytes of decoded pictures and labels to keep.
+        teacher: As for `LabelledFolder`.
 
     Raises:
         FileError: A folder or a picture's labels are missing, a file is damaged, or sizes differ.
@@ -137,6 +160,7 @@ class SegmentFolder(_Annotated):
         ignore: Collection[int] = (),
         cropping: Cropping | None = None,
         memory: int = MEMORY,
+        teacher: SavedTeacher | None = None,
     ) -> None:
         found = list_images(images)
         by_stem: dict[str, list[Path]] = {stem: [] for stem in found}
@@ -148,12 +172,11 @@ class SegmentFolder(_Annotated):
         missing = [stem for stem, maps in by_stem.items() if not maps]
         _check_partners(labels, missing, "<stem>.png or <stem>_<number>.png")
         pairs = {path: by_stem[stem] for stem, path in found.items()}
-        super().__init__(pairs, ignore, cropping or Cropping(), memory)
+        super().__init__(pairs, ignore, cropping or Cropping(), memory, teacher)
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
         """A random crop (h, w) of a random picture, as one random annotator saw it."""
-        image, labels = self._cropped(rng, size)
-        return Scene(image, labels, np.full(size, -1, np.int32))
+        return self._cropped(rng, size)
 
 
 def _check_partners(labels: str | os.PathLike[str], missing: list[str], expected: str) -> None:

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from csl_plugin.errors import CSLError, FileError, OptionError
+from csl_plugin.errors import CSLError, FileError
 from csl_plugin.models import CSLNetwork
-from csl_plugin.training.losses import WEIGHTS, distillation_loss, losses
+from csl_plugin.training.log import RunLog
+from csl_plugin.training.processes import Processes
 from csl_plugin.training.settings import TrainingSettings
 from csl_plugin.training.state import load_state, save_state
+from csl_plugin.training.step import Batch, Teacher, take_gradient
+from csl_plugin.training.validation import Validation
 
-STATE, LOG = "state.safetensors", "log.jsonl"
-
-
-class Batch(Protocol):
-    """What a step needs of a batch."""
-
-    @property
-    def images(self) -> Tensor:
-        """(B, 3, h, w) in [0, 1]."""
-        ...
-
-    @property
-    def regions(self) -> Tensor:
-        """(B, h, w) int32, negative where nothing counts."""
-        ...
+STATE = "state.safetensors"
 
 
 class Batches(Protocol):
@@ -44,10 +31,6 @@ class Batches(Protocol):
         ...
 
 
-Teacher = Callable[[Tensor], Tensor]
-"""From RGB images (B, 3, h, w) in [0, 1] to a distribution (B, C, h', w') in [0, 1] at any resolution."""
-
-
 def train(
     network: CSLNetwork,
     batches: Batches,
@@ -55,101 +38,84 @@ def train(
     out: Path,
     *,
     teacher: Teacher | None = None,
+    validation: Validation | None = None,
+    processes: Processes | None = None,
 ) -> dict[str, Tensor]:
     """Train a network, or go on where a run in `out` stopped.
 
-    Writes OUT/state.safetensors every `save_every` steps and one line of figures to OUT/log.jsonl.
+    Writes OUT/state.safetensors every `save_every` steps, one line of figures a step to OUT/log.jsonl, and
+    with every save what the log looks like, OUT/log.svg. Only the first of several processes writes.
 
     Args:
         network: To train, in place.
-        batches: From step to batch.
+        batches: From step to batch; where several processes share a batch, to this one's part of it.
         settings: How.
         out: The run's folder.
-        teacher: Whose distribution the network's own shall follow (scheme 1); it is called without gradients
-            on the images of every batch. The network needs as many classes as the teacher has.
+        teacher: Whose distribution the network's own shall follow (scheme 1): a function, called without
+            gradients on the images of every batch, or "saved", where batches bring it along. The network
+            needs as many classes as the teacher has.
+        validation: How the moving average is measured now and then.
+        processes: Those that train together; this one alone if left out.
 
     Returns:
         The moving average of the weights by name.
 
     Raises:
-        OptionError: A teacher for a network without a distribution of as many classes.
+        OptionError: A teacher for a network without a distribution of as many classes, or a batch size that
+            the processes cannot share.
         FileError: `out` holds a run with other settings or of another network.
         CSLError: The loss is not a number; the last good state is on disk.
     """
-    device = next(network.parameters()).device
+    processes = processes or Processes()
+    processes.share(settings.batch_size)
     optimiser = torch.optim.AdamW(_groups(network, settings), weight_decay=settings.weight_decay)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    path = out / STATE
+    path, log = out / STATE, RunLog(out)
     step = _resume(path, network, average, optimiser, settings) if path.is_file() else 0
-    _cut_log(out / LOG, step)
+    processes.agree(step, str(out))
+    writes = processes.rank == 0
+    if writes:
+        log.cut(step)
     network.train()
-    with _bar(step, settings.steps) as bar:
+    with _bar(step, settings.steps, hidden=not writes) as bar:
         for batch in batches(step) if step < settings.steps else ():
-            figures = _step(network, optimiser, batch, settings, step, device, teacher)
+            figures = take_gradient(network, batch, settings, step, teacher, processes)
             if not math.isfinite(figures["loss"]):
                 kept = f"The state before it is in {path}" if path.is_file() else "Nothing has been saved yet"
                 mend = f"{kept}; look at the batch, or begin another run with a lower learning rate."
                 raise CSLError("loss", f"{figures['loss']} at step {step}", "a finite number", mend)
+            figures |= _move(network, optimiser, settings, step)
             _average(average, network, settings.average, step)
             step += 1
-            _log(out / LOG, step, figures)
-            bar.set_postfix(loss=f"{figures['loss']:.2f}", refresh=False)
+            if writes and validation is not None and (validation.is_due(step) or step == settings.steps):
+                measured = validation.measure(network, average)
+                figures |= measured
+                bar.set_postfix_str(" ".join(f"{name} {value:.3f}" for name, value in measured.items()))
+            bar.set_description(f"train, loss {figures['loss']:.2f}", refresh=False)
             bar.update()
-            if step % settings.save_every == 0 or step == settings.steps:
-                save_state(path, network, average, optimiser, {"step": step, "settings": settings.to_json()})
+            if writes:
+                log.add(step, figures)
+            if writes and (step % settings.save_every == 0 or step == settings.steps):
+                facts = {"step": step, "settings": settings.to_json()}
+                save_state(path, network, average, optimiser, facts)
+                log.draw()
             if step == settings.steps:
                 break
     network.eval()
     return average
 
 
-def _step(
-    network: CSLNetwork,
-    optimiser: torch.optim.Optimizer,
-    batch: Batch,
-    settings: TrainingSettings,
-    step: int,
-    device: torch.device,
-    teacher: Teacher | None,
+def _move(
+    network: CSLNetwork, optimiser: torch.optim.Optimizer, settings: TrainingSettings, step: int
 ) -> dict[str, float]:
+    """Take the step; the gradient's norm and the rate."""
+    rate = _rate(step, settings)
     for group in optimiser.param_groups:
-        group["lr"] = group["peak"] * _rate(step, settings)
-    draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
-    images, regions = batch.images.to(device), batch.regions.to(device)
-    points = None
-    if network.config.points:
-        points = torch.rand(len(images), settings.points, 2, generator=draw).to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
-        output = network(images, points=points)
-    found = losses(output, regions, points, draw=draw)
-    if teacher is not None:
-        found["distillation"] = _distillation(output.distribution, teacher, images, regions)
-    parts = torch.stack(list(found.values()))
-    total = parts.sum()
-    read = torch.cat([total.detach()[None], parts.detach()]).tolist()  # the device is waited for once
-    figures = dict(zip(("loss", *found), read, strict=True))
-    if math.isfinite(figures["loss"]):
-        optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
-        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-        if bool(torch.isfinite(norm)):
-            optimiser.step()
-        figures["gradient"] = float(norm)
-    return figures
-
-
-def _distillation(distribution: Tensor | None, teacher: Teacher, images: Tensor, regions: Tensor) -> Tensor:
-    with torch.no_grad():
-        wanted = teacher(images).float()
-    own = 0 if distribution is None else distribution.shape[1]
-    if distribution is None or own != wanted.shape[1]:
-        mend = f"Build the network with NetworkConfig(num_classes={wanted.shape[1]})."
-        raise OptionError("teacher", f"{wanted.shape[1]} classes", f"the network's {own}", mend)
-    size = (distribution.shape[2], distribution.shape[3])
-    if wanted.shape[2:] != size:
-        wanted = F.interpolate(wanted, size, mode="bilinear", align_corners=False, antialias=True)
-    counted = F.adaptive_avg_pool2d((regions >= 0).float(), size)
-    return WEIGHTS["distillation"] * distillation_loss(distribution, wanted, counted)
+        group["lr"] = group["peak"] * rate
+    norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip))
+    if math.isfinite(norm):
+        optimiser.step()
+    return {"gradient": norm, "rate": settings.learning_rate * rate}
 
 
 def _groups(network: CSLNetwork, settings: TrainingSettings) -> list[dict[str, object]]:
@@ -200,23 +166,7 @@ def _resume(
     return int(facts["step"])
 
 
-def _log(path: Path, step: int, figures: dict[str, float]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as log:
-        log.write(
-            json.dumps({"step": step, **{name: round(value, 5) for name, value in figures.items()}}) + "\n"
-        )
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Drop what was logged after the state was saved: those steps are done again."""
-    if not path.is_file():
-        return
-    lines = path.read_text(encoding="utf-8").splitlines()[:step]
-    path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-
-
-def _bar(step: int, steps: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _bar(step: int, steps: int, hidden: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202
     from tqdm import tqdm
 
-    return tqdm(total=steps, initial=step, desc="train", unit="step", disable=None, file=sys.stderr)
+    return tqdm(total=steps, initial=step, desc="train", unit="step", disable=hidden or None, file=sys.stderr)

@@ -13,7 +13,13 @@ _MASK, _DICE, _VALIDITY = 5.0, 5.0, 2.0
 
 
 @torch.no_grad()
-def match(mask_logits: Tensor, validity_logits: Tensor, targets: RegionTargets, cells: Tensor) -> Tensor:
+def match(
+    mask_logits: Tensor,
+    validity_logits: Tensor,
+    targets: RegionTargets,
+    cells: Tensor,
+    class_logits: Tensor | None = None,
+) -> Tensor:
     """Hungarian matching on a sample of cells.
 
     Args:
@@ -21,6 +27,8 @@ def match(mask_logits: Tensor, validity_logits: Tensor, targets: RegionTargets, 
         validity_logits: (L, B, N).
         targets: Of the batch.
         cells: (P,) the cells to compare on.
+        class_logits: (L, B, N, K + 1) where queries have classes and targets too: the probability of the
+            region's class then takes the place of validity.
 
     Returns:
         (L, B, K) the query of each region; -1 for regions that an image lacks, or that got no query because
@@ -40,7 +48,7 @@ def match(mask_logits: Tensor, validity_logits: Tensor, targets: RegionTargets, 
     scores = logits.sigmoid()
     both = (scores * weights[:, None]).sum(-1, keepdim=True) + inside.sum(1)[:, None]
     dice_cost = 1 - (2 * scores @ inside + 1) / (both + 1)
-    cost = _MASK * mask_cost + _DICE * dice_cost - _VALIDITY * validity_logits.float().sigmoid()[..., None]
+    cost = _MASK * mask_cost + _DICE * dice_cost - _VALIDITY * _chance(validity_logits, class_logits, targets)
     costs = torch.nan_to_num(cost, nan=1e4, posinf=1e4, neginf=-1e4).cpu().numpy()
     found = np.full((layers, batch, count), -1, np.int64)
     present = targets.present.cpu().numpy()
@@ -50,3 +58,11 @@ def match(mask_logits: Tensor, validity_logits: Tensor, targets: RegionTargets, 
             chosen, of = linear_sum_assignment(costs[layer, image][:, regions])
             found[layer, image, regions[of]] = chosen
     return torch.from_numpy(found).to(mask_logits.device)
+
+
+def _chance(validity_logits: Tensor, class_logits: Tensor | None, targets: RegionTargets) -> Tensor:
+    """How probable it is that a query is a region of the class asked for, (L, B, N, K or 1)."""
+    if class_logits is None or targets.classes is None:
+        return validity_logits.float().sigmoid()[..., None]
+    of_each = targets.classes[None, :, None, :].expand(*class_logits.shape[:3], -1)
+    return class_logits.float().softmax(-1).gather(-1, of_each)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from csl_plugin.errors import OptionError
 from csl_plugin.training.augmentation import Appearance
 from csl_plugin.training.mask_split import mask_split
 from csl_plugin.training.pasting import Pasting
+from csl_plugin.training.saved_teacher import cells
 from csl_plugin.training.scene import Labels, Sample, Scene, Source
 
 _GOLDEN = (5**0.5 - 1) / 2
@@ -45,6 +46,8 @@ class Mixture:
             training goes on after an interruption as if there had been none.
         split: From labels to regions: `mask_split`, or `class_regions` to train without it.
         appearance: Changes of colour and quality, the same for all sources; None for none.
+        taught_classes: C of the saved teacher that some sources have, 0 for none. Samples of the others are
+            filled up with what counts nowhere.
 
     Raises:
         OptionError: No part, a share below 0, or none above it, or a crop without pixels.
@@ -62,6 +65,7 @@ class Mixture:
     seed: int = 0
     split: Callable[[Labels], Labels] = mask_split
     appearance: Appearance | None = field(default_factory=Appearance)
+    taught_classes: int = 0
 
     def __post_init__(self) -> None:
         shares = [part.share for part in self.parts]
@@ -79,7 +83,11 @@ class Mixture:
         if part.pasting is not None:
             scene = part.pasting(rng, scene)
         image = scene.image if self.appearance is None else self.appearance(rng, scene.image)
-        return Scene(image, self.split(scene.labels), scene.classes)
+        scene = replace(scene, image=image, labels=self.split(scene.labels))
+        if self.taught_classes and scene.taught is None:
+            nothing = np.zeros((self.taught_classes, *cells(self.crop)), np.float32)
+            scene = replace(scene, taught=nothing, known=np.zeros(self.crop, bool))
+        return scene
 
     def sample(self, step: int, index: int) -> Sample:
         """Sample `index` of the batch of a step."""

@@ -19,8 +19,8 @@ Box = tuple[slice, slice]
 class Pasting:
     """How objects are pasted; called with a scene, it gives the scene with objects.
 
-    An object's pixels get a label of their own, the same for the whole object, and no class. What an
-    object covers by less than half keeps its label, so what counts in no loss stays so around it.
+    An object's pixels get a label of their own, the same for the whole object, no class and no teacher.
+    What an object covers by less than half keeps its label, so what counts in no loss stays so around it.
 
     Attributes:
         objects: Where objects come from, each with its share.
@@ -67,6 +67,7 @@ class Pasting:
     def __call__(self, rng: np.random.Generator, scene: Scene) -> Scene:
         """The scene with random objects; the one given stays as it is."""
         image, labels, classes = scene.image.copy(), scene.labels.copy(), scene.classes.copy()
+        known = None if scene.known is None else scene.known.copy()
         ends = np.cumsum([share for _, share in self.objects])
         span = np.log(self.smallest), np.log(max(self.largest * max(labels.shape), self.smallest))
         label = int(labels.max()) + 1
@@ -82,7 +83,9 @@ class Pasting:
             place, covered = paste(image, cutout, centre, fade, match)
             labels[place][covered] = label + number
             classes[place][covered] = -1
-        return Scene(image, labels, classes)
+            if known is not None:
+                known[place][covered] = False
+        return Scene(image, labels, classes, scene.taught, known)
 
 
 def paste(

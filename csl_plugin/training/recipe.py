@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +15,24 @@ from numpy.typing import NDArray
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.files import list_images, read_image
 from csl_plugin.files.limits import check_file, damage_named
-from csl_plugin.models import NetworkConfig
+from csl_plugin.models import CSLNetwork, NetworkConfig, load_backbone_weights
 from csl_plugin.training.augmentation import Cropping
 from csl_plugin.training.dead_leaves import DeadLeaves
 from csl_plugin.training.folders import LabelledFolder, SegmentFolder
+from csl_plugin.training.mask_split import class_regions, mask_split
 from csl_plugin.training.mixture import Mixture, Part
 from csl_plugin.training.objects import Objects, ProceduralObjects, SegmentBank
 from csl_plugin.training.pasting import Pasting
+from csl_plugin.training.saved_teacher import SavedTeacher
 from csl_plugin.training.scene import Picture, Source
 from csl_plugin.training.settings import TrainingSettings
 from csl_plugin.training.textures import Textures
+from csl_plugin.training.validation import AnomalyScores, Validation
 
 _LARGEST = 1 << 20
-_KEYS = {"network", "settings", "cropping", "sources", "textures", "objects", "parts"}
+_VALIDATION_KEYS = {"source", "every", "frames", "scores", "anomaly"}
+_DATA_KEYS = {"cropping", "sources", "textures", "objects", "parts", "split", "teacher", "validation"}
+_KEYS = _DATA_KEYS | {"network", "settings", "backbone"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,12 @@ class Recipe:
       none, textures are noise and patterns.
     - `objects`: what is pasted, with shares: `{"procedural": 0.4, "<a source of segments>": 0.6}`.
     - `parts`: what a batch is drawn from, `{"source": NAME or "dead-leaves", "share": 3, "paste": [0, 4]}`.
+    - `teacher`: `{"maps": DIR, "source": NAME, "logits": false}`, what a teacher said of all images of a
+      source (which may be left out where there is one): `SavedTeacher`. The network needs its `num_classes`.
+    - `validation`: `{"source": {as one of the sources}, "every": 500, "frames": "0::2", "scores": DIR,
+      "anomaly": [ids]}`, what the moving average is measured on: `Validation`. Only `source` is needed.
+    - `backbone`: a folder or OWNER/NAME on the Hub with ImageNet weights of a ResNet-50.
+    - `split`: false trains without mask split: a class, or a segment, is one region though it be in pieces.
 
     Attributes:
         network: What is built.
@@ -89,9 +101,11 @@ class Recipe:
             OptionError: A name or value that the recipe does not explain.
         """
         cropping = _built(Cropping, self.document.get("cropping", {}), "cropping")
+        entries = self.document.get("sources", {})
+        teacher, learner = self._teacher(data)
         sources = {
-            name: _source(name, entry, data, cropping)
-            for name, entry in self.document.get("sources", {}).items()
+            name: _source(name, entry, data, cropping, teacher if name == learner else None)
+            for name, entry in entries.items()
         }
         textures = self._textures(sources, data)
         objects = [
@@ -107,7 +121,66 @@ class Recipe:
                 fewest, most = entry["paste"]
                 pasting = Pasting(objects, fewest=fewest, most=most)
             parts.append(Part(source, float(entry.get("share", 1.0)), pasting))
-        return Mixture(parts, crop=self.settings.crop, seed=self.settings.seed)
+        split = self.document.get("split", True)
+        if not isinstance(split, bool):
+            raise OptionError("split", repr(split), "true or false", "Leave it away for mask split.")
+        regions = mask_split if split else class_regions
+        return Mixture(
+            parts,
+            crop=self.settings.crop,
+            seed=self.settings.seed,
+            split=regions,
+            taught_classes=0 if teacher is None else teacher.classes,
+        )
+
+    def validation(self, data: Path) -> Validation | None:
+        """Open what the moving average is measured on; None where the recipe names nothing.
+
+        Args:
+            data: As for `mixture`.
+
+        Raises:
+            FileError, OptionError: As for `mixture`.
+        """
+        if "validation" not in self.document:
+            return None
+        given = dict(_object(self.document["validation"], "validation", _VALIDATION_KEYS))
+        source = _source("validation.source", given.pop("source", {}), data, Cropping())
+        scores = None
+        if "scores" in given:
+            scores = AnomalyScores(data / str(given.pop("scores")), tuple(given.pop("anomaly", ())))
+        images = range(len(source))[_frames(given.pop("frames", "::"))]
+        given |= {"source": source, "images": images, "scores": scores}
+        found: Validation = _built(Validation, given, "validation")
+        return found
+
+    def load_backbone(self, network: CSLNetwork, data: Path) -> None:
+        """Load what the recipe names as `backbone` into a fresh network, if it names anything.
+
+        Raises:
+            OptionError, FileError: As for `load_backbone_weights`.
+        """
+        if "backbone" in self.document:
+            source = str(self.document["backbone"])
+            load_backbone_weights(network, data / source if (data / source).is_dir() else source)
+
+    def _teacher(self, data: Path) -> tuple[SavedTeacher | None, str | None]:
+        """The saved teacher and the source that it saw."""
+        if "teacher" not in self.document:
+            return None, None
+        given = dict(_object(self.document["teacher"], "teacher", {"maps", "source", "logits"}))
+        sources = list(self.document.get("sources", {}))
+        name = given.pop("source", sources[0] if len(sources) == 1 else None)
+        if name not in sources:
+            mend = "Name the source whose images the maps are of."
+            raise OptionError("teacher.source", repr(name), ", ".join(map(repr, sources)), mend)
+        given["folder"] = data / str(given.pop("maps", ""))
+        teacher = _built(SavedTeacher, given, "teacher")
+        if teacher.classes != self.network.num_classes:
+            got = f"{teacher.classes} classes"
+            mend = f'Say "num_classes": {teacher.classes} of the network.'
+            raise OptionError("teacher.maps", got, f"the network's {self.network.num_classes}", mend)
+        return teacher, name
 
     def _textures(self, sources: Mapping[str, LabelledFolder | SegmentFolder], data: Path) -> Textures:
         pictures: list[Picture] = []
@@ -127,7 +200,7 @@ class Recipe:
 
 
 def _source(
-    name: str, entry: Mapping[str, Any], data: Path, cropping: Cropping
+    name: str, entry: Mapping[str, Any], data: Path, cropping: Cropping, teacher: SavedTeacher | None = None
 ) -> LabelledFolder | SegmentFolder:
     given = dict(entry)
     kind = given.pop("labels_of", None)
@@ -137,9 +210,25 @@ def _source(
     for folder in ("images", "labels"):
         given[folder] = data / str(given.get(folder, folder))
     found: LabelledFolder | SegmentFolder = _built(
-        kinds[kind], {**given, "cropping": cropping}, f"sources.{name}"
+        kinds[kind], {**given, "cropping": cropping, "teacher": teacher}, f"sources.{name}"
     )
     return found
+
+
+def _object(value: Any, where: str, known: set[str]) -> Mapping[str, Any]:
+    if not isinstance(value, dict) or not value.keys() <= known:
+        got = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
+        raise OptionError(where, got, "some of " + ", ".join(sorted(known)), "Mend the recipe.")
+    return value
+
+
+def _frames(text: object) -> slice:
+    """What stands between the brackets of a slice."""
+    words = text.split(":") if isinstance(text, str) else []
+    if len(words) not in (2, 3) or not all(re.fullmatch(r"-?\d{0,9}", word) for word in words):
+        mend = 'Write "0::2" for every second image.'
+        raise OptionError("validation.frames", repr(text), "START:STOP or START:STOP:STEP", mend)
+    return slice(*(int(word) if word else None for word in words))
 
 
 def _objects(name: str, sources: Mapping[str, Any], textures: Textures) -> Objects:

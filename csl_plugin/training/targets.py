@@ -15,20 +15,23 @@ class RegionTargets(NamedTuple):
         shares: (B, K, cells) float32, how much of each cell belongs to each region, of what counts in it.
         counted: (B, cells) float32 in [0, 1], how much of each cell counts.
         present: (B, K) bool, which of the K regions an image has.
+        classes: (B, K) int64, the class of each region; None where regions have no class.
     """
 
     shares: Tensor
     counted: Tensor
     present: Tensor
+    classes: Tensor | None = None
 
 
-def region_targets(regions: Tensor, stride: int) -> RegionTargets:
+def region_targets(regions: Tensor, stride: int, classes: Tensor | None = None) -> RegionTargets:
     """Regions of pixels to shares of cells.
 
     Args:
         regions: (B, H, W) integer, region ids from 0 on, negative for pixels that count in no loss; H and W
             multiples of `stride`.
         stride: Pixels along the side of a cell.
+        classes: (B, H, W) class ids, from 0 on and the same all over a region.
     """
     batch, height, width = regions.shape
     count = max(int(regions.max()) + 1, 1)
@@ -44,7 +47,15 @@ def region_targets(regions: Tensor, stride: int) -> RegionTargets:
     pixels = stride * stride
     counted = (pixels - outside) / pixels
     shares = inside / (pixels - outside).clamp(min=1.0)[:, None]
-    return RegionTargets(shares, counted, inside.sum(2) > 0)
+    return RegionTargets(shares, counted, inside.sum(2) > 0, _class_of_each(regions, classes, count))
+
+
+def _class_of_each(regions: Tensor, classes: Tensor | None, count: int) -> Tensor | None:
+    if classes is None:
+        return None
+    found = torch.zeros(len(regions), count + 1, dtype=torch.int64, device=regions.device)
+    slots = torch.where(regions < 0, count, regions).long().flatten(1)
+    return found.scatter_reduce_(1, slots, classes.long().flatten(1), "amax")[:, :count]
 
 
 def boundary_targets(regions: Tensor, stride: int = 2) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,166 @@
+"""How good a network is while it is trained: its regions, and what they do to a teacher's scores."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from csl_plugin.assignment import soft_assignment
+from csl_plugin.errors import FileError, OptionError, ScoreRangeError, ShapeError
+from csl_plugin.files import SCORE_SUFFIXES, files_by_stem, read_scores
+from csl_plugin.fusion import fuse
+from csl_plugin.metrics import PooledAnomaly, RegionQuality
+from csl_plugin.models import CSLNetwork
+from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
+from csl_plugin.region_map import RegionMap
+from csl_plugin.training.folders import LabelledFolder, SegmentFolder
+from csl_plugin.training.mask_split import mask_split
+
+_VOID = 255
+
+
+@dataclass(frozen=True)
+class AnomalyScores:
+    """A teacher's anomaly scores of the validation images, from files, and what is an anomaly there.
+
+    Attributes:
+        folder: Score maps (h, w), named by their images, of any resolution; >= 0, higher for anomalous.
+        anomaly: The label values that are anomalies; all others are normal, those that the source ignores
+            void.
+    """
+
+    folder: str | os.PathLike[str]
+    anomaly: Collection[int]
+
+    def check_has(self, stems: Iterable[str]) -> None:
+        """Refuse images without scores.
+
+        Raises:
+            FileError: There are some, or there is no such folder.
+        """
+        missing = sorted(set(stems) - set(files_by_stem(self.folder, SCORE_SUFFIXES)))
+        if missing:
+            mend = "Name score maps by their images."
+            got = f"no scores of {missing[0]!r}"
+            raise FileError(os.fspath(self.folder), got, "scores of every image", mend)
+
+    def read(self, stem: str) -> Tensor:
+        """The scores of an image, (1, h, w) float32.
+
+        Raises:
+            FileError: There is no such file, or it is damaged.
+            ShapeError: It holds several classes.
+            ScoreRangeError: It holds negative or non-finite values.
+        """
+        self.check_has([stem])
+        files = files_by_stem(self.folder, SCORE_SUFFIXES)
+        scores = np.asarray(read_scores(files[stem]), np.float32)
+        if scores.ndim == 3 and len(scores) == 1:
+            scores = scores[0]
+        if scores.ndim != 2:
+            mend = "Store one score a pixel, such as 1 - max of the class probabilities."
+            raise ShapeError(str(files[stem]), f"shape {scores.shape}", "(h, w)", mend)
+        if not (np.isfinite(scores).all() and scores.min() >= 0):
+            mend = "Map raw scores by a Calibration first."
+            raise ScoreRangeError(str(files[stem]), "negative or non-finite scores", "scores >= 0", mend)
+        return torch.from_numpy(scores)[None]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a network is measured on while it is trained.
+
+    The regions are those of `NetworkRegions`, or of eq. 2 for a network without boundary head. The truth is
+    what people drew, class labels by mask split.
+
+    Attributes:
+        source: Images with labels, never those of the training.
+        every: Steps from one measurement to the next; the last step is always measured.
+        images: Which images, by their places in the source.
+        scores: Of a teacher for these images; None to measure regions alone.
+
+    Raises:
+        OptionError: No images, places that the source has not, or scores with labels that are no classes.
+        FileError: An image has no scores.
+    """
+
+    source: LabelledFolder | SegmentFolder
+    every: int = 500
+    images: range = range(16)
+    scores: AnomalyScores | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.source)
+        if self.every < 1 or not self.images or not 0 <= min(self.images) <= max(self.images) < count:
+            got = f"every {self.every}, images {self.images}"
+            expected = f"every >= 1, and some of the source's {count} images"
+            raise OptionError("validation", got, expected, "Choose other images, or none to have all.")
+        if self.scores is not None and not isinstance(self.source, LabelledFolder):
+            mend = 'Name a source with labels_of "classes", or leave the scores away.'
+            raise OptionError("validation.scores", "scores with segments", "scores with classes", mend)
+        if self.scores is not None:
+            self.scores.check_has(map(self.source.stem, self.images))
+
+    def is_due(self, step: int) -> bool:
+        """Whether the network is measured after this many steps."""
+        return step % self.every == 0
+
+    def measure(self, network: CSLNetwork, weights: Mapping[str, Tensor] | None = None) -> dict[str, float]:
+        """The figures of a network.
+
+        Args:
+            network: Stays as it is.
+            weights: Its weights by name; its own if left out.
+
+        Returns:
+            `covering` and `best_iou` of the regions, and with scores, all frames pooled, `base_ap`,
+            `base_fpr95`, `fused_ap` and `fused_fpr95`.
+
+        Raises:
+            FileError: A file is missing or damaged.
+            ShapeError, ScoreRangeError: As for `AnomalyScores.read`.
+        """
+        measured = copy.deepcopy(network).eval()
+        if weights is not None:
+            measured.load_state_dict(dict(weights))
+        quality, base, fused = RegionQuality(), PooledAnomaly(), PooledAnomaly()
+        for index in self.images:
+            regions = _regions(measured, self.source.image(index))
+            labels = self.source.labels(index)
+            quality.update(regions.labels[0].cpu(), *self._truth(index))
+            if self.scores is None:
+                continue
+            scores = self.scores.read(self.source.stem(index)).to(regions.labels.device)
+            anomalous = np.where(labels < 0, _VOID, np.isin(labels, list(self.scores.anomaly)))
+            size = (labels.shape[0], labels.shape[1])
+            base.update(F.interpolate(scores[None], size, mode="bilinear")[0, 0].cpu(), anomalous)
+            fused.update(fuse(scores, regions, size=size)[0].cpu(), anomalous)
+        found = quality.compute()
+        figures = {"covering": found.covering, "best_iou": found.best_iou}
+        if self.scores is not None:
+            for name, metric in (("base", base), ("fused", fused)):
+                pooled = metric.compute()
+                figures |= {f"{name}_ap": pooled.ap, f"{name}_fpr95": pooled.fpr95}
+        return figures
+
+    def _truth(self, index: int) -> tuple[NDArray[np.int32], NDArray[np.bool_] | None]:
+        """The regions that people drew, (A, H, W), and which pixels count; all where that is None."""
+        drawn = [self.source.labels(index, number) for number in range(self.source.annotations(index))]
+        if isinstance(self.source, LabelledFolder):
+            return mask_split(drawn[0])[None], drawn[0] >= 0
+        return np.stack(drawn), None
+
+
+def _regions(network: CSLNetwork, image: NDArray[np.uint8]) -> RegionMap:
+    pixels = torch.from_numpy(image.transpose(2, 0, 1)[None].copy()).float() / 255
+    if network.config.boundary:
+        return NetworkRegions(network)(pixels)
+    return soft_assignment(NetworkProposals(network)(pixels), (image.shape[0], image.shape[1]))
