@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from csl_plugin.adapters import Adapter, recognise
+from csl_plugin.adapters import Adapter, preset, recognise
+from csl_plugin.adapters.windows import read_at
 from csl_plugin.arrays import describe
-from csl_plugin.errors import DTypeError
+from csl_plugin.errors import DTypeError, OutputError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.proposers import Proposer, load_proposer
+from csl_plugin.proposers.several import Partitioning, Proposed
 from csl_plugin.region_map import RegionMap
-from csl_plugin.region_proposals import RegionProposals
 
 
 class CSLWrapper(nn.Module):
@@ -27,17 +28,21 @@ class CSLWrapper(nn.Module):
 
     Args:
         model: The model, an `nn.Module` or any callable.
-        proposer: A callable from RGB images (B, 3, H, W) in [0, 1] to `RegionProposals` or a `RegionMap`;
-            None for `load_proposer()`.
-        adapter: How to read and write the output. None recognises logits in a mapping under "out" or
-            "logits", for a model that takes RGB in [0, 1]; every other output must be declared with an
-            `OutputAdapter` (or any object of the `Adapter` protocol).
+        proposer: A callable from RGB images (B, 3, H, W) in [0, 1] to `RegionProposals`, a `RegionMap` or a
+            tuple of them; None for `load_proposer()`.
+        adapter: How to read and write the output. The name of a preset (`csl_plugin.adapters.PRESETS`), an
+            `OutputAdapter`, or any object of the `Adapter` protocol. None or "auto" recognises outputs that
+            name what they hold (see `csl_plugin.adapters.recognise`), for a model that takes RGB in [0, 1];
+            every other output must be declared.
         rule: As for `fuse`.
         split: As for `fuse`.
+        check: As for `fuse`.
 
     Raises:
         DTypeError: `model` or `proposer` is not callable, or `adapter` lacks a method of the protocol.
+        OptionError: No such preset.
         OutputError: When called: the output, or the images among the arguments, could not be told apart.
+        ShapeError: When called: more images than the model can take in one call.
 
     Example:
         >>> import torch
@@ -58,10 +63,11 @@ class CSLWrapper(nn.Module):
         self,
         model: nn.Module | Callable[..., Any],
         proposer: Proposer | None = None,
-        adapter: Adapter | None = None,
+        adapter: Adapter | str | None = None,
         *,
-        rule: Rule = "product",
+        rule: Rule | None = None,
         split: bool = True,
+        check: bool = True,
     ) -> None:
         super().__init__()
         for argument, value in (("model", model), ("proposer", proposer)):
@@ -69,28 +75,45 @@ class CSLWrapper(nn.Module):
                 raise DTypeError(
                     argument, describe(value), "a callable", "Pass the model itself, or load_proposer(...)."
                 )
+        if isinstance(adapter, str):
+            adapter = None if adapter == "auto" else preset(adapter)
         if adapter is not None and not all(hasattr(adapter, name) for name in ("images", "read", "write")):
             raise DTypeError(
                 "adapter",
                 describe(adapter),
                 "an object with images, read and write",
-                "Use csl_plugin.adapters.OutputAdapter.",
+                "Use csl_plugin.adapters.OutputAdapter, or the name of a preset.",
             )
         self.model = model
         self.proposer = load_proposer() if proposer is None else proposer
         self.adapter = adapter
-        self.rule: Rule = rule
+        self.rule = rule
         self.split = split
+        self.check = check
         self.training = getattr(model, "training", False)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model with these arguments and return its output with the fused distribution in it."""
+        adapter = self.adapter
+        images = None if adapter is None else adapter.images(args, kwargs)
+        if images is not None:
+            _check_batch(images, adapter)
         output = self.model(*args, **kwargs)
-        adapter = recognise(output) if self.adapter is None else self.adapter
-        distribution = adapter.read(output)
+        if adapter is None or images is None:
+            adapter = recognise(output)
+            images = adapter.images(args, kwargs)
+        distribution = read_at(adapter, output, (images.shape[-2], images.shape[-1]))
+        if len(distribution) != len(images):
+            raise OutputError(
+                "model output",
+                f"scores of {len(distribution)} images",
+                f"of the {len(images)} that went in",
+                "Pass one image at a time: this model does not answer for each image of a batch.",
+            )
         with torch.no_grad():
-            regions = self.proposer(adapter.images(args, kwargs))
-        fused = fuse(distribution, _at_size(regions, distribution), rule=self.rule, split=self.split)
+            regions = self.proposer(images)
+        regions = _at_size(regions, distribution)
+        fused = fuse(distribution, regions, rule=self.rule, split=self.split, check=self.check)
         return adapter.write(output, fused)
 
     def eject(self) -> nn.Module | Callable[..., Any]:
@@ -98,8 +121,25 @@ class CSLWrapper(nn.Module):
         return self.model
 
 
-def _at_size(regions: RegionProposals | RegionMap, distribution: Tensor) -> RegionProposals | RegionMap:
+def _check_batch(images: Tensor, adapter: Adapter | None) -> None:
+    most = getattr(adapter, "max_batch", None)
+    if most is not None and len(images) > most:
+        raise ShapeError(
+            "model input",
+            f"{len(images)} images",
+            f"at most {most}: the model gives wrong answers for more",
+            "Call it once for each image.",
+        )
+
+
+def _at_size(regions: Proposed, distribution: Tensor) -> Proposed:
     """Regions that fit the distribution: a map is sampled at its pixel centres, proposals fit any size."""
+    if isinstance(regions, tuple):
+        return tuple(_fitted(each, distribution) for each in regions)
+    return _fitted(regions, distribution)
+
+
+def _fitted(regions: Partitioning, distribution: Tensor) -> Partitioning:
     if isinstance(regions, RegionMap):
         height, width = distribution.shape[-2:]
         return regions.resize((height, width))

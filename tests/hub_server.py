@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,20 +39,32 @@ class Hub:
     Attributes:
         repositories: By OWNER/NAME.
         closed: Names of repositories that ask for permission.
+        private: The token that a repository asks for, by its name.
         requests: "METHOD path" of every request.
         declared: Sizes that HEAD and GET claim instead of the real one, by file name.
         replaced: Contents that GET sends instead of the real ones, by file name.
-        broken: Whether every answer is status 500.
+        statuses: Status instead of a file, by file name; "HEAD name" for HEAD, "rest of name" for a GET
+            with a Range.
+        cut: How many bytes of a file come before the connection ends, by file name; one for each request,
+            later ones are served whole.
+        resumed: The files of which a rest was asked for.
+        broken: The status of every answer, such as 500; 0 for none.
+        silent: Seconds before every answer.
     """
 
     url: str
     repositories: dict[str, Repository] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
+    private: dict[str, str] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     declared: dict[str, int] = field(default_factory=dict)
     replaced: dict[str, bytes] = field(default_factory=dict)
-    broken: bool = False
+    statuses: dict[str, int] = field(default_factory=dict)
+    cut: dict[str, list[int]] = field(default_factory=dict)
+    resumed: list[str] = field(default_factory=list)
+    broken: int = 0
+    silent: float = 0
 
 
 @contextmanager
@@ -93,8 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         hub.requests.append(f"{self.command} {path}")
         body = self._body()
+        time.sleep(hub.silent)
         if hub.broken:
-            self._send(500, b"{}")
+            self._send(hub.broken, b"{}")
         elif "/resolve/" in path:
             self._resolve(*path.strip("/").split("/resolve/"))
         elif self.command == "PUT" and path.startswith("/objects/"):
@@ -119,6 +133,17 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.server.hub
         revision, _, file = rest.partition("/")
         repository = hub.repositories.get(name)
+        wanted = hub.private.get(name)
+        if wanted is not None and self.headers.get("Authorization") != f"Bearer {wanted}":
+            known = "Authorization" in self.headers
+            said = {"X-Error-Message": "Invalid credentials in Authorization header"} if known else {}
+            self._send(401, headers=said or {"X-Error-Code": "RepoNotFound"})
+            return
+        kind = "HEAD " if self.command == "HEAD" else "rest of " if "Range" in self.headers else ""
+        status = hub.statuses.get(kind + file)
+        if status is not None:
+            self._send(status)
+            return
         if name in hub.closed:
             self._send(403, headers={"X-Error-Code": "GatedRepo"})
             return
@@ -138,7 +163,20 @@ class _Handler(BaseHTTPRequestHandler):
         if file.endswith(".safetensors"):
             etag = headers["X-Linked-Etag"] = hashlib.sha256(stored).hexdigest()
         sent = hub.replaced.get(file, stored)
-        self._send(200, sent, {**headers, "ETag": f'"{etag}"'}, hub.declared.get(file))
+        headers["ETag"] = f'"{etag}"'
+        start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        if start >= len(sent) > 0:
+            self._send(416, headers={**headers, "Content-Range": f"bytes */{len(sent)}"})
+        elif start:
+            self.server.hub.resumed.append(file)
+            headers["Content-Range"] = f"bytes {start}-{len(sent) - 1}/{len(sent)}"
+            self._send(206, sent[start:], headers, cut=self._cut(file))
+        else:
+            self._send(200, sent, headers, hub.declared.get(file), self._cut(file))
+
+    def _cut(self, file):
+        left = self.server.hub.cut.get(file)
+        return left.pop(0) if left and self.command == "GET" else None
 
     def _inform(self, path):
         """The model information of the API."""
@@ -196,16 +234,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, value, status=200):
         self._send(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
-    def _send(self, status, content=b"", headers=None, declared=None):
+    def _send(self, status, content=b"", headers=None, declared=None, cut=None):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(content) if declared is None else declared))
-        if declared is not None:
+        if declared is not None or cut is not None:
             self.close_connection = True
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(content)
+            self.wfile.write(content[:cut])
 
 
 def _git_hash(content: bytes) -> str:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 from hub_server import Hub, Repository, hub_server
 from safetensors.torch import load_file, save, save_file
 
+from benchmarks.hub_faults import FAULTS, PAGE, answer
+from benchmarks.hub_faults import row as row_of
+from csl_plugin import load_proposer
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig, load_backbone_weights
 
@@ -173,10 +179,15 @@ def test_a_cut_or_damaged_file_is_refused(folder):
             CSLNetwork.from_pretrained(folder)
 
 
-def test_a_pickle_is_never_read(folder):
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(FileError, match=r"only pytorch_model\.bin.*Pickles are never read"):
+def test_a_pickle_is_never_read_and_the_command_converts_it(network, folder):
+    (folder / "model.safetensors").unlink()
+    torch.save(network.state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(FileError, match=r"only pytorch_model\.bin.*Pickles are never read") as said:
         CSLNetwork.from_pretrained(folder)
+    python, *arguments = shlex.split(said.value.mend.partition("Convert it once: ")[2])
+    assert python == "python"
+    subprocess.run([sys.executable, *arguments], cwd=folder, check=True)
+    assert _equal(network, CSLNetwork.from_pretrained(folder))
 
 
 @pytest.mark.parametrize(
@@ -284,7 +295,7 @@ def test_the_cache_serves_without_a_hub(network, hub, stored, monkeypatch):
     hub.requests.clear()
     assert _equal(CSLNetwork.from_pretrained("me/regions", local_files_only=True), network)
     assert hub.requests == []
-    hub.broken = True
+    hub.broken = 500
     assert _equal(CSLNetwork.from_pretrained("me/regions"), network)
     from huggingface_hub import constants
 
@@ -295,6 +306,71 @@ def test_the_cache_serves_without_a_hub(network, hub, stored, monkeypatch):
         with pytest.raises(FileError, match=r"no answer from the Hub.*pass a folder.*local_files_only"):
             CSLNetwork.from_pretrained("me/regions", **options)
     assert time.perf_counter() - start < 5
+
+
+def test_a_pinned_network_needs_no_network(network, hub, stored, monkeypatch):
+    commit = stored.refs["main"]
+    CSLNetwork.from_pretrained("me/regions", revision=commit)
+    hub.requests.clear()
+
+    def connect(*_):
+        raise AssertionError("something was asked")
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    assert _equal(CSLNetwork.from_pretrained("me/regions", revision=commit), network)
+    assert "NetworkRegions" in repr(load_proposer("me/regions", revision=commit))
+    assert hub.requests == []
+
+
+def test_offline_asks_the_cache_alone(network, hub, stored, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(FileError, match=r"not in the cache.*without HF_HUB_OFFLINE"):
+        CSLNetwork.from_pretrained("me/regions")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    CSLNetwork.from_pretrained("me/regions")
+    hub.requests.clear()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert _equal(CSLNetwork.from_pretrained("me/regions"), network)
+    assert hub.requests == []
+
+
+def test_a_private_repository_opens_with_its_token(network, hub, stored, monkeypatch):
+    from huggingface_hub import constants
+
+    hub.private["me/regions"] = "hf_right"
+    with pytest.raises(FileError, match=r"no such repository.*private"):
+        CSLNetwork.from_pretrained("me/regions")
+    with pytest.raises(FileError, match=r"answer 401.*token="):
+        CSLNetwork.from_pretrained("me/regions", token="hf_wrong")  # noqa: S106
+    assert _equal(CSLNetwork.from_pretrained("me/regions", token="hf_right"), network)  # noqa: S106
+    Path(constants.HF_TOKEN_PATH).write_text("hf_right\n")
+    assert _equal(CSLNetwork.from_pretrained("me/regions", force_download=True), network)
+    with pytest.raises(FileError, match="no such repository"):
+        CSLNetwork.from_pretrained("me/regions", force_download=True, token=False)
+
+
+def test_an_interrupted_download_goes_on_where_it_was(network, hub, stored, monkeypatch):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1 << 16)
+    hub.cut["model.safetensors"] = [1 << 20]
+    assert _equal(CSLNetwork.from_pretrained("me/regions"), network)
+    assert hub.cut["model.safetensors"] == []
+    assert hub.resumed == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if not fault.slow], ids=lambda fault: fault.name)
+def test_the_page_of_faults_says_what_is_seen(fault):
+    rows = PAGE.read_text(encoding="utf-8").splitlines()
+    seen, _ = answer(fault)
+    assert [row for row in rows if row.startswith(row_of(fault, seen, "")[:-2])]
+
+
+def test_the_page_has_every_fault_once():
+    names = [line.split(" | ")[0] for line in PAGE.read_text(encoding="utf-8").splitlines()]
+    assert all(names.count(f"| {fault.name}") == 1 for fault in FAULTS)
 
 
 def test_what_is_not_there_is_said(hub, stored):
@@ -316,7 +392,9 @@ def test_what_is_not_there_is_said(hub, stored):
     hub.closed.clear()
     stored.commits[stored.refs["main"]].pop("model.safetensors")
     stored.commits[stored.refs["main"]]["pytorch_model.bin"] = b"pickle"
-    with pytest.raises(FileError, match=r"model\.safetensors of me/regions.*no such file"):
+    with pytest.raises(
+        FileError, match=r"model\.safetensors of me/regions.*only pytorch_model\.bin.*python -c"
+    ):
         CSLNetwork.from_pretrained("me/regions")
     assert not any("pytorch_model.bin" in request for request in hub.requests)
 
@@ -412,3 +490,47 @@ def test_another_backbone_takes_no_public_weights(network, tmp_path):
     with pytest.raises(OptionError, match="resnet50"):
         load_backbone_weights(network, tmp_path)
     assert issubclass(OptionError, CSLError)
+
+
+# Models of other libraries on the Hub
+
+
+def test_a_model_of_transformers_comes_from_one_commit_and_then_from_the_cache(hub, tmp_path):
+    pytest.importorskip("transformers")
+    from tiny_segmenters import build
+
+    from csl_plugin.proposers import proposer_from_model
+
+    model = build("mask2former")
+    model.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5]}')
+    (tmp_path / "model" / "pytorch_model.bin").write_bytes(b"a pickle")
+    repository = hub.repositories["you/segmenter"] = Repository()
+    commit = repository.commit({path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()})
+    proposer = load_proposer("you/segmenter")
+    assert proposer.normalisation.mean == (0.5, 0.5, 0.5)
+    assert repr(proposer) == repr(proposer_from_model(model))
+    asked = {request.rsplit("/", 1)[1] for request in hub.requests}
+    assert asked == {"config.json", "model.safetensors", "preprocessor_config.json"}
+    assert len([request for request in hub.requests if request.startswith("GET")]) == 3
+    hub.requests.clear()
+    assert repr(load_proposer("you/segmenter", revision=commit)) == repr(proposer)
+    assert hub.requests == []
+
+
+def test_a_file_that_a_commit_lacks_is_asked_for_once(hub, tmp_path):
+    pytest.importorskip("transformers")
+    from tiny_segmenters import build
+
+    from csl_plugin.proposers.normalisation import Normalisation
+
+    build("sam").save_pretrained(tmp_path / "model")
+    repository = hub.repositories["you/sam"] = Repository()
+    commit = repository.commit({path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()})
+    assert load_proposer("you/sam").normalisation == Normalisation()
+    hub.requests.clear()
+    assert load_proposer("you/sam", revision=commit).normalisation == Normalisation()
+    assert hub.requests == []
+    del repository.commits[commit]["model.safetensors"]
+    with pytest.raises(FileError, match=r"no such file"):
+        load_proposer("you/sam", revision=repository.commit({"README.md": b"new"}))

@@ -282,7 +282,7 @@ def test_input_outside_the_unit_range_asks_for_mean_and_std(images):
         ({"model": 3}, "model: got a builtins.int"),
         ({"model": None}, "model: got"),
         ({"model": nn.Identity(), "proposer": "superpixels"}, "proposer: got"),
-        ({"model": nn.Identity(), "adapter": "logits"}, "adapter: got"),
+        ({"model": nn.Identity(), "adapter": 3}, "adapter: got"),
     ],
 )
 def test_wrong_parts_are_refused_at_construction(arguments, message):

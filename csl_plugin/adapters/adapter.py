@@ -9,7 +9,12 @@ from torch import Tensor
 
 
 class Adapter(Protocol):
-    """A lens on one teacher: what it saw, what it said, and the same answer with another distribution."""
+    """A lens on one teacher: what it saw, what it said, and the same answer with another distribution.
+
+    An adapter may also have `direction` ("up", or "down" for a score that is high where all is normal;
+    `check_adapter` wants it), `max_batch` (how many images the teacher can take in one call), and
+    `align_corners` (True or False: `read` takes the images' size as a second argument and upsamples to it).
+    """
 
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
         """The images of one call of the teacher, (B, 3, H, W) RGB float in [0, 1], from its arguments."""

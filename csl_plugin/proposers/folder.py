@@ -1,4 +1,4 @@
-"""Precomputed region maps as a proposer: a folder of PNG or .npz files, one per image stem."""
+"""Precomputed region maps or masks as a proposer: a folder of files, one per image stem."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from torch import Tensor
 
 from csl_plugin.errors import FileError, OptionError, ShapeError
 from csl_plugin.files.listing import files_by_stem
-from csl_plugin.files.region_maps import REGION_SUFFIXES, read_region_map
+from csl_plugin.files.region_maps import REGION_SUFFIXES
+from csl_plugin.proposers.mask_files import MASK_SUFFIXES, read_regions
 from csl_plugin.region_map import RegionMap
 
 
@@ -22,7 +23,8 @@ class RegionMapFolder:
     The folder is listed once, when the proposer is made; each map is read when it is asked for.
 
     Args:
-        path: A folder of `.png` or `.npz` files, as `csl_plugin.files.read_region_map` reads them.
+        path: A folder of `.png` or `.npz` files, as `read_regions` reads them: region maps, EntitySeg's
+            results, masks. Where it has none, its `.json` files: lists of masks.
 
     Raises:
         FileError: Not a folder, no region map in it, or two of the same stem.
@@ -41,10 +43,13 @@ class RegionMapFolder:
         if not self.path.is_dir():
             got = "a file" if self.path.exists() else "nothing there"
             raise FileError(str(path), got, "a folder of region maps", "Check the name of the folder.")
-        self._files = files_by_stem(self.path, REGION_SUFFIXES)
+        maps = files_by_stem(self.path, REGION_SUFFIXES)
+        self._files = maps or files_by_stem(self.path, MASK_SUFFIXES)
         if not self._files:
             mend = "Make them with: csl-plugin propose IMAGES OUT"
-            raise FileError(str(path), "a folder without one", "region maps, .png or .npz", mend)
+            raise FileError(
+                str(path), "a folder without one", "region maps or masks, .png, .npz or .json", mend
+            )
 
     def __call__(self, images: Tensor, names: Sequence[str] | None = None) -> RegionMap:
         """The region maps of the named images.
@@ -73,8 +78,8 @@ class RegionMapFolder:
         if name not in self._files:
             got = f"no region map named {name!r}"
             mend = "Make it with csl-plugin propose, or check the names."
-            raise FileError(str(self.path), got, f"{name}.png or {name}.npz", mend)
-        labels = read_region_map(self._files[name])
+            raise FileError(str(self.path), got, f"{name}.png, .npz or .json", mend)
+        labels = read_regions(self._files[name])
         if labels.shape != size:
             mend = "Make the region maps from the same images."
             raise ShapeError(str(self._files[name]), f"size {labels.shape}", f"the image's, {size}", mend)

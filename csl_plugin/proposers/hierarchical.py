@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from numbers import Real
 from typing import NamedTuple
 
@@ -52,10 +53,19 @@ class HierarchicalRegions(ABC):
     default_scale: float
 
     def __init__(self, scale: float) -> None:
+        self.scale: float = self.checked_scale(scale)
+
+    @classmethod
+    def checked_scale(cls, scale: float) -> float:
+        """A scale as a float.
+
+        Raises:
+            OptionError: Not a positive finite number.
+        """
         if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < math.inf:
-            mend = f"The default is {self.default_scale:g}; half of it gives more and smaller regions."
+            mend = f"The default is {cls.default_scale:g}; half of it gives more and smaller regions."
             raise OptionError("scale", repr(scale), "a positive finite number", mend)
-        self.scale: float = float(scale)
+        return float(scale)
 
     def __call__(self, images: Array) -> RegionMap:
         """The regions of a batch of images, each image by itself.
@@ -71,20 +81,29 @@ class HierarchicalRegions(ABC):
             ShapeError: Not (B, 3, H, W), or an axis is empty.
             ScoreRangeError: A value is outside [0, 1] or not finite.
         """
+        return self.at_scales(images, (self.scale,))[0]
+
+    def at_scales(self, images: Array, scales: Sequence[float]) -> tuple[RegionMap, ...]:
+        """The regions at each of several scales, nested; arguments and errors as for a call."""
         tensor = read_images(images)
-        labels = np.stack([self._cut(self.hierarchy(image)) for image in torch.split(tensor, 1)])
-        return RegionMap(torch.from_numpy(labels).to(tensor.device), num_regions=int(labels.max()) + 1)
+        trees = [self.hierarchy(image) for image in torch.split(tensor, 1)]
+        found = []
+        for scale in scales:
+            labels = np.stack([_cut(tree, scale) for tree in trees])
+            found.append(RegionMap(torch.from_numpy(labels).to(tensor.device), int(labels.max()) + 1))
+        return tuple(found)
 
     @abstractmethod
     def hierarchy(self, image: Tensor) -> Hierarchy:
         """All scales of one image, (1, 3, H, W)."""
 
-    def _cut(self, hierarchy: Hierarchy) -> Values:
-        leaves, tree = hierarchy
-        thickness = self.scale * math.sqrt(leaves.size) / 1000
-        parts = tree.cut(thickness * _COLOUR_DIFFERENCE**2)
-        labels: Values = number_by_first_use(parts[leaves.ravel()]).reshape(leaves.shape)
-        return labels
+
+def _cut(hierarchy: Hierarchy, scale: float) -> Values:
+    leaves, tree = hierarchy
+    thickness = scale * math.sqrt(leaves.size) / 1000
+    parts = tree.cut(thickness * _COLOUR_DIFFERENCE**2)
+    labels: Values = number_by_first_use(parts[leaves.ravel()]).reshape(leaves.shape)
+    return labels
 
 
 def pixels_of(image: Tensor) -> Values:

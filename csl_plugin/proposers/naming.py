@@ -10,8 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from csl_plugin.assignment import soft_assignment
+from csl_plugin.errors import OptionError
 from csl_plugin.files.images import image_batch
 from csl_plugin.proposers.folder import RegionMapFolder
+from csl_plugin.proposers.several import as_partitions
 from csl_plugin.region_map import RegionMap
 from csl_plugin.region_proposals import RegionProposals
 
@@ -27,8 +29,20 @@ def proposer_identity(proposer: Any) -> str:
     return str(folder.resolve()) if folder else repr(proposer)
 
 
-def propose_regions(proposer: Any, image: NDArray[np.uint8], stem: str) -> RegionMap:
-    """The region map of one image, at its size.
+def one_partition(regions: tuple[RegionMap, ...]) -> RegionMap:
+    """The only partition.
+
+    Raises:
+        OptionError: There are several.
+    """
+    if len(regions) > 1:
+        mend = "Name one, such as csl-tiny or superpixels:40."
+        raise OptionError("proposer", f"{len(regions)} partitions", "one", mend)
+    return regions[0]
+
+
+def propose_regions(proposer: Any, image: NDArray[np.uint8], stem: str) -> tuple[RegionMap, ...]:
+    """The partitions of one image, at its size; most proposers give one.
 
     Args:
         proposer: What `load_proposer` gave.
@@ -37,7 +51,9 @@ def propose_regions(proposer: Any, image: NDArray[np.uint8], stem: str) -> Regio
     """
     named = {"names": [stem]} if region_folder(proposer) else {}
     with torch.inference_mode():
-        regions = proposer(image_batch(image), **named)
-        if isinstance(regions, RegionProposals):
-            regions = soft_assignment(regions, (image.shape[0], image.shape[1]))
-    return regions  # type: ignore[no-any-return]
+        found = as_partitions(proposer(image_batch(image), **named))
+        size = (image.shape[0], image.shape[1])
+        return tuple(
+            soft_assignment(regions, size) if isinstance(regions, RegionProposals) else regions
+            for regions in found
+        )

@@ -1,0 +1,115 @@
+"""Every preset by name: those of the package, and those that other packages register."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any
+
+from csl_plugin.adapters import domain_adaptation, frameworks, ood, zero_shot
+from csl_plugin.adapters.adapter import Adapter
+from csl_plugin.adapters.containers import Path
+from csl_plugin.adapters.declaration import Preset
+from csl_plugin.adapters.statistics import ClassStatistics
+from csl_plugin.calibration import Calibration
+from csl_plugin.errors import OptionError
+
+ENTRY_POINTS = "csl_plugin.adapters"
+"""The entry point group in which other packages register a `Preset`, or a callable that makes an adapter."""
+
+PRESETS: Mapping[str, Preset] = MappingProxyType(
+    {
+        known.name: known
+        for family in (ood, zero_shot, domain_adaptation, frameworks)
+        for known in family.PRESETS
+    }
+)
+"""What the package knows, by name; `docs/adapters.md` shows it as a table."""
+
+
+def preset(
+    name: str,
+    *,
+    calibration: Calibration | None = None,
+    item: int | str | Path | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    unseen: Sequence[int] | None = None,
+    statistics: ClassStatistics | None = None,
+) -> Adapter:
+    """The adapter for a published method or a framework's models, by name.
+
+    Args:
+        name: One of `PRESETS`, or a name that an installed package registers under the entry point group
+            "csl_plugin.adapters".
+        calibration: The map of a raw score onto [0, 1], for methods whose score has no fixed zero.
+        item: Where the scores lie, if elsewhere than the preset has them; as for `OutputAdapter`.
+        mean: The preprocessing's mean, if another; as for `OutputAdapter`.
+        std: Its standard deviation, if another.
+        unseen: For zero-shot methods that lower seen classes: the indices of the others.
+        statistics: For "standardized_max_logit": mean and variance of each class.
+
+    Returns:
+        An adapter for `CSLWrapper`.
+
+    Raises:
+        OptionError: No such name, or an option that the preset has no use for.
+
+    Example:
+        >>> import torch
+        >>> from csl_plugin.adapters import preset
+        >>> entropy = preset("entropy", item="logits")
+        >>> entropy.read({"logits": torch.zeros(1, 4, 1, 1)}).item()
+        1.0
+    """
+    options: dict[str, Any] = {
+        "calibration": calibration,
+        "item": item,
+        "mean": mean,
+        "std": std,
+        "unseen": unseen,
+        "statistics": statistics,
+    }
+    known: Any = PRESETS.get(name)
+    if known is None:
+        registered = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+        if name not in registered:
+            raise OptionError(
+                "name",
+                repr(name),
+                "one of " + ", ".join([*PRESETS, *registered]),
+                "Declare another model's output with OutputAdapter(score, item=...).",
+            )
+        known = _load(registered[name])
+    if isinstance(known, Preset):
+        return known.adapter(**options)
+    made = known(**{option: value for option, value in options.items() if value is not None})
+    if not all(hasattr(made, method) for method in ("images", "read", "write")):
+        raise OptionError(
+            "name",
+            f"{name!r}, whose entry point made {type(made).__name__}",
+            "an object with images, read and write",
+            "Report it to the package that registers the name.",
+        )
+    return made  # type: ignore[no-any-return]
+
+
+def _load(entry: EntryPoint) -> Any:
+    try:
+        found = entry.load()
+    except Exception as error:  # whatever another package's import raises
+        raise OptionError(
+            "name",
+            f"{entry.name!r}, whose entry point {entry.value} cannot be loaded ({error})",
+            "a Preset or a callable",
+            "Reinstall the package that registers the name.",
+        ) from error
+    if not callable(found) and not isinstance(found, Preset):
+        raise OptionError(
+            "name",
+            f"{entry.name!r}, whose entry point {entry.value} is a {type(found).__name__}",
+            "a Preset or a callable",
+            "Report it to the package that registers the name.",
+        )
+    return found

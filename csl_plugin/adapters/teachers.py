@@ -1,0 +1,90 @@
+"""Teachers that are not one model: two networks in a row, and maps that lie in files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from csl_plugin.errors import FileError, OptionError
+from csl_plugin.files import SCORE_SUFFIXES, files_by_stem, read_scores
+
+
+class ObserverPair(nn.Module):
+    """ObsNet: a segmentation network and the observer that looks at its features.
+
+    Args:
+        segmenter: Called as ``segmenter(images, return_feat=True)``; returns the list of its features.
+        observer: Called as ``observer(images, features)``; returns logits (B, 1, h, w).
+
+    Example:
+        >>> import torch
+        >>> from csl_plugin.adapters import ObserverPair
+        >>> pair = ObserverPair(lambda x, return_feat: [x.mean(1, keepdim=True)], lambda x, seen: seen[-1])
+        >>> pair(torch.zeros(1, 3, 4, 5)).shape
+        torch.Size([1, 1, 4, 5])
+
+    Source:
+        Besnier et al., "Triggering Failures", ICCV 2021.
+    """
+
+    def __init__(self, segmenter: Callable[..., Any], observer: Callable[..., Tensor]) -> None:
+        super().__init__()
+        self.segmenter, self.observer = segmenter, observer
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The observer's logits; one sigmoid makes them the published score."""
+        return self.observer(images, self.segmenter(images, return_feat=True))
+
+
+class SavedScores:
+    """A teacher that ran before: score maps of a folder, found by the images' stems.
+
+    Args:
+        folder: Files that `csl_plugin.files.read_scores` reads: the official tools' `.hdf5`, `.npz`, `.npy`,
+            `.png`.
+        key: The array to read in `.hdf5` and `.npz` files: "discrepancy" for Image Resynthesis, "arr_0" for
+            S2M's score folder. Left out, as for `read_scores`.
+
+    Raises:
+        FileError: No such folder, or no score map in it.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import numpy as np
+        >>> from csl_plugin.files import write_scores
+        >>> with TemporaryDirectory() as folder:
+        ...     write_scores(f"{folder}/street.npy", np.ones((4, 5), np.float16))
+        ...     SavedScores(folder)(torch.zeros(1, 3, 4, 5), names=["street"]).shape
+        torch.Size([1, 1, 4, 5])
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], key: str | None = None) -> None:
+        self.folder, self.key = os.fspath(folder), key
+        self._files = files_by_stem(folder, SCORE_SUFFIXES)
+        if not self._files:
+            expected = "files of " + ", ".join(SCORE_SUFFIXES)
+            raise FileError(self.folder, "no score maps", expected, "Check the name of the folder.")
+
+    def __call__(self, images: Tensor, names: Sequence[str]) -> Tensor:
+        """The maps of the images, (B, C, H, W) float32 on the images' device.
+
+        Args:
+            images: RGB (B, 3, H, W) in [0, 1]; only their number and device matter.
+            names: The stem of each image's file.
+
+        Raises:
+            OptionError: Not one name for each image.
+            FileError: No map of a name, or a damaged file.
+        """
+        if len(names) != len(images):
+            raise OptionError("names", f"{len(names)} names", f"{len(images)}", "Name each image.")
+        missing = [name for name in names if name not in self._files]
+        if missing:
+            mend = "Name the score maps by their images."
+            raise FileError(self.folder, f"no map {missing[0]!r}", "a map of every image", mend)
+        read = [torch.from_numpy(read_scores(self._files[name], self.key)).float() for name in names]
+        return torch.stack([one if one.ndim == 3 else one[None] for one in read]).to(images.device)

@@ -1,0 +1,114 @@
+"""Files of masks and label maps, as segment-anything, SA-1B and EntitySeg write them, and our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.errors import DTypeError, FileError, ShapeError
+from csl_plugin.files.limits import check_file, damage_named
+from csl_plugin.files.numpy_files import read_npz
+from csl_plugin.files.region_maps import read_region_map
+from csl_plugin.proposers.masks import regions_from_masks
+
+MASK_SUFFIXES = (".json",)
+
+_LARGEST_JSON = 256 << 20
+_MAP, _MASKS = "mask_id", "masks"
+_NO_ENTITY = 255
+
+
+def read_regions(path: str | os.PathLike[str]) -> NDArray[np.int32]:
+    """The regions of one image from a file; its suffix and its arrays say which kind it is.
+
+    Args:
+        path: One of these.
+            `.json`: records as `regions_from_masks` reads them, run lengths compressed or not; or an object
+            with them as "annotations" (SA-1B, COCO of one image).
+            `.npz` of EntitySeg: `mask_id`, (H, W) integers; 255 is none where they are uint8, -1 else.
+            `.npz` with `masks`, (N, H, W), and their `scores` where it has them.
+            Any region map (`read_region_map`).
+
+    Returns:
+        (H, W) int32, -1 where a pixel belongs to no region.
+
+    Raises:
+        FileError: Missing, damaged, too large, or of another format.
+        DTypeError, ShapeError, ScoreRangeError: As for `regions_from_masks` and `read_region_map`.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     np.savez(f"{folder}/a.npz", mask_id=np.array([[0, 1, 255]], np.uint8), scores=np.ones(2))
+        ...     read_regions(f"{folder}/a.npz")
+        array([[ 0,  1, -1]], dtype=int32)
+    """
+    path = Path(path)
+    suffix = path.suffix.lower()
+    if suffix == ".json":
+        return _of_json(path)
+    if suffix == ".npz":
+        held = _arrays(path)
+        if _MAP in held:
+            return _of_entities(path)
+        if _MASKS in held:
+            masks, _ = read_npz(path, _any, key=_MASKS)
+            scores = read_npz(path, _any, key="scores")[0] if "scores" in held else None
+            return _painted(masks if scores is None else {"masks": masks, "scores": scores})
+    return read_region_map(path)
+
+
+def _of_json(path: Path) -> NDArray[np.int32]:
+    if check_file(path) > _LARGEST_JSON:
+        got, mend = f"{path.stat().st_size} bytes", "Write one file per image, with run lengths."
+        raise FileError(str(path), got, f"at most {_LARGEST_JSON}", mend)
+    with damage_named(path, "masks as JSON"):
+        held = json.loads(path.read_text(encoding="utf-8"))
+    size = None
+    if isinstance(held, dict) and isinstance(held.get("annotations"), list):
+        image = held.get("image")
+        if isinstance(image, dict) and "height" in image and "width" in image:
+            size = (image["height"], image["width"])
+        held = held["annotations"]
+    if not isinstance(held, list) or not all(isinstance(record, dict) for record in held):
+        got, mend = f"a {type(held).__name__}", "Write what the mask generator returns."
+        raise DTypeError(str(path), got, "a list of records with 'segmentation'", mend)
+    with damage_named(path, "masks as JSON"):
+        return _painted(held, size)
+
+
+def _of_entities(path: Path) -> NDArray[np.int32]:
+    def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        if dtype.kind not in "iu" or len(shape) != 2:
+            mend = "Take the file that EntitySeg wrote."
+            raise ShapeError(f"{path}, {_MAP}", f"{dtype} of shape {shape}", "integers (H, W)", mend)
+
+    stored, _ = read_npz(path, check, key=_MAP)
+    labels = stored.astype(np.int32)
+    if stored.dtype == np.uint8:
+        labels[stored == _NO_ENTITY] = -1
+    if int(labels.min()) < -1:
+        got, mend = f"the id {int(labels.min())}", "Write -1 where there is no entity."
+        raise FileError(f"{path}, {_MAP}", got, "ids from -1 on", mend)
+    return labels
+
+
+def _painted(masks: Any, size: tuple[int, int] | None = None) -> NDArray[np.int32]:
+    labels: NDArray[np.int32] = regions_from_masks(masks, size).labels[0].numpy()
+    return labels
+
+
+def _arrays(path: Path) -> set[str]:
+    check_file(path)
+    with damage_named(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        return {name.removesuffix(".npy") for name in archive.namelist()}
+
+
+def _any(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """The limits of any array are checked already."""

@@ -1,0 +1,58 @@
+"""Proposers of other packages, by the name that they registered."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from csl_plugin.errors import DTypeError, MissingExtraError, OptionError
+
+if TYPE_CHECKING:
+    from csl_plugin.proposers import Proposer
+
+GROUP = "csl_plugin.proposers"
+"""The entry-point group: a name, and a callable that takes `device=` and returns a proposer."""
+
+
+def registered_proposer(name: str, device: torch.device | str | None) -> Proposer | None:
+    """The proposer that an installed package registered under a name; None where none did.
+
+    A package registers its own in its `pyproject.toml`:
+
+    ```toml
+    [project.entry-points."csl_plugin.proposers"]
+    my-regions = "my_package.regions:make"   # make(device=None) returns a proposer
+    ```
+
+    Raises:
+        OptionError: Two packages registered the name.
+        MissingExtraError: The package cannot be imported.
+        DTypeError: What is registered does not make a callable.
+
+    Example:
+        >>> registered_proposer("nobody's", None) is None
+        True
+    """
+    found = tuple(entry_points(group=GROUP, name=name))
+    if not found:
+        return None
+    if len({point.value for point in found}) > 1:
+        got = f"{name!r}, which " + " and ".join(sorted(point.value for point in found)) + " registered"
+        raise OptionError("source", got, "a name of one package", "Uninstall one of the packages.")
+    try:
+        factory: Any = found[0].load()
+    except (ImportError, AttributeError) as error:
+        mend = f"Install the package again that registered {name!r}."
+        raise MissingExtraError("source", f"{name!r}: {error}", found[0].value, mend) from error
+    proposer: Any = factory(device=device) if callable(factory) else factory
+    if not callable(factory) or not callable(proposer):
+        got, mend = f"{found[0].value}, which makes none", "Register a function of `device` that returns one."
+        raise DTypeError("source", got, "a factory of a callable", mend)
+    return proposer  # type: ignore[no-any-return]
+
+
+def registered_names() -> list[str]:
+    """All names that installed packages registered."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
