@@ -20,6 +20,7 @@ from csl_plugin.fusion import fuse, fuse_labels
 from csl_plugin.proposers import load_proposer
 from csl_plugin.region_map import RegionMap
 from csl_plugin.region_proposals import RegionProposals
+from csl_plugin.trust import Trust
 from csl_plugin.wrapper import CSLWrapper
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ __all__ = [
     "Calibration",
     "RegionMap",
     "RegionProposals",
+    "Trust",
     "fuse",
     "fuse_labels",
     "hard_assignment",

@@ -1,8 +1,8 @@
-"""Structure-constrained fusion, eq. 3 of the paper, on tensors and arrays."""
+"""Structure-constrained fusion, eq. 3 of the paper and beyond, on tensors and arrays."""
 
 from __future__ import annotations
 
-from typing import TypeAlias, TypeVar, cast
+from typing import Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,19 +14,20 @@ from csl_plugin.assignment import Interpolate
 from csl_plugin.destination import check_out
 from csl_plugin.distribution import check_scores, read_distribution
 from csl_plugin.errors import OptionError, ShapeError
-from csl_plugin.regions_argument import Regions, read_partition, read_valid
+from csl_plugin.regions_argument import Regions, read_partitions, read_valid
+from csl_plugin.trust import Trust
 
-Rule: TypeAlias = ops.Rule
+Rule: TypeAlias = "Literal['product', 'geometric', 'mean', 'trust'] | Trust"
 ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
 
-_RULES = ("product", "geometric", "mean")
+_RULES = ("product", "geometric", "mean", "trust")
 
 
 def fuse(
     distribution: ArrayT,
     regions: Regions,
     *,
-    rule: Rule = "product",
+    rule: Rule | None = None,
     split: bool = True,
     size: tuple[int, int] | None = None,
     interpolate: Interpolate = "scores",
@@ -44,9 +45,14 @@ def fuse(
             steps of 1/255. C = 1 for out-of-distribution scores. Any scale will do, but not any zero: raw
             scores such as logits, energies or negated maxima go through a `Calibration` first.
         regions: `RegionProposals` (soft-assigned at the size of D), a `RegionMap`, or integer labels (H, W)
-            or (B, H, W) with -1 for unassigned. An unbatched distribution goes with a batch of one.
-        rule: "product" is eq. 3. "geometric" is its square root: the same order and the same labels, but on
-            D's own scale, so that it survives float16 files. "mean" is the region's mean alone.
+            or (B, H, W) with -1 for unassigned. An unbatched distribution goes with a batch of one. Or a
+            list or tuple of these: several partitions of the same images.
+        rule: "product" is eq. 3, and what one partition is fused by if left out. "geometric" is its square
+            root: the same order and the same labels, but on D's own scale, so that it survives float16 files.
+            "mean" is the region's mean alone. Each of them takes the average of a pixel's region means where
+            there are several partitions. "trust", on D's own scale too, believes every region as far as it
+            deserves, and is what several partitions are fused by if left out; a `Trust` says how that is
+            judged.
         split: Split every region into its connected components first, as the paper's proposals are.
         size: (H, W) to fuse at, where D comes at a resolution of its own: it is upsampled first, bilinear
             with pixel centres aligned. Regions, `valid`, `out` and the result are then of this size.
@@ -87,31 +93,30 @@ def fuse(
     Source:
         Paper, "Structure-Constrained Fusion", eq. 3.
     """
-    _check_options(rule, split, interpolate)
+    how = _read_options(rule, regions, split, interpolate)
     read = read_distribution(distribution, size)
     if out is not None:
         check_out(out, read)
     mask = read_valid(valid, read)
     if check:
-        check_scores(read, mask, logits=interpolate == "logits", squared=rule == "product")
-    partition = read_partition(regions, read, split, mask)
+        check_scores(read, mask, logits=interpolate == "logits", squared=how == "product")
+    partitions = read_partitions(regions, read, split, mask)
     scores = ops.upsample(read.scores, read.size, logits=interpolate == "logits")
-    table = ops.means(scores, partition)
     if out is not None:
         target = read_distribution(out)
-        ops.apply(scores, partition, table, rule, target.scores)
+        ops.fuse(scores, partitions, how, target.scores)
         target.write_through()
         return out
     # Upsampled scores belong to nobody else, so the result may take their place.
     own = None if scores is read.scores or scores.requires_grad else scores
-    return cast("ArrayT", read.give_back(ops.apply(scores, partition, table, rule, own)))
+    return cast("ArrayT", read.give_back(ops.fuse(scores, partitions, how, own)))
 
 
 def fuse_labels(
     distribution: ArrayT,
     regions: Regions,
     *,
-    rule: Rule = "product",
+    rule: Rule | None = None,
     split: bool = True,
     size: tuple[int, int] | None = None,
     interpolate: Interpolate = "scores",
@@ -150,7 +155,7 @@ def fuse_labels(
     Source:
         Paper, eq. 3, as used for zero-shot and domain adaptation (C classes).
     """
-    _check_options(rule, split, interpolate)
+    how = _read_options(rule, regions, split, interpolate)
     read = read_distribution(distribution, size)
     if not read.has_class_axis:
         raise ShapeError(
@@ -163,22 +168,32 @@ def fuse_labels(
     mask = read_valid(valid, read)
     if check:
         check_scores(read, mask, logits=logits, squared=False)
-    partition = read_partition(regions, read, split, mask)
+    partitions = read_partitions(regions, read, split, mask)
     with torch.no_grad():
-        winners = ops.labels(read.scores, partition, rule, read.size, logits=logits)
+        winners = ops.fuse_labels(read.scores, partitions, how, read.size, logits=logits)
     return cast("ArrayT", read.give_back_labels(winners))
 
 
-def _check_options(rule: str, split: bool, interpolate: str) -> None:
+def default_rule(regions: Regions) -> Literal["product", "trust"]:
+    """What regions are fused by where no rule is named: eq. 3 for one partition, "trust" for several."""
+    return "trust" if isinstance(regions, (list, tuple)) and len(regions) > 1 else "product"
+
+
+def _read_options(rule: Rule | None, regions: Regions, split: bool, interpolate: str) -> ops.Rule | Trust:
     if interpolate not in ("scores", "logits"):
         raise OptionError(
             "interpolate", repr(interpolate), '"scores" or "logits"', "Say what the distribution holds."
         )
-    if rule not in _RULES:
+    rule = default_rule(regions) if rule is None else rule
+    if not isinstance(rule, Trust) and rule not in _RULES:
         raise OptionError(
-            "rule", repr(rule), '"product", "geometric" or "mean"', 'Equation 3 of the paper is "product".'
+            "rule",
+            repr(rule),
+            '"product", "geometric", "mean", "trust" or a Trust',
+            'Equation 3 of the paper is "product".',
         )
     if not isinstance(split, bool):
         raise OptionError(
             "split", repr(split), "True or False", "Pass other options by name, as in fuse(d, r, rule=...)."
         )
+    return Trust() if rule == "trust" else rule

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import TypeAlias, cast
 
 import numpy as np
 import torch
@@ -16,15 +17,28 @@ from csl_plugin.errors import CSLError, DeviceError, DTypeError, ShapeError
 from csl_plugin.region_map import RegionMap
 from csl_plugin.region_proposals import RegionProposals
 
-Regions: TypeAlias = "RegionProposals | RegionMap | Array"
+Partitioning: TypeAlias = "RegionProposals | RegionMap | Array"
+Regions: TypeAlias = "Partitioning | Sequence[Partitioning]"
 
 
-def read_partition(regions: Regions, read: Distribution, split: bool, valid: Tensor | None) -> ops.Partition:
-    """The partition of each image that `regions` gives at the size of the distribution.
+def read_partitions(
+    regions: Regions, read: Distribution, split: bool, valid: Tensor | None
+) -> list[ops.Partition]:
+    """The partitions of each image that `regions` gives at the size of the distribution, one or several.
 
     Raises:
         DTypeError, ShapeError, DeviceError, ScoreRangeError: As `csl_plugin.fuse` documents.
     """
+    several = isinstance(regions, (list, tuple))
+    given = cast("Sequence[Partitioning]", regions) if several else [cast("Partitioning", regions)]
+    if not given:
+        raise ShapeError("regions", "an empty list", "at least one partition", "Pass what a proposer gave.")
+    return [_read_partition(each, read, split, valid) for each in given]
+
+
+def _read_partition(
+    regions: Partitioning, read: Distribution, split: bool, valid: Tensor | None
+) -> ops.Partition:
     region_map = _read_regions(regions, read)
     if valid is not None:
         region_map = _restricted(region_map, valid)
@@ -61,7 +75,7 @@ def read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
     return mask
 
 
-def _read_regions(regions: Regions, read: Distribution) -> RegionMap:
+def _read_regions(regions: Partitioning, read: Distribution) -> RegionMap:
     if isinstance(regions, RegionProposals):
         _check_channels_first(regions, read)
         _match_batch("regions", regions.batch_size, read)
@@ -102,8 +116,8 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
         raise DTypeError(
             "regions",
             describe(labels),
-            "RegionProposals, a RegionMap or an array of integer labels",
-            "Of several partitions, pass one.",
+            "RegionProposals, a RegionMap, an array of integer labels, or a list of these",
+            "Pass what a proposer gave.",
         )
     tensor = as_tensor("regions", labels)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:

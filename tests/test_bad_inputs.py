@@ -131,7 +131,7 @@ LAST_AXES = "height and width are the last two axes"
 LOGITS = r"RegionProposals\.from_logits\(mask_logits, validity_logits\)"
 EMPTY_LIKE = r"distribution itself, or .*empty_like\(distribution\)"
 WRAP_MAP, WRAP_PROPOSALS = r"RegionMap\(labels\)", r"RegionProposals\(scores, validity\)"
-ANY_REGIONS = "RegionProposals, a RegionMap or an array of integer labels"
+ANY_REGIONS = "RegionProposals, a RegionMap, an array of integer labels, or a list of these"
 
 CASES = {
     "distribution": {
@@ -234,16 +234,14 @@ CASES = {
         ),
     },
     "regions": {
-        "list": Case(with_regions([[0]]), TypeError, "list", ANY_REGIONS, "one"),
-        "None": Case(lambda: fuse(scores(), None), TypeError, "NoneType", ANY_REGIONS, "one"),
-        "name": Case(with_regions("superpixels"), TypeError, "str", ANY_REGIONS, "one"),
-        "callable": Case(with_regions(len), TypeError, "builtin_function", ANY_REGIONS, "one"),
-        "PIL image": Case(lambda: fuse(scores(), image()), TypeError, "PIL", ANY_REGIONS, "one"),
-        "several partitions": Case(
-            with_regions([RegionMap(labels(1, 4, 5))] * 2), TypeError, "list", ANY_REGIONS, "pass one"
-        ),
-        "tuple of one": Case(
-            with_regions((RegionMap(labels(1, 4, 5)),)), TypeError, "tuple", ANY_REGIONS, "pass one"
+        "list": Case(with_regions([[0]]), TypeError, "list", ANY_REGIONS, "proposer"),
+        "None": Case(lambda: fuse(scores(), None), TypeError, "NoneType", ANY_REGIONS, "proposer"),
+        "name": Case(with_regions("superpixels"), TypeError, "str", ANY_REGIONS, "proposer"),
+        "callable": Case(with_regions(len), TypeError, "builtin_function", ANY_REGIONS, "proposer"),
+        "PIL image": Case(lambda: fuse(scores(), image()), TypeError, "PIL", ANY_REGIONS, "proposer"),
+        "none of several": Case(with_regions([]), ValueError, "empty list", "at least one", "proposer"),
+        "one of several": Case(
+            with_regions((RegionMap(labels(1, 4, 5)), "b")), TypeError, "str", ANY_REGIONS, "proposer"
         ),
         "masked array": Case(
             with_regions(np.ma.masked_array(array("i8"))), TypeError, "masked", "plain", r"\.filled"
@@ -309,7 +307,11 @@ CASES = {
     },
     "rule": {
         "rule": Case(
-            fusing(scores(), rule="sum"), ValueError, "'sum'", '"product", "geometric" or "mean"', "pro"
+            fusing(scores(), rule="sum"),
+            ValueError,
+            "'sum'",
+            '"product", "geometric", "mean", "trust" or a Trust',
+            "pro",
         ),
         "rule of labels": Case(
             lambda: fuse_labels(scores(2, 4, 5), labels(), rule="max"),
@@ -318,7 +320,6 @@ CASES = {
             "geometric",
             "product",
         ),
-        "no rule": Case(fusing(scores(), rule=None), ValueError, "None", "geometric", "product"),
         "list of rules": Case(fusing(scores(), rule=["mean"]), ValueError, "mean", "geometric", "product"),
     },
     "split": {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ BUNDLED = sorted(path.name for path in WEIGHTS.iterdir() if (path / "model.safet
 
 def test_the_default_is_there():
     assert "csl-tiny" in BUNDLED
-    assert repr(load_proposer()) == repr(load_proposer("csl-tiny"))
+    assert repr(load_proposer()) == repr(load_proposer("csl-tiny:10,5,20+superpixels:40,150"))
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -35,7 +34,6 @@ def test_a_bundled_network_is_whole_small_and_described(name):
     assert hashlib.sha256(weights).hexdigest() in (folder / "README.md").read_text(encoding="utf-8")
     recipe = Recipe.read(folder / "recipe.json")
     assert CSLNetwork.from_pretrained(folder).config == recipe.network
-    assert json.loads((folder / "config.json").read_text()) == recipe.network.to_json()
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +53,7 @@ def ellipse(shape, centre, radii):
 
 
 def test_the_default_finds_things_in_public_pictures(pictures):
-    propose = load_proposer()
+    propose = load_proposer("csl-tiny")
     labels = {name: propose(image_batch(image)).labels[0].numpy() for name, image in pictures.items()}
     assert all(20 < len(np.unique(found)) < 300 for found in labels.values())  # 45 and 179 when new
     eye, face = ellipse((300, 451), (118, 172), (32, 38)), ellipse((512, 512), (131, 225), (56, 45))

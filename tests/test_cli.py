@@ -58,7 +58,7 @@ def names(folder):
 
 
 def expected(image, scores, **options):
-    return fuse(scores, load_proposer()(image_batch(image)), rule=options.pop("rule", "geometric"), **options)
+    return fuse(scores, load_proposer()(image_batch(image)), rule=options.pop("rule", "trust"), **options)
 
 
 # --- fuse -----------------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ def test_fuse_writes_what_the_library_gives(place, capsys):
         np.testing.assert_array_equal(fused, expected(make_image(seed), make_scores(seed)))
     printed = capsys.readouterr()
     assert "fuse: 3 done, 0 skipped, 0 failed" in printed.out
-    assert f"rule geometric, split yes, proposer {load_proposer()!r}, calibration none" in printed.out
+    assert f"rule default, split yes, proposer {load_proposer()!r}, calibration none" in printed.out
     assert printed.err == ""
 
 
@@ -290,7 +290,7 @@ def test_other_settings_are_not_mixed_in(place, capsys):
     capsys.readouterr()
     assert run(place, "--rule", "product", "--no-split") == 2
     error = capsys.readouterr().err
-    assert "got rule 'product', split False, expected rule 'geometric', split True" in error
+    assert "got rule 'product', split False, expected rule 'default', split True" in error
     assert main(["propose", str(place / "images"), str(place / "out")]) == 2
     (place / "scores" / "c.npy").write_bytes(b"damaged")
     assert run(place, "--rule", "product", "--overwrite") == 1
@@ -391,18 +391,20 @@ def test_propose(place, capsys):
     assert facts["settings"] == {
         "command": "propose",
         "version": __version__,
-        "proposer": repr(load_proposer()),
+        "proposer": repr(load_proposer("csl-tiny")),
     }
     assert [failure["name"] for failure in facts["failed"]] == ["bad.png"]
     assert names(place / "maps") == ["a.png", "b.png", "c.png", "csl-plugin.json"]
     for seed, stem in enumerate("abc"):
         labels = read_region_map(place / "maps" / f"{stem}.png")
         assert labels.min() == 0
-        np.testing.assert_array_equal(labels, load_proposer()(image_batch(make_image(seed))).labels[0])
+        np.testing.assert_array_equal(
+            labels, load_proposer("csl-tiny")(image_batch(make_image(seed))).labels[0]
+        )
     (place / "images" / "bad.png").unlink()
     assert main(["propose", str(place / "images"), str(place / "maps")]) == 0
     assert "propose: 0 done, 3 skipped, 0 failed" in capsys.readouterr().out
-    assert run(place, out="direct") == 0
+    assert run(place, "--proposer", "csl-tiny", out="direct") == 0
     assert run(place, "--proposer", str(place / "maps"), out="from maps") == 0
     for stem in "abc":
         name = f"{stem}.npy"
@@ -411,7 +413,7 @@ def test_propose(place, capsys):
 
 def test_proposals_are_assigned_at_the_size_of_the_image():
     scores = torch.tensor([[[[0.9, 0.1]], [[0.2, 0.8]]]])
-    regions = propose_regions(lambda images: RegionProposals(scores, torch.ones(1, 2)), make_image(0), "a")
+    (regions,) = propose_regions(lambda images: RegionProposals(scores, torch.ones(1, 2)), make_image(0), "a")
     assert isinstance(regions, RegionMap)
     assert regions.size == SIZE
     assert regions.labels[0, 0, 0] == 0

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from csl_plugin import RegionMap
+from csl_plugin import RegionMap, fuse
 from csl_plugin.cli import main
 from csl_plugin.demo import demonstrate
 from csl_plugin.demo.figure import TOP, top_share
@@ -117,13 +117,13 @@ def test_demonstration_is_fair_and_repeatable():
     image = noise(48, 64)
     labels = (np.arange(48)[:, None] // 16 * 4 + np.arange(64)[None] // 16).astype(np.int32)
     labels[:4] = -1
-    first, second = (demonstrate(image, RegionMap(labels[None]), "note") for _ in range(2))
+    first, second = (demonstrate(image, (RegionMap(labels[None]),), "note") for _ in range(2))
     assert first.figure.tobytes() == second.figure.tobytes()
     assert first.num_regions == 12
     assert np.array_equal(first.score, rx_score(image))
     inside = labels == 5
-    expected = np.sqrt(first.score[inside] * first.score[inside].mean())
-    np.testing.assert_allclose(first.fused[inside], expected, rtol=1e-5)
+    expected = fuse(first.score, labels, rule="trust")
+    np.testing.assert_allclose(first.fused[inside], expected[inside], rtol=1e-5)
     np.testing.assert_allclose(first.fused[:4], first.score[:4], rtol=1e-5)
     most = math.ceil(TOP * image.shape[0] * image.shape[1])
     assert top_share(first.score, TOP).sum() == top_share(first.fused, TOP).sum() == most
@@ -152,10 +152,11 @@ def test_the_command_makes_its_figure(tmp_path, capsys):
 def test_on_the_photograph_regions_take_the_place_of_specks(tmp_path, capsys):
     from csl_plugin import load_proposer
     from csl_plugin.cli.demo import _PHOTOGRAPH
-    from csl_plugin.files import image_batch, read_image
+    from csl_plugin.files import read_image
+    from csl_plugin.proposers.naming import propose_regions
 
     image = read_image(_PHOTOGRAPH)
-    shown = demonstrate(image, load_proposer("superpixels")(image_batch(image)), "")
+    shown = demonstrate(image, propose_regions(load_proposer(), image, ""), "")
     before, after = shown.pieces
     assert after < before / 3
     assert _PHOTOGRAPH.stat().st_size < 150_000

@@ -24,6 +24,7 @@ def test_the_public_names_are_these():
         "Calibration",
         "RegionMap",
         "RegionProposals",
+        "Trust",
         "fuse",
         "fuse_labels",
         "hard_assignment",

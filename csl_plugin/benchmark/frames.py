@@ -18,7 +18,7 @@ from csl_plugin.benchmark.records import Records, State, sources_of
 from csl_plugin.benchmark.source import Source
 from csl_plugin.datasets import Dataset, Frame
 from csl_plugin.errors import ShapeError
-from csl_plugin.proposers.naming import propose_regions
+from csl_plugin.proposers.naming import one_partition, propose_regions
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class FrameWork:
         stem = self.region_files[frame.name].stem if self.region_files else frame.name
         regions = propose_regions(self.proposer, read.image, stem)
         if self.source is None:
-            labels = regions.labels[0].cpu().numpy()
+            labels = one_partition(regions).labels[0].cpu().numpy()
             return Fused(read.sources, read.label, None, {"csl": labels})
         scores = self.source.scores(read.image, read.loaded)
         if self.measures.task == "anomaly":

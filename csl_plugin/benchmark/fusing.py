@@ -15,7 +15,7 @@ from csl_plugin.assignment import Interpolate
 from csl_plugin.benchmark.storage import Scale, from_float16, to_float16
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import ScoreRangeError, ShapeError
-from csl_plugin.fusion import Rule, fuse, fuse_labels
+from csl_plugin.fusion import Rule, default_rule, fuse, fuse_labels
 from csl_plugin.region_map import RegionMap
 
 Kind: TypeAlias = Literal["probability", "logits", "raw"]
@@ -28,13 +28,13 @@ class Fusion:
     Args:
         kind: What the scores are: in [0, 1], logits, or raw: mapped by `calibration` first, or fused as they
             come where they are not negative.
-        rule: As for `csl_plugin.fuse`. Of single maps the product is stored by its root, "geometric", which
-            has its order.
+        rule: As for `csl_plugin.fuse`, None too. Of single maps the product is stored by its root,
+            "geometric", which has its order.
         calibration: Applied to raw scores after they are brought to the image's size.
     """
 
     kind: Kind
-    rule: Rule
+    rule: Rule | None
     calibration: Calibration | None
 
     @property
@@ -42,12 +42,14 @@ class Fusion:
         """What the fused scores are."""
         return "unbounded" if self.kind == "raw" and self.calibration is None else "probability"
 
-    def anomaly(self, scores: Tensor, regions: RegionMap) -> tuple[NDArray[Any], NDArray[np.float16]]:
+    def anomaly(
+        self, scores: Tensor, regions: tuple[RegionMap, ...]
+    ) -> tuple[NDArray[Any], NDArray[np.float16]]:
         """The base map and the fused one of single-class scores.
 
         Args:
             scores: (H, W) or (1, h, w), higher for more anomalous.
-            regions: Of the image's size.
+            regions: One or several partitions of the image, at its size.
 
         Returns:
             (H, W) the scores as they came, upsampled where they are smaller and negated where the calibration
@@ -57,10 +59,11 @@ class Fusion:
             ShapeError: More than one class.
             ScoreRangeError: Scores that are not what `kind` says, or not finite.
         """
-        base = self._base_map(scores, regions.size)
+        base = self._base_map(scores, regions[0].size)
         # In double precision a sigmoid stays below 1 up to scores of 36, in single only up to 17.
         distribution = self._distribution(base.double() if base.device.type == "cpu" else base.float())
-        rule: Rule = "geometric" if self.rule == "product" else self.rule
+        named = default_rule(regions) if self.rule is None else self.rule
+        rule: Rule = "geometric" if named == "product" else named
         fused = fuse(distribution, _on(regions, distribution), rule=rule, interpolate=self._holds)
         return self._ordered(base), to_float16(fused.cpu().numpy(), self.scale)
 
@@ -100,26 +103,26 @@ class Fusion:
         return distribution.numpy(), from_float16(stored, self.scale)
 
     def semantic(
-        self, scores: Tensor, regions: RegionMap, num_classes: int
+        self, scores: Tensor, regions: tuple[RegionMap, ...], num_classes: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The class of every pixel before and after fusion, both (H, W).
 
         Args:
             scores: (C, h, w), C = `num_classes`.
-            regions: Of the image's size.
+            regions: One or several partitions of the image, at its size.
             num_classes: Of the data set.
 
         Raises:
             ShapeError: Another number of classes.
             ScoreRangeError: Scores that are not what `kind` says, or not finite.
         """
-        base = self.base_semantic(scores, regions.size, num_classes)
+        base = self.base_semantic(scores, regions[0].size, num_classes)
         distribution = self._distribution(scores.to(_widened(scores)))
         fused = fuse_labels(
             distribution,
             _on(regions, distribution),
             rule=self.rule,
-            size=regions.size,
+            size=regions[0].size,
             interpolate=self._holds,
         )
         return base, fused.cpu().numpy()
@@ -154,7 +157,10 @@ def _widened(scores: Tensor) -> torch.dtype:
     return torch.float64 if scores.dtype == torch.float64 else torch.float32
 
 
-def _on(regions: RegionMap, scores: Tensor) -> RegionMap:
-    if regions.device == scores.device:
-        return regions
-    return RegionMap(regions.labels.to(scores.device), regions.num_regions)
+def _on(regions: tuple[RegionMap, ...], scores: Tensor) -> tuple[RegionMap, ...]:
+    return tuple(
+        each
+        if each.device == scores.device
+        else RegionMap(each.labels.to(scores.device), each.num_regions)
+        for each in regions
+    )

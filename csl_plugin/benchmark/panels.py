@@ -16,7 +16,7 @@ from csl_plugin.datasets import Frame
 from csl_plugin.errors import FileError
 from csl_plugin.pictures.colours import class_colours, draw_edges, heat_colours, region_colours
 from csl_plugin.pictures.scaling import fit, resize, resize_ids
-from csl_plugin.proposers.naming import propose_regions
+from csl_plugin.proposers.naming import one_partition, propose_regions
 
 _BOX = (640, 640)
 _WIDTH = 520
@@ -52,7 +52,8 @@ def frame_pictures(work: FrameWork, change: FrameChange) -> list[Picture]:
         _picture("label", _masked(label) if anomaly else _classes(label), ".png"),
     ]
     if work.source is None:
-        regions = propose_regions(work.proposer, read.image, _stem(work, frame)).labels[0].cpu().numpy()
+        found = one_partition(propose_regions(work.proposer, read.image, _stem(work, frame)))
+        regions = found.labels[0].cpu().numpy()
         small, ids = resize(read.image, size), resize_ids(regions, size)
         return [*pictures, _picture("regions", draw_edges(region_colours(small, ids), ids), ".jpg")]
     scores = work.source.scores(read.image, read.loaded)

@@ -52,7 +52,7 @@ def run_benchmark(
     proposer: str | None = None,
     kind: Kind | None = None,
     calibration: PathLike | None = None,
-    rule: Rule = "product",
+    rule: Rule | None = None,
     method: str | None = None,
     draws: int = 1000,
     overwrite: bool = False,
@@ -92,7 +92,8 @@ def run_benchmark(
     dataset, measures = open_benchmark(benchmark, Path(data), split, options)
     source = _source(benchmark, dataset, scores, teacher)
     fusion, digest = _fusion(kind, calibration, rule)
-    regions = load_proposer(proposer)
+    # A vote is taken in one partition.
+    regions = load_proposer(proposer if source or proposer else "csl-tiny")
     method = method or (Path(scores).resolve().name if scores else teacher) or "regions"
     settings: dict[str, Any] = {
         "benchmark": benchmark,
@@ -104,7 +105,7 @@ def run_benchmark(
         "method": method,
         "proposer": proposer_identity(regions),
         **(source.identity() if source else {}),
-        **({"kind": fusion.kind, "rule": rule, "calibration": digest} if source else {}),
+        **({"kind": fusion.kind, "rule": rule or "default", "calibration": digest} if source else {}),
         "versions": {"csl_plugin": __version__, "torch": torch.__version__, "numpy": np.__version__},
     }
     stamp = fingerprint(settings)
@@ -190,7 +191,7 @@ def _source(benchmark: str, dataset: Dataset, scores: PathLike | None, teacher: 
     return ScoreFolder.open(scores, dataset.frames)
 
 
-def _fusion(kind: Kind | None, calibration: PathLike | None, rule: Rule) -> tuple[Fusion, str | None]:
+def _fusion(kind: Kind | None, calibration: PathLike | None, rule: Rule | None) -> tuple[Fusion, str | None]:
     if calibration is None:
         return Fusion(kind or "probability", rule, None), None
     if kind not in (None, "raw"):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csl_plugin.cli.proposing import PROPOSER_HELP
+from csl_plugin.cli.proposing import SEVERAL_HELP
 
 if TYPE_CHECKING:
     from csl_plugin.benchmark import Result
@@ -44,7 +44,7 @@ def add_parser(subparsers: Any) -> None:
         metavar="MODULE:CALLABLE",
         help="a model to call: image (H, W, 3) uint8 RGB to scores (H, W) or (C, h, w)",
     )
-    parser.add_argument("--proposer", metavar="P", help=PROPOSER_HELP)
+    parser.add_argument("--proposer", metavar="P", help=SEVERAL_HELP)
     parser.add_argument(
         "--kind",
         choices=("probability", "logits", "raw"),
@@ -59,10 +59,9 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument(
         "--rule",
-        choices=("product", "geometric", "mean"),
-        default="product",
-        help="region mean x score (eq. 3), its square root of the same order, or the region mean alone "
-        "(default: %(default)s)",
+        choices=("product", "geometric", "mean", "trust"),
+        help="region mean x score (eq. 3), its square root of the same order, the region mean alone, or "
+        "every region believed as far as it deserves (default: trust for several partitions, else product)",
     )
     parser.add_argument("--method", metavar="NAME", help="the method's name, as the paper prints it")
     parser.add_argument(

@@ -11,7 +11,7 @@ from typing import Any
 
 from csl_plugin import __version__
 from csl_plugin.cli.batch import Job, report, run_jobs
-from csl_plugin.cli.proposing import PROPOSER_HELP
+from csl_plugin.cli.proposing import SEVERAL_HELP
 from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.proposers.naming import propose_regions, proposer_identity, region_folder
 
@@ -28,13 +28,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images, or one image")
     parser.add_argument("scores", metavar="SCORES", type=Path, help="a folder of score maps, or one")
     parser.add_argument("out", metavar="OUT", type=Path, help="the folder to write to")
-    parser.add_argument("--proposer", metavar="P", help=PROPOSER_HELP)
+    parser.add_argument("--proposer", metavar="P", help=SEVERAL_HELP)
     parser.add_argument(
         "--rule",
-        choices=("product", "geometric", "mean"),
-        default="geometric",
-        help="region mean x score (eq. 3), its square root, which keeps the scores' scale, or the region "
-        "mean alone (default: geometric)",
+        choices=("product", "geometric", "mean", "trust"),
+        help="region mean x score (eq. 3), its square root, which keeps the scores' scale, the region mean "
+        "alone, or every region believed as far as it deserves (default: trust for several partitions, "
+        "geometric for one)",
     )
     parser.add_argument(
         "--no-split", action="store_true", help="do not split regions into connected components"
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = {
         "command": "fuse",
         "version": __version__,
-        "rule": arguments.rule,
+        "rule": arguments.rule or "default",
         "split": not arguments.no_split,
         "proposer": proposer_identity(proposer),
         "calibration": digest,
@@ -133,10 +133,11 @@ class Fuser:
             values = self.calibration(values)
         regions = propose_regions(self.proposer, pixels, image.stem)
         if self.split:
-            regions = split_components(regions)
-        fused = fuse(values, regions, rule=self.rule, split=False)
+            regions = tuple(split_components(partition) for partition in regions)
+        rule: Any = self.rule or ("trust" if len(regions) > 1 else "geometric")
+        fused = fuse(values, regions, rule=rule, split=False)
         write_scores(target, fused, dtype=storage.dtype, key=storage.key, compressed=storage.compressed)
         if picture is not None:
             from csl_plugin.pictures import overlay
 
-            write_png(picture, overlay(pixels, regions.labels[0].cpu().numpy(), values, fused))
+            write_png(picture, overlay(pixels, regions[0].labels[0].cpu().numpy(), values, fused))

@@ -10,7 +10,7 @@ from typing import Any
 from csl_plugin import __version__
 from csl_plugin.cli.batch import Job, report, run_jobs
 from csl_plugin.cli.proposing import PROPOSER_HELP
-from csl_plugin.proposers.naming import propose_regions, proposer_identity, region_folder
+from csl_plugin.proposers.naming import one_partition, propose_regions, proposer_identity, region_folder
 
 
 def add_parser(subparsers: Any) -> None:
@@ -23,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
     )
     parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images, or one image")
     parser.add_argument("out", metavar="OUT", type=Path, help="the folder to write to")
-    parser.add_argument("--proposer", metavar="P", help=PROPOSER_HELP)
+    parser.add_argument("--proposer", metavar="P", help=f"{PROPOSER_HELP}; one partition (default: csl-tiny)")
     parser.add_argument("--overwrite", action="store_true", help="make all maps again")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     out: Path = arguments.out
     images = list_images(arguments.images)
-    proposer = load_proposer(arguments.proposer)
+    proposer = load_proposer(arguments.proposer or "csl-tiny")
     check_separate([out], [arguments.images, region_folder(proposer) or arguments.images])
     settings = {
         "command": "propose",
@@ -58,4 +58,4 @@ def propose_file(proposer: Any, image: Path, target: Path) -> None:
     from csl_plugin.files import read_image, write_region_map
 
     regions = propose_regions(proposer, read_image(image), image.stem)
-    write_region_map(target, regions.labels[0].cpu().numpy())
+    write_region_map(target, one_partition(regions).labels[0].cpu().numpy())

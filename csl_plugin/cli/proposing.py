@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from csl_plugin.proposers import DEFAULT
+
 PROPOSER_HELP = (
     "where the regions come from: `csl-tiny` or `superpixels`, either with :SCALE for coarser or finer ones; "
-    "a network: its folder, or OWNER/NAME on the Hub; a folder of region maps, .png or .npz by image stem "
-    "(default: csl-tiny)"
+    "a network: its folder, or OWNER/NAME on the Hub; a folder of region maps, .png or .npz by image stem"
 )
+SEVERAL_HELP = f"{PROPOSER_HELP}; several with :SCALE,SCALE and + between them (default: {DEFAULT})"

@@ -25,8 +25,8 @@ class Demonstration:
 
     Attributes:
         score: RX of every pixel, (H, W) float64 in [0, 1].
-        fused: The score fused with the regions by the rule "geometric", (H, W) float64 in [0, 1].
-        num_regions: Number of regions.
+        fused: The score fused with the regions by the rule "trust", (H, W) float64 in [0, 1].
+        num_regions: Number of regions of the first partition.
         pieces: Connected pieces of the two masks, of the score and of the fused score.
         figure: (h, w, 3) uint8 RGB.
     """
@@ -38,17 +38,17 @@ class Demonstration:
     figure: Picture
 
 
-def demonstrate(image: Picture, regions: RegionMap, note: str) -> Demonstration:
+def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> Demonstration:
     """Score a photograph, fuse the score, and draw photograph, regions, both scores and both masks.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        regions: One partition of the image, (1, H, W).
+        regions: Partitions of the image, (1, H, W) each; the first is drawn.
         note: What stands below the word "Photograph"; ASCII.
     """
     score = rx_score(image)
-    fused = fuse(score, regions, rule="geometric")
-    labels = regions.labels[0].cpu().numpy()
+    fused = fuse(score, regions, rule="trust")
+    labels = regions[0].labels[0].cpu().numpy()
     masks = [top_share(values, TOP) for values in (score, fused)]
     before, after = (_pieces(mask) for mask in masks)
     count = np.unique(labels[labels >= 0]).size
@@ -66,8 +66,8 @@ def demonstrate(image: Picture, regions: RegionMap, note: str) -> Demonstration:
                 Panel(marks[0], f"Top {TOP:.0%} of the score", _in_words(before, "piece")),
             ],
             [
-                Panel(partition, "Regions", f"{count}, class-agnostic"),
-                Panel(heats[1], "Score fused with the regions", "sqrt(score x region mean)", (0.0, 1.0)),
+                Panel(partition, "Regions", _of_partitions(count, len(regions))),
+                Panel(heats[1], "Score fused with the regions", 'rule "trust"', (0.0, 1.0)),
                 Panel(marks[1], f"Top {TOP:.0%} of the fused score", _in_words(after, "piece")),
             ],
         ],
@@ -92,6 +92,10 @@ def top_share(values: Values, share: float) -> NDArray[np.bool_]:
 
 def _pieces(mask: Values) -> int:
     return int(cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0]) - 1
+
+
+def _of_partitions(count: int, partitions: int) -> str:
+    return f"{count}, class-agnostic" + (f", first of {partitions} partitions" if partitions > 1 else "")
 
 
 def _in_words(count: int, noun: str) -> str:

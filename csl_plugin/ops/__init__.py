@@ -9,16 +9,18 @@ float64 and where Triton is not installed.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
-from csl_plugin.ops import on_runs, runs, squares, streamed, traced
+from csl_plugin.ops import on_runs, runs, several, squares, streamed, traced
 from csl_plugin.ops.allocation import empty, empty_like
 from csl_plugin.ops.arithmetic import Rule, Sigmoid, to_stored
 from csl_plugin.ops.bands import AsStored, Upsampled, to_probabilities
 from csl_plugin.ops.partition import Partition
+from csl_plugin.trust import Trust
 
 __all__ = [
     "Partition",
@@ -27,6 +29,8 @@ __all__ = [
     "apply",
     "assign",
     "components",
+    "fuse",
+    "fuse_labels",
     "hard_assign",
     "labels",
     "means",
@@ -95,6 +99,43 @@ def upsample(distribution: Tensor, size: tuple[int, int], *, logits: bool) -> Te
     return Upsampled(distribution, size, logits).materialised()
 
 
+def fuse(
+    distribution: Tensor, partitions: Sequence[Partition], rule: Rule | Trust, out: Tensor | None = None
+) -> Tensor:
+    """The fused maps of one or several partitions, or written into `out`, which may be the distribution."""
+    if len(partitions) == 1 and not isinstance(rule, Trust):
+        return apply(distribution, partitions[0], means(distribution, partitions[0]), rule, out)
+    if _has_runs(distribution, partitions):
+        out = empty_like(distribution.detach()) if out is None else out
+        several.fuse_on_runs(AsStored(distribution.detach()), partitions, rule, out)
+        return out
+    if not isinstance(rule, Trust):
+        return apply(distribution, *several.average(distribution, partitions), rule, out)
+    fused = to_stored(several.trusted(distribution, partitions, rule), distribution.dtype)
+    return fused if out is None else out.copy_(fused)
+
+
+def fuse_labels(
+    distribution: Tensor,
+    partitions: Sequence[Partition],
+    rule: Rule | Trust,
+    size: tuple[int, int],
+    *,
+    logits: bool,
+) -> Tensor:
+    """Arg max over classes of the fused maps of one or several partitions, (B, H, W) int64."""
+    if len(partitions) == 1 and not isinstance(rule, Trust):
+        return labels(distribution, partitions[0], rule, size, logits=logits)
+    if _has_runs(distribution, partitions):
+        stored = size == tuple(distribution.shape[2:]) and not logits
+        bands = AsStored(distribution) if stored else Upsampled(distribution, size, logits)
+        return several.labels_on_runs(bands, partitions, rule)
+    distribution = upsample(distribution, size, logits=logits)
+    if isinstance(rule, Trust):
+        return several.trusted(distribution, partitions, rule).argmax(1)
+    return fuse(distribution, partitions, "mean" if rule == "mean" else "product").argmax(1)
+
+
 def means(distribution: Tensor, regions: Partition) -> Tensor:
     """Region means of D, (B, C, K)."""
     if _is_traced(distribution):
@@ -139,6 +180,10 @@ def labels(
 def _is_traced(distribution: Tensor) -> bool:
     differentiated = distribution.requires_grad and torch.is_grad_enabled()
     return torch.compiler.is_compiling() or differentiated or distribution.is_meta
+
+
+def _has_runs(distribution: Tensor, partitions: Sequence[Partition]) -> bool:
+    return not _is_traced(distribution) and all(part.runs is not None for part in partitions)
 
 
 def _on_device(values: Tensor) -> ModuleType:

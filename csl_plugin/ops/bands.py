@@ -105,6 +105,36 @@ class Upsampled:
         return to_probabilities(whole, dim=1) if self.logits else whole
 
 
+@dataclass(frozen=True)
+class Rooted:
+    """Fourth roots of another source, or the squares of what sets them apart from one number per class."""
+
+    source: Bands
+    apart_from: Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(B, C, H, W)."""
+        return self.source.shape
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the arithmetic."""
+        return self.source.dtype
+
+    @property
+    def free(self) -> bool:
+        """No: a band is computed."""
+        return False
+
+    def band(self, image: int, rows: slice) -> Tensor:
+        """Roots (C, rows, W), or their squared differences from `apart_from`, (B, C)."""
+        roots = self.source.band(image, rows).sqrt().sqrt_()
+        return (
+            roots if self.apart_from is None else roots.sub_(self.apart_from[image, :, None, None]).square_()
+        )
+
+
 def to_probabilities(logits: Tensor, dim: int) -> Tensor:
     """Softmax over the classes, or a sigmoid where there is one only."""
     return logits.softmax(dim) if logits.shape[dim] > 1 else logits.sigmoid()

@@ -34,7 +34,7 @@ def means(scores: Bands, runs: tuple[Runs, ...], num_regions: int) -> Tensor:
     table = torch.empty(batch, classes, num_regions, dtype=scores.dtype)
     for b, image in enumerate(runs):
         sums = np.empty((classes, len(image.ids)))
-        for rows, part in _tiles(image, image.shape[0] if scores.free else None):
+        for rows, part in tiles(image, image.shape[0] if scores.free else None):
             starts = image.starts[part] - rows.start * image.shape[1]
             for c, plane in enumerate(scores.band(b, rows)):
                 sums[c, part] = _sum_runs(plane.reshape(-1).numpy(), starts)
@@ -50,7 +50,7 @@ def means(scores: Bands, runs: tuple[Runs, ...], num_regions: int) -> Tensor:
 def apply(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule, out: Tensor) -> None:
     """Write the fused maps into `out`, which may be the distribution itself."""
     for b, image in enumerate(runs):
-        for rows, part in _tiles(image):
+        for rows, part in tiles(image):
             tile = _Tile.of(image, part, table[b].numpy(), rule)
             for c, plane in enumerate(scores.band(b, rows)):
                 target = out[b, c, rows]
@@ -70,21 +70,33 @@ def labels(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule) -> 
     # The square root keeps the order, so the product decides for it.
     rule = "product" if rule == "geometric" else rule
     for b, image in enumerate(runs):
-        for rows, part in _tiles(image):
+        for rows, part in tiles(image):
             tile = _Tile.of(image, part, table[b].numpy(), rule)
             band = scores.band(b, rows)
             best, fused = np.empty((2, *band.shape[1:]), table.numpy().dtype)
             tile.fuse(0, band[0].numpy(), best)
-            classes = np.arange(len(band), dtype=np.min_scalar_type(len(band)))
-            winner = np.zeros(best.shape, classes.dtype)
+            winner = np.zeros(best.shape, np.min_scalar_type(len(band)))
             for c in range(1, len(band)):
                 tile.fuse(c, band[c].numpy(), fused)
-                # Classes come in rising order, so the largest index that ever led is the last that did; a
-                # masked copy takes twenty times as long.
-                np.maximum(winner, (fused > best) * classes[c], out=winner)
-                np.maximum(best, fused, out=best)
+                _lead(best, winner, fused, c)
             winners[b, rows] = torch.from_numpy(winner.astype(np.int32, copy=False))
     return winners
+
+
+@_quiet
+def first_largest(fused: Floats) -> Ints:
+    """Arg max over the classes of (C, rows, W), int32; ties go to the lowest class."""
+    best, winner = fused[0].copy(), np.zeros(fused.shape[1:], np.min_scalar_type(len(fused)))
+    for c in range(1, len(fused)):
+        _lead(best, winner, fused[c], c)
+    return winner.astype(np.int32, copy=False)
+
+
+def _lead(best: Floats, winner: Ints, fused: Floats, c: int) -> None:
+    """Let class `c` lead where it is ahead; classes come in rising order."""
+    # So the largest index that ever led is the last that did; a masked copy takes twenty times as long.
+    np.maximum(winner, (fused > best) * winner.dtype.type(c), out=winner)
+    np.maximum(best, fused, out=best)
 
 
 @dataclass(frozen=True)
@@ -123,10 +135,13 @@ class _Tile:
             np.multiply(factors, scores, out=out)
 
 
-def _tiles(image: Runs, step: int | None = None) -> Iterator[tuple[slice, slice]]:
-    """Bands of `step` whole rows, and which runs they hold; no run crosses a row."""
+def tiles(image: Runs, step: int | None = None, planes: int = 1) -> Iterator[tuple[slice, slice]]:
+    """Bands of `step` whole rows, and which runs they hold; no run crosses a row.
+
+    Left out, it is what the cache holds of so many planes at once.
+    """
     height, width = image.shape
-    step = step or max(1, _TILE_PIXELS // width)
+    step = step or max(1, _TILE_PIXELS // (width * planes))
     for top in range(0, height, step):
         bottom = min(top + step, height)
         first, last = np.searchsorted(image.starts, [top * width, bottom * width])

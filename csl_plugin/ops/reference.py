@@ -1,4 +1,4 @@
-"""The paper's equations, letter by letter: slow, obvious, and the oracle of every faster path.
+"""The paper's equations and docs/fusion.md's, letter by letter: slow, and the oracle of all faster paths.
 
 Nothing in the library calls this module; its tests compare everything with it. All arithmetic is in float64.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -123,3 +124,82 @@ def fuse(distribution: Tensor, labels: Tensor, rule: Literal["product", "geometr
         return means
     product = means * scores
     return product if rule == "product" else product.sqrt()
+
+
+def average_means(distribution: Tensor, partitions: Sequence[Tensor]) -> Tensor:
+    """The average over partitions of the mean of D over the pixel's region; its own score where it has none.
+
+    `distribution` is (C, H, W), each of the partitions (H, W). Returns (C, H, W) float64.
+    """
+    scores = distribution.double()
+    result = scores.clone()
+    means = [fuse(distribution, labels, "mean") for labels in partitions]
+    for y in range(scores.shape[1]):
+        for x in range(scores.shape[2]):
+            pairs = zip(means, partitions, strict=True)
+            found = [mean[:, y, x] for mean, labels in pairs if labels[y, x] >= 0]
+            if found:
+                result[:, y, x] = torch.stack(found).mean(0)
+    return result
+
+
+def trust(
+    distribution: Tensor,
+    partitions: Sequence[Tensor],
+    *,
+    independent: float,
+    sharpness: float,
+    doubt: float,
+    outlier: float,
+) -> Tensor:
+    """The rule "trust" for one image, the numbered steps of docs/fusion.md.
+
+    `distribution` is (C, H, W), each of the partitions (H, W), -1 for unassigned. Returns (C, H, W) float64.
+    """
+    roots = distribution.double() ** 0.25  # 1
+    answers, weights = torch.zeros_like(roots), torch.zeros(roots.shape[1:], dtype=torch.float64)
+    noises = []
+    for labels in partitions:
+        assigned = labels >= 0
+        pixels = int(assigned.sum())
+        if not pixels:
+            noises.append(torch.zeros(len(roots), dtype=torch.float64))
+            continue
+        centre = roots[:, assigned].mean(1)
+        overall = ((roots[:, assigned] - centre[:, None]) ** 2).mean(1).sum()
+        noise = torch.zeros(len(roots), dtype=torch.float64)
+        regions = []
+        for region in sorted(set(labels[assigned].tolist())):
+            inside = labels == region
+            mean = roots[:, inside].mean(1)
+            spread = ((roots[:, inside] - mean[:, None]) ** 2).mean(1)  # 2
+            noise += spread * int(inside.sum()) / pixels
+            regions.append((inside, mean, spread))
+        noises.append(noise)
+        between = max(float(overall - noise.sum()), 1e-3 * float(overall))
+        for inside, mean, spread in regions:
+            observations = int(inside.sum()) * min(independent / pixels, 1.0)
+            ground = observations * between + float(noise.sum())
+            known = observations * between / ground if ground > 0 else 1.0  # 3
+            answer = centre + known * (mean - centre)
+            more = max(observations - 1, 0.0)
+            if more == 0:
+                continue
+            variance = (doubt * overall + more * spread.sum()) / (doubt + more)  # 4
+            weight = more / (doubt + more) * float(variance) ** -sharpness  # 5
+            answers[:, inside] += weight * answer[:, None]
+            weights[inside] += weight
+    noise = torch.stack(noises).mean(0)
+    result = distribution.double().clone()
+    for y in range(roots.shape[1]):
+        for x in range(roots.shape[2]):
+            if weights[y, x] > 0:
+                prior = answers[:, y, x] / weights[y, x]
+                apart = roots[:, y, x] - prior
+                kept = 1.0
+                if noise.sum() > 0:
+                    audible = noise.clamp(min=float(1e-6 * noise.sum()))
+                    power = float((apart**2 / audible).max())
+                    kept = power / (power + outlier**2) if power + outlier > 0 else 1.0  # 6
+                result[:, y, x] = (prior + kept * apart).clamp(min=0) ** 4
+    return result

@@ -5,6 +5,7 @@ Components, means and fusion all work on runs; no label is painted unless somebo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -71,6 +72,23 @@ def compacted(runs: Runs) -> tuple[Runs, int]:
     ids = np.full(len(runs.ids), -1, np.int32)
     ids[assigned] = inverse
     return replace(runs, ids=ids), len(known)
+
+
+def overlay(maps: Sequence[Runs]) -> tuple[Runs, Ints]:
+    """The runs that no region of any map divides, numbered from 0 on, and their ids in each map, (K, R)."""
+    height, width = maps[0].shape
+    begins = np.zeros(height * width, dtype=bool)
+    for image in maps:
+        begins[image.starts] = True
+    starts = np.flatnonzero(begins)
+    members = np.stack([image.ids[np.searchsorted(image.starts, starts, side="right") - 1] for image in maps])
+    lengths = np.diff(starts, append=height * width)
+    return Runs(starts, lengths, np.arange(len(starts), dtype=np.int32), (height, width)), members
+
+
+def without(runs: Runs, unassigned: NDArray[np.bool_]) -> Runs:
+    """The same runs, some of them unassigned."""
+    return replace(runs, ids=np.where(unassigned, -1, runs.ids))
 
 
 def _touching(runs: Runs, reach: int) -> tuple[Ints, Ints]:
