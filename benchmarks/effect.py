@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -25,19 +25,24 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import csl_plugin
-from csl_plugin import RegionMap, fuse, hard_assignment, load_proposer, soft_assignment, split_components
+from benchmarks.paired import markdown
+from benchmarks.ways import BASE, EQ3, TRUE_EQ3, TRUST, Way, default_source, methods_of
+from csl_plugin import RegionMap, split_components
 from csl_plugin.datasets import Dataset, open_dataset
-from csl_plugin.metrics import PooledAnomaly, bootstrap_difference
+from csl_plugin.files import atomic_path
+from csl_plugin.metrics import PooledAnomaly, State, bootstrap_difference
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
 from examples.ood_scores import ood_scores
 
 Scores = dict[str, NDArray[np.float32]]
+States = dict[str, dict[Way, "StoredStates"]]
+"""Of all frames, by score and way."""
+
+FIGURES = {"ap": "AP", "fpr95": "FPR95", "auroc": "AUROC"}
 _BUNDLED = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open")
 _WEIGHTS = Path(csl_plugin.__file__).parent / "weights"
-_BLUR = 6.0
 _UNSEEN = {"anomaly": [9, 10], "void": [11]}
-_TITLES = {
+TITLES = {
     "pasted": "Objects pasted into street frames",
     "camvid_val": "CamVid val, people and cyclists unseen",
 }
@@ -46,14 +51,23 @@ _HEAD = """\
 
 Written by `python -m benchmarks.effect`; do not edit. What regions do to the scores of a small segmenter
 that never saw what is looked for (`examples/pasted_objects.py`, `examples/camvid_unseen.py` say what the
-data and the scores are): AP / FPR95 in per cent, exact over the pooled pixels of the frames, void left out.
-Eq. 3 unless a row says "region mean". Under {name}, the 95 % interval of its change against the base,
-by bootstrap over frames.
+data and the scores are): AP, FPR95 and AUROC in per cent, exact over the pooled pixels of the frames, void
+left out. FPR95 is better where it is lower.
 
-The network never saw these frames or objects, but the few constants and the scale by which its regions are
-gathered were chosen on the even frames of both sets; the tables are of frames {frames}. True regions are
-the connected components of the labels, crossed with the classes that the segmenter predicts: what eq. 3
-could do if regions were perfect. {name} is `{proposer}`.
+The network never saw these frames or objects, but the few constants of the rule "trust", of the proposers
+and their scales were chosen on the even frames of both sets; the tables are of frames {frames}.
+
+| rule | what it makes of a pixel's score |
+|---|---|
+| eq. 3 | the mean of its region times the score |
+| mean | the mean of its region; of several partitions, the average of these |
+| soft mixture | region means by the posterior r v of every region of eq. 2 instead of its arg max |
+| trust | see docs/fusion.md |
+
+Regions are named as `load_proposer` takes them; **{default}** is {default_word}.
+"eq. 2" is the soft assignment of {name}'s region scores, "split" cuts its regions into connected
+components. True regions are the connected components of the labels, crossed with the classes that the
+segmenter predicts: what could be done if regions were perfect.
 """
 
 
@@ -67,7 +81,42 @@ class Frame:
     predicted: NDArray[np.int64]
 
 
-Method = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+class StoredStates(Sequence[State]):
+    """The records of frames in files: all scores of all ways are some gigabytes.
+
+    Args:
+        folder: Where they lie; made if it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._folder, self._count = folder, 0
+
+    def append(self, state: State) -> None:
+        """Add one frame."""
+        arrays: dict[str, Any] = dict(state)
+        np.savez(self._folder / f"{self._count}.npz", **arrays)
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        with np.load(self._folder / f"{index}.npz", allow_pickle=False) as stored:
+            return dict(stored)
+
+
+def open_sets(data: Path) -> dict[str, Dataset]:
+    """The two sets that are measured, by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        unseen = Path(folder) / "camvid_unseen.json"
+        unseen.write_text(json.dumps(_UNSEEN), encoding="utf-8")
+        return {
+            "pasted": open_dataset("folder", data / "pasted"),
+            "camvid_val": open_dataset("folder", data / "camvid", split="val", classes=unseen),
+        }
 
 
 def read_frames(dataset: Dataset, logits: Path, scores: Mapping[str, Any], part: slice) -> Iterator[Frame]:
@@ -81,35 +130,6 @@ def read_frames(dataset: Dataset, logits: Path, scores: Mapping[str, Any], part:
         yield Frame(image, dataset.read_label(frame), found, full.argmax(0).numpy())
 
 
-def methods_of(frame: Frame, network: CSLNetwork, own: str) -> dict[str, Method]:
-    """All ways of making a frame's scores better, by name."""
-    size = frame.label.shape
-    proposals = NetworkProposals(network)(frame.image)
-    soft, hard = soft_assignment(proposals, size), hard_assignment(proposals, size)
-    regions = {
-        "superpixels": load_proposer("superpixels")(frame.image),
-        "superpixels:40": load_proposer("superpixels:40")(frame.image),
-        "network, hard assignment": hard,
-        "network, soft assignment (eq. 2)": soft,
-        "network, eq. 2, split": split_components(soft),
-        own: NetworkRegions(network)(frame.image),
-        "true regions": true_regions(frame),
-    }
-    found: dict[str, Method] = {
-        "base": lambda score: score,
-        "Gaussian blur": lambda score: cv2.GaussianBlur(score, (0, 0), _BLUR) * score,
-    }
-    for name, region_map in regions.items():
-        found[name] = _fused(region_map, "product")
-    for name in (own, "true regions"):
-        found[f"{name}, region mean"] = _fused(regions[name], "mean")
-    return found
-
-
-def _fused(regions: RegionMap, rule: str) -> Method:
-    return lambda score: fuse(score, regions, rule=rule, split=False)  # type: ignore[arg-type]
-
-
 def true_regions(frame: Frame) -> RegionMap:
     """Connected components of the labels crossed with the class that the teacher predicts."""
     crossed = frame.predicted * 256 + frame.label
@@ -117,38 +137,82 @@ def true_regions(frame: Frame) -> RegionMap:
     return split_components(RegionMap(torch.from_numpy(ids.reshape(1, *frame.label.shape).astype(np.int32))))
 
 
-def measure(
-    dataset: Dataset, logits: Path, statistics: Path, network: CSLNetwork, own: str, part: slice
-) -> dict[str, dict[str, list[dict[str, NDArray[Any]]]]]:
-    """The states of all frames by score and method."""
-    states: dict[str, dict[str, list[dict[str, NDArray[Any]]]]] = {}
-    for frame in read_frames(dataset, logits, ood_scores(statistics), part):
-        for name, method in methods_of(frame, network, own).items():
-            for score, values in frame.scores.items():
-                metric = PooledAnomaly()
-                metric.update(method(values).astype(np.float32), frame.label)
-                states.setdefault(score, {}).setdefault(name, []).append(metric.state())
+def measure(frames: Iterable[Frame], network: CSLNetwork, name: str, folder: Path) -> States:
+    """The states of all frames by score and way, kept in a folder."""
+    states: States = {}
+    for frame in frames:
+        methods = methods_of(frame.image, true_regions(frame), network, name)
+        for score, values in frame.scores.items():
+            found = states.setdefault(score, {})
+            for index, (way, method) in enumerate(methods.items()):
+                if way not in found:
+                    found[way] = StoredStates(folder / f"{score}-{index}")
+                found[way].append(state_of(method(values), frame.label))
     return states
 
 
-def table(states: dict[str, dict[str, list[dict[str, NDArray[Any]]]]], own: str, draws: int) -> list[str]:
-    """Markdown: AP and FPR95 by method and score; intervals of the change for `own`."""
-    lines = ["| regions | " + " | ".join(states) + " |", "|---|" + "---|" * len(states)]
-    rows: dict[str, list[str]] = {}
-    for found in states.values():
-        for name, frames in found.items():
-            metric = PooledAnomaly()
-            for state in frames:
-                metric.add_state(state)
-            figures = metric.compute()
-            text = f"{100 * figures.ap:.1f} / {100 * figures.fpr95:.1f}"
-            if name == own and draws:
-                spans = bootstrap_difference(PooledAnomaly(), found["base"], frames, draws=draws)
-                text = f"**{text}**<br>" + " / ".join(
-                    f"{100 * spans[key].low:+.1f} to {100 * spans[key].high:+.1f}" for key in ("ap", "fpr95")
-                )
-            rows.setdefault(name, []).append(text)
-    return [*lines, *(f"| {name} | " + " | ".join(cells) + " |" for name, cells in rows.items())]
+def state_of(values: NDArray[Any], label: NDArray[np.uint8]) -> State:
+    """The record of one frame."""
+    metric = PooledAnomaly()
+    metric.update(values.astype(np.float32), label)
+    return metric.state()
+
+
+def pooled(frames: Iterable[State]) -> PooledAnomaly:
+    """The metric of several frames together."""
+    metric = PooledAnomaly()
+    for state in frames:
+        metric.add_state(state)
+    return metric
+
+
+def tables(states: States, name: str) -> list[str]:
+    """Markdown: a table for each figure, a row for each way, a column for each score."""
+    chosen = Way(default_source(name), TRUST)
+    computed = {
+        score: {way: pooled(frames).compute() for way, frames in found.items()}
+        for score, found in states.items()
+    }
+    lines: list[str] = []
+    for figure, title in FIGURES.items():
+        rows = []
+        for way in next(iter(states.values())):
+            cells = [*way, *(f"{100 * getattr(computed[score][way], figure):.1f}" for score in states)]
+            rows.append([f"**{cell}**" for cell in cells] if way == chosen else cells)
+        lines += [f"### {title}", "", *markdown(["regions", "rule", *states], rows)]
+    return lines
+
+
+def changes(states: States, name: str, draws: int) -> list[str]:
+    """Markdown: 95 % intervals of what the default changes, by bootstrap over frames."""
+    chosen, single = Way(default_source(name), TRUST), Way(f"{name}:10", EQ3)
+    pairs = {
+        f"{TRUST} - base": (BASE, chosen),
+        f"{name}:10, {EQ3} - base": (BASE, single),
+        f"{TRUST} - true regions, {EQ3}": (TRUE_EQ3, chosen),
+    }
+    rows = []
+    for title, (before, after) in pairs.items():
+        spans = {
+            score: bootstrap_difference(PooledAnomaly(), found[before], found[after], draws=draws)
+            for score, found in states.items()
+        }
+        for figure, word in FIGURES.items():
+            found = [spans[score][figure] for score in states]
+            rows.append(
+                [title, word, *(f"{100 * span.low:+.1f} to {100 * span.high:+.1f}" for span in found)]
+            )
+    words = (
+        f'95 % intervals of changes, by bootstrap over frames; "{TRUST}" is that of {default_source(name)}.'
+    )
+    return ["### Changes", "", words, "", *markdown(["change", "figure", *states], rows)]
+
+
+def section(frames: Iterable[Frame], network: CSLNetwork, name: str, draws: int) -> list[str]:
+    """Markdown for one data set."""
+    with tempfile.TemporaryDirectory() as folder:
+        states = measure(frames, network, name, Path(folder))
+        return [*tables(states, name), *changes(states, name, draws)]
 
 
 def main() -> None:
@@ -162,26 +226,22 @@ def main() -> None:
     parser.add_argument("--frames", default=":", help="a slice of the frames, such as 1::2")
     parser.add_argument("--draws", type=int, default=1000)
     options = parser.parse_args()
-    network = CSLNetwork.from_pretrained(_WEIGHTS / options.network)
+    name = options.network
+    network = CSLNetwork.from_pretrained(_WEIGHTS / name)
     part = slice(*(int(number) if number else None for number in options.frames.split(":")))
     teacher = options.data / "teacher"
-    unseen = (options.out or Path("build")) / "camvid_unseen.json"
-    unseen.parent.mkdir(parents=True, exist_ok=True)
-    unseen.write_text(json.dumps(_UNSEEN), encoding="utf-8")
-    sets = {
-        "pasted": open_dataset("folder", options.data / "pasted"),
-        "camvid_val": open_dataset("folder", options.data / "camvid", split="val", classes=unseen),
-    }
-    unseen.unlink()
-    lines = [_HEAD.format(name=options.network, frames=options.frames, proposer=NetworkRegions(network))]
-    for name, dataset in sets.items():
-        states = measure(dataset, teacher / name, teacher / "statistics.json", network, options.network, part)
-        lines += [f"## {_TITLES[name]}, {len(dataset.frames[part])} frames", ""]
-        lines += [*table(states, options.network, options.draws), ""]
+    scores = ood_scores(teacher / "statistics.json")
+    word = "what `load_proposer()` gives" if name == _BUNDLED[0] else "the default with this network"
+    lines = [_HEAD.format(name=name, frames=options.frames, default=default_source(name), default_word=word)]
+    for key, dataset in open_sets(options.data).items():
+        frames = read_frames(dataset, teacher / key, scores, part)
+        lines += [f"## {TITLES[key]}, {len(dataset.frames[part])} frames", ""]
+        lines += section(frames, network, name, options.draws)
     print("\n".join(lines))
     if options.out:
-        page = "results.md" if options.network == _BUNDLED[0] else f"results-{options.network}.md"
-        (options.out / page).write_text("\n".join(lines), encoding="utf-8")
+        page = "results.md" if name == _BUNDLED[0] else f"results-{name}.md"
+        with atomic_path(options.out / page) as temporary:
+            temporary.write_text("\n".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

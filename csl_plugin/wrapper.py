@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from csl_plugin.adapters import Adapter, preset, recognise
-from csl_plugin.adapters.windows import read_at
+from csl_plugin.adapters.adapter import read_at
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, OutputError, ShapeError
 from csl_plugin.fusion import Rule, fuse

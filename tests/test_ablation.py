@@ -219,7 +219,10 @@ def test_the_verdict_names_the_order(wrong, said):
         measured.add("vote", method, metric.state())
     lines = verdict(measured)
     assert len(lines) == 3
-    assert all(line.endswith(f", {said}.") for line in lines)
+    assert all(f", {said}. By their intervals, " in line for line in lines)
+    assert ("CA+SA is above CA+HA" in lines[0]) == (wrong[2] < wrong[1])
+    assert ("CA+HA is below None-CA" in lines[0]) == (wrong[1] > wrong[0])
+    assert ("CA+SA is not told from None-CA" in lines[0]) == (wrong[2] == wrong[0])
 
 
 def test_the_ablation_measures_what_it_says(data, tmp_path):

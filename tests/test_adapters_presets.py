@@ -10,7 +10,15 @@ import torch
 from torch.nn import functional as F
 
 from csl_plugin import Calibration, CSLError, CSLWrapper, RegionMap, fuse
-from csl_plugin.adapters import PRESETS, ClassStatistics, ObserverPair, SavedScores, check_adapter, preset
+from csl_plugin.adapters import (
+    PRESETS,
+    ClassStatistics,
+    ObserverPair,
+    SavedScores,
+    check_adapter,
+    preset,
+    recognise,
+)
 from csl_plugin.files import write_scores
 
 IMAGENET = (
@@ -385,12 +393,36 @@ def test_a_result_without_detections_is_no_score_anywhere_and_comes_back():
     assert preset("ultralytics").read([nothing]).equal(torch.zeros(1, 2, *SIZE))
 
 
+def test_a_letterboxs_padding_is_no_part_of_the_image():
+    padded = results(MASKS, [2.0, 0.0, 2.0], [0.9, 0.5, 0.7])
+    padded[0].orig_shape = (30, 30)
+    with pytest.raises(CSLError, match="retina_masks=True"):
+        preset("ultralytics").read(padded)
+
+
 def test_mask2anomaly_refines_with_two_masks_or_more():
     read = preset("mask2anomaly").read
     maps = torch.full((21, 1, 1), 0.6)
     assert read({"sem_seg": maps}).item() == 0.0
     assert read({"sem_seg": maps[:20]}).item() == pytest.approx(0.4)
     assert read({"sem_seg": maps[:19]}).item() == pytest.approx(0.4)
+
+
+@torch.no_grad()
+def test_torchvisions_own_models_with_random_weights():
+    try:
+        segmentation = pytest.importorskip("torchvision.models.segmentation")
+    except RuntimeError as error:  # its binary belongs to another torch
+        pytest.skip(f"torchvision cannot be imported: {error}")
+    torch.manual_seed(0)
+    for maker in (segmentation.lraspp_mobilenet_v3_large, segmentation.fcn_resnet50):
+        model = maker(weights=None, weights_backbone=None, num_classes=5).eval()
+        output = model(NORMALISED)
+        wrapped = CSLWrapper(model, halves, "torchvision")(NORMALISED)
+        assert type(wrapped) is type(output)
+        torch.testing.assert_close(wrapped["out"], fuse(softmax(output["out"]), halves(RGB)))
+        assert recognise(output).read(output).equal(softmax(output["out"]))
+        check_adapter(preset("torchvision"), model, (NORMALISED,))
 
 
 def test_obsnet_is_a_pair():
@@ -435,17 +467,22 @@ def test_saved_maps_are_a_teacher(tmp_path, name, suffix, key, options):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("name", "options", "message"),
     [
-        ({"calibration": FIT}, "calibration: got a value, expected none for the preset 'segformer'"),
-        ({"unseen": [1]}, "unseen"),
-        ({"statistics": STATISTICS}, "statistics"),
-        ({"mean": (1, 2)}, "mean: got"),
+        (
+            "segformer",
+            {"calibration": FIT},
+            "calibration: got a value, expected none for the preset 'segformer'",
+        ),
+        ("msp", {"calibration": FIT}, "calibration"),
+        ("zsseg", {"unseen": [1]}, "unseen"),
+        ("energy", {"statistics": STATISTICS}, "statistics"),
+        ("segformer", {"mean": (1, 2)}, "mean: got"),
     ],
 )
-def test_options_without_a_use_are_refused(options, message):
+def test_options_without_a_use_are_refused(name, options, message):
     with pytest.raises(CSLError, match=message):
-        preset("segformer", **options)
+        preset(name, **options)
 
 
 def test_a_place_can_be_given_where_there_is_one():

@@ -216,15 +216,19 @@ def test_recognised_without_a_word(name):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("name", ["mask2former", "maskformer", "oneformer", "eomt"])
-def test_the_processors_own_post_processing_finds_the_fused_map(name):
+@pytest.mark.parametrize(
+    ("name", "processor", "step"), [("mask2former", "Mask2Former", 24), ("maskformer", "MaskFormer", 1)]
+)
+def test_the_processors_own_post_processing_finds_the_fused_map(name, processor, step):
+    """Mask2Former's first scales masks from 16 to 384: one pixel of 24 is compared, in the middle."""
     _, named = arguments(name)
-    wrapped = CSLWrapper(model(name), blocks, name, rule="mean")(**named)
-    fused = preset(name).read(wrapped)
-    shares = wrapped.class_queries_logits.softmax(-1)[..., :-1]
-    masks = nn.functional.interpolate(wrapped.masks_queries_logits, (64, 64), mode="nearest").sigmoid()
-    labels = torch.einsum("bqc,bqhw->bchw", shares, masks).argmax(1)
-    assert labels.equal(nn.functional.interpolate(fused, (64, 64), mode="nearest").argmax(1))
+    output = model(name)(**named)
+    winners = torch.randint(0, 3, (2, 16, 16), generator=torch.Generator().manual_seed(2))
+    fused = 0.1 + 1.6 * nn.functional.one_hot(winners, 3).movedim(-1, 1).float()
+    kind = getattr(hf, f"{processor}ImageProcessorPil", None) or getattr(hf, f"{processor}ImageProcessor")
+    written = preset(name).write(output, fused)
+    labels = torch.stack(kind().post_process_semantic_segmentation(written))
+    assert labels[:, step // 2 :: step, step // 2 :: step].equal(winners)
 
 
 @torch.no_grad()
@@ -258,7 +262,7 @@ def test_compiled_gives_the_same(name):
     torch._dynamo.reset()
     _, named = arguments(name)
     segment = CSLWrapper(model(name), blocks, name, split=False, check=False)
-    compiled = torch.compile(segment, backend="aot_eager")
+    compiled = torch.compile(segment, backend="eager")
     expected, got = (preset(name).read(call(**named)) for call in (segment, compiled))
     torch.testing.assert_close(got, expected, atol=1e-6, rtol=1e-4)
 

@@ -270,6 +270,8 @@ def test_the_name_of_a_proposer_tells_its_weights(name):
     first, second = repr(proposer_from_model(model(name))), repr(proposer_from_model(model(name)))
     assert first == second
     assert name in first
+    gray = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert repr(proposer_from_model(model(name), normalisation=gray)) != first
     other = build(name)
     with torch.no_grad():
         next(other.parameters()).add_(1)

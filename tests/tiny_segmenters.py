@@ -32,6 +32,9 @@ def _resnet():
 def _detr_config(width, heads, classes=CLASSES):
     return hf.DetrConfig(
         backbone_config=_resnet(),
+        use_timm_backbone=False,
+        use_pretrained_backbone=False,
+        backbone=None,
         d_model=width,
         encoder_layers=1,
         decoder_layers=1,

@@ -16,6 +16,7 @@ from csl_plugin import RegionProposals, fuse, fuse_labels, hard_assignment
 
 # Means in float32 over two million pixels differ by this much from those in float64.
 _TOLERANCE = 2e-5
+_PARTITIONS = 4
 
 
 def build(spec: Spec) -> Case:
@@ -53,10 +54,12 @@ class _Whole:
         self.truth = cache(self._truth)
         self.agrees = oracle.close(self.truth, _TOLERANCE)
 
-    def regions(self) -> RegionProposals:
+    def regions(self, logits: Tensor | None = None) -> RegionProposals:
         """The public type, from raw outputs, as a caller makes it."""
         p = self.proposals
-        return RegionProposals.from_logits(p.logits[None], p.validity_logits[None])
+        return RegionProposals.from_logits(
+            p.logits[None] if logits is None else logits, p.validity_logits[None]
+        )
 
     def floor(self) -> Contestant:
         def call() -> None:
@@ -96,6 +99,12 @@ class _Whole:
         def in_place() -> Any:
             return fuse(self.scratch, self.regions(), split=False, out=self.scratch)
 
+        # Another partition for every move of the first.
+        several = [self.proposals.logits[None].roll(7 * moved, -1) for moved in range(_PARTITIONS)]
+
+        def trusted() -> Any:
+            return fuse(self.batch, [self.regions(logits) for logits in several], split=False)
+
         known, size = self.regions(), self.batch.nbytes
         without_checks = partial(fuse, self.batch, known, split=False, check=False)
         plain = partial(call, split=False)
@@ -105,6 +114,7 @@ class _Whole:
             Contestant("ours, split", "ours", call, output_bytes=size),
             Contestant("ours, no checks", "ours", without_checks, verify=self.agrees, output_bytes=size),
             Contestant("ours, 2 threads", "ours", plain, None, self.agrees, 2, size),
+            Contestant(f"ours, {_PARTITIONS} partitions, trust", "ours", trusted, output_bytes=size),
         ]
 
     def our_labels(self) -> list[Contestant]:

@@ -30,3 +30,10 @@ class Adapter(Protocol):
         The output that was read is left as it was.
         """
         ...
+
+
+def read_at(adapter: Any, output: Any, size: tuple[int, int]) -> Tensor:
+    """D, at the images' size where the adapter says that its scores are to be upsampled."""
+    if getattr(adapter, "align_corners", None) is None:
+        return adapter.read(output)  # type: ignore[no-any-return]
+    return adapter.read(output, size)  # type: ignore[no-any-return]

@@ -61,9 +61,10 @@ class Anomaly(Kind):
         return gaussian(raw) if self.smooth else raw
 
     @property
-    def unfitted(self) -> bool:
-        """Whether a calibration is missing."""
-        return not self.bounded and self.calibration is None
+    def options(self) -> tuple[str, ...]:
+        """The calibration of an unbounded score, and what else its formula takes."""
+        statistics = ("statistics",) if self.formula is standardized_max_logit else ()
+        return statistics if self.bounded else ("calibration", *statistics)
 
 
 def one_minus_max_probability(logits: Tensor) -> Tensor:
@@ -160,6 +161,6 @@ class DenseHybrid(Kind):
         return tensors[0], fused
 
     @property
-    def unfitted(self) -> bool:
-        """Whether there is no calibration yet."""
-        return self.calibration is None
+    def options(self) -> tuple[str, ...]:
+        """The calibration."""
+        return ("calibration",)

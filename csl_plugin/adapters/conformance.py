@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csl_plugin.adapters.adapter import Adapter
+from csl_plugin.adapters.adapter import Adapter, read_at
 from csl_plugin.adapters.containers import contents
-from csl_plugin.adapters.windows import read_at
 from csl_plugin.arrays import bounds, describe
 from csl_plugin.errors import OutputError
 

@@ -62,7 +62,7 @@ class Preset:
     @property
     def calibration(self) -> str:
         """Whether the map onto [0, 1] is part of the method, "fixed", or must be fitted, "fit one"."""
-        return "fit one" if self.kind.unfitted else "fixed"
+        return "fit one" if "calibration" in self.kind.options else "fixed"
 
     def adapter(
         self,
@@ -79,7 +79,7 @@ class Preset:
         given["unseen"] = None if unseen is None else tuple(unseen)
         given = {name: value for name, value in given.items() if value is not None}
         for name in given:
-            if name not in {field.name for field in dataclasses.fields(self.kind)}:  # type: ignore[arg-type]
+            if name not in self.kind.options:
                 raise OptionError(name, "a value", f"none for the preset {self.name!r}", "Leave it away.")
         kind = dataclasses.replace(self.kind, **given)  # type: ignore[type-var]
         container: Any = self.container

@@ -77,7 +77,8 @@ PRESETS = (
            Softmax(), _SEM_SEG, BYTES, "original", note="For INPUT.FORMAT RGB."),
     Preset("detectron2_query_sum", "detectron2, mask classification", _FRAMEWORK, 'model([{"image": x}])',
            NonNegative(name="query sum"), _SEM_SEG, BYTES, "original", note="For INPUT.FORMAT RGB."),
-    Preset("ultralytics", "ultralytics segmentation", _FRAMEWORK, "model(bgr)", NonNegative(), Detections(),
-           BGR_BYTES, "letterboxed", note="Written as one object per class with the fused map as its mask."),
+    Preset("ultralytics", "ultralytics segmentation", _FRAMEWORK, "model(bgr, retina_masks=True)",
+           NonNegative(), Detections(), BGR_BYTES, "original",
+           note="Written as one object per class, the fused map its mask."),
     Preset("pytorch_ood", "pytorch-ood detectors", _FRAMEWORK, "detector(x)", Raw(), images=IMAGENET),
 )  # fmt: skip

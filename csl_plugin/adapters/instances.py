@@ -29,7 +29,7 @@ class Detections:
 
         Raises:
             OutputError: Not such results.
-            ShapeError: Their masks have different sizes.
+            ShapeError: Their masks have different sizes, or hold a letterbox's padding.
         """
         results = output if isinstance(output, (list, tuple)) else [output]
         if not results or not all(hasattr(r, "masks") and hasattr(r, "boxes") for r in results):
@@ -55,6 +55,14 @@ class Detections:
         size = self._size(result)
         if result.masks is None:
             return torch.zeros(len(result.names), *size)
+        gain = min(own / full for own, full in zip(size, result.orig_shape, strict=True))
+        if any(abs(full * gain - own) > 1 for own, full in zip(size, result.orig_shape, strict=True)):
+            raise ShapeError(
+                "model output",
+                f"masks of {size} for an image of {tuple(result.orig_shape)}, with padding",
+                "masks of the image's own proportions",
+                "Call the model with retina_masks=True.",
+            )
         masks: Tensor = result.masks.data.float()
         scores = masks.new_zeros(len(result.names), *size)
         rows = zip(masks, result.boxes.conf.float(), result.boxes.cls.long(), strict=True)

@@ -40,9 +40,9 @@ class Kind(ABC):
         return self.read(*tensors)
 
     @property
-    def unfitted(self) -> bool:
-        """Whether a calibration must be fitted before anything can be read."""
-        return False
+    def options(self) -> tuple[str, ...]:
+        """What of it a preset leaves to its user: names of fields."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class NonNegative(Kind):
         unseen: Classes that no training image showed, where the model lowers the others' scores.
         lowered: By how much it lowers the classes that were seen. They are raised again before fusion and
             lowered after it, so that no score is negative where the mean is taken. The offset is on D's own
-            scale: fuse with ``rule="geometric"``, which keeps it.
+            scale: fuse with ``rule="geometric"`` or "trust", which keep it.
         classes: How many channels the model must have, where `unseen` was written for one number.
         name: "probabilities", or "query sum" for scores that may exceed 1.
     """
@@ -114,6 +114,11 @@ class NonNegative(Kind):
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The fused map, with the offset of seen classes."""
         return (fused - self._offset(tensors[0]) if self.lowered else fused,)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The unseen classes, where the others are lowered."""
+        return ("unseen",) if self.lowered else ()
 
     def _offset(self, scores: Tensor) -> Tensor:
         channels = scores.shape[1]
@@ -161,9 +166,9 @@ class Raw(Kind):
         return (-fused if self.direction == "down" else fused,)
 
     @property
-    def unfitted(self) -> bool:
-        """Whether there is no calibration yet."""
-        return self.calibration is None
+    def options(self) -> tuple[str, ...]:
+        """The calibration."""
+        return ("calibration",)
 
 
 def maps(scores: Tensor, kind: str) -> Tensor:

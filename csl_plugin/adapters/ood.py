@@ -43,7 +43,7 @@ PRESETS = (
     ),
     Preset(
         "standardized_max_logit", "SML, from any logits", _OOD, "model(x)", Anomaly(standardized_max_logit),
-        images=IMAGENET, resolution="logits'", tested="run with random weights",
+        images=IMAGENET, resolution="logits'",
         note="statistics=ClassStatistics.load(mean_file, variance_file). " + _OF_LOGITS,
     ),
     Preset(

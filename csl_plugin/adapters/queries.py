@@ -99,9 +99,9 @@ class QueryObjectness(Kind):
         return _logit(fused.clamp(max=1.0), masks.dtype), _one_query(classes, classes.shape[-1] - 2)
 
     @property
-    def unfitted(self) -> bool:
-        """Whether there is no calibration yet."""
-        return self.calibration is None
+    def options(self) -> tuple[str, ...]:
+        """The calibration."""
+        return ("calibration",)
 
 
 def check_queries(kind: str, *tensors: Tensor) -> tuple[Tensor, Tensor]:

@@ -73,8 +73,17 @@ def preset(
     }
     known: Any = PRESETS.get(name)
     if known is None:
-        registered = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
-        if name not in registered:
+        entries = entry_points(group=ENTRY_POINTS)
+        registered = {entry.name: entry for entry in entries}
+        makers = {entry.value for entry in entries if entry.name == name}
+        if len(makers) > 1:
+            raise OptionError(
+                "name",
+                f"{name!r}, which {' and '.join(sorted(makers))} register",
+                "a name of one package",
+                "Uninstall one of the packages.",
+            )
+        if not makers:
             raise OptionError(
                 "name",
                 repr(name),

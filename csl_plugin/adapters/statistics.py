@@ -96,9 +96,9 @@ def _dictionary(pickled: bytes) -> dict[int, float]:
     mark = object()
 
     def since_mark() -> list[Any]:
-        items: list[Any] = []
-        while (item := stack.pop()) is not mark:
-            items.insert(0, item)
+        start = next(place for place in reversed(range(len(stack))) if stack[place] is mark)
+        items = stack[start + 1 :]
+        del stack[start:]
         return items
 
     for opcode, argument, _ in pickletools.genops(pickled):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from csl_plugin.adapters.adapter import Adapter
+from csl_plugin.adapters.adapter import Adapter, read_at
 from csl_plugin.errors import OptionError
 
 
@@ -138,13 +138,6 @@ def _scores(model: Callable[..., Any], adapter: Adapter, images: Tensor) -> Tens
     if scores.shape[-2:] == size:
         return scores
     return F.interpolate(scores, size, mode="bilinear", align_corners=False)
-
-
-def read_at(adapter: Any, output: Any, size: tuple[int, int]) -> Tensor:
-    """D, at the images' size where the adapter says that its scores are to be upsampled."""
-    if getattr(adapter, "align_corners", None) is None:
-        return adapter.read(output)  # type: ignore[no-any-return]
-    return adapter.read(output, size)  # type: ignore[no-any-return]
 
 
 def _starts(length: int, window: int, stride: int) -> list[int]:

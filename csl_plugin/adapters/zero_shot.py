@@ -10,7 +10,7 @@ _ZERO_SHOT: Task = "zero-shot"
 _SEM_SEG = Items((("sem_seg",),), each=True)
 _DETECTRON = 'model([{"image": x}])'
 _COCO_STUFF_UNSEEN = (19, 23, 28, 29, 36, 51, 76, 88, 94, 112, 133, 136, 137, 157, 160)
-_AFTER = 'The seen classes\' offset is undone before and applied after fusion: use rule="geometric". '
+_AFTER = 'The seen classes\' offset is undone before and applied after fusion: rule="geometric" or "trust". '
 
 PRESETS = (
     Preset(

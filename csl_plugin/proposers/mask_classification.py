@@ -155,6 +155,8 @@ class MaskClassificationProposals:
         options = f"validity={self.validity!r}, longest_side={self._longest_side}"
         if self._kind == "oneformer":
             options += f", task={self._task!r}"
+        if self.normalisation != Normalisation():
+            options += f", normalisation={self.normalisation}"
         return f"MaskClassificationProposals({self._kind} {self._digest}, {options})"
 
 

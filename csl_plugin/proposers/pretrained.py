@@ -110,6 +110,8 @@ def _load(config: Path, weights: Path, maker: str) -> Any:
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
         values = transformers.AutoConfig.from_pretrained(config.parent, **local)
+        if getattr(values, "use_pretrained_backbone", False):
+            values.use_pretrained_backbone = False  # older versions would download it, to overwrite it then
         with torch.device("meta"):
             skeleton = auto.from_config(values, trust_remote_code=False)
         _check_extent(sum(value.numel() for value in skeleton.parameters()), config, weights)

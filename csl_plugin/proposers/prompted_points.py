@@ -21,6 +21,7 @@ MODEL_TYPES = ("sam", "sam2", "sam2_video")
 
 _POINTS_AT_ONCE = 64
 _SAME = 0.7  # intersection over union of two masks from which they count as one, as segment-anything's boxes
+_COMPARED = 128  # samples per side that masks are compared at
 _CANDIDATES = 4  # times the regions wanted, compared with one another
 
 
@@ -125,12 +126,14 @@ class PromptedPointProposals:
 
     def _best(self, logits: Tensor, validity: Tensor) -> tuple[Tensor, Tensor]:
         order = validity.argsort(descending=True, stable=True)[: _CANDIDATES * self._num_regions]
-        inside = (logits[order] > 0).flatten(1).float()
-        common = inside @ inside.T
+        inside = logits[order] > 0
+        step = max(1, max(inside.shape[1:]) // _COMPARED)
+        samples = inside[:, ::step, ::step].flatten(1).float()
+        common = samples @ samples.T
         areas = common.diagonal()
         same = common > _SAME * (areas[:, None] + areas - common)
         chosen: list[int] = []
-        dropped = areas.cpu() == 0
+        dropped = ~inside.flatten(1).any(1).cpu()
         for index, twins in enumerate(same.cpu()):
             if not dropped[index] and len(chosen) < self._num_regions:
                 chosen.append(index)
@@ -146,4 +149,6 @@ class PromptedPointProposals:
 
     def __repr__(self) -> str:
         options = f"points_per_side={self._points_per_side}, num_regions={self._num_regions}"
+        if self.normalisation != Normalisation():
+            options += f", normalisation={self.normalisation}"
         return f"PromptedPointProposals({self._kind} {self._digest}, {options})"
