@@ -39,10 +39,10 @@ _QUALITY = ["bsds500", "seen", "unseen"]
 _HEAD = """\
 # What made the difference
 
-Written by `python -m benchmarks.ablation`; do not edit. Every row is a network trained alone, from the same
-random start with the same seed, {steps} steps each: batches of 8 crops of 192x256 unless the row says
-otherwise. The rows down to "all" add one thing each to the row above; those below take one thing away from
-"all", or change it. All networks have point queries and a boundary head except where the row says so.
+Written by `python -m benchmarks.ablation`; do not edit. Every row is a network trained alone, from a random
+start with the same seed, {steps} steps: batches of 8 crops of 192x256 unless the row says otherwise. The rows
+down to "all" add one thing each to the row above; those below take one thing away from "all", or change it.
+All networks have point queries and a boundary head except where the row says so.
 
 Two kinds of regions: eq. 2, the arg max of the queries' R and V; and those gathered along the learned
 boundaries, which need the boundary head and do not use the queries. The superpixels are gathered in the same

@@ -22,7 +22,7 @@ class CSLWrapper(nn.Module):
     """A segmentation model with structure-constrained fusion behind it: same call, same type of output.
 
     The model runs as it is, with no hook and no change to its weights, state_dict or training flag. Its
-    distribution D is read from the output, fused with the regions of the input image (eq. 3) and put back in
+    distribution D is read from the output, fused with the regions of the input image (`fuse`) and put back in
     the place it came from, at the resolution it came in. What is put back is the fused distribution, also
     where the model gave logits: its arg max is the prediction, and no softmax belongs after it.
 

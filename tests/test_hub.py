@@ -16,8 +16,6 @@ import torch
 from hub_server import Hub, Repository, hub_server
 from safetensors.torch import load_file, save, save_file
 
-from benchmarks.hub_faults import FAULTS, PAGE, answer
-from benchmarks.hub_faults import row as row_of
 from csl_plugin import load_proposer
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig, load_backbone_weights
@@ -359,18 +357,6 @@ def test_an_interrupted_download_goes_on_where_it_was(network, hub, stored, monk
     assert _equal(CSLNetwork.from_pretrained("me/regions"), network)
     assert hub.cut["model.safetensors"] == []
     assert hub.resumed == ["model.safetensors"]
-
-
-@pytest.mark.parametrize("fault", [fault for fault in FAULTS if not fault.slow], ids=lambda fault: fault.name)
-def test_the_page_of_faults_says_what_is_seen(fault):
-    rows = PAGE.read_text(encoding="utf-8").splitlines()
-    seen, _ = answer(fault)
-    assert [row for row in rows if row.startswith(row_of(fault, seen, "")[:-2])]
-
-
-def test_the_page_has_every_fault_once():
-    names = [line.split(" | ")[0] for line in PAGE.read_text(encoding="utf-8").splitlines()]
-    assert all(names.count(f"| {fault.name}") == 1 for fault in FAULTS)
 
 
 def test_what_is_not_there_is_said(hub, stored):

@@ -271,6 +271,21 @@ def test_a_wrong_declaration_is_named(adapter, model, message, images):
         CSLWrapper(model, halves, adapter)(images)
 
 
+def test_scores_are_not_checked_where_that_is_asked_for(images):
+    segment = CSLWrapper(lambda x: x - 2, halves, OutputAdapter("probabilities"), check=False, rule="mean")
+    assert segment(images).max() < 0
+
+
+def test_a_preset_is_given_by_name(images):
+    model = Segmenter().eval()
+    by_name, declared = (
+        CSLWrapper(model, quarters, adapter) for adapter in ("logits", OutputAdapter("logits"))
+    )
+    assert torch.equal(by_name(images), declared(images))
+    with pytest.raises(CSLError, match="name: got 'nothing', expected one of"):
+        CSLWrapper(model, quarters, "nothing")
+
+
 def test_input_outside_the_unit_range_asks_for_mean_and_std(images):
     with pytest.raises(CSLError, match=r"mean=\.\.\., std="):
         CSLWrapper(Segmenter(), halves, OutputAdapter("logits"))(images * 4 - 2)
