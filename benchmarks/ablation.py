@@ -23,6 +23,7 @@ from benchmarks.ablation_settings import Setting, ablation_settings
 from benchmarks.effect import Frame, read_frames
 from benchmarks.paired import Measured, markdown
 from benchmarks.region_frames import SEEN, VOID, camvid_val, photograph_state, photographs, street_states
+from benchmarks.trainings import images_per_second
 from csl_plugin import RegionMap, fuse, load_proposer, soft_assignment
 from csl_plugin.datasets import open_dataset
 from csl_plugin.metrics import PooledAnomaly, RegionQuality
@@ -61,7 +62,7 @@ Per cent. Best IoU: the mean, over true regions, of the best intersection over u
 partition; covering weighs them by their pixels. BSDS500: the first {photographs} validation photographs, all
 annotators. CamVid val, frames {frames}: components of at least 60 pixels, of the classes that are trained on
 ("seen") and of people and cyclists ("unseen"), void taken out. Speed: training images per second of processor
-time, drawing the batches included; the machine was shared, so take it to one digit.
+time on one thread, drawing the batches included, measured in turns; another machine has other speeds.
 """
 _STEPS_HEAD = """\
 ## What each step changed
@@ -164,9 +165,11 @@ def effect_table(settings: Sequence[Setting], measured: Measured) -> list[str]:
     return markdown(["trained on", "regions", *_EFFECT], rows)
 
 
-def quality_table(settings: Sequence[Setting], measured: Measured, work: Path) -> list[str]:
-    """Best IoU and covering, and how fast training was."""
-    speeds = {setting.row: f"{setting.training.images_per_second(work):.1f}" for setting in settings}
+def quality_table(
+    settings: Sequence[Setting], measured: Measured, images_per_second: Mapping[str, float]
+) -> list[str]:
+    """Best IoU and covering, and how fast training is."""
+    speeds = {setting.row: f"{images_per_second[setting.training.name]:.1f}" for setting in settings}
     rows = []
     for row, kind in _all_rows(settings):
         cells = [measured.text(figure, f"{row}, {kind}", "best_iou", "covering") for figure in _QUALITY]
@@ -214,6 +217,7 @@ def main() -> None:
         missing = [setting.row for setting in settings if not setting.training.is_finished(options.work)]
         settings = [setting for setting in settings if setting.row not in missing]
     networks = [setting.training.network(options.data, options.work) for setting in settings]
+    speeds = images_per_second([setting.training for setting in settings], options.data)
     makers = makers_of(settings, networks)
     measured = measure(makers, options.data, part, options.photographs, options.draws)
     lines = [
@@ -222,7 +226,7 @@ def main() -> None:
         _EFFECT_HEAD.format(frames=options.frames),
         *effect_table(settings, measured),
         _QUALITY_HEAD.format(photographs=options.photographs, frames=options.frames),
-        *quality_table(settings, measured, options.work),
+        *quality_table(settings, measured, speeds),
         _STEPS_HEAD,
         *steps_table(settings, measured),
         _LIMITS,

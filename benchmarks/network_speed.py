@@ -24,11 +24,11 @@ from benchmarks import machine
 from benchmarks.distilled import WEIGHTS
 from benchmarks.paired import markdown
 from benchmarks.turns import one_thread, quartiles, spread, take_turns
-from csl_plugin import CSLWrapper, wrapper
+from csl_plugin import CSLWrapper, load_proposer, wrapper
 from csl_plugin.adapters import OutputAdapter
 from csl_plugin.files import atomic_path, image_batch, list_images, read_image
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers import hierarchical
+from csl_plugin.proposers import DEFAULT, hierarchical
 from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
 from csl_plugin.training import Recipe, batches
 from csl_plugin.training.losses import losses
@@ -45,9 +45,9 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (hierarchical, "basins", "watershed"),
     (hierarchical, "region_graph", "region graph"),
     (hierarchical, "merge_tree", "merge tree"),
-    (wrapper, "fuse", "eq. 3"),
+    (wrapper, "fuse", "fusion"),
 )
-REST = "colour, gradient, cut, the rest"
+REST = "colours, gradients, cuts, the rest"
 _HEAD = """\
 # Speed of the network
 
@@ -62,7 +62,7 @@ Written by `python -m benchmarks.network_speed`; do not edit.
 size. The first two rows of a table are of the network at the image's size. Proposers shrink images whose
 longer side exceeds 1024 pixels to it for the network; the watershed and all after it work on every pixel.
 The teacher is the segmenter of `examples/train_segmenter.py`: 3.1 million parameters, logits of {classes}
-classes brought to the image's size. A larger teacher adds its own time.
+classes brought to the image's size. A larger teacher adds its own time. The default regions are {default}.
 """
 
 
@@ -86,16 +86,19 @@ def small_teacher() -> Segmenter:
 def inference(image: Tensor, rounds: int) -> dict[str, list[float]]:
     """Seconds of the network's calls and of the whole wrapper."""
     network, teacher = CSLNetwork.from_pretrained(WEIGHTS / _NETWORK), small_teacher()
-    default, eq2, adapter = NetworkRegions(network), NetworkProposals(network), OutputAdapter("logits")
+    regions, eq2, adapter = NetworkRegions(network), NetworkProposals(network), OutputAdapter("logits")
+    default = load_proposer()
     return take_turns(
         {
             "network, boundaries alone": lambda: network.boundaries(image),
             "network, whole forward": lambda: network(image),
-            "default regions": lambda: default(image),
+            "csl-tiny's regions": lambda: regions(image),
             "region scores for eq. 2": lambda: eq2(image),
+            "default regions, several partitions": lambda: default(image),
             "teacher alone": lambda: teacher(image),
-            "CSLWrapper(teacher)": lambda: CSLWrapper(teacher, default, adapter)(image),
-            "CSLWrapper(teacher, eq. 2)": lambda: CSLWrapper(teacher, eq2, adapter)(image),
+            "CSLWrapper, csl-tiny's regions": lambda: CSLWrapper(teacher, regions, adapter)(image),
+            "CSLWrapper, eq. 2": lambda: CSLWrapper(teacher, eq2, adapter)(image),
+            "CSLWrapper(teacher), the default": lambda: CSLWrapper(teacher, default, adapter)(image),
         },
         rounds,
     )
@@ -103,8 +106,7 @@ def inference(image: Tensor, rounds: int) -> dict[str, list[float]]:
 
 def shares(image: Tensor, rounds: int) -> dict[str, list[float]]:
     """Seconds of the parts of `CSLWrapper(teacher)` with the default regions, by call."""
-    network, teacher = CSLNetwork.from_pretrained(WEIGHTS / _NETWORK), small_teacher()
-    segment = CSLWrapper(teacher, NetworkRegions(network), OutputAdapter("logits"))
+    segment = CSLWrapper(small_teacher(), adapter=OutputAdapter("logits"))
     found: dict[str, list[float]] = {name: [] for _, _, name in PARTS} | {REST: []}
     for turn in range(rounds + 1):
         with clocked() as taken, torch.inference_mode():
@@ -227,6 +229,7 @@ def main() -> None:
         rounds=options.rounds,
         large=options.large_rounds,
         classes=len(CLASSES),
+        default=f"`{DEFAULT}`",
     )
     text = "\n".join([head, *lines])
     print(text)

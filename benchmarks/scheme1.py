@@ -20,6 +20,7 @@ from benchmarks import machine
 from benchmarks.distilled import Student, class_target, distil, load_teacher, score_target, student
 from benchmarks.paired import Measured, markdown
 from benchmarks.scheme1_effect import (
+    ALONE,
     OTHER_EQ2,
     OTHER_REGIONS,
     OWN_EQ2,
@@ -59,11 +60,13 @@ Written by `python -m benchmarks.scheme1`; do not edit. The teacher is the small
 csl-tiny, given a distribution head, was trained on for {steps} steps with the teacher in the loop, on CamVid
 train with the pasted objects of csl-tiny's recipe: mean Huber distillation beside the region losses. Two such
 networks: one follows the teacher's softmax, one its SML score, as the paper has it for out-of-distribution
-segmentation (C = 1).
+segmentation (C = 1). Unlike their teacher they have met pasted things, if without labels for them, which
+favours them on `pasted`.
 
 AP / FPR95 in per cent, exact over the pooled pixels of frames {frames}, void left out; below, the 95 %
-interval of the change against the teacher's own score, by bootstrap over frames. Eq. 3 with component split.
-"Regions" are `NetworkRegions`, "eq. 2" is the soft assignment of the region scores. One run, one seed each.
+interval of the change against the teacher's own score, by bootstrap over frames. Eq. 3 with component split;
+the default proposer gives several partitions, which `fuse` combines by its rule for them. "Regions" are
+`NetworkRegions`, "eq. 2" is the soft assignment of the region scores. One run, one seed each.
 
 ## Which scores a distilled distribution has
 
@@ -75,6 +78,11 @@ constant; both columns are empty. What the raw logits of the distilled network s
 taught, is in rows of their own. Where the network shall have the teacher's logit-based score, that score is
 what has to be distilled: the second network.
 """
+
+_CAUGHT_UP = """\
+After {steps} steps the distilled distribution is {behind:+.1f} points of mIoU from its teacher's. While that
+is many points below, it has not caught up: what is compared above is then a network on its way, unsure of
+rare classes too, and says little of scheme 1 itself. (The paper gives scheme 1 twice the iterations.)"""
 
 
 def table(measured: Measured, scores: Sequence[str], rows: Mapping[str, Sequence[str]]) -> list[str]:
@@ -138,11 +146,8 @@ def times(contest: Contest, dataset: Dataset, rounds: int) -> list[str]:
     lines += markdown(["", "ms, median (quartiles)"], rows)
     for kind in ("eq. 2", "regions"):
         pairs = zip(seconds[f"scheme 2, {kind}"], seconds[f"scheme 1, {kind}"], strict=True)
-        ratios = [100 * (two / one - 1) for two, one in pairs]
-        lines += [
-            f"With {kind}, scheme 2 takes {spread(ratios, 0)} % longer than scheme 1 (paper: 33 %).",
-            "",
-        ]
+        ratio = spread([two / one for two, one in pairs], 2)
+        lines += [f"With {kind}, scheme 2 takes {ratio} times as long as scheme 1 (paper: 1.33).", ""]
     return [*lines, "Regions along boundaries cost `EndToEnd` a second pass through the network."]
 
 
@@ -188,9 +193,10 @@ def main() -> None:
     lines += markdown(["", "AP", "FPR95"], changes)
     lines += ["The paper has scheme 1 trail by 0.3 in AP, with FPR95 either way.", ""]
     lines += ["## Seen classes, CamVid val", ""]
-    lines += classes_table(
-        measure_classes(sets["camvid_val"], folders[1] / "val", contest, part, options.draws)
-    )
+    of_classes = measure_classes(sets["camvid_val"], folders[1] / "val", contest, part, options.draws)
+    lines += classes_table(of_classes)
+    behind = 100 * (of_classes.figures("classes", ALONE).miou - of_classes.figures("classes", TEACHER).miou)
+    lines += [_CAUGHT_UP.format(steps=options.steps, behind=behind), ""]
     lines += ["## Time", "", *times(contest, sets["camvid_val"], options.rounds), ""]
     print("\n".join(lines))
     if options.out:

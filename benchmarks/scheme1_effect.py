@@ -26,12 +26,13 @@ from examples.ood_scores import ood_scores
 from examples.train_segmenter import CLASSES, Segmenter, seen
 
 TEACHER = "teacher"
-DEFAULT = "scheme 2: teacher, csl-tiny's regions"
+TINY = "scheme 2: teacher, csl-tiny's regions"
+DEFAULT = "scheme 2: teacher, default proposer (several partitions)"
 OTHER_REGIONS, OTHER_EQ2 = "scheme 2: teacher, distilled network's regions", "scheme 2: teacher, its eq. 2"
 ALONE = "distilled network alone"
 OWN_REGIONS, OWN_EQ2 = "scheme 1: distilled, its own regions", "scheme 1: distilled, its own eq. 2"
 RAW, RAW_REGIONS = "raw logits of the distilled network", "the same, its own regions"
-ROWS = (TEACHER, DEFAULT, OTHER_REGIONS, OTHER_EQ2, ALONE, OWN_REGIONS, OWN_EQ2)
+ROWS = (TEACHER, TINY, DEFAULT, OTHER_REGIONS, OTHER_EQ2, ALONE, OWN_REGIONS, OWN_EQ2)
 
 SCORE = "sml"
 _ALL = ("msp", "entropy", "max_logit", "energy", "sml")
@@ -137,15 +138,16 @@ def _fused(image: Tensor, contest: Contest) -> dict[str, Tensor]:
 
 def _regions(image: Tensor, network: Any) -> dict[str, Regions]:
     return {
-        DEFAULT: _default()(image),
+        TINY: _proposer("csl-tiny")(image),
+        DEFAULT: _proposer(None)(image),
         OTHER_REGIONS: NetworkRegions(network)(image),
         OTHER_EQ2: NetworkProposals(network)(image),
     }
 
 
 @lru_cache
-def _default() -> Proposer:
-    return load_proposer()
+def _proposer(source: str | None) -> Proposer:
+    return load_proposer(source)
 
 
 def _end_to_end(network: Any, score: Callable[[Tensor], Tensor] | None) -> dict[str, EndToEnd]:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import safe_open
+import numpy as np
 
 import csl_plugin
+from csl_plugin.errors import FileError
 from csl_plugin.models import CSLNetwork
-from csl_plugin.training import Recipe, train_recipe
-from csl_plugin.training.loop import STATE
+from csl_plugin.training import Batch, Recipe, TrainingSettings, batches, train_recipe
+from csl_plugin.training.loop import train
 
 BASE = Path(csl_plugin.__file__).parent / "weights" / "csl-tiny" / "recipe.json"
-_SPEED = "speed.json"
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,17 @@ class Training:
         Args:
             data: What the recipe's paths are relative to.
             work: Holds one folder per training.
+
+        Raises:
+            FileError: WORK holds a training of this name by another recipe.
         """
+        kept = work / self.name / "recipe.json"
+        if kept.is_file() and json.loads(kept.read_text(encoding="utf-8")) != self.document:
+            mend = "Use another folder for the trainings, or remove this one."
+            raise FileError(str(kept), "the recipe of another training", "this one's", mend)
         if not self.is_finished(work):
-            self._train(data, work / self.name)
+            print(f"training {self.name}", flush=True)
+            train_recipe(self.recipe(work / self.name), data, work / self.name, workers=0)
         return CSLNetwork.from_pretrained(work / self.name / "network").eval()
 
     def is_finished(self, work: Path) -> bool:
@@ -49,29 +58,51 @@ class Training:
         return (work / self.name / "network" / "config.json").is_file()
 
     @property
+    def batch_size(self) -> int:
+        """Images per step."""
+        return TrainingSettings.from_json(self.document["settings"]).batch_size
+
+    @property
     def has_boundary_head(self) -> bool:
         """Whether the network predicts boundaries."""
         return bool(self.document["network"].get("boundary", False))
 
-    def images_per_second(self, work: Path) -> float:
-        """Images trained on per second of processor time, drawing the batches included."""
-        return float(json.loads((work / self.name / _SPEED).read_text(encoding="utf-8"))["images_per_second"])
-
-    def _train(self, data: Path, folder: Path) -> None:
+    def recipe(self, folder: Path) -> Recipe:
+        """The recipe, kept in a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.json").write_text(json.dumps(self.document, indent=2), encoding="utf-8")
-        recipe = Recipe.read(folder / "recipe.json")
-        print(f"training {self.name}", flush=True)
-        before, began = _steps_done(folder / STATE), time.process_time()
-        train_recipe(recipe, data, folder, workers=0)
-        seconds = time.process_time() - began
-        images = (recipe.settings.steps - before) * recipe.settings.batch_size
-        speed = {"images_per_second": images / seconds, "threads": torch.get_num_threads()}
-        (folder / _SPEED).write_text(json.dumps(speed), encoding="utf-8")
+        return Recipe.read(folder / "recipe.json")
 
 
-def _steps_done(state: Path) -> int:
-    if not state.is_file():
-        return 0
-    with safe_open(state, "pt") as stored:
-        return int(json.loads((stored.metadata() or {})["facts"])["step"])
+def images_per_second(
+    trainings: Sequence[Training], data: Path, *, rounds: int = 2, steps: int = 8
+) -> dict[str, float]:
+    """Images trained on per second of processor time, drawing the batches included, by training.
+
+    All trainings take turns, so that whatever else the machine does slows them alike; the median step counts.
+
+    Args:
+        trainings: Each begins anew.
+        data: What the recipes' paths are relative to.
+        rounds: How often each has its turn.
+        steps: Of a turn; the first two warm up.
+    """
+    seconds: dict[str, list[float]] = {training.name: [] for training in trainings}
+    for training in list(trainings) * rounds:
+        with tempfile.TemporaryDirectory() as folder:
+            seconds[training.name] += _step_seconds(training.recipe(Path(folder)), data, Path(folder), steps)
+    sizes = {training.name: training.batch_size for training in trainings}
+    return {name: sizes[name] / float(np.median(found)) for name, found in seconds.items()}
+
+
+def _step_seconds(recipe: Recipe, data: Path, folder: Path, steps: int) -> list[float]:
+    settings = replace(recipe.settings, steps=steps, save_every=steps)
+    mixture, drawn = recipe.mixture(data), list[float]()
+
+    def timed(start: int) -> Iterator[Batch]:
+        for batch in batches(mixture, settings.batch_size, start=start, stop=steps):
+            drawn.append(time.process_time())
+            yield batch
+
+    train(CSLNetwork(recipe.network), timed, settings, folder)
+    return [after - before for before, after in pairwise(drawn)][2:]

@@ -15,8 +15,9 @@ from benchmarks.ablation_settings import Setting, ablation_settings
 from benchmarks.paired import Measured, markdown
 from benchmarks.region_frames import true_components
 from benchmarks.table7 import METHODS, class_aware_and_agnostic, verdict
-from benchmarks.trainings import BASE, Training
+from benchmarks.trainings import BASE, Training, images_per_second
 from csl_plugin import RegionMap, fuse, hard_assignment, soft_assignment
+from csl_plugin.errors import FileError
 from csl_plugin.files import read_image, write_png
 from csl_plugin.metrics import PooledAnomaly, RegionQuality, RegionVoteMetric
 from csl_plugin.proposers.network_regions import NetworkProposals
@@ -161,12 +162,17 @@ def test_a_finished_training_is_not_repeated_and_a_stopped_one_goes_on(data, tmp
     written = (tmp_path / "small/network/model.safetensors").stat().st_mtime_ns
     again = training.network(data, tmp_path)
     assert (tmp_path / "small/network/model.safetensors").stat().st_mtime_ns == written
-    assert training.images_per_second(tmp_path) > 0
     (tmp_path / "small/network").rename(tmp_path / "away")
     on = training.network(data, tmp_path)  # from the saved state, where nothing is left to do
     for name, value in first.state_dict().items():
         assert torch.equal(value, again.state_dict()[name])
         assert torch.equal(value, on.state_dict()[name])
+
+
+def test_a_training_by_another_recipe_is_not_taken_for_this_one(data, tmp_path):
+    _training("small").recipe(tmp_path / "small")
+    with pytest.raises(FileError, match="another training"):
+        _training("small", split=False).network(data, tmp_path)
 
 
 # Frames and figures
@@ -248,7 +254,10 @@ def test_the_ablation_measures_what_it_says(data, tmp_path):
     assert measured.figures("CamVid energy", "no regions") == base.compute()
     assert measured.figures("CamVid energy", "second, eq. 2") == fused.compute()
     assert measured.figures("bsds500", "first, learned boundaries").num_frames == 1
-    table = ablation.quality_table(settings, measured, tmp_path)
+    speeds = images_per_second([setting.training for setting in settings], data, rounds=1, steps=4)
+    assert min(speeds.values()) > 0
+    table = ablation.quality_table(settings, measured, speeds)
+    assert table[3].endswith(f"| {speeds['first']:.1f} |")
     assert len(table) == 2 + 1 + 2 + 1 + 1  # head, superpixels, two kinds, one kind, end
     assert len(ablation.effect_table(settings, measured)) == len(table) + 1
     assert len(ablation.steps_table(settings, measured)) == 2 + 1 + 1

@@ -257,7 +257,7 @@ def test_both_schemes_on_one_page(data, segmenter, tmp_path, monkeypatch, capsys
     run(scheme1, monkeypatch, **options, out=tmp_path)
     text = (tmp_path / "results-scheme1.md").read_text()
     assert text.rstrip("\n") == capsys.readouterr().out.rstrip("\n")
-    for row in (*scheme1.ROWS, "raw logits", "msp, eq. 2", "sml, regions", "longer than scheme 1"):
+    for row in (*scheme1.ROWS, "raw logits", "msp, eq. 2", "sml, regions", "times as long as scheme 1"):
         assert row in text
     assert text.count("### ") == 4
     before = (tmp_path / "work" / "classes" / "network" / "model.safetensors").stat().st_mtime_ns
@@ -289,7 +289,11 @@ def test_the_speed_of_all_parts(data, tmp_path, monkeypatch):
     monkeypatch.setattr(network_speed, "SIZES", ((64, 96), (100, 200)))
     run(network_speed, monkeypatch, data=data, out=tmp_path, rounds=1, steps=1)
     text = (tmp_path / "speed-network.md").read_text()
-    for row in (*(name for *_, name in network_speed.PARTS), network_speed.REST, "CSLWrapper(teacher)"):
+    for row in (
+        *(name for *_, name in network_speed.PARTS),
+        network_speed.REST,
+        "CSLWrapper(teacher), the default",
+    ):
         assert text.count(f"| {row} |") == 2
     assert "matching and losses" in text
 

@@ -159,8 +159,6 @@ def _widened(scores: Tensor) -> torch.dtype:
 
 def _on(regions: tuple[RegionMap, ...], scores: Tensor) -> tuple[RegionMap, ...]:
     return tuple(
-        each
-        if each.device == scores.device
-        else RegionMap(each.labels.to(scores.device), each.num_regions)
+        each if each.device == scores.device else RegionMap(each.labels.to(scores.device), each.num_regions)
         for each in regions
     )

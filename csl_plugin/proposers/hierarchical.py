@@ -19,8 +19,9 @@ from csl_plugin.proposers.merge_tree import MergeTree, Values, merge_tree, regio
 from csl_plugin.proposers.relief import basins, number_by_first_use
 from csl_plugin.region_map import RegionMap
 
-_PIXELS_PER_LEAF = 60  # what a loop in Python can take: a second for a million pixels
-_MIN_LEAVES = 1024
+# What a loop in Python can take. Of a large image the leaves are larger, and still finer beside its side.
+_PIXELS_PER_LEAF = 60
+_MIN_LEAVES, _MAX_LEAVES = 1024, 12_000
 _COLOUR_DIFFERENCE = 10.0
 
 
@@ -35,7 +36,8 @@ def grow(relief: Values, colour: Values, strength: Values) -> Hierarchy:
     """Merge the basins of a relief (H, W) by colour (H, W, 3) and the edge strength (H, W) between them."""
     leaves = basins(relief)
     graph = region_graph(leaves, colour, strength)
-    return Hierarchy(leaves, merge_tree(graph, max(leaves.size // _PIXELS_PER_LEAF, _MIN_LEAVES)))
+    count = min(max(leaves.size // _PIXELS_PER_LEAF, _MIN_LEAVES), _MAX_LEAVES)
+    return Hierarchy(leaves, merge_tree(graph, count))
 
 
 class HierarchicalRegions(ABC):
