@@ -118,8 +118,8 @@ def draw(case: Case) -> Picture:
         heat("Score", score, "noisy"),
     ]
     below = [heat(title, values, note) for (title, values), note in fused]
-    # The two lowest bits cannot be seen and are a third of the file.
-    drawn: Picture = sheet([above, below], text=16.0) | np.uint8(3)
+    # The three lowest bits cannot be seen and are a third of the file.
+    drawn: Picture = sheet([above, below], text=16.0) | np.uint8(7)
     return drawn
 
 

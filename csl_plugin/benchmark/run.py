@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,6 @@ from csl_plugin.benchmark.summing import Summary
 from csl_plugin.calibration import Calibration
 from csl_plugin.datasets import Dataset, Frame
 from csl_plugin.errors import CSLError, FileError, OptionError
-from csl_plugin.files import REGION_SUFFIXES, files_by_stem
 from csl_plugin.fusion import Rule
 from csl_plugin.proposers import load_proposer
 from csl_plugin.proposers.naming import proposer_identity, region_folder
@@ -211,11 +210,11 @@ def _region_files(proposer: Any, frames: Sequence[Frame]) -> dict[str, Path]:
     folder = region_folder(proposer)
     if folder is None:
         return {}
-    found = files_by_stem(folder, REGION_SUFFIXES)
+    found: Mapping[str, Path] = proposer.files
     chosen = {frame.name: found.get(frame.name) or found.get(frame.image.stem) for frame in frames}
     missing = [name for name, file in chosen.items() if file is None]
     if missing:
         got = f"no region map for {len(missing)} of {len(frames)} frames, such as {missing[0]}"
         mend = "Make them with: csl-plugin propose IMAGES OUT"
-        raise FileError(str(folder), got, f"{missing[0]}.png or .npz", mend)
+        raise FileError(str(folder), got, f"{missing[0]}.png, .npz or .json", mend)
     return {name: file for name, file in chosen.items() if file is not None}

@@ -35,11 +35,11 @@ def to_stored(scores: Tensor, dtype: torch.dtype) -> Tensor:
     return ((scores * 255).round() if dtype == torch.uint8 else scores).to(dtype)
 
 
-def rooted(scores: Tensor, exponent: float = 0.25) -> Tensor:
-    """A root of scores; its gradient at 0 is 0, not infinite.
+def rooted(scores: Tensor) -> Tensor:
+    """Fourth roots of scores; the gradient at 0 is 0, not infinite.
 
     Noise of scores grows with their level. The fourth root levels it as the logarithm of eq. 3's geometric
     mean does, and takes zeros.
     """
     positive = scores > 0
-    return torch.where(positive, torch.where(positive, scores, 1.0) ** exponent, 0.0)
+    return torch.where(positive, torch.where(positive, scores, 1.0) ** 0.25, 0.0)

@@ -47,12 +47,15 @@ class Belief(NamedTuple):
     noise: Tensor
 
 
-def average(means: Tensor, pieces: Pieces) -> Belief:
+def average(means: Tensor, pieces: Pieces) -> tuple[Tensor, Tensor]:
     """The average of a piece's region means over the partitions that assign it.
 
     Args:
         means: Mean score of each piece, (B, C, A).
         pieces: Their sizes and regions.
+
+    Returns:
+        (B, C, A), and which pieces no partition assigns, (B, A).
     """
     total, voices = torch.zeros_like(means), torch.zeros_like(pieces.sizes)
     for member, count in zip(pieces.members.unbind(1), pieces.counts, strict=True):
@@ -62,7 +65,7 @@ def average(means: Tensor, pieces: Pieces) -> Belief:
         total = total + _gather(table, slots)
         voices = voices + assigned
     prior = total / voices.clamp(min=1)[:, None]
-    return Belief(prior, voices == 0, means.new_zeros(means.shape[:2]))
+    return prior, voices == 0
 
 
 def centre(means: Tensor, pieces: Pieces) -> Tensor:

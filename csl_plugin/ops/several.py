@@ -51,8 +51,8 @@ class Overlay(NamedTuple):
     def averaged(self, scores: Bands) -> tuple[tuple[Runs, ...], Tensor]:
         """Runs and a table as `on_runs` takes them: the average of each run's region means."""
         means = on_runs.means(scores, self.runs, self.pieces.sizes.shape[1])
-        belief = experts.average(means.double(), self.pieces)
-        return self.without(belief.silent), belief.prior.to(scores.dtype)
+        prior, silent = experts.average(means.double(), self.pieces)
+        return self.without(silent), prior.to(scores.dtype)
 
     def trusted(self, scores: Bands, trust: Trust) -> Iterator[tuple[int, slice, Tensor]]:
         """The fused maps of the rule "trust" in bands: image, rows and (C, rows, W)."""
@@ -101,10 +101,10 @@ def labels_on_runs(scores: Bands, partitions: Sequence[Partition], rule: Rule | 
 def average(distribution: Tensor, partitions: Sequence[Partition]) -> tuple[Partition, Tensor]:
     """The average of the region means, as the means of a partition into pixels; on any device."""
     scores = to_scores(distribution).flatten(2)
-    belief = experts.average(scores.to(sum_dtype(scores.device)), _pixels(scores, partitions))
-    places = torch.arange(scores.shape[2], device=scores.device).expand_as(belief.silent)
-    labels = torch.where(belief.silent, -1, places).view(-1, *distribution.shape[2:])
-    return Partition(scores.shape[2], labels), belief.prior.to(scores.dtype)
+    prior, silent = experts.average(scores.to(sum_dtype(scores.device)), _pixels(scores, partitions))
+    places = torch.arange(scores.shape[2], device=scores.device).expand_as(silent)
+    labels = torch.where(silent, -1, places).view(-1, *distribution.shape[2:])
+    return Partition(scores.shape[2], labels), prior.to(scores.dtype)
 
 
 def trusted(distribution: Tensor, partitions: Sequence[Partition], trust: Trust) -> Tensor:

@@ -52,16 +52,16 @@ def load_proposer(
 
     Args:
         source: None, the best that is built in: five partitions, "csl-tiny:10,5,20+superpixels:40,150". A
-            built-in name: "csl-tiny" (a small CSL network
-            and its boundaries, `NetworkRegions`), "csl-tiny-strict" (the same, trained on streets and
-            procedural shapes alone), "csl-tiny-open" (procedural shapes alone: free of any data set's
-            licence) or "superpixels" (no weights). Each with ":SCALE" for larger or smaller
-            regions, such as "csl-tiny:5"; several scales, such as "superpixels:20,40,80,150", give as many
-            partitions, and so does "+" between sources. A name that another package registered under the
-            entry-point group "csl_plugin.proposers". A folder or a repository on the Hub, OWNER/NAME, with a
-            network that `CSLNetwork.save_pretrained` wrote, or with a Mask2Former, MaskFormer, OneFormer,
-            EoMT, DETR (with masks), SAM or SAM2 of transformers. Or a folder of precomputed region maps or
-            masks, one file per image, found by the image's stem (`RegionMapFolder`).
+            built-in name: "csl-tiny" (a small CSL network and its boundaries, `NetworkRegions`),
+            "csl-tiny-strict" (the same, trained on streets and procedural shapes alone), "csl-tiny-open"
+            (procedural shapes alone: free of any data set's licence) or "superpixels" (no weights). Each
+            with ":SCALE" for larger or smaller regions, such as "csl-tiny:5"; several scales, such as
+            "superpixels:20,40,80,150", give as many partitions, and so does "+" between sources. A name that
+            another package registered under the entry-point group "csl_plugin.proposers". A folder or a
+            repository on the Hub, OWNER/NAME, with a network that `CSLNetwork.save_pretrained` wrote, or
+            with a Mask2Former, MaskFormer, OneFormer, EoMT, DETR (with masks), SAM or SAM2 of transformers.
+            Or a folder of precomputed region maps or masks, one file per image, found by the image's stem
+            (`RegionMapFolder`).
         revision: A commit, tag or branch of a network on the Hub; nothing else has one.
         device: Where a network's weights shall live; the CPU if left out. A proposer without weights works
             where the images lie.

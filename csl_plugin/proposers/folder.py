@@ -20,7 +20,8 @@ from csl_plugin.region_map import RegionMap
 class RegionMapFolder:
     """A proposer that reads region maps from a folder; an image's map is the file of the same stem.
 
-    The folder is listed once, when the proposer is made; each map is read when it is asked for.
+    The folder is listed once, when the proposer is made, into `files`, by stem; each map is read when it is
+    asked for.
 
     Args:
         path: A folder of `.png` or `.npz` files, as `read_regions` reads them: region maps, EntitySeg's
@@ -44,8 +45,8 @@ class RegionMapFolder:
             got = "a file" if self.path.exists() else "nothing there"
             raise FileError(str(path), got, "a folder of region maps", "Check the name of the folder.")
         maps = files_by_stem(self.path, REGION_SUFFIXES)
-        self._files = maps or files_by_stem(self.path, MASK_SUFFIXES)
-        if not self._files:
+        self.files = maps or files_by_stem(self.path, MASK_SUFFIXES)
+        if not self.files:
             mend = "Make them with: csl-plugin propose IMAGES OUT"
             raise FileError(
                 str(path), "a folder without one", "region maps or masks, .png, .npz or .json", mend
@@ -75,18 +76,18 @@ class RegionMapFolder:
         return RegionMap(torch.from_numpy(labels).to(images.device), num_regions=int(labels.max()) + 1)
 
     def _read(self, name: str, size: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
-        if name not in self._files:
+        if name not in self.files:
             got = f"no region map named {name!r}"
             mend = "Make it with csl-plugin propose, or check the names."
             raise FileError(str(self.path), got, f"{name}.png, .npz or .json", mend)
-        labels = read_regions(self._files[name])
+        labels = read_regions(self.files[name])
         if labels.shape != size:
             mend = "Make the region maps from the same images."
-            raise ShapeError(str(self._files[name]), f"size {labels.shape}", f"the image's, {size}", mend)
+            raise ShapeError(str(self.files[name]), f"size {labels.shape}", f"the image's, {size}", mend)
         return labels
 
     def __len__(self) -> int:
-        return len(self._files)
+        return len(self.files)
 
     def __repr__(self) -> str:
         return f"RegionMapFolder({str(self.path)!r}, {len(self)} region maps)"

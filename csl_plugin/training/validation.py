@@ -6,6 +6,7 @@ import copy
 import os
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -46,11 +47,16 @@ class AnomalyScores:
         Raises:
             FileError: There are some, or there is no such folder.
         """
-        missing = sorted(set(stems) - set(files_by_stem(self.folder, SCORE_SUFFIXES)))
+        self._files(stems)
+
+    def _files(self, stems: Iterable[str]) -> Mapping[str, Path]:
+        files = files_by_stem(self.folder, SCORE_SUFFIXES)
+        missing = sorted(set(stems) - set(files))
         if missing:
             mend = "Name score maps by their images."
             got = f"no scores of {missing[0]!r}"
             raise FileError(os.fspath(self.folder), got, "scores of every image", mend)
+        return files
 
     def read(self, stem: str) -> Tensor:
         """The scores of an image, (1, h, w) float32.
@@ -60,17 +66,16 @@ class AnomalyScores:
             ShapeError: It holds several classes.
             ScoreRangeError: It holds negative or non-finite values.
         """
-        self.check_has([stem])
-        files = files_by_stem(self.folder, SCORE_SUFFIXES)
-        scores = np.asarray(read_scores(files[stem]), np.float32)
+        path = self._files([stem])[stem]
+        scores = np.asarray(read_scores(path), np.float32)
         if scores.ndim == 3 and len(scores) == 1:
             scores = scores[0]
         if scores.ndim != 2:
             mend = "Store one score a pixel, such as 1 - max of the class probabilities."
-            raise ShapeError(str(files[stem]), f"shape {scores.shape}", "(h, w)", mend)
+            raise ShapeError(str(path), f"shape {scores.shape}", "(h, w)", mend)
         if not (np.isfinite(scores).all() and scores.min() >= 0):
             mend = "Map raw scores by a Calibration first."
-            raise ScoreRangeError(str(files[stem]), "negative or non-finite scores", "scores >= 0", mend)
+            raise ScoreRangeError(str(path), "negative or non-finite scores", "scores >= 0", mend)
         return torch.from_numpy(scores)[None]
 
 
