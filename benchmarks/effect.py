@@ -26,7 +26,17 @@ from tqdm import tqdm
 
 import csl_plugin
 from benchmarks.paired import markdown
-from benchmarks.ways import BASE, EQ3, TRUE_EQ3, TRUST, Way, default_source, methods_of
+from benchmarks.ways import (
+    BASE,
+    EQ3,
+    SUPERPIXELS,
+    TRUE_EQ3,
+    TRUST,
+    Way,
+    default_source,
+    methods_of,
+    own_regions,
+)
 from csl_plugin import RegionMap, split_components
 from csl_plugin.datasets import Dataset, open_dataset
 from csl_plugin.files import atomic_path
@@ -65,7 +75,8 @@ and their scales were chosen on the even frames of both sets; the tables are of 
 | trust | see docs/fusion.md |
 
 Regions are named as `load_proposer` takes them; **{default}** is {default_word}.
-"eq. 2" is the soft assignment of {name}'s region scores, "split" cuts its regions into connected
+**{own}** are the regions of `load_proposer("{name}")`: eq. 2 over what the network's boundaries enclose.
+"eq. 2" alone is the soft assignment of its region scores as they are, "split" cuts its regions into connected
 components. True regions are the connected components of the labels, crossed with the classes that the
 segmenter predicts: what could be done if regions were perfect.
 """
@@ -185,11 +196,13 @@ def tables(states: States, name: str) -> list[str]:
 
 def changes(states: States, name: str, draws: int) -> list[str]:
     """Markdown: 95 % intervals of what the default changes, by bootstrap over frames."""
-    chosen, single = Way(default_source(name), TRUST), Way(f"{name}:10", EQ3)
+    changed = {TRUST: Way(default_source(name), TRUST), EQ3: Way(own_regions(name), EQ3)}
+    against = {"base": BASE, f"true regions, {EQ3}": TRUE_EQ3}
+    against |= {f"{source}, {EQ3}": Way(source, EQ3) for source in SUPERPIXELS}
     pairs = {
-        f"{TRUST} - base": (BASE, chosen),
-        f"{name}:10, {EQ3} - base": (BASE, single),
-        f"{TRUST} - true regions, {EQ3}": (TRUE_EQ3, chosen),
+        f"{rule} - {words}": (before, after)
+        for rule, after in changed.items()
+        for words, before in against.items()
     }
     rows = []
     for title, (before, after) in pairs.items():
@@ -203,7 +216,8 @@ def changes(states: States, name: str, draws: int) -> list[str]:
                 [title, word, *(f"{100 * span.low:+.1f} to {100 * span.high:+.1f}" for span in found)]
             )
     words = (
-        f'95 % intervals of changes, by bootstrap over frames; "{TRUST}" is that of {default_source(name)}.'
+        f'95 % intervals of changes, by bootstrap over frames. "{TRUST}" is that of {default_source(name)}, '
+        f'"{EQ3}" alone that of {own_regions(name)}.'
     )
     return ["### Changes", "", words, "", *markdown(["change", "figure", *states], rows)]
 
@@ -232,7 +246,15 @@ def main() -> None:
     teacher = options.data / "teacher"
     scores = ood_scores(teacher / "statistics.json")
     word = "what `load_proposer()` gives" if name == _BUNDLED[0] else "the default with this network"
-    lines = [_HEAD.format(name=name, frames=options.frames, default=default_source(name), default_word=word)]
+    lines = [
+        _HEAD.format(
+            name=name,
+            own=own_regions(name),
+            frames=options.frames,
+            default=default_source(name),
+            default_word=word,
+        )
+    ]
     for key, dataset in open_sets(options.data).items():
         frames = read_frames(dataset, teacher / key, scores, part)
         lines += [f"## {TITLES[key]}, {len(dataset.frames[part])} frames", ""]

@@ -30,6 +30,7 @@ from csl_plugin.files import atomic_path, image_batch
 from csl_plugin.files.labels import read_label_png
 from csl_plugin.metrics import SemanticMetric
 from csl_plugin.models import CSLNetwork
+from csl_plugin.proposers import DEFAULT as BOTH
 from csl_plugin.proposers.network_regions import NetworkProposals
 from csl_plugin.proposers.several import Proposed, as_partitions
 from examples.train_segmenter import CLASSES, seen
@@ -38,8 +39,7 @@ BASE, DEFAULT = "base", "csl-tiny"
 EQ2, EQ2_SPLIT, TRUE = "csl-tiny, eq. 2", "csl-tiny, eq. 2, split", "true regions"
 _PROPOSERS = {DEFAULT: "csl-tiny", "superpixels 150": "superpixels:150", "superpixels 40": "superpixels:40"}
 REGIONS = (*_PROPOSERS, EQ2, EQ2_SPLIT, TRUE)
-BOTH = "csl-tiny:10,5,20+superpixels:40,150"
-SEVERAL = ("csl-tiny:10,5,20", "superpixels:40,150", BOTH)
+SEVERAL = ("csl-tiny:auto,10", "superpixels:40,150", BOTH)
 _TRUST, _AVERAGE = ", trust", ", average of region means"
 _MEAN = ", region mean"
 _FIGURE = "classes"

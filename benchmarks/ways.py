@@ -16,6 +16,7 @@ from torch import Tensor
 from csl_plugin import RegionMap, RegionProposals, fuse, hard_assignment, soft_assignment, split_components
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import DEFAULT
+from csl_plugin.proposers.hierarchical import AUTO, Scale
 from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
 from csl_plugin.proposers.superpixels import Superpixels
 
@@ -27,7 +28,7 @@ _RULES = {EQ3: "product", MEAN: "mean", TRUST: "trust"}
 _SHIPPED = "csl-tiny"  # the network that the default proposer names
 _BLUR = 6.0
 _BLURS = (3.0, 6.0, 12.0, 24.0)
-_NETWORK_SCALES = (5, 10, 20)
+_NETWORK_SCALES = (AUTO, 5, 10, 20)
 _SUPERPIXEL_SCALES = (20, 40, 80, 150)
 
 
@@ -41,12 +42,18 @@ class Way(NamedTuple):
 BASE = Way("none", "base")
 SINGLE_BLUR = Way("none", f"Gaussian blur, sigma {_BLUR:g}, times score")
 SEVERAL_BLURS = Way("none", f"mean of Gaussian blurs, sigma {', '.join(f'{blur:g}' for blur in _BLURS)}")
+SUPERPIXELS = ("superpixels:40", "superpixels:150")
 TRUE_EQ3, TRUE_MEAN = Way("true regions", EQ3), Way("true regions", MEAN)
 
 
 def default_source(network: str) -> str:
     """The default proposer's name, with another bundled network in the place of its own."""
     return DEFAULT.replace(_SHIPPED, network)
+
+
+def own_regions(network: str) -> str:
+    """The regions that a bundled network tells apart by eq. 2 along its boundaries."""
+    return f"{network}:{AUTO}"
 
 
 def methods_of(image: Tensor, true: RegionMap, network: CSLNetwork, name: str) -> dict[Way, Method]:
@@ -70,20 +77,20 @@ def methods_of(image: Tensor, true: RegionMap, network: CSLNetwork, name: str) -
         f"{name}, hard assignment": hard_assignment(proposals, size),
     }
     default, of_network = default_source(name), default_source(name).partition("+")[0]
-    coarse, scales = "superpixels:40,150", ",".join(map(str, _SUPERPIXEL_SCALES))
-    singles = ["superpixels:40", "superpixels:150", *(f"{name}:{scale}" for scale in _NETWORK_SCALES)]
+    two, four = "superpixels:40,150", f"superpixels:{','.join(map(str, _SUPERPIXEL_SCALES))}"
+    singles = [*SUPERPIXELS, *(f"{name}:{scale}" for scale in _NETWORK_SCALES)]
     found: dict[Way, Method] = {
         BASE: lambda score: score,
         SINGLE_BLUR: lambda score: cv2.GaussianBlur(score, (0, 0), _BLUR) * score,
         SEVERAL_BLURS: several_blurs,
     }
-    for source in ("superpixels:40", "superpixels:150", f"{name}:10"):
+    for source in (*SUPERPIXELS, own_regions(name), f"{name}:10"):
         found[Way(source, EQ3)] = _fused(cut[source], EQ3)
     for words, regions in eq2.items():
         found[Way(words, EQ3)] = _fused(regions, EQ3)
     found[Way(f"{name}, R x V", "soft mixture")] = mixed
     found[Way(f"{name}, R x V", "soft mixture times score")] = lambda score: mixed(score) * score
-    for source in (*singles, coarse, f"superpixels:{scales}", of_network):
+    for source in (*singles, two, four, of_network):
         found[Way(source, TRUST)] = _fused(_partitions(source, cut), TRUST)
     for rule in (MEAN, TRUST):
         found[Way(default, rule)] = _fused(_partitions(default, cut), rule)
@@ -123,7 +130,7 @@ def _fuse(score: ScoreMap, regions: Any, rule: Any) -> ScoreMap:
     return fuse(score, regions, rule=rule, split=False)
 
 
-def _scales(name: str, proposer: Any, scales: Sequence[int], image: Tensor) -> list[tuple[str, RegionMap]]:
+def _scales(name: str, proposer: Any, scales: Sequence[Scale], image: Tensor) -> list[tuple[str, RegionMap]]:
     maps = proposer.at_scales(image, scales)
     return [(f"{name}:{scale}", regions) for scale, regions in zip(scales, maps, strict=True)]
 

@@ -23,7 +23,7 @@ BUNDLED = sorted(path.name for path in WEIGHTS.iterdir() if (path / "model.safet
 
 def test_the_default_is_there():
     assert "csl-tiny" in BUNDLED
-    assert repr(load_proposer()) == repr(load_proposer("csl-tiny:10,5,20+superpixels:40,150"))
+    assert repr(load_proposer()) == repr(load_proposer("csl-tiny:auto,10+superpixels:40"))
 
 
 @pytest.mark.parametrize("name", BUNDLED)
@@ -53,12 +53,17 @@ def ellipse(shape, centre, radii):
 
 
 def test_the_default_finds_things_in_public_pictures(pictures):
-    propose = load_proposer("csl-tiny")
-    labels = {name: propose(image_batch(image)).labels[0].numpy() for name, image in pictures.items()}
-    assert all(20 < len(np.unique(found)) < 300 for found in labels.values())  # 45 and 179 when new
+    propose = load_proposer("csl-tiny:auto,10")
+    whole, parts = (
+        {name: regions.labels[0].numpy() for name, regions in zip(pictures, found, strict=True)}
+        for found in zip(*(propose(image_batch(image)) for image in pictures.values()), strict=True)
+    )
+    assert all(8 < len(np.unique(found)) < 80 for found in whole.values())  # 11 and 47 when new
+    assert all(20 < len(np.unique(found)) < 300 for found in parts.values())  # 45 and 179
     eye, face = ellipse((300, 451), (118, 172), (32, 38)), ellipse((512, 512), (131, 225), (56, 45))
-    assert best_overlap(labels["cat"], eye) > 0.45  # 0.49
-    assert best_overlap(labels["astronaut"], face) > 0.65  # 0.74
+    assert best_overlap(parts["cat"], eye) > 0.45  # 0.49
+    assert best_overlap(parts["astronaut"], face) > 0.65  # 0.74
+    assert best_overlap(whole["astronaut"], face) > 0.75  # 0.85
 
 
 def test_equation_2_on_a_public_picture_has_few_regions(pictures):

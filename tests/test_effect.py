@@ -116,7 +116,7 @@ def test_rows_are_what_their_sources_give(network):
     found = ways.methods_of(image, true, network, "csl-tiny")
     sources = [way for way in found if way.regions.startswith(("csl-tiny:", "superpixels:"))]
     assert ways.Way(DEFAULT, ways.TRUST) in sources
-    assert len(sources) == 13
+    assert len(sources) == 15
     rules = {ways.EQ3: "product", ways.MEAN: "mean", ways.TRUST: "trust"}
     for way in sources:
         regions = load_proposer(way.regions)(image)
@@ -128,7 +128,7 @@ def test_rows_are_what_their_sources_give(network):
 
 def test_the_default_of_another_network_has_the_same_scales():
     assert ways.default_source("csl-tiny") == DEFAULT
-    assert ways.default_source("csl-tiny-open") == "csl-tiny-open:10,5,20+superpixels:40,150"
+    assert ways.default_source("csl-tiny-open") == "csl-tiny-open:auto,10+superpixels:40"
 
 
 # Pages
@@ -141,7 +141,7 @@ def test_the_effect_page(data, tmp_path, monkeypatch):
     assert f"**{DEFAULT}**" in page
     ap, fpr95, auroc = (_rows(page, f"### {title}") for title in ("AP", "FPR95", "AUROC"))
     assert ap.keys() == fpr95.keys() == auroc.keys()
-    assert len(ap) == 23
+    assert len(ap) == 25
 
     dataset = effect.open_sets(data)["pasted"]
     scores = effect.ood_scores(data / "teacher/statistics.json")
@@ -156,7 +156,7 @@ def test_the_effect_page(data, tmp_path, monkeypatch):
         assert row == [f"{100 * value:.1f}" for value in (expected.ap, expected.fpr95, expected.auroc)]
 
     changes = _rows(page, "### Changes")
-    assert len(changes) == 9
+    assert len(changes) == 24
     default, base = (float(ap[way][0]) for way in (ways.Way(DEFAULT, ways.TRUST), ways.BASE))
     low, high = map(float, re.findall(r"[+-][\d.]+", changes["trust - base", "AP"][0]))
     assert low - 0.1 <= default - base <= high + 0.1
@@ -235,7 +235,8 @@ def test_pictures_show_what_they_say(name):
     if name == "helps":
         assert min(eq3, mean, trust) > score + 0.1
     else:
-        assert max(eq3, mean) < score - 0.1
+        assert mean < score - 0.5
+        assert eq3 < score - 0.03
         assert trust > score - 0.05
     drawn = fusion_pictures.draw(case)
     stored = Path(__file__).parents[1] / "docs" / "images" / f"fusion-{name}.png"

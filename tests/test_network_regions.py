@@ -5,12 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import ndimage
 
 from csl_plugin import RegionProposals, fuse, soft_assignment
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.models import CSLNetwork, NetworkConfig
+from csl_plugin.proposers.hierarchical import grow, pixels_of
 from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
+from csl_plugin.proposers.node_validity import node_validity
+from csl_plugin.proposers.relief import colour_gradient, opponent_colour, relative_to_surroundings
 
 SMALL = {"num_queries": 6, "embedding_width": 16, "query_width": 16, "num_layers": 2, "feedforward_width": 16}
 
@@ -25,6 +30,28 @@ def pictures(batch=2, height=50, width=70):
     images = torch.full((batch, 3, height, width), 0.2)
     images[:, 0, 10:30, 20:50] = 0.9
     return images + 0.02 * torch.rand(images.shape, generator=torch.Generator().manual_seed(1))
+
+
+def noise_hierarchy(draw, size):
+    """The tree of a small noise image."""
+    image = torch.from_numpy(draw.random((1, 3, *size), np.float32))
+    colour = opponent_colour(pixels_of(image))
+    gradient = colour_gradient(colour)
+    return grow(gradient, colour, relative_to_surroundings(gradient))
+
+
+def nodes_of(hierarchy):
+    """The pixels of every node, (H, W) bool each, by walking up from each leaf."""
+    tree = hierarchy.tree
+    leaf = tree.leaf_of_region[hierarchy.basins]
+    members = [np.zeros(leaf.shape, bool) for _ in tree.heights]
+    for start in range(leaf.max() + 1):
+        node, parent = start, tree._parents[start]
+        members[node] |= leaf == start
+        while parent != node:
+            node, parent = parent, tree._parents[parent]
+            members[node] |= leaf == start
+    return members
 
 
 def test_proposals_are_the_network_s_last_prediction(network):
@@ -64,6 +91,63 @@ def test_a_larger_scale_never_divides(network):
         assert len(np.unique(coarse[fine == region])) == 1
 
 
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 5), size=st.tuples(*[st.integers(3, 30)] * 2))
+@settings(max_examples=40, deadline=None)
+def test_every_pixel_goes_by_equation_2_to_the_best_of_the_nodes_that_hold_it(seed, count, size):
+    draw = np.random.default_rng(seed)
+    hierarchy = noise_hierarchy(draw, size)
+    nodes = nodes_of(hierarchy)
+    values = draw.choice([0.0, 0.1, 0.5, 0.9], len(nodes))
+    labels = hierarchy.assigned(values)
+    for y, x in np.ndindex(size):
+        # n* = arg max over n of R_n(y, x) V_n, R_n is 1 in node n and 0 elsewhere; the largest of equals.
+        scores = [
+            (member[y, x] * (1 + value), member.sum()) for member, value in zip(nodes, values, strict=True)
+        ]
+        best = nodes[max(range(len(nodes)), key=scores.__getitem__)]
+        assert best[y, x]
+        assert not (labels == labels[y, x])[~best].any()
+
+
+@given(seed=st.integers(0, 10**6), count=st.integers(1, 4), size=st.tuples(*[st.integers(5, 30)] * 2))
+@settings(max_examples=40, deadline=None)
+def test_a_node_is_as_valid_as_the_formula_says(seed, count, size):
+    draw = np.random.default_rng(seed)
+    hierarchy = noise_hierarchy(draw, size)
+    h, w = -(-size[0] // 4), -(-size[1] // 4)
+    logits, validity = draw.normal(0, 4, (count, h, w)), draw.normal(size=count)
+    found = node_validity(hierarchy, torch.from_numpy(logits), torch.from_numpy(validity), (4.0, 4.0))
+    r, v = 1 / (1 + np.exp(-logits / 3)), 1 / (1 + np.exp(-validity))
+    rows = np.minimum(4 * np.arange(h) + 2, size[0] - 1)
+    columns = np.minimum(4 * np.arange(w) + 2, size[1] - 1)
+    coarsest = 160 / 1000 * np.sqrt(size[0] * size[1]) * 10**2
+    for node, member in enumerate(nodes_of(hierarchy)):
+        n = member[np.ix_(rows, columns)].astype(float)
+        if hierarchy.tree.heights[node] > coarsest:
+            assert found[node] == -1
+            continue
+        jaccard = [(n * r[q]).sum() / (r[q].sum() + n.sum() - (n * r[q]).sum()) for q in range(count)]
+        expected = max(v[q] * jaccard[q] for q in range(count)) * max(n.sum(), 1) ** -0.15
+        np.testing.assert_allclose(found[node], expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["thing", "part"])
+def test_what_a_proposal_shows_is_a_region_at_any_size(name):
+    things = {"thing": np.s_[24:48, 32:64], "part": np.s_[28:36, 40:48]}  # one lies in the other
+    image = torch.full((1, 3, 96, 128), 0.5)
+    image[..., 24:48, 32:64] = 0.9
+    image[..., 28:36, 40:48] = 0.1
+    colour = opponent_colour(pixels_of(image))
+    gradient = colour_gradient(colour)
+    hierarchy = grow(gradient, colour, relative_to_surroundings(gradient))
+    mask = np.zeros((96, 128), bool)
+    mask[things[name]] = True
+    logits = torch.from_numpy(np.where(mask[2::4, 2::4], 20.0, -20.0))[None]
+    labels = hierarchy.assigned(node_validity(hierarchy, logits, torch.tensor([4.0]), (4.0, 4.0)))
+    found = labels == np.bincount(labels[mask]).argmax()
+    assert (found & mask).sum() / (found | mask).sum() > 0.9
+
+
 def test_large_images_are_shrunk_for_the_network_alone(network):
     regions = NetworkRegions(network)(torch.rand(1, 3, 40, 1500, generator=torch.Generator().manual_seed(0)))
     assert regions.labels.shape == (1, 40, 1500)
@@ -83,6 +167,13 @@ def test_bad_images_are_refused(network, kind):
         kind(network)(torch.zeros(3, 8, 8))
     with pytest.raises(ScoreRangeError):
         kind(network)(torch.full((1, 3, 8, 8), 2.0))
+
+
+def test_scales_and_equation_2_share_one_tree(network):
+    images, proposer = pictures(), NetworkRegions(network)
+    own, fine = proposer.at_scales(images, ("auto", 2.0))
+    assert torch.equal(own.labels, proposer(images).labels)
+    assert torch.equal(fine.labels, NetworkRegions(network, 2.0)(images).labels)
 
 
 @pytest.mark.parametrize("scale", [0, -1.0, float("nan"), float("inf"), "15", True])

@@ -6,7 +6,7 @@ import os
 import re
 from os import PathLike
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -17,12 +17,15 @@ from csl_plugin.proposers.masks import regions_from_masks
 from csl_plugin.proposers.registered import registered_names, registered_proposer
 from csl_plugin.proposers.several import Proposed, Scales, Together
 
+if TYPE_CHECKING:  # it imports scipy
+    from csl_plugin.proposers.hierarchical import Scale
+
 __all__ = ["Proposer", "load_proposer", "proposer_from_model", "regions_from_masks"]
 
 BUILT_IN = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open", "superpixels")
 """Names of what needs no download."""
 
-DEFAULT = "csl-tiny:10,5,20+superpixels:40,150"
+DEFAULT = "csl-tiny:auto,10+superpixels:40"
 """The partitions that serve the rule "trust" best."""
 
 _WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
@@ -51,11 +54,11 @@ def load_proposer(
     """Load a region proposer by name, from a folder or from the Hub.
 
     Args:
-        source: None, the best that is built in: five partitions, "csl-tiny:10,5,20+superpixels:40,150". A
-            built-in name: "csl-tiny" (a small CSL network and its boundaries, `NetworkRegions`),
+        source: None, the best that is built in: three partitions, "csl-tiny:auto,10+superpixels:40". A
+            built-in name: "csl-tiny" (a small CSL network, read by `NetworkRegions`),
             "csl-tiny-strict" (the same, trained on streets and procedural shapes alone), "csl-tiny-open"
             (procedural shapes alone: free of any data set's licence) or "superpixels" (no weights). Each
-            with ":SCALE" for larger or smaller regions, such as "csl-tiny:5"; several scales, such as
+            with ":SCALE" for regions of one scale everywhere, such as "csl-tiny:5"; several scales, such as
             "superpixels:20,40,80,150", give as many partitions, and so does "+" between sources. A name that
             another package registered under the entry-point group "csl_plugin.proposers". A folder or a
             repository on the Hub, OWNER/NAME, with a network that `CSLNetwork.save_pretrained` wrote, or
@@ -71,8 +74,8 @@ def load_proposer(
         of these where the source names several partitions.
 
     Raises:
-        OptionError: A scale that is not a positive number, a `revision` of a source that has none, or a
-            `device` that torch does not know.
+        OptionError: A scale that is no positive number (nor "auto", of a network), a `revision` of a source
+            that has none, or a `device` that torch does not know.
         FileError: No such name, folder or repository, or the network in it is damaged.
         MissingExtraError: A model of transformers, or a registered package, that is not installed whole.
 
@@ -161,7 +164,9 @@ def _check_device(device: torch.device | str) -> None:
         ) from None
 
 
-def _read_scale(source: str, text: str) -> float:
+def _read_scale(source: str, text: str) -> Scale:
+    if text == "auto":
+        return "auto"
     try:
         return float(text)
     except ValueError:

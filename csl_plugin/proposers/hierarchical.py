@@ -6,18 +6,23 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from numbers import Real
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from csl_plugin.arrays import Array
+from csl_plugin.components import split_components
 from csl_plugin.errors import OptionError
 from csl_plugin.proposers.images import read_images
 from csl_plugin.proposers.merge_tree import MergeTree, Values, merge_tree, region_graph
-from csl_plugin.proposers.relief import basins, number_by_first_use
+from csl_plugin.proposers.relief import basins
 from csl_plugin.region_map import RegionMap
+
+AUTO: Final = "auto"
+Scale: TypeAlias = "float | Literal['auto']"
+"""How coarse a partition is; "auto" where a network says it, for each place of an image by itself."""
 
 # What a loop in Python can take. Of a large image the leaves are larger, and still finer beside its side.
 _PIXELS_PER_LEAF = 60
@@ -28,16 +33,36 @@ _COLOUR_DIFFERENCE = 10.0
 class Hierarchy(NamedTuple):
     """The basins of an image, (H, W), and the tree in which they merge."""
 
-    leaves: Values
+    basins: Values
     tree: MergeTree
+
+    def height(self, scale: float) -> float:
+        """The height in the tree up to which basins are merged at a scale."""
+        thickness = scale * math.sqrt(self.basins.size) / 1000
+        return thickness * _COLOUR_DIFFERENCE**2
+
+    def cut(self, scale: float) -> Values:
+        """The labels (H, W) at one scale."""
+        return self._connected(self.tree.cut(self.height(scale)))
+
+    def assigned(self, validity: Values) -> Values:
+        """The labels (H, W) when every pixel goes to the most valid of the nodes that hold it, by eq. 2.
+
+        A node of which better ones have taken their part may fall into pieces; each is a region.
+        """
+        return self._connected(self.tree.best(validity))
+
+    def _connected(self, part_of_basin: Values) -> Values:
+        parts = torch.from_numpy(part_of_basin[self.basins])
+        return split_components(RegionMap(parts[None]), connectivity=4).labels[0].numpy()
 
 
 def grow(relief: Values, colour: Values, strength: Values) -> Hierarchy:
     """Merge the basins of a relief (H, W) by colour (H, W, 3) and the edge strength (H, W) between them."""
-    leaves = basins(relief)
-    graph = region_graph(leaves, colour, strength)
-    count = min(max(leaves.size // _PIXELS_PER_LEAF, _MIN_LEAVES), _MAX_LEAVES)
-    return Hierarchy(leaves, merge_tree(graph, count))
+    found = basins(relief)
+    graph = region_graph(found, colour, strength)
+    count = min(max(found.size // _PIXELS_PER_LEAF, _MIN_LEAVES), _MAX_LEAVES)
+    return Hierarchy(found, merge_tree(graph, count))
 
 
 class HierarchicalRegions(ABC):
@@ -52,20 +77,20 @@ class HierarchicalRegions(ABC):
         OptionError: `scale` is not a positive finite number.
     """
 
-    default_scale: float
+    default_scale: Scale
 
-    def __init__(self, scale: float) -> None:
-        self.scale: float = self.checked_scale(scale)
+    def __init__(self, scale: Scale) -> None:
+        self.scale: Scale = self.checked_scale(scale)
 
     @classmethod
-    def checked_scale(cls, scale: float) -> float:
-        """A scale as a float.
+    def checked_scale(cls, scale: Scale) -> Scale:
+        """A scale, numbers as float.
 
         Raises:
             OptionError: Not a positive finite number.
         """
         if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < math.inf:
-            mend = f"The default is {cls.default_scale:g}; half of it gives more and smaller regions."
+            mend = f"The default is {scale_name(cls.default_scale)}; half of a scale gives smaller regions."
             raise OptionError("scale", repr(scale), "a positive finite number", mend)
         return float(scale)
 
@@ -85,27 +110,23 @@ class HierarchicalRegions(ABC):
         """
         return self.at_scales(images, (self.scale,))[0]
 
-    def at_scales(self, images: Array, scales: Sequence[float]) -> tuple[RegionMap, ...]:
-        """The regions at each of several scales, nested; arguments and errors as for a call."""
+    def at_scales(self, images: Array, scales: Sequence[Scale]) -> tuple[RegionMap, ...]:
+        """The regions at each of several scales; arguments and errors as for a call."""
         tensor = read_images(images)
-        trees = [self.hierarchy(image) for image in torch.split(tensor, 1)]
-        found = []
-        for scale in scales:
-            labels = np.stack([_cut(tree, scale) for tree in trees])
-            found.append(RegionMap(torch.from_numpy(labels).to(tensor.device), int(labels.max()) + 1))
-        return tuple(found)
+        found = zip(*(self.partitions(image, scales) for image in torch.split(tensor, 1)), strict=True)
+        return tuple(
+            RegionMap(torch.from_numpy(np.stack(labels)).to(tensor.device), int(np.max(labels)) + 1)
+            for labels in found
+        )
 
     @abstractmethod
-    def hierarchy(self, image: Tensor) -> Hierarchy:
-        """All scales of one image, (1, 3, H, W)."""
+    def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
+        """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
 
 
-def _cut(hierarchy: Hierarchy, scale: float) -> Values:
-    leaves, tree = hierarchy
-    thickness = scale * math.sqrt(leaves.size) / 1000
-    parts = tree.cut(thickness * _COLOUR_DIFFERENCE**2)
-    labels: Values = number_by_first_use(parts[leaves.ravel()]).reshape(leaves.shape)
-    return labels
+def scale_name(scale: Scale) -> str:
+    """A scale as `load_proposer` takes it."""
+    return scale if isinstance(scale, str) else f"{scale:g}"
 
 
 def pixels_of(image: Tensor) -> Values:

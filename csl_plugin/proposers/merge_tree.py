@@ -48,13 +48,34 @@ class MergeTree:
     """
 
     def __init__(self, leaf_of_region: Values, parents: Values, heights: Values) -> None:
-        self._leaf_of_region, self._parents, self._heights = leaf_of_region, parents, heights
+        self.leaf_of_region, self.heights, self._parents = leaf_of_region, heights, parents
 
     def cut(self, threshold: float) -> Values:
         """The part of each region, (n,) integers in no order, once all merges up to `threshold` are done."""
         nodes = np.arange(self._parents.size)
-        done = self._heights[self._parents] <= threshold
-        return follow(np.where(done, self._parents, nodes))[self._leaf_of_region]
+        done = self.heights[self._parents] <= threshold
+        return follow(np.where(done, self._parents, nodes))[self.leaf_of_region]
+
+    def totals(self, of_leaves: Values) -> Values:
+        """What the leaves in each node sum up to: (leaves, ...) to (nodes, ...)."""
+        totals = np.zeros((self._parents.size, *of_leaves.shape[1:]))
+        totals[: len(of_leaves)] = of_leaves
+        for node, parent in enumerate(self._parents.tolist()):
+            if parent != node:
+                totals[parent] += totals[node]
+        return totals
+
+    def best(self, values: Values) -> Values:
+        """For each region, (n,), which of the nodes that hold it has the greatest of (nodes,) values.
+
+        Of equal ones it is the largest node.
+        """
+        found, parents, compared = list(range(values.size)), self._parents.tolist(), values.tolist()
+        for node in reversed(range(values.size)):
+            above = found[parents[node]]
+            if compared[above] >= compared[node]:
+                found[node] = above
+        return np.array(found)[self.leaf_of_region]
 
 
 def follow(target: Values) -> Values:

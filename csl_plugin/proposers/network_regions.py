@@ -1,6 +1,8 @@
-"""Regions from a CSL network: as it scores them, or gathered along the boundaries it sees."""
+"""Regions from a CSL network: as it scores them, or as it scores what its boundaries enclose."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -10,14 +12,24 @@ from torch import Tensor
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
+from csl_plugin.models.network import STRIDE
 from csl_plugin.models.storage import weights_digest
-from csl_plugin.proposers.hierarchical import HierarchicalRegions, Hierarchy, grow, pixels_of
+from csl_plugin.proposers.hierarchical import (
+    AUTO,
+    HierarchicalRegions,
+    Hierarchy,
+    Scale,
+    grow,
+    pixels_of,
+    scale_name,
+)
 from csl_plugin.proposers.images import read_images
 from csl_plugin.proposers.merge_tree import Values
+from csl_plugin.proposers.node_validity import node_validity
 from csl_plugin.proposers.relief import colour_gradient, opponent_colour, relative_to_surroundings
 from csl_plugin.region_proposals import RegionProposals
 
-_SCALE = 10.0  # chosen, with the two shares, on the even frames of two validation sets
+# Chosen on the even frames of two validation sets.
 _GRADIENT_SHARE = 0.02
 _CONTRAST_SHARE = 0.3
 _FAINT_EDGE = 1e-3
@@ -63,7 +75,7 @@ class NetworkProposals:
 
 
 class NetworkRegions(HierarchicalRegions):
-    """Regions that a CSL network tells apart, along the boundaries that it sees.
+    """Regions that a CSL network tells apart: bounded by what it sees, chosen by what it proposes.
 
     The basins of the predicted boundary (a watershed) merge, the cheapest pair of neighbours first, as those
     of `Superpixels` do and at the same cost t d² e²: t is the thickness of the two regions, d the distance of
@@ -71,17 +83,21 @@ class NetworkRegions(HierarchicalRegions):
     superpixels' own edge strength, where that is more). Superpixels divide what texture divides and miss
     faint outlines; the network has seen what bounds a thing.
 
-    Every pixel is assigned, every region is 4-connected, and partitions of one image at several scales are
-    nested.
+    Which of the nodes of that tree are regions, eq. 2 decides: a node scores 1 inside and 0 outside, its
+    validity says how well one of the network's proposals agrees with it (`node_validity`), and every pixel
+    goes to the best of the nodes that hold it. So a region is as large as the thing it is. With a scale,
+    proposals are not asked: the tree is cut at that scale everywhere, and the cuts are nested.
+
+    Every pixel is assigned, and every region is 4-connected.
 
     Args:
         network: A trained network with a boundary head, in evaluation mode.
-        scale: How coarse the partition is: the thickness, in thousandths of the image's side sqrt(H W), from
-            which two regions stay apart when their colours differ by 10 CIELAB units (chroma counted twice)
-            and the boundary between them is certain. Positive and finite.
+        scale: "auto" for eq. 2. Or how coarse the partition is: the thickness, in thousandths of the image's
+            side sqrt(H W), from which two regions stay apart when their colours differ by 10 CIELAB units
+            (chroma counted twice) and the boundary between them is certain. Positive and finite.
 
     Raises:
-        OptionError: `scale` is not a positive finite number, or the network has no boundary head.
+        OptionError: `scale` is neither, or the network has no boundary head.
 
     Example:
         >>> import torch
@@ -89,33 +105,60 @@ class NetworkRegions(HierarchicalRegions):
         >>> network = CSLNetwork(NetworkConfig(num_queries=8, boundary=True)).eval()
         >>> NetworkRegions(network)(torch.rand(1, 3, 64, 96)).labels.shape
         torch.Size([1, 64, 96])
+
+    Source:
+        Paper, eq. 2; region proposals "at the disconnected-component level".
     """
 
-    default_scale = _SCALE
+    default_scale = AUTO
 
-    def __init__(self, network: CSLNetwork, scale: float = _SCALE) -> None:
+    def __init__(self, network: CSLNetwork, scale: Scale = AUTO) -> None:
         super().__init__(scale)
         if not network.config.boundary:
             mend = "Use NetworkProposals, or train with boundary=True."
             raise OptionError("network", "a network without boundary head", "one with it", mend)
         self.network: CSLNetwork = network
 
-    def hierarchy(self, image: Tensor) -> Hierarchy:
-        """All scales of one image, (1, 3, H, W)."""
+    @classmethod
+    def checked_scale(cls, scale: Scale) -> Scale:
+        """A scale, numbers as float.
+
+        Raises:
+            OptionError: Neither "auto" nor a positive finite number.
+        """
+        return AUTO if scale == AUTO else super().checked_scale(scale)
+
+    def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
+        """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
+        shown = _network_input(image, self.network)
         with torch.inference_mode():
-            boundary = self.network.boundaries(_network_input(image, self.network)).float().sigmoid()
-            edge = F.interpolate(boundary, image.shape[2:], mode="bilinear", align_corners=False)
-        strength: Values = edge[0, 0].cpu().numpy()
-        colour = opponent_colour(pixels_of(image))
-        gradient = colour_gradient(colour)
-        # The network's boundaries are some pixels wide; the gradient says where in them the edge lies.
-        relief = strength + _GRADIENT_SHARE * gradient / (gradient.mean() + np.float32(1e-6))
-        # An outline that the network misses and the image shows counts too, if for less.
-        edge_or_contrast = np.maximum(strength, _CONTRAST_SHARE * relative_to_surroundings(gradient))
-        return grow(relief, colour, edge_or_contrast + _FAINT_EDGE)
+            if AUTO not in scales:
+                hierarchy = _grown(image, self.network.boundaries(shown))
+                return [hierarchy.cut(float(scale)) for scale in scales]
+            output = self.network(shown)
+            hierarchy = _grown(image, output.boundary)
+            proposed = output.regions[-1]
+        step = STRIDE * image.shape[2] / shown.shape[2], STRIDE * image.shape[3] / shown.shape[3]
+        validity = node_validity(hierarchy, proposed.mask_logits[0], proposed.validity_logits[0], step)
+        return [
+            hierarchy.assigned(validity) if scale == AUTO else hierarchy.cut(float(scale)) for scale in scales
+        ]
 
     def __repr__(self) -> str:
-        return f"NetworkRegions({_identity(self.network)}, scale={self.scale:g})"
+        return f"NetworkRegions({_identity(self.network)}, scale={scale_name(self.scale)})"
+
+
+def _grown(image: Tensor, boundary: Tensor) -> Hierarchy:
+    """The tree of an image, (1, 3, H, W), along the boundary logits (1, 1, h, w) that a network gave."""
+    edge = F.interpolate(boundary.float().sigmoid(), image.shape[2:], mode="bilinear", align_corners=False)
+    strength: Values = edge[0, 0].cpu().numpy()
+    colour = opponent_colour(pixels_of(image))
+    gradient = colour_gradient(colour)
+    # The network's boundaries are some pixels wide; the gradient says where in them the edge lies.
+    relief = strength + _GRADIENT_SHARE * gradient / (gradient.mean() + np.float32(1e-6))
+    # An outline that the network misses and the image shows counts too, if for less.
+    edge_or_contrast = np.maximum(strength, _CONTRAST_SHARE * relative_to_surroundings(gradient))
+    return grow(relief, colour, edge_or_contrast + _FAINT_EDGE)
 
 
 def _identity(network: CSLNetwork) -> str:

@@ -73,13 +73,3 @@ def basins(relief: Values) -> Values:
     minimum = follow(target.ravel())
     basin_at = np.cumsum(minimum == pixels.ravel(), dtype=np.int32) - 1
     return basin_at[minimum].reshape(height, width)
-
-
-def number_by_first_use(ids: Values) -> Values:
-    """The ids renumbered, (N,) int32: 0 for the first one met, 1 for the next new one, and so on."""
-    positions = np.arange(ids.size, dtype=np.int32)
-    first_use = np.empty(int(ids.max()) + 1, np.int32)
-    first_use[ids[::-1]] = positions[::-1]  # where an index repeats, numpy keeps the last value
-    first_use = first_use[ids]
-    number_at = np.cumsum(first_use == positions, dtype=np.int32) - 1
-    return number_at[first_use]

@@ -13,7 +13,7 @@ from csl_plugin.region_map import RegionMap
 from csl_plugin.region_proposals import RegionProposals
 
 if TYPE_CHECKING:  # it imports scipy
-    from csl_plugin.proposers.hierarchical import HierarchicalRegions
+    from csl_plugin.proposers.hierarchical import HierarchicalRegions, Scale
 
 Partitioning: TypeAlias = "RegionProposals | RegionMap"
 Proposed: TypeAlias = "Partitioning | tuple[Partitioning, ...]"
@@ -28,7 +28,7 @@ class Scales:
         scales: At least one; the partitions come in this order.
 
     Raises:
-        OptionError: No scale, or one that is not a positive finite number.
+        OptionError: No scale, or one that the proposer does not take.
 
     Example:
         >>> import torch
@@ -40,18 +40,20 @@ class Scales:
         RegionMap(batch_size=1, size=(24, 32), num_regions=1)
     """
 
-    def __init__(self, proposer: HierarchicalRegions, scales: Sequence[float]) -> None:
+    def __init__(self, proposer: HierarchicalRegions, scales: Sequence[Scale]) -> None:
         if not scales:
             raise OptionError("scales", "none", "at least one", "Leave them away for the default.")
         self.proposer = proposer
         self.scales = tuple(type(proposer).checked_scale(scale) for scale in scales)
 
     def __call__(self, images: Array) -> tuple[RegionMap, ...]:
-        """The partitions of a batch of RGB images, (B, 3, H, W) in [0, 1], nested."""
+        """The partitions of a batch of RGB images, (B, 3, H, W) in [0, 1]."""
         return self.proposer.at_scales(images, self.scales)
 
     def __repr__(self) -> str:
-        scales = ", ".join(f"{scale:g}" for scale in self.scales)
+        from csl_plugin.proposers.hierarchical import scale_name
+
+        scales = ", ".join(map(scale_name, self.scales))
         return f"Scales({self.proposer!r}, ({scales}))"
 
 

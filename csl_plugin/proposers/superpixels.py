@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
-from csl_plugin.proposers.hierarchical import HierarchicalRegions, Hierarchy, grow, pixels_of
+from csl_plugin.proposers.hierarchical import HierarchicalRegions, Scale, grow, pixels_of, scale_name
+from csl_plugin.proposers.merge_tree import Values
 from csl_plugin.proposers.relief import colour_gradient, opponent_colour, relative_to_surroundings
 
 _SCALE = 150.0  # chosen, with the constants of relief.py, on the 200 training images of BSDS500
@@ -55,11 +58,12 @@ class Superpixels(HierarchicalRegions):
     def __init__(self, scale: float = _SCALE) -> None:
         super().__init__(scale)
 
-    def hierarchy(self, image: Tensor) -> Hierarchy:
-        """All scales of one image, (1, 3, H, W); the work is done on the CPU."""
+    def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
+        """The labels (H, W) of one image, (1, 3, H, W), at each scale; the work is done on the CPU."""
         colour = opponent_colour(pixels_of(image))
         gradient = colour_gradient(colour)
-        return grow(gradient, colour, relative_to_surroundings(gradient))
+        hierarchy = grow(gradient, colour, relative_to_surroundings(gradient))
+        return [hierarchy.cut(float(scale)) for scale in scales]
 
     def __repr__(self) -> str:
-        return f"Superpixels(scale={self.scale:g})"
+        return f"Superpixels(scale={scale_name(self.scale)})"

@@ -21,7 +21,7 @@ WEIGHTS = {
     "dice": 5.0,
     "point_region": 2.5,
     "point_dice": 2.5,
-    "distillation": 20.0,
+    "distillation": 400.0,
 }
 _UNMATCHED = 0.5
 _BOUNDARY = 4.0
