@@ -26,7 +26,7 @@ class Demonstration:
     Attributes:
         score: RX of every pixel, (H, W) float64 in [0, 1].
         fused: The score fused with the regions by the rule "trust", (H, W) float64 in [0, 1].
-        num_regions: Number of regions of the first partition.
+        num_regions: Number of regions of the finest partition.
         pieces: Connected pieces of the two masks, of the score and of the fused score.
         figure: (h, w, 3) uint8 RGB.
     """
@@ -43,12 +43,12 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        regions: Partitions of the image, (1, H, W) each; the first is drawn.
+        regions: Partitions of the image, (1, H, W) each; the finest is drawn.
         note: What stands below the word "Photograph"; ASCII.
     """
     score = rx_score(image)
     fused = fuse(score, regions, rule="trust")
-    labels = regions[0].labels[0].cpu().numpy()
+    labels = max(regions, key=_count).labels[0].cpu().numpy()
     masks = [top_share(values, TOP) for values in (score, fused)]
     before, after = (_pieces(mask) for mask in masks)
     count = np.unique(labels[labels >= 0]).size
@@ -90,12 +90,16 @@ def top_share(values: Values, share: float) -> NDArray[np.bool_]:
     return np.asarray(values > np.quantile(values, 1 - share))
 
 
+def _count(regions: RegionMap) -> int:
+    return int(np.unique(regions.labels.cpu().numpy()).size)
+
+
 def _pieces(mask: Values) -> int:
     return int(cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0]) - 1
 
 
 def _of_partitions(count: int, partitions: int) -> str:
-    return f"{count}, class-agnostic" + (f", first of {partitions} partitions" if partitions > 1 else "")
+    return f"{count}, class-agnostic" + (f", finest of {partitions} partitions" if partitions > 1 else "")
 
 
 def _in_words(count: int, noun: str) -> str:
