@@ -29,11 +29,14 @@ from csl_plugin.datasets import open_dataset
 from csl_plugin.metrics import PooledAnomaly, RegionQuality
 from csl_plugin.metrics.metric import State
 from csl_plugin.models import CSLNetwork
+from csl_plugin.proposers.hierarchical import AUTO
 from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
 from examples.ood_scores import ood_scores
 
-_BASE, _SOFT, _LEARNED = "no regions", "eq. 2", "learned boundaries"
+_BASE, _SOFT = "no regions", "eq. 2"
+_LEARNED, _BOTH = "learned boundaries", "eq. 2 along boundaries"
 _UNTRAINED, _SUPERPIXELS = "no network", "superpixels"
+_SCALE = 10.0
 _SCORES = ("energy", "sml")
 _EFFECT = ["pasted energy", "pasted sml", "CamVid energy", "CamVid sml"]
 _QUALITY = ["bsds500", "seen", "unseen"]
@@ -45,9 +48,10 @@ start with the same seed, {steps} steps: batches of 8 crops of 192x256 unless th
 down to "all" add one thing each to the row above; those below take one thing away from "all", or change it.
 All networks have point queries and a boundary head except where the row says so.
 
-Two kinds of regions: eq. 2, the arg max of the queries' R and V; and those gathered along the learned
-boundaries, which need the boundary head and do not use the queries. The superpixels are gathered in the same
-way from the image alone.
+Three kinds of regions. "eq. 2" is the arg max of the queries' R and V. "learned boundaries" are gathered
+along the boundary head's, at scale {scale:g}, and do not use the queries. "eq. 2 along boundaries" is what
+ships: of all that the boundaries enclose, eq. 2 takes what agrees best with the queries' proposals. The
+superpixels are gathered in the same way from the image alone.
 """
 _EFFECT_HEAD = """\
 ## Effect on a teacher's scores
@@ -86,7 +90,7 @@ def region_maps(network: CSLNetwork, image: torch.Tensor) -> dict[str, RegionMap
     size = image.shape[2], image.shape[3]
     found = {_SOFT: soft_assignment(NetworkProposals(network)(image), size)}
     if network.config.boundary:
-        found[_LEARNED] = NetworkRegions(network)(image)
+        found[_LEARNED], found[_BOTH] = NetworkRegions(network).at_scales(image, (_SCALE, AUTO))
     return found
 
 
@@ -148,7 +152,7 @@ def measure(
 
 def methods_of(setting: Setting) -> list[str]:
     """The kinds of regions that a row has."""
-    return [_SOFT, _LEARNED] if setting.training.has_boundary_head else [_SOFT]
+    return [_SOFT, _LEARNED, _BOTH] if setting.training.has_boundary_head else [_SOFT]
 
 
 def effect_table(settings: Sequence[Setting], measured: Measured) -> list[str]:
@@ -221,7 +225,7 @@ def main() -> None:
     makers = makers_of(settings, networks)
     measured = measure(makers, options.data, part, options.photographs, options.draws)
     lines = [
-        _HEAD.format(steps=options.steps),
+        _HEAD.format(steps=options.steps, scale=_SCALE),
         *([f"Not trained yet: {'; '.join(missing)}.", ""] if missing else []),
         _EFFECT_HEAD.format(frames=options.frames),
         *effect_table(settings, measured),

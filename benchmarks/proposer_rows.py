@@ -6,7 +6,7 @@ _GIVEN = "`regions_from_masks`"
 _OVERLAP = "score: the higher is on top"
 
 ROWS: tuple[tuple[str, str, str, str, str], ...] = (
-    ("`csl-tiny`", "CSL network, regions along its boundaries", "region map", "-", "run with its weights"),
+    ("`csl-tiny`", "CSL network, eq. 2 along its boundaries", "region map", "-", "run with its weights"),
     ("`csl-tiny-strict`", "the same, other training data", "region map", "-", "run with its weights"),
     ("`csl-tiny-open`", "the same, procedural shapes alone", "region map", "-", "run with its weights"),
     ("`superpixels`", "merged superpixels", "region map", "-", "run"),

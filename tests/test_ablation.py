@@ -253,12 +253,13 @@ def test_the_ablation_measures_what_it_says(data, tmp_path):
         fused.update(fuse(scores, regions, split=False), anomaly)
     assert measured.figures("CamVid energy", "no regions") == base.compute()
     assert measured.figures("CamVid energy", "second, eq. 2") == fused.compute()
-    assert measured.figures("bsds500", "first, learned boundaries").num_frames == 1
+    for kind in ("learned boundaries", "eq. 2 along boundaries"):
+        assert measured.figures("bsds500", f"first, {kind}").num_frames == 1
     speeds = images_per_second([setting.training for setting in settings], data, rounds=1, steps=4)
     assert min(speeds.values()) > 0
     table = ablation.quality_table(settings, measured, speeds)
     assert table[3].endswith(f"| {speeds['first']:.1f} |")
-    assert len(table) == 2 + 1 + 2 + 1 + 1  # head, superpixels, two kinds, one kind, end
+    assert len(table) == 2 + 1 + 3 + 1 + 1  # head, superpixels, three kinds, one kind, end
     assert len(ablation.effect_table(settings, measured)) == len(table) + 1
     assert len(ablation.steps_table(settings, measured)) == 2 + 1 + 1
 
