@@ -148,7 +148,7 @@ def times(contest: Contest, dataset: Dataset, rounds: int) -> list[str]:
         pairs = zip(seconds[f"scheme 2, {kind}"], seconds[f"scheme 1, {kind}"], strict=True)
         ratio = spread([two / one for two, one in pairs], 2)
         lines += [f"With {kind}, scheme 2 takes {ratio} times as long as scheme 1 (paper: 1.33).", ""]
-    return [*lines, "Regions along boundaries cost `EndToEnd` a second pass through the network."]
+    return lines
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import Proposer
+from csl_plugin.proposers.network_regions import NetworkRegions
 from csl_plugin.proposers.several import Proposed
 from csl_plugin.region_proposals import RegionProposals
 
@@ -28,7 +29,8 @@ class EndToEnd(nn.Module):
             out, the distribution is fused: for classes, or for a network of one class, which follows a
             teacher's anomaly score.
         proposer: Where regions come from; left out, the network's own region scores by eq. 2, from the pass
-            that gives the distribution too.
+            that gives the distribution too. So do those of `NetworkRegions(network)` with the same network,
+            which are sharper and take longer.
         rule: As for `csl_plugin.fuse`.
         split: As for `csl_plugin.fuse`.
 
@@ -85,6 +87,8 @@ class EndToEnd(nn.Module):
         if self.proposer is None:
             last = output.regions[-1]
             regions = RegionProposals.from_logits(last.mask_logits.float(), last.validity_logits.float())
+        elif isinstance(self.proposer, NetworkRegions) and self.proposer.network is self.network:
+            regions = self.proposer.of_output(images, output)
         else:
             regions = self.proposer(images)
         size = (images.shape[2], images.shape[3])

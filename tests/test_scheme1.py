@@ -16,9 +16,9 @@ from benchmarks import distilled, network_speed, scheme1, semantic
 from benchmarks.turns import quartiles, spread, take_turns
 from csl_plugin import fuse, load_proposer
 from csl_plugin.end_to_end import EndToEnd
-from csl_plugin.errors import FileError, ShapeError
+from csl_plugin.errors import FileError, OptionError, ShapeError
 from csl_plugin.models import CSLNetwork, NetworkConfig
-from csl_plugin.proposers.network_regions import NetworkProposals
+from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
 from examples import train_segmenter
 from examples.ood_scores import ood_scores
 from examples.train_segmenter import CLASSES, CONFIG, Segmenter
@@ -77,6 +77,25 @@ def test_regions_may_come_from_elsewhere():
         found = EndToEnd(network, proposer=superpixels)(images)
         expected = fuse(Segmenter(network)(images).softmax(1), superpixels(images))
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("scale", ["auto", 4.0])
+def test_regions_of_the_same_network_take_no_second_pass(scale):
+    network, images = fresh(boundary=True), pictures()
+    proposer = NetworkRegions(network, scale)
+    with torch.inference_mode():
+        expected = fuse(Segmenter(network)(images).softmax(1), proposer(images))
+        passes = []
+        network.register_forward_hook(lambda *_: passes.append(1))
+        found = EndToEnd(network, proposer=proposer)(images)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+    assert len(passes) == 1
+
+
+def test_an_output_without_boundaries_is_refused():
+    images = pictures()
+    with torch.inference_mode(), pytest.raises(OptionError, match="output"):
+        NetworkRegions(fresh(boundary=True)).of_output(images, fresh()(images))
 
 
 @pytest.mark.parametrize("score", [None, unsure])

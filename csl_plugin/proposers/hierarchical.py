@@ -114,14 +114,16 @@ class HierarchicalRegions(ABC):
         """The regions at each of several scales; arguments and errors as for a call."""
         tensor = read_images(images)
         found = zip(*(self.partitions(image, scales) for image in torch.split(tensor, 1)), strict=True)
-        return tuple(
-            RegionMap(torch.from_numpy(np.stack(labels)).to(tensor.device), int(np.max(labels)) + 1)
-            for labels in found
-        )
+        return tuple(as_map(labels, tensor.device) for labels in found)
 
     @abstractmethod
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
+
+
+def as_map(labels: Sequence[Values], device: torch.device) -> RegionMap:
+    """The labels (H, W) of each image of a batch as one map."""
+    return RegionMap(torch.from_numpy(np.stack(labels)).to(device), int(np.max(labels)) + 1)
 
 
 def scale_name(scale: Scale) -> str:

@@ -12,13 +12,15 @@ from torch import Tensor
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
-from csl_plugin.models.network import STRIDE
+from csl_plugin.models.network import STRIDE, NetworkOutput
+from csl_plugin.models.region_decoder import RegionPrediction
 from csl_plugin.models.storage import weights_digest
 from csl_plugin.proposers.hierarchical import (
     AUTO,
     HierarchicalRegions,
     Hierarchy,
     Scale,
+    as_map,
     grow,
     pixels_of,
     scale_name,
@@ -27,6 +29,7 @@ from csl_plugin.proposers.images import read_images
 from csl_plugin.proposers.merge_tree import Values
 from csl_plugin.proposers.node_validity import node_validity
 from csl_plugin.proposers.relief import colour_gradient, opponent_colour, relative_to_surroundings
+from csl_plugin.region_map import RegionMap
 from csl_plugin.region_proposals import RegionProposals
 
 # Chosen on the even frames of two validation sets.
@@ -136,16 +139,50 @@ class NetworkRegions(HierarchicalRegions):
                 hierarchy = _grown(image, self.network.boundaries(shown))
                 return [hierarchy.cut(float(scale)) for scale in scales]
             output = self.network(shown)
-            hierarchy = _grown(image, output.boundary)
-            proposed = output.regions[-1]
         step = STRIDE * image.shape[2] / shown.shape[2], STRIDE * image.shape[3] / shown.shape[3]
-        validity = node_validity(hierarchy, proposed.mask_logits[0], proposed.validity_logits[0], step)
-        return [
-            hierarchy.assigned(validity) if scale == AUTO else hierarchy.cut(float(scale)) for scale in scales
-        ]
+        return _partitions(image, output.boundary, output.regions[-1], step, scales)
+
+    def of_output(self, images: Tensor, output: NetworkOutput) -> RegionMap:
+        """The regions of images of which the network was asked something else too: no second pass.
+
+        Args:
+            images: RGB, (B, 3, H, W), floating point in [0, 1].
+            output: What the network gave of these images at their own size.
+
+        Raises:
+            DTypeError: Not a floating-point tensor.
+            ShapeError: Not (B, 3, H, W), or an axis is empty.
+            ScoreRangeError: A value is outside [0, 1] or not finite.
+            OptionError: The output has no boundaries.
+        """
+        tensor, (mask_logits, validity_logits, _) = read_images(images), output.regions[-1]
+        if output.boundary is None:
+            mend = "Pass what the network of this proposer gave."
+            raise OptionError("output", "an output without boundaries", "one with them", mend)
+        labels = []
+        for index, image in enumerate(torch.split(tensor, 1)):
+            one = slice(index, index + 1)
+            proposed = RegionPrediction(mask_logits[one], validity_logits[one])
+            labels += _partitions(image, output.boundary[one], proposed, (STRIDE, STRIDE), (self.scale,))
+        return as_map(labels, tensor.device)
 
     def __repr__(self) -> str:
         return f"NetworkRegions({_identity(self.network)}, scale={scale_name(self.scale)})"
+
+
+def _partitions(
+    image: Tensor,
+    boundary: Tensor,
+    proposed: RegionPrediction,
+    step: tuple[float, float],
+    scales: Sequence[Scale],
+) -> list[Values]:
+    """The labels of one image by what a network said of it, one cell every `step` pixels."""
+    hierarchy = _grown(image, boundary)
+    validity = node_validity(hierarchy, proposed.mask_logits[0], proposed.validity_logits[0], step)
+    return [
+        hierarchy.assigned(validity) if scale == AUTO else hierarchy.cut(float(scale)) for scale in scales
+    ]
 
 
 def _grown(image: Tensor, boundary: Tensor) -> Hierarchy:
