@@ -90,6 +90,8 @@ def test_regions_of_the_same_network_take_no_second_pass(scale):
         found = EndToEnd(network, proposer=proposer)(images)
     torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     assert len(passes) == 1
+    EndToEnd(network, proposer=proposer)(images).sum().backward()
+    assert network.distribution.weight.grad.abs().sum() > 0
 
 
 def test_an_output_without_boundaries_is_refused():

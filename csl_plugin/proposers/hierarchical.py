@@ -1,4 +1,4 @@
-"""What proposers share that cut a tree of merging basins at a scale."""
+"""What proposers share whose regions are nodes of a tree of merging basins."""
 
 from __future__ import annotations
 

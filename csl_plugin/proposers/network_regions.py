@@ -187,7 +187,9 @@ def _partitions(
 
 def _grown(image: Tensor, boundary: Tensor) -> Hierarchy:
     """The tree of an image, (1, 3, H, W), along the boundary logits (1, 1, h, w) that a network gave."""
-    edge = F.interpolate(boundary.float().sigmoid(), image.shape[2:], mode="bilinear", align_corners=False)
+    edge = F.interpolate(
+        boundary.detach().float().sigmoid(), image.shape[2:], mode="bilinear", align_corners=False
+    )
     strength: Values = edge[0, 0].cpu().numpy()
     colour = opponent_colour(pixels_of(image))
     gradient = colour_gradient(colour)

@@ -40,13 +40,14 @@ def node_validity(
     rows = np.minimum(((np.arange(h) + 0.5) * step[0]).astype(np.int64), height - 1)
     columns = np.minimum(((np.arange(w) + 0.5) * step[1]).astype(np.int64), width - 1)
     leaf = tree.leaf_of_region[hierarchy.basins[rows[:, None], columns]].ravel()
-    scores: Values = (mask_logits.float() / _TEMPERATURE).sigmoid().reshape(count, -1).cpu().numpy()
+    scores: Values = (mask_logits.detach().float() / _TEMPERATURE).sigmoid().reshape(count, -1).cpu().numpy()
+    validity: Values = validity_logits.detach().float().sigmoid().cpu().numpy()
     shape = int(tree.leaf_of_region.max()) + 1, leaf.size
     member = coo_matrix((np.ones(leaf.size, np.float32), (leaf, np.arange(leaf.size))), shape).tocsr()
     inside = tree.totals(member @ scores.T)
     cells = tree.totals(np.bincount(leaf, minlength=shape[0]).astype(np.float64))
     union = scores.sum(1) + cells[:, None] - inside
-    agreement = inside / np.maximum(union, 1e-9) * validity_logits.float().sigmoid().cpu().numpy()
+    agreement = inside / np.maximum(union, 1e-9) * validity
     found: Values = agreement.max(1) * np.maximum(cells, 1.0) ** _AREA_EXPONENT
     found[tree.heights > hierarchy.height(_COARSEST_SCALE)] = -1.0
     return found
