@@ -160,7 +160,7 @@ def main() -> None:
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--out", type=Path, help="folder of the page; left out, it is printed alone")
     parser.add_argument("--frames", default=":", help="a slice of the frames, such as 1::2")
-    parser.add_argument("--steps", type=int, default=1500, help="of each distillation (%(default)s)")
+    parser.add_argument("--steps", type=int, default=3000, help="of each distillation (%(default)s)")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help="turns of the timing (%(default)s)")
     parser.add_argument("--train-only", action="store_true", help="stop when both networks are trained")

@@ -189,7 +189,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True, help="folder of the trainings")
     parser.add_argument("--out", type=Path, help="folder of the page; left out, it is printed alone")
-    parser.add_argument("--steps", type=int, default=1200, help="of each training")
+    parser.add_argument("--steps", type=int, default=5000, help="of each training")
     parser.add_argument("--frames", default=":", help="a slice of the frames of both sets")
     parser.add_argument("--draws", type=int, default=1000)
     options = parser.parse_args()
