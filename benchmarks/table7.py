@@ -59,7 +59,7 @@ docs/ablation.md. Per cent; the 95 % intervals of the differences are by bootstr
 """
 _LIMITS = """\
 The paper trains on Cityscapes and tests on COCO-Stuff; here a network of 3 million parameters sees 367 street
-frames for some minutes, from a random start, and the unseen are two classes of the same streets. The
+frames for less than an hour, from a random start, and the unseen are two classes of the same streets. The
 intervals are over the choice of frames, not over trainings: with one seed each, None-CA against CA is a
 comparison of two runs, while CA+HA against CA+SA is of one network. Mask split and classes change together
 here, as in the paper. Mask split asks for about three times as many regions as there are classes in a crop,
