@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from csl_plugin import RegionProposals, fuse, soft_assignment
+from csl_plugin import RegionProposals, fuse, load_proposer, soft_assignment
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers.hierarchical import grow, pixels_of
@@ -180,6 +180,17 @@ def test_scales_and_equation_2_share_one_tree(network):
 def test_a_scale_that_makes_no_sense_is_refused(network, scale):
     with pytest.raises(OptionError, match="scale"):
         NetworkRegions(network, scale)
+
+
+def test_auto_is_a_scale_of_networks_alone():
+    images = pictures(1)
+    own, fine = load_proposer("csl-tiny:auto,5")(images)
+    assert torch.equal(own.labels, load_proposer("csl-tiny")(images).labels)
+    assert torch.equal(fine.labels, load_proposer("csl-tiny:5")(images).labels)
+    with pytest.raises(OptionError, match="got 'auto', expected a positive"):
+        load_proposer("superpixels:auto")
+    with pytest.raises(OptionError, match='expected "auto" or a positive'):
+        load_proposer("csl-tiny:0")
 
 
 def test_a_network_without_boundaries_is_refused():

@@ -91,7 +91,8 @@ class HierarchicalRegions(ABC):
         """
         if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < math.inf:
             mend = f"The default is {scale_name(cls.default_scale)}; half of a scale gives smaller regions."
-            raise OptionError("scale", repr(scale), "a positive finite number", mend)
+            auto = '"auto" or ' if cls.default_scale == AUTO else ""
+            raise OptionError("scale", repr(scale), f"{auto}a positive finite number", mend)
         return float(scale)
 
     def __call__(self, images: Array) -> RegionMap:
