@@ -58,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(target)
     print(
         f"Scored {size} with the Reed-Xiaoli anomaly detector (colour and texture, no training) and fused "
-        f"the score with {shown.num_regions} regions in {time.perf_counter() - start:.1f} s."
+        f"the score with {len(regions)} partitions, up to {shown.num_regions} regions each, in "
+        f"{time.perf_counter() - start:.1f} s."
     )
     print(_what_one_sees(shown))
     return 0
