@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.ablation_settings import Setting, ablation_settings
 from benchmarks.effect import Frame, read_frames
+from benchmarks.page import frame_slice, publish
 from benchmarks.paired import Measured, markdown
 from benchmarks.region_frames import SEEN, VOID, camvid_val, photograph_state, photographs, street_states
 from benchmarks.trainings import images_per_second
@@ -215,7 +216,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=int, default=50, help="of BSDS500 val")
     parser.add_argument("--draws", type=int, default=1000)
     options = parser.parse_args()
-    part = slice(*(int(number) if number else None for number in options.frames.split(":")))
+    part = frame_slice(options.frames)
     settings, missing = ablation_settings(options.steps), []
     if options.finished:
         missing = [setting.row for setting in settings if not setting.training.is_finished(options.work)]
@@ -235,9 +236,7 @@ def main() -> None:
         *steps_table(settings, measured),
         _LIMITS,
     ]
-    print("\n".join(lines))
-    if options.out:
-        (options.out / "ablation.md").write_text("\n".join(lines), encoding="utf-8")
+    publish(lines, options.out, "ablation.md")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import csl_plugin
+from benchmarks.page import frame_slice, publish
 from benchmarks.paired import markdown
 from benchmarks.ways import (
     BASE,
@@ -39,7 +40,6 @@ from benchmarks.ways import (
 )
 from csl_plugin import RegionMap, split_components
 from csl_plugin.datasets import Dataset, open_dataset
-from csl_plugin.files import atomic_path
 from csl_plugin.metrics import PooledAnomaly, State, bootstrap_difference
 from csl_plugin.models import CSLNetwork
 from examples.ood_scores import ood_scores
@@ -242,7 +242,7 @@ def main() -> None:
     options = parser.parse_args()
     name = options.network
     network = CSLNetwork.from_pretrained(_WEIGHTS / name)
-    part = slice(*(int(number) if number else None for number in options.frames.split(":")))
+    part = frame_slice(options.frames)
     teacher = options.data / "teacher"
     scores = ood_scores(teacher / "statistics.json")
     word = "what `load_proposer()` gives" if name == _BUNDLED[0] else "the default with this network"
@@ -259,11 +259,8 @@ def main() -> None:
         frames = read_frames(dataset, teacher / key, scores, part)
         lines += [f"## {TITLES[key]}, {len(dataset.frames[part])} frames", ""]
         lines += section(frames, network, name, options.draws)
-    print("\n".join(lines))
-    if options.out:
-        page = "results.md" if name == _BUNDLED[0] else f"results-{name}.md"
-        with atomic_path(options.out / page) as temporary:
-            temporary.write_text("\n".join(lines), encoding="utf-8")
+    page = "results.md" if name == _BUNDLED[0] else f"results-{name}.md"
+    publish(lines, options.out, page)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,12 @@ from torch import Tensor
 
 from benchmarks import machine
 from benchmarks.distilled import WEIGHTS
+from benchmarks.page import publish
 from benchmarks.paired import markdown
 from benchmarks.turns import one_thread, quartiles, spread, take_turns
 from csl_plugin import CSLWrapper, load_proposer, wrapper
 from csl_plugin.adapters import OutputAdapter
-from csl_plugin.files import atomic_path, image_batch, list_images, read_image
+from csl_plugin.files import image_batch, list_images, read_image
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import DEFAULT, hierarchical, network_regions
 from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
@@ -238,11 +239,7 @@ def main() -> None:
         classes=len(CLASSES),
         default=f"`{DEFAULT}`",
     )
-    text = "\n".join([head, *lines])
-    print(text)
-    if options.out:
-        with atomic_path(options.out / "speed-network.md") as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    publish([head, *lines], options.out, "speed-network.md")
 
 
 if __name__ == "__main__":

@@ -11,13 +11,14 @@ that nobody trained on.
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.distilled import Student, class_target, distil, load_teacher, score_target, student
+from benchmarks.effect import TITLES, open_sets
+from benchmarks.page import frame_slice, publish
 from benchmarks.paired import Measured, markdown
 from benchmarks.scheme1_effect import (
     ALONE,
@@ -37,17 +38,12 @@ from benchmarks.scheme1_effect import (
 from benchmarks.turns import one_thread, spread, take_turns
 from csl_plugin import CSLWrapper
 from csl_plugin.adapters import OutputAdapter
-from csl_plugin.datasets import Dataset, open_dataset
+from csl_plugin.datasets import Dataset
 from csl_plugin.end_to_end import EndToEnd
-from csl_plugin.files import atomic_path, image_batch
+from csl_plugin.files import image_batch
 from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
 from examples.train_segmenter import CLASSES
 
-_UNSEEN = {"anomaly": [9, 10], "void": [11]}
-_TITLES = {
-    "pasted": "Objects pasted into street frames",
-    "camvid_val": "CamVid val, people and cyclists unseen",
-}
 _ROUNDS = 15
 _FIGURES = ("ap", "fpr95")
 _TAUGHT = f"distribution distilled (C = {len(CLASSES)})"
@@ -165,7 +161,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=_ROUNDS, help="turns of the timing (%(default)s)")
     parser.add_argument("--train-only", action="store_true", help="stop when both networks are trained")
     options = parser.parse_args()
-    part = slice(*(int(number) if number else None for number in options.frames.split(":")))
+    part = frame_slice(options.frames)
     teacher, stored = load_teacher(options.teacher), options.teacher / "statistics.json"
     classes = distil(
         class_target(teacher), len(CLASSES), options.data, options.work / "classes", options.steps
@@ -177,10 +173,10 @@ def main() -> None:
     train = [folder / "train" for folder in folders]
     contest = Contest(teacher, stored, student(classes, *train, options.work / "classes"))
     of_score = Contest(teacher, stored, Student(score), SCORE)
-    sets = _sets(options.data, options.work)
+    sets = open_sets(options.data)
     lines, changes = [_HEAD.format(frames=options.frames, steps=options.steps)], []
     for name, dataset in sets.items():
-        lines += [f"## {_TITLES[name]}, {len(dataset.frames[part])} frames", ""]
+        lines += [f"## {TITLES[name]}, {len(dataset.frames[part])} frames", ""]
         for taught, case, rows in (
             (_TAUGHT, contest, ROWS_OF_CLASSES),
             (_TAUGHT_SCORE, of_score, ROWS_OF_SCORE),
@@ -188,7 +184,7 @@ def main() -> None:
             measured = measure(dataset, case, part, options.draws)
             scores = rows[TEACHER]
             lines += [f"### {taught}", "", *table(measured, scores, rows)]
-            changes += differences(measured, rows[OWN_REGIONS], f"{_TITLES[name]}, {taught}")
+            changes += differences(measured, rows[OWN_REGIONS], f"{TITLES[name]}, {taught}")
     lines += ["## Scheme 1 minus scheme 2, the same network's regions", ""]
     lines += markdown(["", "AP", "FPR95"], changes)
     lines += ["The paper has scheme 1 trail by 0.3 in AP, with FPR95 either way.", ""]
@@ -198,20 +194,7 @@ def main() -> None:
     behind = 100 * (of_classes.figures("classes", ALONE).miou - of_classes.figures("classes", TEACHER).miou)
     lines += [_CAUGHT_UP.format(steps=options.steps, behind=behind), ""]
     lines += ["## Time", "", *times(contest, sets["camvid_val"], options.rounds), ""]
-    print("\n".join(lines))
-    if options.out:
-        with atomic_path(options.out / "results-scheme1.md") as temporary:
-            temporary.write_text("\n".join(lines), encoding="utf-8")
-
-
-def _sets(data: Path, work: Path) -> dict[str, Dataset]:
-    unseen = work / "camvid_unseen.json"
-    with atomic_path(unseen) as temporary:
-        temporary.write_text(json.dumps(_UNSEEN), encoding="utf-8")
-    return {
-        "pasted": open_dataset("folder", data / "pasted"),
-        "camvid_val": open_dataset("folder", data / "camvid", split="val", classes=unseen),
-    }
+    publish(lines, options.out, "results-scheme1.md")
 
 
 if __name__ == "__main__":

@@ -23,10 +23,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.distilled import WEIGHTS, load_teacher
+from benchmarks.page import frame_slice, publish
 from benchmarks.paired import Measured, markdown
 from csl_plugin import RegionMap, fuse_labels, load_proposer, soft_assignment, split_components
 from csl_plugin.datasets import Dataset, open_dataset
-from csl_plugin.files import atomic_path, image_batch
+from csl_plugin.files import image_batch
 from csl_plugin.files.labels import read_label_png
 from csl_plugin.metrics import SemanticMetric
 from csl_plugin.models import CSLNetwork
@@ -197,7 +198,7 @@ def main() -> None:
     parser.add_argument("--frames", default=":", help="a slice of the frames, such as 1::2")
     parser.add_argument("--draws", type=int, default=1000)
     options = parser.parse_args()
-    part = slice(*(int(number) if number else None for number in options.frames.split(":")))
+    part = frame_slice(options.frames)
     dataset = open_dataset("folder", options.data / "camvid", split="val")
     lines = [_HEAD.format(frames=options.frames, count=len(dataset.frames[part]))]
     for title, teacher in {
@@ -206,10 +207,7 @@ def main() -> None:
     }.items():
         found = cases(dataset, options.data / "camvid" / "labels" / "val", teacher, part)
         lines += [f"## {title}", "", *tables(measure(found, options.draws))]
-    print("\n".join(lines))
-    if options.out:
-        with atomic_path(options.out / "results-semantic.md") as temporary:
-            temporary.write_text("\n".join(lines), encoding="utf-8")
+    publish(lines, options.out, "results-semantic.md")
 
 
 if __name__ == "__main__":

@@ -17,9 +17,9 @@ from typing import TypeAlias
 import numpy as np
 
 from benchmarks.effect import Frame, open_sets, pooled, read_frames, state_of
+from benchmarks.page import publish
 from benchmarks.paired import markdown
 from csl_plugin import Trust, fuse, load_proposer
-from csl_plugin.files import atomic_path
 from csl_plugin.metrics import State
 from csl_plugin.proposers.several import as_partitions
 from examples.ood_scores import ood_scores
@@ -173,10 +173,7 @@ def main() -> None:
         _CROSS,
         *cross_validation(states, counts),
     ]
-    print("\n".join(lines))
-    if options.out:
-        with atomic_path(options.out / "sensitivity.md") as temporary:
-            temporary.write_text("\n".join(lines), encoding="utf-8")
+    publish(lines, options.out, "sensitivity.md")
 
 
 if __name__ == "__main__":

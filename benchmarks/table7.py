@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.page import frame_slice, publish
 from benchmarks.paired import Measured, markdown
 from benchmarks.region_frames import (
     CLASSES,
@@ -193,7 +194,7 @@ def main() -> None:
     parser.add_argument("--frames", default=":", help="a slice of the frames of both sets")
     parser.add_argument("--draws", type=int, default=1000)
     options = parser.parse_args()
-    part = slice(*(int(number) if number else None for number in options.frames.split(":")))
+    part = frame_slice(options.frames)
     trainings = class_aware_and_agnostic(options.steps)
     aware, agnostic = (training.network(options.data, options.work) for training in trainings)
     measured, means = measure(aware, agnostic, options.data, part, options.draws)
@@ -210,9 +211,7 @@ def main() -> None:
         "",
         _LIMITS,
     ]
-    print("\n".join(lines))
-    if options.out:
-        (options.out / "table7.md").write_text("\n".join(lines), encoding="utf-8")
+    publish(lines, options.out, "table7.md")
 
 
 if __name__ == "__main__":

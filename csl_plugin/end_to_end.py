@@ -12,9 +12,8 @@ from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import Proposer
-from csl_plugin.proposers.network_regions import NetworkRegions
+from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
 from csl_plugin.proposers.several import Proposed
-from csl_plugin.region_proposals import RegionProposals
 
 Score: TypeAlias = Callable[[Tensor], Tensor]
 """From a distribution (B, C, H, W) in [0, 1] to scores (B, K, H, W) >= 0, higher for more anomalous."""
@@ -73,7 +72,8 @@ class EndToEnd(nn.Module):
         if not network.config.num_classes:
             mend = "Train one with num_classes and a teacher."
             raise OptionError("network", "a network without classes", "one with a distribution", mend)
-        self.network, self.score, self.proposer = network, score, proposer
+        self.network, self.score = network, score
+        self.proposer = NetworkProposals(network) if proposer is None else proposer
         self.rule, self.split = rule, split
 
     def forward(self, images: Tensor) -> Tensor:
@@ -84,13 +84,11 @@ class EndToEnd(nn.Module):
         """
         output = self.network(images)
         regions: Proposed
-        if self.proposer is None:
-            last = output.regions[-1]
-            regions = RegionProposals.from_logits(last.mask_logits.float(), last.validity_logits.float())
-        elif isinstance(self.proposer, NetworkRegions) and self.proposer.network is self.network:
-            regions = self.proposer.of_output(images, output)
+        proposer = self.proposer
+        if isinstance(proposer, (NetworkProposals, NetworkRegions)) and proposer.network is self.network:
+            regions = proposer.of_output(images, output)
         else:
-            regions = self.proposer(images)
+            regions = proposer(images)
         size = (images.shape[2], images.shape[3])
         logits, rule, split = output.distribution.float(), self.rule, self.split
         if self.score is None:

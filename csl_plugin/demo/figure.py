@@ -48,10 +48,10 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
     """
     score = rx_score(image)
     fused = fuse(score, regions, rule="trust")
-    labels = max(regions, key=_count).labels[0].cpu().numpy()
+    finest = max(regions, key=_count)
+    labels, count = finest.labels[0].cpu().numpy(), _count(finest)
     masks = [top_share(values, TOP) for values in (score, fused)]
     before, after = (_pieces(mask) for mask in masks)
-    count = np.unique(labels[labels >= 0]).size
 
     size = fit(image.shape[:2], _BOX)
     photograph, ids = resize(image, size), resize_ids(labels, size)
@@ -91,7 +91,8 @@ def top_share(values: Values, share: float) -> NDArray[np.bool_]:
 
 
 def _count(regions: RegionMap) -> int:
-    return int(np.unique(regions.labels.cpu().numpy()).size)
+    labels = regions.labels.cpu().numpy()
+    return int(np.unique(labels[labels >= 0]).size)
 
 
 def _pieces(mask: Values) -> int:

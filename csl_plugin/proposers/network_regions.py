@@ -69,9 +69,19 @@ class NetworkProposals:
         """
         tensor = read_images(images)
         with torch.inference_mode():
-            answer = self.network(_network_input(tensor, self.network)).regions[-1]
-        logits, validity = answer.mask_logits.float(), answer.validity_logits.float()
-        return RegionProposals.from_logits(logits.to(tensor.device), validity.to(tensor.device))
+            output = self.network(_network_input(tensor, self.network))
+        return self.of_output(tensor, output)
+
+    def of_output(self, images: Tensor, output: NetworkOutput) -> RegionProposals:
+        """The proposals for images of which the network was asked something else too: no second pass.
+
+        Args:
+            images: (B, 3, H, W); the proposals are put on their device.
+            output: What the network gave of them.
+        """
+        last = output.regions[-1]
+        logits, validity = last.mask_logits.float(), last.validity_logits.float()
+        return RegionProposals.from_logits(logits.to(images.device), validity.to(images.device))
 
     def __repr__(self) -> str:
         return f"NetworkProposals({_identity(self.network)})"
@@ -135,12 +145,13 @@ class NetworkRegions(HierarchicalRegions):
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
         shown = _network_input(image, self.network)
         with torch.inference_mode():
-            if AUTO not in scales:
-                hierarchy = _grown(image, self.network.boundaries(shown))
-                return [hierarchy.cut(float(scale)) for scale in scales]
-            output = self.network(shown)
+            if AUTO in scales:
+                output = self.network(shown)
+                boundary, proposed = output.boundary, output.regions[-1]
+            else:
+                boundary, proposed = self.network.boundaries(shown), None
         step = STRIDE * image.shape[2] / shown.shape[2], STRIDE * image.shape[3] / shown.shape[3]
-        return _partitions(image, output.boundary, output.regions[-1], step, scales)
+        return _partitions(image, boundary, proposed, step, scales)
 
     def of_output(self, images: Tensor, output: NetworkOutput) -> RegionMap:
         """The regions of images of which the network was asked something else too: no second pass.
@@ -162,7 +173,8 @@ class NetworkRegions(HierarchicalRegions):
         labels = []
         for index, image in enumerate(torch.split(tensor, 1)):
             one = slice(index, index + 1)
-            proposed = RegionPrediction(mask_logits[one], validity_logits[one])
+            asked = self.scale == AUTO
+            proposed = RegionPrediction(mask_logits[one], validity_logits[one]) if asked else None
             labels += _partitions(image, output.boundary[one], proposed, (STRIDE, STRIDE), (self.scale,))
         return as_map(labels, tensor.device)
 
@@ -173,16 +185,19 @@ class NetworkRegions(HierarchicalRegions):
 def _partitions(
     image: Tensor,
     boundary: Tensor,
-    proposed: RegionPrediction,
+    proposed: RegionPrediction | None,
     step: tuple[float, float],
     scales: Sequence[Scale],
 ) -> list[Values]:
-    """The labels of one image by what a network said of it, one cell every `step` pixels."""
-    hierarchy = _grown(image, boundary)
-    validity = node_validity(hierarchy, proposed.mask_logits[0], proposed.validity_logits[0], step)
-    return [
-        hierarchy.assigned(validity) if scale == AUTO else hierarchy.cut(float(scale)) for scale in scales
-    ]
+    """The labels of one image by what a network said of it, one cell every `step` pixels.
+
+    Without proposals there are numbers among the scales alone.
+    """
+    hierarchy, own = _grown(image, boundary), {}
+    if proposed is not None:
+        validity = node_validity(hierarchy, proposed.mask_logits[0], proposed.validity_logits[0], step)
+        own[AUTO] = hierarchy.assigned(validity)
+    return [own[scale] if scale in own else hierarchy.cut(float(scale)) for scale in scales]
 
 
 def _grown(image: Tensor, boundary: Tensor) -> Hierarchy:
