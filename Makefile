@@ -16,12 +16,12 @@ lint: $(READY)  ## Format, lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-bench: $(VENV)/ready-to-bench  ## Time and memory beside other ways: docs/performance.md; ARGS=--quick for less
-	$(VENV)/bin/python -m benchmarks.run $(ARGS)
+bench: $(VENV)/ready-to-bench  ## Time and memory beside other ways: docs/results/performance.md; ARGS=--quick for less
+	$(VENV)/bin/python -m benchmarks.speed.run $(ARGS)
 
 gpu:  ## The GPU's tests and figures, with the torch of $(PYTHON)
-	$(PYTHON) -m pytest tests/test_gpu.py || test $$? -eq 5  # 5: all of it was skipped
-	$(PYTHON) -m benchmarks.gpu $(ARGS)
+	$(PYTHON) -m pytest tests/ops/test_gpu.py || test $$? -eq 5  # 5: all of it was skipped
+	$(PYTHON) -m benchmarks.speed.gpu $(ARGS)
 
 clean:
 	rm -rf $(VENV) demo_out

@@ -12,15 +12,15 @@ Example:
     torch.Size([1, 1, 48, 64])
 """
 
-from csl_plugin.assignment import hard_assignment, soft_assignment
 from csl_plugin.calibration import Calibration
-from csl_plugin.components import split_components
 from csl_plugin.errors import CSLError
 from csl_plugin.fusion import fuse, fuse_labels
+from csl_plugin.ops.rules import Trust
 from csl_plugin.proposers import load_proposer
-from csl_plugin.region_map import RegionMap
-from csl_plugin.region_proposals import RegionProposals
-from csl_plugin.trust import Trust
+from csl_plugin.regions.assignment import hard_assignment, soft_assignment
+from csl_plugin.regions.components import split_components
+from csl_plugin.regions.proposals import RegionProposals
+from csl_plugin.regions.region_map import RegionMap
 from csl_plugin.wrapper import CSLWrapper
 
 __version__ = "0.1.0"

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from csl_plugin.arrays import Array, as_tensor, describe
 from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError
-from csl_plugin.files.atomic import atomic_path
+from csl_plugin.io.atomic import atomic_path
 
 ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
 

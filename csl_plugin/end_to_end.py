@@ -12,8 +12,8 @@ from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import Proposer
-from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
-from csl_plugin.proposers.several import Proposed
+from csl_plugin.proposers.combine import Proposed
+from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
 
 Score: TypeAlias = Callable[[Tensor], Tensor]
 """From a distribution (B, C, H, W) in [0, 1] to scores (B, K, H, W) >= 0, higher for more anomalous."""

@@ -14,8 +14,8 @@ from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, OutputError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.proposers import Proposer, load_proposer
-from csl_plugin.proposers.several import Partitioning, Proposed
-from csl_plugin.region_map import RegionMap
+from csl_plugin.proposers.combine import Partitioning, Proposed
+from csl_plugin.regions.region_map import RegionMap
 
 
 class CSLWrapper(nn.Module):

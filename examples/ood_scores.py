@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from csl_plugin import Calibration
-from csl_plugin.files import list_images, read_image, write_scores
+from csl_plugin.io import list_images, read_image, write_scores
 
 Score = Callable[[Tensor], Tensor]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ood_scores import ood_scores, write_score_maps
 
-from csl_plugin.benchmark import run_benchmark
+from csl_plugin.evaluation import run_benchmark
 
 
 def main() -> int:

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from csl_plugin.benchmark import run_benchmark
 from csl_plugin.errors import CSLError
+from csl_plugin.evaluation import run_benchmark
 
 
 def reproduce(

@@ -27,11 +27,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 import csl_plugin
-from csl_plugin.files import atomic_path, image_batch, list_images, read_image
-from csl_plugin.files.labels import read_label_png
+from csl_plugin.io import atomic_path, image_batch, list_images, read_image
+from csl_plugin.io.labels import read_label_png
 from csl_plugin.metrics import SemanticFigures, SemanticMetric
 from csl_plugin.models import CSLNetwork, NetworkConfig
-from csl_plugin.models.storage import write_network
+from csl_plugin.models.hub.safetensors_io import write_network
 from csl_plugin.training import Appearance, Cropping, LabelledFolder, Mixture, Part, batches
 
 CLASSES = ("Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car")

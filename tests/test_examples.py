@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import trees
 
 from csl_plugin.datasets import open_dataset
+from tests.helpers import trees
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from csl_plugin.adapters.containers import Container, Items, Path
 from csl_plugin.adapters.inputs import ImageInput, Order
-from csl_plugin.adapters.kinds import Direction, Kind, NonNegative, Raw, Sigmoid, Softmax
+from csl_plugin.adapters.output_path import Container, Items, Path
+from csl_plugin.adapters.score_kinds import Direction, Kind, NonNegative, Raw, Sigmoid, Softmax
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import OptionError
 
@@ -26,11 +26,11 @@ class OutputAdapter:
     Args:
         score: What the tensor holds. "logits": (B, C, h, w), C >= 2, softmax over C. "binary_logits":
             sigmoid of each value. "probabilities": non-negative scores, taken as they are. A `Calibration`:
-            raw scores, mapped by it. Or a kind of `csl_plugin.adapters.kinds`. With a single channel the
-            tensor may also be (B, h, w) or (h, w).
+            raw scores, mapped by it. Or a kind of `csl_plugin.adapters.score_kinds`. With a single channel
+            the tensor may also be (B, h, w) or (h, w).
         item: Where the tensor is: None if it is the output itself, an index into a tuple or list, a key of a
             mapping (a transformers ModelOutput is one), the name of an attribute, a tuple of such steps, or a
-            container of `csl_plugin.adapters.containers`.
+            container of `csl_plugin.adapters.output_path`.
         mean: Mean of the three channels that the caller's preprocessing subtracted, on the scale of `peak`,
             in the order of the channels.
         std: Their standard deviation it divided by. The model's input is turned back into RGB in [0, 1] as

@@ -7,10 +7,10 @@ from typing import Any
 
 from torch import Tensor
 
-from csl_plugin.adapters.containers import contents
-from csl_plugin.adapters.frameworks import DETR_QUERIES, QUERIES
 from csl_plugin.adapters.output import OutputAdapter
-from csl_plugin.adapters.queries import QuerySum
+from csl_plugin.adapters.output_path import contents
+from csl_plugin.adapters.presets.frameworks import DETR_QUERIES, QUERIES
+from csl_plugin.adapters.presets.queries import QuerySum
 from csl_plugin.adapters.registry import PRESETS
 from csl_plugin.errors import CSLError, OptionError, OutputError
 

@@ -7,11 +7,11 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
-from csl_plugin.adapters import domain_adaptation, frameworks, ood, zero_shot
 from csl_plugin.adapters.adapter import Adapter
-from csl_plugin.adapters.containers import Path
-from csl_plugin.adapters.declaration import Preset
-from csl_plugin.adapters.statistics import ClassStatistics
+from csl_plugin.adapters.output_path import Path
+from csl_plugin.adapters.presets import domain_adaptation, frameworks, ood, zero_shot
+from csl_plugin.adapters.presets.class_statistics import ClassStatistics
+from csl_plugin.adapters.presets.preset import Preset
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import OptionError
 
@@ -25,7 +25,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         for known in family.PRESETS
     }
 )
-"""What the package knows, by name; `docs/adapters.md` shows it as a table."""
+"""What the package knows, by name; `docs/guide/adapters.md` shows it as a table."""
 
 
 def preset(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.files import SCORE_SUFFIXES, files_by_stem, read_scores
+from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores
 
 
 class ObserverPair(nn.Module):
@@ -44,7 +44,7 @@ class SavedScores:
     """A teacher that ran before: score maps of a folder, found by the images' stems.
 
     Args:
-        folder: Files that `csl_plugin.files.read_scores` reads: the official tools' `.hdf5`, `.npz`, `.npy`,
+        folder: Files that `csl_plugin.io.read_scores` reads: the official tools' `.hdf5`, `.npz`, `.npy`,
             `.png`.
         key: The array to read in `.hdf5` and `.npz` files: "discrepancy" for Image Resynthesis, "arr_0" for
             S2M's score folder. Left out, as for `read_scores`.
@@ -55,7 +55,7 @@ class SavedScores:
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> import numpy as np
-        >>> from csl_plugin.files import write_scores
+        >>> from csl_plugin.io import write_scores
         >>> with TemporaryDirectory() as folder:
         ...     write_scores(f"{folder}/street.npy", np.ones((4, 5), np.float16))
         ...     SavedScores(folder)(torch.zeros(1, 3, 4, 5), names=["street"]).shape

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from csl_plugin.cli.proposing import SEVERAL_HELP
 
 if TYPE_CHECKING:
-    from csl_plugin.benchmark import Result
+    from csl_plugin.evaluation import Result
 
 _FAILED = 1
 
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         CSLError: The run cannot begin or go on.
     """
-    from csl_plugin.benchmark import FramesFailedError, run_benchmark
+    from csl_plugin.evaluation import FramesFailedError, run_benchmark
 
     out: Path = arguments.out or Path("benchmark_out") / arguments.name
     options = dict(_option(given) for given in arguments.option)
@@ -125,7 +125,7 @@ def _option(given: str) -> tuple[str, str]:
 
 
 def _print(result: Result, out: Path, *, as_json: bool) -> None:
-    from csl_plugin.benchmark.tables import tables, verdict
+    from csl_plugin.evaluation.report.tables import tables, verdict
 
     if as_json:
         print(json.dumps({"command": "benchmark", "exit_code": 0, "out": str(out), **result.as_json()}))

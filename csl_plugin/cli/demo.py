@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from csl_plugin.demo import Demonstration
-    from csl_plugin.pictures.colours import Picture
+    from csl_plugin.viz.colors import Picture
 
 _PHOTOGRAPH = Path(__file__).resolve().parents[1] / "demo" / "chelsea.jpg"
 _CREDIT = "Stefan van der Walt, CC0"
@@ -44,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from csl_plugin import load_proposer
     from csl_plugin.demo import demonstrate
-    from csl_plugin.files import read_image, write_png
-    from csl_plugin.proposers.naming import propose_regions
+    from csl_plugin.io import read_image, write_png
+    from csl_plugin.proposers.on_files import propose_regions
 
     start = time.perf_counter()
     path: Path | None = arguments.image
@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _shrink(image: Picture) -> Picture:
     import numpy as np
 
-    from csl_plugin.pictures.scaling import fit, resize
+    from csl_plugin.viz.scaling import fit, resize
 
     if max(image.shape[:2]) <= _LONGEST_SIDE:
         return image

@@ -107,7 +107,7 @@ def _add_classes(parser: Any, run: Any) -> None:
 
 def _run_anomaly(arguments: argparse.Namespace) -> int:
     from csl_plugin.cli.pairs import find_pairs
-    from csl_plugin.files import SCORE_SUFFIXES
+    from csl_plugin.io import SCORE_SUFFIXES
     from csl_plugin.metrics import (
         COMPONENT_SETTINGS,
         ComponentMetric,
@@ -155,7 +155,7 @@ def _run_semantic(arguments: argparse.Namespace) -> int:
 
 def _run_regions(arguments: argparse.Namespace) -> int:
     from csl_plugin.cli.pairs import find_pairs
-    from csl_plugin.files import REGION_SUFFIXES, read_region_map
+    from csl_plugin.io import REGION_SUFFIXES, read_region_map
     from csl_plugin.metrics import RegionVoteMetric
 
     choices = {
@@ -171,7 +171,7 @@ def _run_regions(arguments: argparse.Namespace) -> int:
 
 def _measure(pairs: Sequence[Pair], read: Reader, metrics: Sequence[Any], verb: str) -> None:
     from csl_plugin.cli.pairs import files_named, read_pairs
-    from csl_plugin.files.labels import read_label_png
+    from csl_plugin.io.labels import read_label_png
 
     for pair, prediction, label in read_pairs(pairs, read, read_label_png, verb):
         with files_named(pair):
@@ -218,7 +218,7 @@ def _word(value: Any) -> str:
 
 
 def _read_scores(path: Path) -> NDArray[Any]:
-    from csl_plugin.files import read_scores
+    from csl_plugin.io import read_scores
 
     scores = read_scores(path)
     if scores.ndim == 3 and scores.shape[0] > 1:
@@ -228,8 +228,8 @@ def _read_scores(path: Path) -> NDArray[Any]:
 
 
 def _read_ids(path: Path) -> NDArray[Any]:
-    from csl_plugin.files.labels import read_label_png
-    from csl_plugin.files.numpy_files import read_npy
+    from csl_plugin.io.labels import read_label_png
+    from csl_plugin.io.numpy_files import read_npy
 
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         if dtype.kind not in "iu":

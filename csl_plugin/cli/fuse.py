@@ -13,7 +13,7 @@ from csl_plugin import __version__
 from csl_plugin.cli.batch import Job, report, run_jobs
 from csl_plugin.cli.proposing import SEVERAL_HELP
 from csl_plugin.errors import FileError, ShapeError
-from csl_plugin.proposers.naming import propose_regions, proposer_identity, region_folder
+from csl_plugin.proposers.on_files import propose_regions, proposer_identity, region_folder
 
 
 def add_parser(subparsers: Any) -> None:
@@ -55,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from csl_plugin import Calibration, load_proposer
     from csl_plugin.cli.output import check_separate, claim
-    from csl_plugin.files import SCORE_SUFFIXES, files_by_stem, list_images
-    from csl_plugin.files.limits import check_file, damage_named
+    from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, list_images
+    from csl_plugin.io.limits import check_file, damage_named
 
     out: Path = arguments.out
     images = list_images(arguments.images)
@@ -117,7 +117,7 @@ class Fuser:
         import numpy as np
 
         from csl_plugin import fuse, split_components
-        from csl_plugin.files import read_image, read_score_file, write_png, write_scores
+        from csl_plugin.io import read_image, read_score_file, write_png, write_scores
 
         if score is None:
             mend = "Add the score map, or take the image away."
@@ -138,6 +138,6 @@ class Fuser:
         fused = fuse(values, regions, rule=rule, split=False)
         write_scores(target, fused, dtype=storage.dtype, key=storage.key, compressed=storage.compressed)
         if picture is not None:
-            from csl_plugin.pictures import overlay
+            from csl_plugin.viz import overlay
 
             write_png(picture, overlay(pixels, regions[0].labels[0].cpu().numpy(), values, fused))

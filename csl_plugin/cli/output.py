@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.files.atomic import atomic_path
-from csl_plugin.files.limits import check_file, damage_named
+from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.limits import check_file, damage_named
 
 SETTINGS_NAME = "csl-plugin.json"
 

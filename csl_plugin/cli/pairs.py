@@ -41,7 +41,7 @@ def find_pairs(predictions: Path, labels: Path, suffixes: Sequence[str]) -> list
     Raises:
         FileError: A folder is missing or empty, or a file has no counterpart.
     """
-    from csl_plugin.files import files_by_stem
+    from csl_plugin.io import files_by_stem
 
     predicted, labelled = files_by_stem(predictions, suffixes), files_by_stem(labels, LABEL_SUFFIXES)
     if predictions.is_file() and labels.is_file():

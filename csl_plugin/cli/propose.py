@@ -10,7 +10,7 @@ from typing import Any
 from csl_plugin import __version__
 from csl_plugin.cli.batch import Job, report, run_jobs
 from csl_plugin.cli.proposing import PROPOSER_HELP
-from csl_plugin.proposers.naming import one_partition, propose_regions, proposer_identity, region_folder
+from csl_plugin.proposers.on_files import one_partition, propose_regions, proposer_identity, region_folder
 
 
 def add_parser(subparsers: Any) -> None:
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from csl_plugin import load_proposer
     from csl_plugin.cli.output import check_separate, claim
-    from csl_plugin.files import list_images
+    from csl_plugin.io import list_images
 
     out: Path = arguments.out
     images = list_images(arguments.images)
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def propose_file(proposer: Any, image: Path, target: Path) -> None:
     """Write the region map of one image file."""
-    from csl_plugin.files import read_image, write_region_map
+    from csl_plugin.io import read_image, write_region_map
 
     regions = propose_regions(proposer, read_image(image), image.stem)
     write_region_map(target, one_partition(regions).labels[0].cpu().numpy())

@@ -61,7 +61,7 @@ def open_dataset(
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> import numpy as np
-        >>> from csl_plugin.files import write_png
+        >>> from csl_plugin.io import write_png
         >>> with TemporaryDirectory() as path:
         ...     write_png(f"{path}/images/a.png", np.zeros((2, 3, 3), np.uint8))
         ...     write_png(f"{path}/labels/a.png", np.array([[0, 1, 255], [0, 0, 1]], np.uint8))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from csl_plugin.datasets.ids import IdTable
 from csl_plugin.errors import FileError
-from csl_plugin.files.images import read_image
-from csl_plugin.files.labels import read_label_png
+from csl_plugin.io.images import read_image
+from csl_plugin.io.labels import read_label_png
 
 Task: TypeAlias = Literal["anomaly", "semantic"]
 

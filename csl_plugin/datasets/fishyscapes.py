@@ -17,8 +17,8 @@ from csl_plugin.datasets.dataset import Dataset, DatasetInfo, Frame
 from csl_plugin.datasets.ids import ANOMALY_IDS, VOID, IdTable
 from csl_plugin.datasets.layout import find_root, frames_of, incomplete, listed, some
 from csl_plugin.errors import DTypeError, FileError, OptionError, ShapeError
-from csl_plugin.files.images import read_image
-from csl_plugin.files.numpy_files import read_npz
+from csl_plugin.io.images import read_image
+from csl_plugin.io.numpy_files import read_npz
 
 _NUMBERED = re.compile(r"\d{4}_(.+)")
 _SUFFIXES = (".png", ".webp", ".jpg")

@@ -13,8 +13,8 @@ from csl_plugin.datasets.dataset import Dataset, DatasetInfo
 from csl_plugin.datasets.ids import ANOMALY_IDS, VOID, IdTable
 from csl_plugin.datasets.layout import find_root, frames_of, listed
 from csl_plugin.errors import FileError
-from csl_plugin.files.images import list_images
-from csl_plugin.files.limits import check_file, damage_named
+from csl_plugin.io.images import list_images
+from csl_plugin.io.limits import check_file, damage_named
 
 _STORED_VALUE = re.compile(r"[0-9]{1,5}")
 _LARGEST_VALUE = 65535

@@ -10,7 +10,7 @@ from csl_plugin.datasets.ids import VOID, IdTable
 from csl_plugin.datasets.layout import find_root, frames_of, incomplete, listed, some
 from csl_plugin.datasets.tables import read_table
 from csl_plugin.errors import FileError
-from csl_plugin.files.limits import check_file, damage_named
+from csl_plugin.io.limits import check_file, damage_named
 
 _LISTS = "ImageSets/Segmentation"
 _NAME = re.compile(r"[A-Za-z0-9_-]+")

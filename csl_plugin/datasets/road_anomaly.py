@@ -11,7 +11,7 @@ from csl_plugin.datasets.dataset import Dataset, DatasetInfo
 from csl_plugin.datasets.ids import IdTable
 from csl_plugin.datasets.layout import find_root, frames_of, incomplete, listed, some
 from csl_plugin.errors import FileError
-from csl_plugin.files.labels import read_label_png
+from csl_plugin.io.labels import read_label_png
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _COPIES = {

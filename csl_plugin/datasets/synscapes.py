@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from csl_plugin.datasets.cityscapes import class_names, ids_of_label_ids
 from csl_plugin.datasets.dataset import Dataset, DatasetInfo, Frame
 from csl_plugin.datasets.layout import find_root, frames_of, listed
-from csl_plugin.files.labels import png_size
+from csl_plugin.io.labels import png_size
 
 
 def open_synscapes(path: Path, split: str, *, resolution: str | None = None) -> Dataset:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from csl_plugin.demo.rx import rx_score
 from csl_plugin.fusion import fuse
-from csl_plugin.pictures.colours import Picture, Values, draw_edges, heat_colours, highlight, region_colours
-from csl_plugin.pictures.scaling import fit, resize, resize_ids
-from csl_plugin.pictures.sheet import Panel, sheet
-from csl_plugin.region_map import RegionMap
+from csl_plugin.regions.region_map import RegionMap
+from csl_plugin.viz.colors import Picture, Values, draw_edges, heat_colours, highlight, region_colours
+from csl_plugin.viz.scaling import fit, resize, resize_ids
+from csl_plugin.viz.sheet import Panel, sheet
 
 TOP = 0.05
 _BOX = (700, 490)

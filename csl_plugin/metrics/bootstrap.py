@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.metrics.metric import State
-from csl_plugin.metrics.ordered import Ordered
 from csl_plugin.metrics.pooled import PooledAnomaly, ordered_sides
 from csl_plugin.metrics.region_quality import NAMES, RegionQuality
 from csl_plugin.metrics.region_vote import RegionVoteMetric
 from csl_plugin.metrics.semantic import SemanticMetric
+from csl_plugin.metrics.sorted_scores import Ordered
 
 _LEVELS = 4096
 _SEMANTIC = ("miou", "miou_seen", "miou_unseen", "hiou")

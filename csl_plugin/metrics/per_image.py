@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from csl_plugin.arrays import Array
 from csl_plugin.metrics.figures import AnomalyFigures, FprRule, check_fpr_rule
 from csl_plugin.metrics.metric import State, check_same_kind, state_array, state_counts
-from csl_plugin.metrics.ordered import order
 from csl_plugin.metrics.pixels import split_frame
-from csl_plugin.metrics.scan import CurveScan
+from csl_plugin.metrics.pr_roc import CurveScan
+from csl_plugin.metrics.sorted_scores import order
 
 _FIGURES = ("ap", "auroc", "fpr95", "best_f1")
 _COUNTS = ("num_positive", "num_negative")

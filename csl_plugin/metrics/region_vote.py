@@ -138,7 +138,7 @@ def majority_vote(
         >>> majority_vote(np.array([[0, 0, 0, -1]]), np.array([[7, 7, 255, 7]]))
         array([[  7,   7,   7, 255]], dtype=uint8)
     """
-    from csl_plugin.ops.runs import components, find_runs
+    from csl_plugin.ops.cpu.runs import components, find_runs
 
     ids, labelled = read_integers("regions", regions), read_ids("labels", labels, 0)
     check_same_size("regions", ids, labelled)

@@ -11,8 +11,8 @@ from csl_plugin.arrays import Array
 from csl_plugin.errors import ScoreRangeError
 from csl_plugin.metrics.figures import AnomalyFigures, PrecisionRecall
 from csl_plugin.metrics.metric import State, check_same_kind, nonsense, state_array, state_counts
-from csl_plugin.metrics.ordered import Ordered, order
 from csl_plugin.metrics.pixels import split_frame
+from csl_plugin.metrics.sorted_scores import Ordered, order
 
 _LEVELS = 384  # quantiles of each side: half of 768 bins
 _TPR = 0.95

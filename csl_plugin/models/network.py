@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.models.compact import CompactBackbone
 from csl_plugin.models.config import NetworkConfig
-from csl_plugin.models.hub import HubNetwork
+from csl_plugin.models.hub.mixin import HubNetwork
 from csl_plugin.models.layers import Extents, NormalisedConvolution
 from csl_plugin.models.pixel_decoder import PixelDecoder
 from csl_plugin.models.positions import encode

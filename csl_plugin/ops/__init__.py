@@ -15,12 +15,17 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from csl_plugin.ops import on_runs, runs, several, squares, streamed, traced
-from csl_plugin.ops.allocation import empty, empty_like
-from csl_plugin.ops.arithmetic import Rule, Sigmoid, to_stored
-from csl_plugin.ops.bands import AsStored, Upsampled, to_probabilities
+from csl_plugin.ops import dense as traced
+from csl_plugin.ops import planewise as streamed
+from csl_plugin.ops.cpu import assign as squares
+from csl_plugin.ops.cpu import fuse as on_runs
+from csl_plugin.ops.cpu import overlay as several
+from csl_plugin.ops.cpu import runs
+from csl_plugin.ops.cpu.bands import AsStored, Upsampled, to_probabilities
+from csl_plugin.ops.cpu.memory import empty, empty_like
+from csl_plugin.ops.dtypes import Rule, Sigmoid, to_stored
 from csl_plugin.ops.partition import Partition
-from csl_plugin.trust import Trust
+from csl_plugin.ops.rules import Trust
 
 __all__ = [
     "Partition",
@@ -191,7 +196,7 @@ def _on_device(values: Tensor) -> ModuleType:
     if values.device.type != "cuda" or values.dtype == torch.float64 or not _HAS_TRITON:
         return streamed
     # Imported here: it imports Triton.
-    from csl_plugin.ops import kernels
+    from csl_plugin.ops import triton as kernels
 
     return kernels
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from csl_plugin.ops.runs import Runs
+from csl_plugin.ops.cpu.runs import Runs
 
 
 @dataclass(frozen=True)

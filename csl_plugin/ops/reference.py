@@ -1,4 +1,4 @@
-"""The paper's equations and docs/fusion.md's, letter by letter: slow, and the oracle of all faster paths.
+"""The equations of the paper and of docs/guide/fusion.md, letter by letter: slow, the oracle of faster paths.
 
 Nothing in the library calls this module; its tests compare everything with it. All arithmetic is in float64.
 """
@@ -152,7 +152,7 @@ def trust(
     doubt: float,
     outlier: float,
 ) -> Tensor:
-    """The rule "trust" for one image, the numbered steps of docs/fusion.md.
+    """The rule "trust" for one image, the numbered steps of docs/guide/fusion.md.
 
     `distribution` is (C, H, W), each of the partitions (H, W), -1 for unassigned. Returns (C, H, W) float64.
     """

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from csl_plugin.errors import FileError, OptionError, ShapeError
-from csl_plugin.files.listing import files_by_stem
-from csl_plugin.files.region_maps import REGION_SUFFIXES
+from csl_plugin.io.listing import files_by_stem
+from csl_plugin.io.region_maps import REGION_SUFFIXES
 from csl_plugin.proposers.mask_files import MASK_SUFFIXES, read_regions
-from csl_plugin.region_map import RegionMap
+from csl_plugin.regions.region_map import RegionMap
 
 
 class RegionMapFolder:
@@ -32,7 +32,7 @@ class RegionMapFolder:
 
     Example:
         >>> from tempfile import TemporaryDirectory
-        >>> from csl_plugin.files import write_region_map
+        >>> from csl_plugin.io import write_region_map
         >>> with TemporaryDirectory() as folder:
         ...     write_region_map(f"{folder}/street.png", np.array([[0, 0, 1], [2, 2, 1]]))
         ...     RegionMapFolder(folder)(torch.rand(1, 3, 2, 3), names=["street"])

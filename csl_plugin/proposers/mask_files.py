@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.errors import DTypeError, FileError, ShapeError
-from csl_plugin.files.limits import check_file, damage_named
-from csl_plugin.files.numpy_files import read_npz
-from csl_plugin.files.region_maps import read_region_map
+from csl_plugin.io.limits import check_file, damage_named
+from csl_plugin.io.numpy_files import read_npz
+from csl_plugin.io.region_maps import read_region_map
 from csl_plugin.proposers.masks import regions_from_masks
 
 MASK_SUFFIXES = (".json",)

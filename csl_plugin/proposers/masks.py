@@ -12,9 +12,9 @@ from torch import Tensor
 
 from csl_plugin.arrays import as_tensor, describe
 from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError, ShapeError
-from csl_plugin.files.limits import MAX_BYTES, MAX_PIXELS
-from csl_plugin.proposers.run_length import read_run_lengths
-from csl_plugin.region_map import RegionMap, check_size
+from csl_plugin.io.coco_rle import read_run_lengths
+from csl_plugin.io.limits import MAX_BYTES, MAX_PIXELS
+from csl_plugin.regions.region_map import RegionMap, check_size
 
 OnTop: TypeAlias = Literal["score", "smallest"]
 

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from csl_plugin.proposers.hierarchical import HierarchicalRegions, Scale, grow, pixels_of, scale_name
-from csl_plugin.proposers.merge_tree import Values
-from csl_plugin.proposers.relief import colour_gradient, opponent_colour, relative_to_surroundings
+from csl_plugin.proposers.hierarchy.merge_tree import Values
+from csl_plugin.proposers.hierarchy.proposer import HierarchicalRegions, Scale, grow, pixels_of, scale_name
+from csl_plugin.proposers.hierarchy.watershed import (
+    colour_gradient,
+    opponent_colour,
+    relative_to_surroundings,
+)
 
 _SCALE = 150.0  # chosen, with the constants of relief.py, on the 200 training images of BSDS500
 

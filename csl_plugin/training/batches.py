@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from csl_plugin.errors import OptionError
+from csl_plugin.training.data.scene import Batch
 from csl_plugin.training.mixture import Mixture
-from csl_plugin.training.scene import Batch
 
 _NAMES, _TAUGHT = ("image", "labels", "classes"), ("taught", "known")
 

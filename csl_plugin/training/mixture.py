@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from csl_plugin.errors import OptionError
-from csl_plugin.training.augmentation import Appearance
-from csl_plugin.training.mask_split import mask_split
-from csl_plugin.training.pasting import Pasting
-from csl_plugin.training.saved_teacher import cells
-from csl_plugin.training.scene import Labels, Sample, Scene, Source
+from csl_plugin.training.data.augmentation import Appearance
+from csl_plugin.training.data.mask_split import mask_split
+from csl_plugin.training.data.saved_teacher import cells
+from csl_plugin.training.data.scene import Labels, Sample, Scene, Source
+from csl_plugin.training.synthetic.pasting import Pasting
 
 _GOLDEN = (5**0.5 - 1) / 2
 

@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.errors import CSLError, FileError, OptionError
-from csl_plugin.files import list_images, read_image
-from csl_plugin.files.limits import check_file, damage_named
+from csl_plugin.io import list_images, read_image
+from csl_plugin.io.limits import check_file, damage_named
 from csl_plugin.models import CSLNetwork, NetworkConfig, load_backbone_weights
-from csl_plugin.training.augmentation import Cropping
-from csl_plugin.training.dead_leaves import DeadLeaves
-from csl_plugin.training.folders import LabelledFolder, SegmentFolder
-from csl_plugin.training.mask_split import class_regions, mask_split
+from csl_plugin.training.data.augmentation import Cropping
+from csl_plugin.training.data.folders import LabelledFolder, SegmentFolder
+from csl_plugin.training.data.mask_split import class_regions, mask_split
+from csl_plugin.training.data.saved_teacher import SavedTeacher
+from csl_plugin.training.data.scene import Picture, Source
 from csl_plugin.training.mixture import Mixture, Part
-from csl_plugin.training.objects import Objects, ProceduralObjects, SegmentBank
-from csl_plugin.training.pasting import Pasting
-from csl_plugin.training.saved_teacher import SavedTeacher
-from csl_plugin.training.scene import Picture, Source
 from csl_plugin.training.settings import TrainingSettings
-from csl_plugin.training.textures import Textures
+from csl_plugin.training.synthetic.dead_leaves import DeadLeaves
+from csl_plugin.training.synthetic.objects import Objects, ProceduralObjects, SegmentBank
+from csl_plugin.training.synthetic.pasting import Pasting
+from csl_plugin.training.synthetic.textures import Textures
 from csl_plugin.training.validation import AnomalyScores, Validation
 
 _LARGEST = 1 << 20

@@ -10,12 +10,12 @@ import torch
 
 from csl_plugin.errors import FileError
 from csl_plugin.models import CSLNetwork
-from csl_plugin.models.storage import write_network
+from csl_plugin.models.hub.safetensors_io import write_network
 from csl_plugin.training.batches import batches
+from csl_plugin.training.data.scene import Batch
 from csl_plugin.training.loop import train
 from csl_plugin.training.processes import Processes
 from csl_plugin.training.recipe import Recipe
-from csl_plugin.training.scene import Batch
 
 
 def train_recipe(

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from csl_plugin.errors import FileError
-from csl_plugin.files import atomic_path
-from csl_plugin.files.limits import check_file, damage_named
+from csl_plugin.io import atomic_path
+from csl_plugin.io.limits import check_file, damage_named
 
 _WEIGHTS, _AVERAGE, _MOMENTS = "weights.", "average.", "optimiser."
 

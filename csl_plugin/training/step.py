@@ -12,7 +12,7 @@ from torch import Tensor
 
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
-from csl_plugin.training.losses import WEIGHTS, distillation_loss, losses
+from csl_plugin.training.criterion.losses import WEIGHTS, distillation_loss, losses
 from csl_plugin.training.processes import Processes, Total
 from csl_plugin.training.settings import TrainingSettings
 

@@ -14,16 +14,16 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from csl_plugin.assignment import soft_assignment
 from csl_plugin.errors import FileError, OptionError, ScoreRangeError, ShapeError
-from csl_plugin.files import SCORE_SUFFIXES, files_by_stem, read_scores
 from csl_plugin.fusion import fuse
+from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores
 from csl_plugin.metrics import PooledAnomaly, RegionQuality
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers.network_regions import NetworkProposals, NetworkRegions
-from csl_plugin.region_map import RegionMap
-from csl_plugin.training.folders import LabelledFolder, SegmentFolder
-from csl_plugin.training.mask_split import mask_split
+from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+from csl_plugin.regions.assignment import soft_assignment
+from csl_plugin.regions.region_map import RegionMap
+from csl_plugin.training.data.folders import LabelledFolder, SegmentFolder
+from csl_plugin.training.data.mask_split import mask_split
 
 _VOID = 255
 

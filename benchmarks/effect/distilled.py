@@ -1,0 +1,143 @@
+"""Networks that follow a teacher: scheme 1's training, begun from csl-tiny."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import csl_plugin
+from csl_plugin.errors import FileError
+from csl_plugin.io import atomic_path
+from csl_plugin.models import CSLNetwork
+from csl_plugin.models.hub.safetensors_io import write_network
+from csl_plugin.training import Batch, Recipe, batches
+from csl_plugin.training.loop import train
+from examples.ood_scores import ood_scores
+from examples.train_segmenter import Segmenter, statistics
+
+WEIGHTS = Path(csl_plugin.__file__).parent / "weights"
+START = "csl-tiny"
+_PEAK, _WARM_UP = 5e-4, 100
+_PASTED_INTO = "camvid"
+
+Target = Callable[[Tensor], Tensor]
+"""From a batch of images to what the network's distribution shall follow, (B, C, h, w) in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Student:
+    """A distilled network, and what scores of its logits are standardised by.
+
+    Attributes:
+        network: In evaluation mode.
+        logits: Statistics file of its raw logits, as `examples.ood_scores` reads it; None where the network
+            follows a score.
+        log_probabilities: The same of the logarithms of its distribution.
+    """
+
+    network: CSLNetwork
+    logits: Path | None = None
+    log_probabilities: Path | None = None
+
+
+def load_teacher(folder: Path) -> Segmenter:
+    """The segmenter that `examples/train_segmenter.py` wrote."""
+    return Segmenter(CSLNetwork.from_pretrained(folder / "network")).eval()
+
+
+def class_target(teacher: Segmenter) -> Target:
+    """The teacher's softmax: C classes."""
+
+    def target(images: Tensor) -> Tensor:
+        return _logits(teacher, images).softmax(1)
+
+    return target
+
+
+def score_target(teacher: Segmenter, stored: Path, score: str) -> Target:
+    """One of the teacher's anomaly scores on [0, 1]: C = 1, as the paper has it for OOD segmentation."""
+    compute = ood_scores(stored)[score]
+
+    def target(images: Tensor) -> Tensor:
+        return torch.stack([compute(image) for image in _logits(teacher, images)])[:, None]
+
+    return target
+
+
+def _logits(teacher: Segmenter, images: Tensor) -> Tensor:
+    """At the network's resolution, computed as the student is: a third of the time of float32."""
+    with torch.autocast(images.device.type, torch.bfloat16):
+        return teacher.network(images).distribution.float()  # type: ignore[no-any-return]
+
+
+def distil(target: Target, num_classes: int, data: Path, work: Path, steps: int) -> CSLNetwork:
+    """Train csl-tiny with a distribution head that follows `target`, or load what was trained before.
+
+    The scenes are those of csl-tiny's recipe that hold streets, with what is pasted there.
+    """
+    folder = work / "network"
+    if not (folder / "config.json").is_file():
+        recipe = _recipe(num_classes, steps)
+        mixture = recipe.mixture(data)
+
+        def batches_from(start: int) -> Iterator[Batch]:
+            return batches(mixture, recipe.settings.batch_size, start=start, stop=recipe.settings.steps)
+
+        torch.manual_seed(recipe.settings.seed)
+        network = begun(CSLNetwork(recipe.network))
+        average = train(
+            network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+            batches_from,
+            recipe.settings,
+            work,
+            teacher=target,
+        )
+        write_network(folder, recipe.network, average)
+    return CSLNetwork.from_pretrained(folder)
+
+
+def begun(network: CSLNetwork) -> CSLNetwork:
+    """The network with csl-tiny's weights in all but its distribution head, which csl-tiny lacks.
+
+    Raises:
+        FileError: Any other weight is missing or too many.
+    """
+    found = network.load_state_dict(CSLNetwork.from_pretrained(WEIGHTS / START).state_dict(), strict=False)
+    other = [name for name in found.missing_keys if not name.startswith("distribution.")]
+    if other or found.unexpected_keys:
+        got = ", ".join([*other, *found.unexpected_keys][:4])
+        mend = "Take the configuration of its config.json, with num_classes alone changed."
+        raise FileError(START, got, "all weights but the distribution head's", mend)
+    return network
+
+
+def student(network: CSLNetwork, images: Path, labels: Path, work: Path) -> Student:
+    """A distilled network with its statistics, which are gathered once and kept in `work`."""
+    model = Segmenter(network)
+    kinds: dict[str, Callable[[Tensor], Tensor]] = {
+        "logits": model,
+        "log_probabilities": lambda batch: model(batch).log_softmax(1),
+    }
+    for name, logits in kinds.items():
+        path = work / f"{name}.json"
+        if not path.is_file():
+            with atomic_path(path) as temporary:
+                temporary.write_text(json.dumps(statistics(logits, images, labels)), encoding="utf-8")
+    return Student(network, work / "logits.json", work / "log_probabilities.json")
+
+
+def _recipe(num_classes: int, steps: int) -> Recipe:
+    start = Recipe.read(WEIGHTS / START / "recipe.json")
+    return Recipe(
+        replace(start.network, num_classes=num_classes),
+        replace(start.settings, steps=steps, learning_rate=_PEAK, warm_up=_WARM_UP),
+        {
+            **start.document,
+            "parts": [part for part in start.document["parts"] if part["source"] == _PASTED_INTO],
+        },
+    )

@@ -1,0 +1,155 @@
+"""Both schemes on frames of a data set: the states of metrics by row and score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks.effect.distilled import Student
+from benchmarks.effect.paired import Measured
+from csl_plugin import RegionMap, RegionProposals, fuse, load_proposer
+from csl_plugin.datasets import Dataset
+from csl_plugin.end_to_end import EndToEnd
+from csl_plugin.io import image_batch
+from csl_plugin.io.labels import read_label_png
+from csl_plugin.metrics import PooledAnomaly, SemanticMetric
+from csl_plugin.proposers import Proposer
+from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+from examples.ood_scores import ood_scores
+from examples.train_segmenter import CLASSES, Segmenter, seen
+
+TEACHER = "teacher"
+TINY = "scheme 2: teacher, csl-tiny's regions"
+DEFAULT = "scheme 2: teacher, default proposer (several partitions)"
+OTHER_REGIONS, OTHER_EQ2 = "scheme 2: teacher, distilled network's regions", "scheme 2: teacher, its eq. 2"
+ALONE = "distilled network alone"
+OWN_REGIONS, OWN_EQ2 = "scheme 1: distilled, its own regions", "scheme 1: distilled, its own eq. 2"
+RAW, RAW_REGIONS = "raw logits of the distilled network", "the same, its own regions"
+ROWS = (TEACHER, TINY, DEFAULT, OTHER_REGIONS, OTHER_EQ2, ALONE, OWN_REGIONS, OWN_EQ2)
+
+SCORE = "sml"
+_ALL = ("msp", "entropy", "max_logit", "energy", "sml")
+_OF_DISTRIBUTION = ("msp", "entropy", "sml")
+_OF_LOGITS = ("max_logit", "energy", "sml")
+ROWS_OF_SCORE = dict.fromkeys(ROWS, (SCORE,))
+ROWS_OF_CLASSES = {
+    **{row: _OF_DISTRIBUTION if row in (ALONE, OWN_REGIONS, OWN_EQ2) else _ALL for row in ROWS},
+    RAW: _OF_LOGITS,
+    RAW_REGIONS: _OF_LOGITS,
+}
+"""Which scores each way has, where a score or the classes' distribution was distilled."""
+
+Regions = RegionMap | RegionProposals
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A teacher, what it is compared with, and how its scores are computed.
+
+    Attributes:
+        teacher: Logits at the images' size.
+        stored: Its statistics.
+        student: The network that follows it.
+        score: The score that the student follows; None where it follows the distribution.
+    """
+
+    teacher: Segmenter
+    stored: Path
+    student: Student
+    score: str | None = None
+
+
+def measure(dataset: Dataset, contest: Contest, part: slice, draws: int) -> Measured:
+    """Anomaly figures of all rows by score."""
+    measured = Measured(dict.fromkeys(_ALL, PooledAnomaly), draws)
+    for frame in tqdm(dataset.frames[part], desc=dataset.output_name, unit="frame", disable=None):
+        label = dataset.read_label(frame)
+        for row, scores in _scores(image_batch(dataset.read_image(frame)), contest).items():
+            for name, values in scores.items():
+                metric = PooledAnomaly()
+                metric.update(values.numpy(), label)
+                measured.add(name, row, metric.state())
+    return measured
+
+
+def measure_classes(dataset: Dataset, labels: Path, contest: Contest, part: slice, draws: int) -> Measured:
+    """Figures of the seen classes by row, as "classes"."""
+    fresh = partial(SemanticMetric, len(CLASSES))
+    measured = Measured({"classes": fresh}, draws)
+    for frame in tqdm(dataset.frames[part], desc="classes", unit="frame", disable=None):
+        label = seen(read_label_png(labels / f"{frame.name}.png"))
+        for row, fused in _fused(image_batch(dataset.read_image(frame)), contest).items():
+            metric = fresh()
+            metric.update(fused.argmax(0), label)
+            measured.add("classes", row, metric.state())
+    return measured
+
+
+@torch.inference_mode()
+def _scores(image: Tensor, contest: Contest) -> dict[str, dict[str, Tensor]]:
+    network = contest.student.network
+    computed = ood_scores(contest.stored)
+    wanted = computed if contest.score is None else {contest.score: computed[contest.score]}
+    logits = contest.teacher(image)[0]
+    base = {name: score(logits) for name, score in wanted.items()}
+    found = {TEACHER: base}
+    for row, regions in _regions(image, network).items():
+        found[row] = {name: fuse(score, regions) for name, score in base.items()}
+    own = Segmenter(network)(image)[0]
+    if contest.score is not None:
+        found[ALONE] = {contest.score: own.sigmoid()[0]}
+        for row, segment in _end_to_end(network, None).items():
+            found[row] = {contest.score: segment(image)[0, 0]}
+        return found
+    of_logits, of_distribution = (
+        ood_scores(contest.student.logits),
+        ood_scores(contest.student.log_probabilities),
+    )
+    found[ALONE] = {name: of_distribution[name](own.log_softmax(0)) for name in _OF_DISTRIBUTION}
+
+    def chosen(distribution: Tensor) -> Tensor:
+        return torch.stack([of_distribution[name](distribution[0].log()) for name in _OF_DISTRIBUTION])[None]
+
+    for row, segment in _end_to_end(network, chosen).items():
+        found[row] = dict(zip(_OF_DISTRIBUTION, segment(image)[0], strict=True))
+    own_regions = NetworkRegions(network)(image)
+    found[RAW] = {name: of_logits[name](own) for name in _OF_LOGITS}
+    found[RAW_REGIONS] = {name: fuse(score, own_regions) for name, score in found[RAW].items()}
+    return found
+
+
+@torch.inference_mode()
+def _fused(image: Tensor, contest: Contest) -> dict[str, Tensor]:
+    """The distribution (C, H, W) of each row."""
+    network = contest.student.network
+    base = contest.teacher(image)[0].softmax(0)
+    found = {TEACHER: base}
+    found |= {row: fuse(base, regions) for row, regions in _regions(image, network).items()}
+    found[ALONE] = Segmenter(network)(image)[0]
+    return found | {row: segment(image)[0] for row, segment in _end_to_end(network, None).items()}
+
+
+def _regions(image: Tensor, network: Any) -> dict[str, Regions]:
+    return {
+        TINY: _proposer("csl-tiny")(image),
+        DEFAULT: _proposer(None)(image),
+        OTHER_REGIONS: NetworkRegions(network)(image),
+        OTHER_EQ2: NetworkProposals(network)(image),
+    }
+
+
+@lru_cache
+def _proposer(source: str | None) -> Proposer:
+    return load_proposer(source)
+
+
+def _end_to_end(network: Any, score: Callable[[Tensor], Tensor] | None) -> dict[str, EndToEnd]:
+    proposers = {OWN_REGIONS: NetworkRegions(network), OWN_EQ2: None}
+    return {row: EndToEnd(network, score=score, proposer=proposer) for row, proposer in proposers.items()}

@@ -1,0 +1,79 @@
+"""Memory: by how much one call raises the peak of the process, beyond what lay in memory before it.
+
+A child process builds every case anew. Its allocator returns each freed block at once (glibc's thresholds are
+lowered through the environment), so that no memory left from an earlier call hides what this one takes.
+The peak is the kernel's: VmHWM, reset through /proc/self/clear_refs before the call. Only pages that were
+written count. Linux alone has this; elsewhere the memory columns stay empty.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from benchmarks.speed.contestants import Contestant, Spec
+from benchmarks.speed.measure import call, small
+from benchmarks.speed.stages import build
+
+Peaks = dict[str, dict[str, int]]
+
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0"}
+
+
+def extra_bytes(specs: Iterable[Spec]) -> Peaks:
+    """Bytes by case key and contestant, measured in a child process; empty where it cannot be."""
+    if not _RESET.exists():
+        return {}
+    command = [sys.executable, "-m", "benchmarks.speed.memory"]
+    given = json.dumps([spec.to_json() for spec in specs])
+    environment = {**os.environ, **_ALLOCATOR}
+    done = subprocess.run(
+        command, input=given, env=environment, stdout=subprocess.PIPE, text=True, check=True
+    )
+    peaks: Peaks = json.loads(done.stdout.splitlines()[-1])
+    return peaks
+
+
+def _measure(spec: Spec) -> dict[str, int]:
+    for entry in small(spec).contestants:
+        call(entry)
+    return {entry.name: _growth(entry) for entry in build(spec).contestants}
+
+
+def _growth(entry: Contestant) -> int:
+    if entry.prepare is not None:
+        entry.prepare()
+    # A collection during the call would free what lay about before, and hide as much of what the call takes.
+    gc.collect()
+    gc.disable()
+    _RESET.write_text("5")
+    before = _kilobytes("VmRSS")
+    result, _ = call(entry)
+    grown = _kilobytes("VmHWM") - before
+    gc.enable()
+    del result
+    return max(grown, 0) * 1024
+
+
+def _kilobytes(field: str) -> int:
+    line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1])
+
+
+def main() -> None:
+    """Read specs on standard input, write peaks on standard output."""
+    torch.set_num_threads(1)
+    specs = [Spec.from_json(values) for values in json.load(sys.stdin)]
+    sys.stdout.write(json.dumps({spec.key: _measure(spec) for spec in specs}) + "\n")
+
+
+if __name__ == "__main__":
+    main()

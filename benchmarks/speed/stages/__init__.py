@@ -1,0 +1,27 @@
+"""One builder of cases for each stage, and the cases of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.speed.contestants import Case, Spec
+from benchmarks.speed.stages import assign, components, evaluation, fusion, lowres, means, whole
+
+STAGES: dict[str, Callable[[Spec], Case]] = {
+    "assign": assign.build,
+    "components": components.build,
+    "means": means.build,
+    "apply": fusion.build_apply,
+    "labels": fusion.build_labels,
+    "whole": whole.build,
+    "scaling": whole.build_scaling,
+    "lowres": lowres.build,
+    "large": lowres.build_large,
+    "pixel figures": evaluation.build_pixels,
+    "component figures": evaluation.build_components,
+}
+
+
+def build(spec: Spec) -> Case:
+    """The case of a spec."""
+    return STAGES[spec.stage](spec)

@@ -1,0 +1,1 @@
+"""Presets: what there is to know of each method's output, by family, and the scores they read."""

@@ -1,0 +1,84 @@
+"""Models of the frameworks that people use, by what their own preprocessing and output classes are."""
+
+from __future__ import annotations
+
+from csl_plugin.adapters.inputs import ImageInput
+from csl_plugin.adapters.output_path import Items
+from csl_plugin.adapters.presets.preset import BGR_BYTES, BYTES, IMAGENET, Preset, Task, Tested
+from csl_plugin.adapters.presets.queries import QuerySum
+from csl_plugin.adapters.presets.ultralytics import Detections
+from csl_plugin.adapters.score_kinds import Kind, NonNegative, Raw, Sigmoid, Softmax
+
+_FRAMEWORK: Task = "framework"
+_HALVES = ImageInput((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+_RUN: Tested = "run with random weights"
+_LOGITS = Items((("logits",),))
+QUERIES = Items((("masks_queries_logits",), ("class_queries_logits",)))
+DETR_QUERIES = Items((("pred_masks",), ("logits",)))
+_SEM_SEG = Items((("sem_seg",),), each=True)
+_SAMPLES = Items((("seg_logits", "data"),), each=True, labels=("pred_sem_seg", "data"))
+
+
+def _transformers(
+    name: str,
+    title: str,
+    images: ImageInput = IMAGENET,
+    resolution: str = "input/4",
+    kind: Kind | None = None,
+    container: Items = _LOGITS,
+    note: str = "",
+) -> Preset:
+    kind = Softmax() if kind is None else kind
+    return Preset(
+        name, title, _FRAMEWORK, "model(pixel_values=x)", kind, container, images, resolution,
+        note=note, tested=_RUN,
+    )  # fmt: skip
+
+
+def _queries(name: str, title: str, note: str = "", container: Items = QUERIES) -> Preset:
+    note = "Written as queries: the processor's post-processing finds the fused map. " + note
+    return _transformers(name, title, kind=QuerySum(), container=container, note=note.strip())
+
+
+PRESETS = (
+    Preset("logits", "Any tensor of logits", _FRAMEWORK, "model(x)", Softmax(), tested=_RUN),
+    Preset("probabilities", "Any tensor of scores >= 0", _FRAMEWORK, "model(x)", NonNegative(), tested=_RUN),
+    Preset(
+        "torchvision", "torchvision", _FRAMEWORK, "model(x)", Softmax(), Items((("out",),)), IMAGENET,
+    ),
+    Preset("smp", "segmentation_models_pytorch", _FRAMEWORK, "model(x)", Softmax(), images=IMAGENET,
+           note="For one class without an activation: smp_binary; with one: probabilities."),
+    Preset("smp_binary", "segmentation_models_pytorch, one class", _FRAMEWORK, "model(x)", Sigmoid(),
+           images=IMAGENET),
+    Preset("smp_with_label", "segmentation_models_pytorch with aux_params", _FRAMEWORK, "model(x)", Softmax(),
+           Items(((0,),)), IMAGENET),
+    _transformers("segformer", "SegFormer (transformers)"),
+    _transformers("upernet", "UperNet (transformers)", resolution="input"),
+    _transformers("dpt", "DPT (transformers)", _HALVES, "input"),
+    _transformers("beit", "BEiT (transformers)", _HALVES),
+    _transformers("mobilevit", "MobileViT (transformers)", ImageInput(order="BGR"), "input/32 to input/8"),
+    _transformers("clipseg", "CLIPSeg (transformers)", resolution="input", kind=Sigmoid(),
+                  note="One image and one prompt per row of the batch; also takes input_ids."),
+    _queries("mask2former", "Mask2Former (transformers)"),
+    _queries("maskformer", "MaskFormer (transformers)"),
+    _queries("oneformer", "OneFormer (transformers)", "Also takes task_inputs."),
+    _queries("eomt", "EoMT (transformers)", "A fixed square input."),
+    _queries("detr", "DETR segmentation (transformers)", container=DETR_QUERIES),
+    Preset("mmseg0_logits", "mmsegmentation 0.x", _FRAMEWORK, "model.encode_decode(img, img_metas)",
+           Softmax(), images=IMAGENET),
+    Preset("mmseg0_probabilities", "mmsegmentation 0.x", _FRAMEWORK,
+           "model.inference(img, img_metas, rescale)", NonNegative(), images=IMAGENET),
+    Preset("mmseg1_logits", "mmsegmentation 1.2", _FRAMEWORK, "inference_model(model, bgr)", Softmax(),
+           _SAMPLES, BGR_BYTES, "original", note="pred_sem_seg is written anew."),
+    Preset("mmseg1_probabilities", "mmsegmentation 1.x, earlier or with a query head", _FRAMEWORK,
+           "inference_model(model, bgr)", NonNegative(), _SAMPLES, BGR_BYTES, "original",
+           note="pred_sem_seg is written anew."),
+    Preset("detectron2_logits", "detectron2, per-pixel models", _FRAMEWORK, 'model([{"image": x}])',
+           Softmax(), _SEM_SEG, BYTES, "original", note="For INPUT.FORMAT RGB."),
+    Preset("detectron2_query_sum", "detectron2, mask classification", _FRAMEWORK, 'model([{"image": x}])',
+           NonNegative(name="query sum"), _SEM_SEG, BYTES, "original", note="For INPUT.FORMAT RGB."),
+    Preset("ultralytics", "ultralytics segmentation", _FRAMEWORK, "model(bgr, retina_masks=True)",
+           NonNegative(), Detections(), BGR_BYTES, "original",
+           note="Written as one object per class, the fused map its mask."),
+    Preset("pytorch_ood", "pytorch-ood detectors", _FRAMEWORK, "detector(x)", Raw(), images=IMAGENET),
+)  # fmt: skip

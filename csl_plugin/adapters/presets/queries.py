@@ -1,0 +1,130 @@
+"""Mask-classification models: every query has a mask and a distribution over classes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from csl_plugin.adapters.score_kinds import Kind, calibrated, wrong_shape
+from csl_plugin.calibration import Calibration
+
+# Softmax over logits this far apart is exactly one and zero, also in half precision.
+_CERTAIN = 200.0
+
+
+@dataclass(frozen=True)
+class QuerySum(Kind):
+    """Masks (B, Q, h, w) and class logits (B, Q, K + 1), the last one "no object".
+
+    D[c] is the sum over queries of class probability times mask probability, as in MaskFormer: in [0, Q], not
+    normalised over classes. Masks are taken at their own resolution, with no detour over a fixed size.
+
+    What is written are queries again, so that every post-processing of the model finds the fused map: one
+    per class, certain of its class, with the fused scores as its mask. Where scores exceed 1, as sums can,
+    each class has as many equal queries as it takes.
+    """
+
+    name: str = "queries"
+
+    def read(self, *tensors: Tensor) -> Tensor:
+        """The sums over queries."""
+        masks, classes = check_queries(self.name, *tensors)
+        return torch.einsum("bqhw,bqc->bchw", masks.sigmoid(), classes.softmax(-1)[..., :-1])
+
+    def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Queries whose sum is `fused`."""
+        count = fused.shape[1]
+        copies = max(1, math.ceil(float(fused.detach().amax())))
+        masks = _logit(fused / copies, tensors[0].dtype).repeat_interleave(copies, 1)
+        certain = _CERTAIN * torch.eye(count, count + 1, dtype=fused.dtype, device=fused.device)
+        return masks, certain.repeat_interleave(copies, 0).expand(len(fused), -1, -1)
+
+
+@dataclass(frozen=True)
+class QueryRejection(Kind):
+    """How little the queries claim of a pixel: 1 - sum of mask times the largest class probability (EAM).
+
+    Below 0, where claims add up to more than one, the pixel is as normal as can be: 0. The fused map is
+    written as one query that claims the rest.
+    """
+
+    name: str = "queries"
+
+    def read(self, *tensors: Tensor) -> Tensor:
+        """The score, in [0, 1]."""
+        return self.raw(*tensors).clamp(min=0.0)
+
+    def raw(self, *tensors: Tensor) -> Tensor:
+        """The score as published, at most 1."""
+        masks, classes = check_queries(self.name, *tensors)
+        best = classes.softmax(-1)[..., :-1].amax(-1)
+        return 1 - torch.einsum("bqhw,bq->bhw", masks.sigmoid(), best)[:, None]
+
+    def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """One query, certain of the first class, that covers what is not anomalous."""
+        masks, classes = tensors
+        # logit(1 - x) = -logit(x): the small scores keep their digits.
+        return -_logit(fused.clamp(max=1.0), masks.dtype), _one_query(classes, 0)
+
+
+@dataclass(frozen=True)
+class QueryObjectness(Kind):
+    """Queries with a class for "an object of no known class" before the last one (UNO).
+
+    The score, of either sign: sum over queries of mask times that probability less the largest of a class.
+    The fused map is written as one query, certain of that class.
+    """
+
+    calibration: Calibration | None = None
+    name: str = "queries"
+
+    def read(self, *tensors: Tensor) -> Tensor:
+        """The calibrated score."""
+        return calibrated(self.raw(*tensors), self.calibration)
+
+    def raw(self, *tensors: Tensor) -> Tensor:
+        """The score as published."""
+        masks, classes = check_queries(self.name, *tensors)
+        shares = classes.softmax(-1)
+        unknown = shares[..., -2] - shares[..., :-2].amax(-1)
+        return torch.einsum("bqhw,bq->bhw", masks.sigmoid(), unknown)[:, None]
+
+    def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """One query of an unknown object whose mask is the fused map."""
+        masks, classes = tensors
+        return _logit(fused.clamp(max=1.0), masks.dtype), _one_query(classes, classes.shape[-1] - 2)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The calibration."""
+        return ("calibration",)
+
+
+def check_queries(kind: str, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks (B, Q, h, w) and class logits (B, Q, K), K >= 2, that belong together.
+
+    Raises:
+        ShapeError: They do not.
+    """
+    masks, classes = tensors
+    if masks.ndim != 4:
+        raise wrong_shape(masks, kind, "masks (B, Q, h, w)")
+    if classes.ndim != 3 or classes.shape[:2] != masks.shape[:2] or classes.shape[2] < 2:
+        raise wrong_shape(classes, kind, f"class logits {(*masks.shape[:2], 'K + 1')}")
+    return masks, classes
+
+
+def _logit(shares: Tensor, dtype: torch.dtype) -> Tensor:
+    """The logits of shares in [0, 1], finite, and such that small shares keep their digits."""
+    limits = torch.finfo(dtype)
+    tiny = float(torch.finfo(torch.float32).tiny)
+    return (shares.clamp(min=tiny).log() - (1 - shares).clamp(min=limits.eps / 2).log()).clamp(limits.min)
+
+
+def _one_query(classes: Tensor, index: int) -> Tensor:
+    certain = F.one_hot(torch.tensor([[index]], device=classes.device), classes.shape[-1])
+    return (_CERTAIN * certain).to(classes.dtype).expand(len(classes), -1, -1)

@@ -1,0 +1,164 @@
+"""From a frame's scores to what is measured: the base as it came, and fused with the frame's regions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from csl_plugin import ops
+from csl_plugin.calibration import Calibration
+from csl_plugin.errors import ScoreRangeError, ShapeError
+from csl_plugin.evaluation.float16 import Scale, from_float16, to_float16
+from csl_plugin.fusion import Rule, default_rule, fuse, fuse_labels
+from csl_plugin.regions.assignment import Interpolate
+from csl_plugin.regions.region_map import RegionMap
+
+Kind: TypeAlias = Literal["probability", "logits", "raw"]
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How scores meet regions, the same for every frame of a run.
+
+    Args:
+        kind: What the scores are: in [0, 1], logits, or raw: mapped by `calibration` first, or fused as they
+            come where they are not negative.
+        rule: As for `csl_plugin.fuse`, None too. Of single maps the product is stored by its root,
+            "geometric", which has its order.
+        calibration: Applied to raw scores after they are brought to the image's size.
+    """
+
+    kind: Kind
+    rule: Rule | None
+    calibration: Calibration | None
+
+    @property
+    def scale(self) -> Scale:
+        """What the fused scores are."""
+        return "unbounded" if self.kind == "raw" and self.calibration is None else "probability"
+
+    def anomaly(
+        self, scores: Tensor, regions: tuple[RegionMap, ...]
+    ) -> tuple[NDArray[Any], NDArray[np.float16]]:
+        """The base map and the fused one of single-class scores.
+
+        Args:
+            scores: (H, W) or (1, h, w), higher for more anomalous.
+            regions: One or several partitions of the image, at its size.
+
+        Returns:
+            (H, W) the scores as they came, upsampled where they are smaller and negated where the calibration
+            turns their order round, and (H, W) float16 as `to_float16` stores the fused map.
+
+        Raises:
+            ShapeError: More than one class.
+            ScoreRangeError: Scores that are not what `kind` says, or not finite.
+        """
+        base = self._base_map(scores, regions[0].size)
+        # In double precision a sigmoid stays below 1 up to scores of 36, in single only up to 17.
+        distribution = self._distribution(base.double() if base.device.type == "cpu" else base.float())
+        named = default_rule(regions) if self.rule is None else self.rule
+        rule: Rule = "geometric" if named == "product" else named
+        fused = fuse(distribution, _on(regions, distribution), rule=rule, interpolate=self._holds)
+        return self._ordered(base), to_float16(fused.cpu().numpy(), self.scale)
+
+    def base_anomaly(self, scores: Tensor, size: tuple[int, int]) -> NDArray[Any]:
+        """The base map alone, (H, W) floating point."""
+        return self._ordered(self._base_map(scores, size))
+
+    def _ordered(self, base: Tensor) -> NDArray[Any]:
+        return np.asarray((-base if self._turned else base).cpu().numpy())
+
+    @property
+    def _holds(self) -> Interpolate:
+        return "logits" if self.kind == "logits" else "scores"
+
+    @property
+    def _turned(self) -> bool:
+        if self.calibration is None:
+            return False
+        low, high = self.calibration(np.array([-1e9, 1e9])).tolist()
+        return bool(high < low)
+
+    def _base_map(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
+        if scores.ndim == 3 and scores.shape[0] != 1:
+            mend = "Reduce the classes to one anomaly score first, such as 1 - max probability."
+            raise ShapeError("scores", f"shape {tuple(scores.shape)}", "(H, W) or (1, h, w)", mend)
+        single = scores[None] if scores.ndim == 2 else scores
+        if tuple(single.shape[1:]) == size and single.dtype != torch.bfloat16:
+            return single[0]  # float16 as it is: official files are, and their figures are those of float16
+        return _upsampled(single, size)[0]
+
+    def shown(self, base: NDArray[Any], stored: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Base and fused on the one scale of D, for a picture, from a base map and a stored one."""
+        raw = -base if self._turned else base
+        distribution = self._distribution(torch.as_tensor(raw).double())
+        if self.kind == "logits":
+            distribution = distribution.sigmoid()
+        return distribution.numpy(), from_float16(stored, self.scale)
+
+    def semantic(
+        self, scores: Tensor, regions: tuple[RegionMap, ...], num_classes: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The class of every pixel before and after fusion, both (H, W).
+
+        Args:
+            scores: (C, h, w), C = `num_classes`.
+            regions: One or several partitions of the image, at its size.
+            num_classes: Of the data set.
+
+        Raises:
+            ShapeError: Another number of classes.
+            ScoreRangeError: Scores that are not what `kind` says, or not finite.
+        """
+        base = self.base_semantic(scores, regions[0].size, num_classes)
+        distribution = self._distribution(scores.to(_widened(scores)))
+        fused = fuse_labels(
+            distribution,
+            _on(regions, distribution),
+            rule=self.rule,
+            size=regions[0].size,
+            interpolate=self._holds,
+        )
+        return base, fused.cpu().numpy()
+
+    def base_semantic(self, scores: Tensor, size: tuple[int, int], num_classes: int) -> NDArray[np.int64]:
+        """The arg max of the scores as they came, brought to `size`."""
+        if scores.ndim != 3 or scores.shape[0] != num_classes:
+            mend = "Give one score per class, in the order of the data set's classes."
+            raise ShapeError("scores", f"shape {tuple(scores.shape)}", f"({num_classes}, h, w)", mend)
+        return np.asarray(_upsampled(scores, size).argmax(dim=0).cpu().numpy())
+
+    def _distribution(self, scores: Tensor) -> Tensor:
+        if self.calibration is not None:
+            return self.calibration(scores)
+        if self.kind == "logits":
+            return scores
+        low, high = float(scores.min()), float(scores.max())
+        if not low >= 0:  # nan too
+            mend = "Say --kind logits if they are logits, or pass --calibration FILE, a map onto [0, 1]."
+            raise ScoreRangeError("scores", f"{low:.4g}", f"{self.kind} scores from 0 on", mend)
+        if self.kind == "probability" and high > 1:
+            mend = "Say --kind raw or --kind logits, or pass --calibration FILE."
+            raise ScoreRangeError("scores", f"{high:.4g}", "probabilities, at most 1", mend)
+        return scores
+
+
+def _upsampled(scores: Tensor, size: tuple[int, int]) -> Tensor:
+    return ops.upsample(scores.to(_widened(scores))[None], size, logits=False)[0]
+
+
+def _widened(scores: Tensor) -> torch.dtype:
+    return torch.float64 if scores.dtype == torch.float64 else torch.float32
+
+
+def _on(regions: tuple[RegionMap, ...], scores: Tensor) -> tuple[RegionMap, ...]:
+    return tuple(
+        each if each.device == scores.device else RegionMap(each.labels.to(scores.device), each.num_regions)
+        for each in regions
+    )

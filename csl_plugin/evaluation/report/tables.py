@@ -1,0 +1,237 @@
+"""The figures as a table: the paper's layout, in Markdown, and the words both reports share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from csl_plugin.evaluation.measures import LOWER_IS_BETTER, Block
+from csl_plugin.evaluation.result import Result
+
+NAMES = {
+    "ap": "AP",
+    "auroc": "AUROC",
+    "fpr95": "FPR95",
+    "siou_gt": "sIoU gt",
+    "ppv": "PPV",
+    "mean_f1": "mean F1",
+    "miou": "mIoU",
+    "miou_seen": "mIoU(S)",
+    "miou_unseen": "mIoU(U)",
+    "hiou": "hIoU",
+    "macc": "mACC",
+    "pacc": "pACC",
+    "fwiou": "fwIoU",
+}
+REGION_NAMES = {"miou_seen": "ID-mIoU", "miou_unseen": "OOD-mIoU"}
+PROTOCOLS = {
+    "smiyc": "All pixels of the set, in SegmentMeIfYouCan's bins",
+    "pooled": "All pixels of the set, exact",
+    "official": "Official: pixels binned, components at the best-F1 threshold of each side",
+    "semantic": "All pixels of the set",
+    "regions": "Majority vote of every region",
+}
+_SAME = 5e-5
+_DASH, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of a table row, in per cent.
+
+    Args:
+        text: As shown.
+        note: Smaller, beneath it, such as an interval.
+        good: Whether a change is for the better; None where it is no change.
+    """
+
+    text: str
+    note: str = ""
+    good: bool | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A table row: its name and one cell per column."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    printed: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """The figures of one protocol: columns, then base, fused, change and the paper's rows."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def per_cent(value: float, digits: int = 2) -> str:
+    r"""A fraction in per cent, a dash where undefined.
+
+    Example:
+        >>> ascii((per_cent(0.12345), per_cent(float("nan"))))
+        "('12.35', '\\u2013')"
+    """
+    return f"{100 * value:.{digits}f}" if math.isfinite(value) else _DASH
+
+
+def signed(value: float, digits: int = 2) -> str:
+    r"""A difference of fractions in points, with its sign.
+
+    Example:
+        >>> ascii([signed(0.0123), signed(-0.5), signed(0.0)])
+        "['+1.23', '\\u221250.00', '0.00']"
+    """
+    if not math.isfinite(value):
+        return _DASH
+    text = f"{100 * abs(value):.{digits}f}"
+    return text if float(text) == 0 else f"{'+' if value > 0 else _MINUS}{text}"
+
+
+def tables(result: Result) -> list[Table]:
+    """A table for each protocol, components beside the official pixel figures as the paper has them.
+
+    The second of two protocols is left out where they agree to 0.01; the paper's rows stand in the first
+    table.
+    """
+    pixels = [block for block in result.blocks if block.protocol != "components"]
+    shown: list[Block] = []
+    for block in pixels:
+        if not any(_agree(block, other) for other in shown):
+            shown.append(block)
+    components = next((block for block in result.blocks if block.protocol == "components"), None)
+    if components is not None and shown:
+        first = shown[0]
+        shown[0] = Block(
+            "official", first.base | components.base, first.csl | components.csl, first.intervals
+        )
+    return [_table(result, block, printed=block is shown[0]) for block in shown]
+
+
+def markdown(result: Result) -> str:
+    """The whole result as Markdown."""
+    lines = [f"# {result.title}, {result.split}", "", verdict(result), ""]
+    for table in tables(result):
+        lines += [f"## {table.title}", "", "| | " + " | ".join(table.columns) + " |"]
+        lines.append("|---" * (len(table.columns) + 1) + "|")
+        for row in table.rows:
+            cells = [cell.text + (f" ({cell.note})" if cell.note else "") for cell in row.cells]
+            lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
+        lines.append("")
+    lines += [notes(result), "", "## Settings", ""]
+    lines += [f"- {name}: {_flat(value)}" for name, value in result.settings.items()]
+    lines += [f"- {name}: {place}" for name, place in result.outputs.items()]
+    return "\n".join(lines) + "\n"
+
+
+def notes(result: Result) -> str:
+    """What a reader must know about the figures."""
+    words = ["In per cent."]
+    published = result.num_published
+    if published is not None and published != result.num_measured and result.num_measured:
+        words.append(
+            f"Not the published split: {result.num_measured} frames were measured, and it has {published}."
+        )
+    if any(block.intervals for block in result.blocks):
+        words.append("Beside a change: its 95 % interval, by bootstrap over the frames.")
+    if result.task == "anomaly":
+        words.append("The interval is that of the exact figure. Lower is better for FPR95 alone.")
+    if result.printed:
+        words.append("The paper's rows are as printed, made with its own regions.")
+    return " ".join(words)
+
+
+def verdict(result: Result) -> str:
+    """What the run found, in one sentence."""
+    if not result.num_measured or not result.blocks:
+        return (
+            f"The labels of this split are not public: the {result.num_frames} fused predictions are written "
+            "for the official evaluator, and there is nothing to compare here."
+        )
+    block = result.blocks[0]
+    name = _key_figure(block)
+    after = block.csl.get(name, math.nan)
+    frames = f"{result.num_measured} frame{'s' * (result.num_measured != 1)}"
+    if not block.base:
+        return f"Over {frames} the regions reach {_name(block, name)} {per_cent(after, 1)}."
+    before = block.base.get(name, math.nan)
+    low, high = block.intervals.get(name, (math.nan, math.nan))
+    span = f"95 % interval {signed(low, 1)} to {signed(high, 1)}"
+    values = f"from {per_cent(before, 1)} to {per_cent(after, 1)} ({signed(after - before, 1)}"
+    change = f"{_name(block, name)} {values}"
+    if math.isfinite(low) and low <= 0 <= high:
+        doubt = ", which these frames cannot tell from no change"
+        return f"Over {frames} fusion takes {change}, {span}){doubt}{_second(block, name)}."
+    verb = "raises" if after > before else "lowers" if after < before else "leaves"
+    span = f", {span}" if math.isfinite(low) else ""
+    return f"Over {frames} fusion {verb} {change}{span}){_second(block, name)}."
+
+
+def _second(block: Block, key: str) -> str:
+    # A sentence on one figure alone would hide what it was bought with.
+    name = {"ap": "fpr95", "hiou": "miou"}.get(key, "")
+    before, after = block.base.get(name, math.nan), block.csl.get(name, math.nan)
+    if not (math.isfinite(before) and math.isfinite(after)):
+        return ""
+    change = f"{per_cent(before, 1)} to {per_cent(after, 1)} ({signed(after - before, 1)})"
+    return f"; {_name(block, name)} goes from {change}"
+
+
+def _key_figure(block: Block) -> str:
+    hiou = block.csl.get("hiou", math.nan)
+    return "ap" if "ap" in block.csl else "hiou" if math.isfinite(hiou) and block.base else "miou"
+
+
+def _table(result: Result, block: Block, *, printed: bool) -> Table:
+    names = [name for name in block.csl if _known(block, name)]
+    csl = Row("+CSL" if block.base else "regions", tuple(Cell(per_cent(block.csl[name])) for name in names))
+    rows = [csl]
+    if block.base:
+        base = Row(result.method, tuple(Cell(per_cent(block.base[name])) for name in names))
+        change = Row("change", tuple(_change(block, name) for name in names))
+        rows = [base, csl, change]
+    for row in result.printed if printed else ():
+        versions = ((row.base, row.method), (row.csl1, "+CSL, scheme 1"), (row.csl2, "+CSL, scheme 2"))
+        for figures, label in versions:
+            if any(name in figures for name in names):
+                cells = tuple(Cell(f"{figures[name]:g}" if name in figures else "") for name in names)
+                rows.append(Row(f"paper, table {row.table}: {label}", cells, printed=True))
+    return Table(PROTOCOLS[block.protocol], tuple(_name(block, name) for name in names), tuple(rows))
+
+
+def _known(block: Block, name: str) -> bool:
+    return math.isfinite(block.csl[name]) or math.isfinite(block.base.get(name, math.nan))
+
+
+def _change(block: Block, name: str) -> Cell:
+    change = block.csl[name] - block.base[name]
+    low, high = block.intervals.get(name, (math.nan, math.nan))
+    note = f"{signed(low)} to {signed(high)}" if math.isfinite(low) and math.isfinite(high) else ""
+    good = None if not abs(change) >= _SAME else (change > 0) != (name in LOWER_IS_BETTER)
+    return Cell(signed(change), note, good)
+
+
+def _name(block: Block, name: str) -> str:
+    return REGION_NAMES.get(name, NAMES[name]) if block.protocol == "regions" else NAMES[name]
+
+
+def _agree(one: Block, other: Block) -> bool:
+    if one.csl.keys() != other.csl.keys():
+        return False
+    pairs = [(a[name], b[name]) for a, b in ((one.base, other.base), (one.csl, other.csl)) for name in a]
+    return all(abs(x - y) < _SAME or (math.isnan(x) and math.isnan(y)) for x, y in pairs)
+
+
+def _flat(value: object) -> str:
+    if isinstance(value, dict) and value:
+        return ", ".join(f"{name} {inner}" for name, inner in value.items())
+    return "none" if value in (None, {}) else " ".join(str(value).split())
+
+
+def flat_settings(settings: Sequence[tuple[str, object]]) -> list[tuple[str, str]]:
+    """Settings as words for a page."""
+    return [(name.replace("_", " "), _flat(value)) for name, value in settings]

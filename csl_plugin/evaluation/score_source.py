@@ -1,0 +1,170 @@
+"""Where a frame's per-pixel scores come from: a folder of files, or a model that is called."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from csl_plugin.arrays import as_tensor
+from csl_plugin.datasets import Frame
+from csl_plugin.errors import FileError, OptionError, OutputError
+from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores
+
+Image = NDArray[np.uint8]
+
+
+class Source(Protocol):
+    """Gives the scores of a frame; what can be read ahead is read by `load`, in a thread."""
+
+    def load(self, frame: Frame) -> Tensor | None:
+        """What lies on disk for the frame."""
+        ...
+
+    def scores(self, image: Image, loaded: Tensor | None) -> Tensor:
+        """The frame's scores, (H, W) or (C, h, w) floating point."""
+        ...
+
+    def files(self, frame: Frame) -> tuple[Path, ...]:
+        """The files that `load` reads."""
+        ...
+
+    def identity(self) -> dict[str, str]:
+        """What the settings of a run say about it."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScoreFolder:
+    """Score files by frame.
+
+    Args:
+        path: The folder.
+        by_frame: The file of each frame, by the frame's name.
+    """
+
+    path: Path
+    by_frame: Mapping[str, Path]
+
+    @staticmethod
+    def open(path: str | os.PathLike[str], frames: Sequence[Frame]) -> ScoreFolder:
+        """Find the file of every frame: its stem is the frame's name, or the stem of the frame's image.
+
+        Raises:
+            FileError: The folder cannot be read, or lacks the file of a frame.
+        """
+        found = files_by_stem(path, SCORE_SUFFIXES)
+        by_frame = {}
+        for frame in frames:
+            file = found.get(frame.name) or found.get(frame.image.stem)
+            if file is not None:
+                by_frame[frame.name] = file
+        missing = [frame.name for frame in frames if frame.name not in by_frame]
+        if missing:
+            got = f"no score map for {len(missing)} of {len(frames)} frames, such as {missing[0]}"
+            expected = f"one named {missing[0]} with one of the suffixes " + ", ".join(SCORE_SUFFIXES)
+            mend = "Name score maps after their frames, or choose the split that they are of."
+            raise FileError(str(path), got, expected, mend)
+        return ScoreFolder(Path(path), by_frame)
+
+    def load(self, frame: Frame) -> Tensor:
+        """The frame's file, as `csl_plugin.io.read_scores` reads it."""
+        return as_tensor("scores", read_scores(self.by_frame[frame.name]))
+
+    def scores(self, image: Image, loaded: Tensor | None) -> Tensor:
+        """What was loaded."""
+        del image
+        assert loaded is not None  # noqa: S101
+        return loaded
+
+    def files(self, frame: Frame) -> tuple[Path, ...]:
+        """The frame's file."""
+        return (self.by_frame[frame.name],)
+
+    def identity(self) -> dict[str, str]:
+        """The folder."""
+        return {"scores": str(self.path.resolve())}
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A callable from an image (H, W, 3) uint8 RGB to its scores (H, W), (C, h, w) or (1, C, h, w).
+
+    Args:
+        spec: How it was named, module:callable.
+        call: The callable.
+        digest: The sha256 of the module's file, or of nothing where it has none.
+    """
+
+    spec: str
+    call: Callable[[Image], Any]
+    digest: str
+
+    @staticmethod
+    def named(spec: str) -> Teacher:
+        """Import `module:callable`; the current folder counts as a place of modules.
+
+        Raises:
+            OptionError: Not of that form, no such module, or no such callable in it.
+        """
+        module_name, _, name = spec.partition(":")
+        expected, mend = (
+            "module:callable",
+            "For example my_models.obsnet:score for score() in my_models/obsnet.py.",
+        )
+        if not (module_name and name):
+            raise OptionError("--teacher", repr(spec), expected, mend)
+        here = str(Path.cwd())
+        if here not in sys.path:
+            sys.path.insert(0, here)
+        try:
+            module = importlib.import_module(module_name)
+        except ImportError as error:
+            raise OptionError("--teacher", f"{spec!r} ({error})", expected, mend) from error
+        call = getattr(module, name, None)
+        if not callable(call):
+            raise OptionError("--teacher", f"{spec!r}, and no callable {name} there", expected, mend)
+        file = getattr(module, "__file__", None)
+        content = Path(file).read_bytes() if file else b""
+        return Teacher(spec, call, hashlib.sha256(content).hexdigest())
+
+    def load(self, frame: Frame) -> None:
+        """Nothing: a model is called in the one thread that computes."""
+        del frame
+
+    def scores(self, image: Image, loaded: Tensor | None) -> Tensor:
+        """Call the teacher.
+
+        Raises:
+            OutputError: It gave no floating-point array of the shapes above.
+        """
+        del loaded
+        with torch.inference_mode():
+            given = self.call(image)
+        scores = as_tensor(self.spec, given).detach()
+        if scores.ndim == 4 and scores.shape[0] == 1:
+            scores = scores[0]
+        if scores.ndim not in (2, 3) or not scores.is_floating_point():
+            got = f"{scores.dtype} of shape {tuple(scores.shape)}"
+            mend = "Return one image's scores as floating-point numbers."
+            raise OutputError(self.spec, got, "(H, W) or (C, h, w) floating point", mend)
+        return scores.clone() if scores.is_inference() else scores
+
+    def files(self, frame: Frame) -> tuple[Path, ...]:
+        """None."""
+        del frame
+        return ()
+
+    def identity(self) -> dict[str, str]:
+        """Its name and the content of its module; weights that it loads by itself are its own affair."""
+        return {"teacher": self.spec, "teacher_sha256": self.digest}

@@ -1,0 +1,199 @@
+"""Structure-constrained fusion, eq. 3 of the paper and beyond, on tensors and arrays."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from csl_plugin import ops
+from csl_plugin.arrays import Array
+from csl_plugin.errors import OptionError, ShapeError
+from csl_plugin.fusion._out import check_out
+from csl_plugin.fusion._regions import Regions, read_partitions, read_valid
+from csl_plugin.fusion._scores import check_scores, read_distribution
+from csl_plugin.ops.rules import Trust
+from csl_plugin.regions.assignment import Interpolate
+
+Rule: TypeAlias = "Literal['product', 'geometric', 'mean', 'trust'] | Trust"
+ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
+
+_RULES = ("product", "geometric", "mean", "trust")
+
+
+def fuse(
+    distribution: ArrayT,
+    regions: Regions,
+    *,
+    rule: Rule | None = None,
+    split: bool = True,
+    size: tuple[int, int] | None = None,
+    interpolate: Interpolate = "scores",
+    valid: Array | None = None,
+    out: ArrayT | None = None,
+    check: bool = True,
+) -> ArrayT:
+    """Combine every pixel's score with the mean score of its region: H[c] = mean_region(D[c]) * D[c].
+
+    What comes in comes out: a tensor or an array of the same shape, dtype and device.
+
+    Args:
+        distribution: D, scores >= 0, higher for more of the class: (H, W), (C, H, W) or (B, C, H, W), torch
+            tensor or numpy array. float16, bfloat16, float32, float64, or uint8, which stands for [0, 1] in
+            steps of 1/255. C = 1 for out-of-distribution scores. Any scale will do, but not any zero: raw
+            scores such as logits, energies or negated maxima go through a `Calibration` first.
+        regions: `RegionProposals` (soft-assigned at the size of D), a `RegionMap`, or integer labels (H, W)
+            or (B, H, W) with -1 for unassigned. An unbatched distribution goes with a batch of one. Or a
+            list or tuple of these: several partitions of the same images.
+        rule: "product" is eq. 3, and what one partition is fused by if left out. "geometric" is its square
+            root: the same order and the same labels, but on D's own scale, so that it survives float16 files.
+            "mean" is the region's mean alone. Each of them takes the average of a pixel's region means where
+            there are several partitions. "trust", on D's own scale too, believes every region as far as it
+            deserves, and is what several partitions are fused by if left out; a `Trust` says how that is
+            judged.
+        split: Split every region into its connected components first, as the paper's proposals are.
+        size: (H, W) to fuse at, where D comes at a resolution of its own: it is upsampled first, bilinear
+            with pixel centres aligned. Regions, `valid`, `out` and the result are then of this size.
+        interpolate: "scores": `distribution` holds D. "logits": it holds logits, which are upsampled before
+            the softmax over the classes (a sigmoid where there is one class); any finite values will do.
+        valid: Pixels that count, boolean (H, W) or (B, H, W). The others (padding, void) are unassigned: they
+            stay out of every mean and connect nothing; their values may be anything.
+        out: Where to write the result, of D's kind, shape and dtype; the distribution itself is allowed.
+        check: Read D once and refuse negative and non-finite values. Without it the call makes no such pass.
+
+    Returns:
+        H, in the kind, shape, dtype and device of `distribution` (`out`, where given). An unassigned pixel is
+        a region of its own: its mean is itself, so each rule keeps one scale over the whole map.
+
+    Raises:
+        DTypeError: A type or dtype that is not named above.
+        ShapeError: Wrong number of axes, an empty axis, or sizes and batches that do not match.
+        DeviceError: `distribution` and `regions` lie on different devices.
+        ScoreRangeError: Negative or non-finite scores, or scores whose product the dtype cannot hold.
+        OptionError: An unknown rule, or an `out` that cannot be written.
+
+    Note:
+        Arithmetic is in float32 (float64 for float64), sums over regions in float64, counts in int64. Beyond
+        the result it takes a few H x W planes, or a few copies of D where gradients are recorded. Gradients
+        flow to `distribution`. With check=False and split=False it compiles with fullgraph=True; integer
+        labels given to a compiled call must then be below H * W.
+
+    Example:
+        >>> import numpy as np
+        >>> from csl_plugin import fuse
+        >>> scores = np.array([[0.75, 0.25, 0.5, 0.5]], dtype=np.float32)   # one row of pixels
+        >>> labels = np.array([[0, 0, 1, -1]])                               # two regions and a gap
+        >>> fuse(scores, labels)
+        array([[0.375, 0.125, 0.25 , 0.25 ]], dtype=float32)
+        >>> fuse(scores, labels, rule="mean")
+        array([[0.5, 0.5, 0.5, 0.5]], dtype=float32)
+
+    Source:
+        Paper, "Structure-Constrained Fusion", eq. 3.
+    """
+    how = _read_options(rule, regions, split, interpolate)
+    read = read_distribution(distribution, size)
+    if out is not None:
+        check_out(out, read)
+    mask = read_valid(valid, read)
+    if check:
+        check_scores(read, mask, logits=interpolate == "logits", squared=how == "product")
+    partitions = read_partitions(regions, read, split, mask)
+    scores = ops.upsample(read.scores, read.size, logits=interpolate == "logits")
+    if out is not None:
+        target = read_distribution(out)
+        ops.fuse(scores, partitions, how, target.scores)
+        target.write_through()
+        return out
+    # Upsampled scores belong to nobody else, so the result may take their place.
+    own = None if scores is read.scores or scores.requires_grad else scores
+    return cast("ArrayT", read.give_back(ops.fuse(scores, partitions, how, own)))
+
+
+def fuse_labels(
+    distribution: ArrayT,
+    regions: Regions,
+    *,
+    rule: Rule | None = None,
+    split: bool = True,
+    size: tuple[int, int] | None = None,
+    interpolate: Interpolate = "scores",
+    valid: Array | None = None,
+    check: bool = True,
+) -> ArrayT:
+    """The most probable class of every pixel after fusion: arg max over c of eq. 3, without holding H.
+
+    Equal to ``fuse(distribution, regions, ...)`` followed by an arg max over the classes.
+
+    Args:
+        distribution: D as for `fuse`, with a class axis: (C, H, W) or (B, C, H, W).
+        regions: As for `fuse`.
+        rule: As for `fuse`; "geometric" gives the labels of "product".
+        split: As for `fuse`.
+        size: As for `fuse`. D is upsampled band by band and never held at this size.
+        interpolate: As for `fuse`.
+        valid: As for `fuse`.
+        check: As for `fuse`.
+
+    Returns:
+        int64 class indices, (H, W) or (B, H, W); a tensor on the distribution's device, or an array. Ties go
+        to the lowest class.
+
+    Raises:
+        ShapeError: As for `fuse`, and where the distribution has no class axis.
+        DTypeError, DeviceError, ScoreRangeError, OptionError: As for `fuse`.
+
+    Example:
+        >>> import torch
+        >>> from csl_plugin import fuse_labels
+        >>> probabilities = torch.tensor([[[0.9, 0.4]], [[0.1, 0.6]]])   # two classes, one row of pixels
+        >>> fuse_labels(probabilities, torch.tensor([[0, 0]]))           # the noisy pixel follows its region
+        tensor([[0, 0]])
+
+    Source:
+        Paper, eq. 3, as used for zero-shot and domain adaptation (C classes).
+    """
+    how = _read_options(rule, regions, split, interpolate)
+    read = read_distribution(distribution, size)
+    if not read.has_class_axis:
+        raise ShapeError(
+            "distribution",
+            f"shape {tuple(read.source.shape)}",
+            "(C, H, W) or (B, C, H, W)",
+            "There is no arg max over one map: threshold fuse(...) instead.",
+        )
+    logits = interpolate == "logits"
+    mask = read_valid(valid, read)
+    if check:
+        check_scores(read, mask, logits=logits, squared=False)
+    partitions = read_partitions(regions, read, split, mask)
+    with torch.no_grad():
+        winners = ops.fuse_labels(read.scores, partitions, how, read.size, logits=logits)
+    return cast("ArrayT", read.give_back_labels(winners))
+
+
+def default_rule(regions: Regions) -> Literal["product", "trust"]:
+    """What regions are fused by where no rule is named: eq. 3 for one partition, "trust" for several."""
+    return "trust" if isinstance(regions, (list, tuple)) and len(regions) > 1 else "product"
+
+
+def _read_options(rule: Rule | None, regions: Regions, split: bool, interpolate: str) -> ops.Rule | Trust:
+    if interpolate not in ("scores", "logits"):
+        raise OptionError(
+            "interpolate", repr(interpolate), '"scores" or "logits"', "Say what the distribution holds."
+        )
+    rule = default_rule(regions) if rule is None else rule
+    if not isinstance(rule, Trust) and rule not in _RULES:
+        raise OptionError(
+            "rule",
+            repr(rule),
+            '"product", "geometric", "mean", "trust" or a Trust',
+            'Equation 3 of the paper is "product".',
+        )
+    if not isinstance(split, bool):
+        raise OptionError(
+            "split", repr(split), "True or False", "Pass other options by name, as in fuse(d, r, rule=...)."
+        )
+    return Trust() if rule == "trust" else rule

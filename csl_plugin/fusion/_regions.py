@@ -1,0 +1,170 @@
+"""The regions argument: proposals, a map or labels, checked against the distribution and made a partition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from csl_plugin import ops
+from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.errors import CSLError, DeviceError, DTypeError, ShapeError
+from csl_plugin.fusion._scores import Distribution
+from csl_plugin.regions.assignment import soft_assignment
+from csl_plugin.regions.proposals import RegionProposals
+from csl_plugin.regions.region_map import RegionMap
+
+Partitioning: TypeAlias = "RegionProposals | RegionMap | Array"
+Regions: TypeAlias = "Partitioning | Sequence[Partitioning]"
+
+
+def read_partitions(
+    regions: Regions, read: Distribution, split: bool, valid: Tensor | None
+) -> list[ops.Partition]:
+    """The partitions of each image that `regions` gives at the size of the distribution, one or several.
+
+    Raises:
+        DTypeError, ShapeError, DeviceError, ScoreRangeError: As `csl_plugin.fuse` documents.
+    """
+    several = isinstance(regions, (list, tuple))
+    given = cast("Sequence[Partitioning]", regions) if several else [cast("Partitioning", regions)]
+    if not given:
+        raise ShapeError("regions", "an empty list", "at least one partition", "Pass what a proposer gave.")
+    return [_read_partition(each, read, split, valid) for each in given]
+
+
+def _read_partition(
+    regions: Partitioning, read: Distribution, split: bool, valid: Tensor | None
+) -> ops.Partition:
+    region_map = _read_regions(regions, read)
+    if valid is not None:
+        region_map = _restricted(region_map, valid)
+    if split and region_map.labels.is_meta:
+        raise DeviceError(
+            "regions", "labels on meta", "labels with values", "Pass split=False to trace shapes only."
+        )
+    return ops.partition(region_map.labels, region_map.num_regions, split=split)
+
+
+def read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
+    """The pixels that count, boolean (B, H, W).
+
+    Raises:
+        DTypeError, ShapeError, DeviceError: As `csl_plugin.fuse` documents.
+    """
+    if valid is None:
+        return None
+    mask = as_tensor("valid", valid)
+    if mask.dtype != torch.bool:
+        raise DTypeError("valid", describe(valid), "a boolean mask", "Compare it, for example labels != 255.")
+    mask = mask[None] if mask.ndim == 2 else mask
+    expected = (read.scores.shape[0], *read.size)
+    if tuple(mask.shape) != expected:
+        raise ShapeError(
+            "valid",
+            f"shape {tuple(mask.shape)}",
+            f"(B, H, W) = {expected}",
+            "Give one flag per pixel of the distribution.",
+        )
+    if isinstance(valid, np.ndarray):
+        mask = mask.to(read.scores.device)
+    _match_device("valid", mask.device, read)
+    return mask
+
+
+def _read_regions(regions: Partitioning, read: Distribution) -> RegionMap:
+    if isinstance(regions, RegionProposals):
+        _check_channels_first(regions, read)
+        _match_batch("regions", regions.batch_size, read)
+        _match_device("regions", regions.device, read)
+        return soft_assignment(regions, read.size)
+    region_map = regions if isinstance(regions, RegionMap) else _from_labels(regions, read)
+    if region_map.size != read.size:
+        channels_last = read.scores.shape[1:3] == region_map.size
+        raise ShapeError(
+            "regions",
+            f"a map of size {region_map.size}",
+            f"the distribution's size, {read.size}",
+            "The distribution looks channels-last: move its channels first, with permute or transpose."
+            if channels_last
+            else "Resample the map with nearest-neighbour interpolation, or fuse at the size of the map.",
+        )
+    _match_batch("regions", region_map.batch_size, read)
+    _match_device("regions", region_map.device, read)
+    return region_map
+
+
+def _check_channels_first(regions: RegionProposals, read: Distribution) -> None:
+    """Refuse (..., H, W, C), which would be assigned at (W, C) without a word."""
+    height, width = regions.resolution
+    channels, rows, columns = read.scores.shape[1:]
+    if min(height, width) >= 16 and channels >= height and rows >= width and columns < width:
+        raise ShapeError(
+            "distribution",
+            f"shape {tuple(read.source.shape)}, channels-last beside proposals of {height} x {width}",
+            "(H, W), (C, H, W) or (B, C, H, W)",
+            "Move the channels first with permute or transpose; if they are, assign the proposals yourself "
+            "with soft_assignment(proposals, size).",
+        )
+
+
+def _from_labels(labels: object, read: Distribution) -> RegionMap:
+    if not isinstance(labels, (Tensor, np.ndarray)):
+        raise DTypeError(
+            "regions",
+            describe(labels),
+            "RegionProposals, a RegionMap, an array of integer labels, or a list of these",
+            "Pass what a proposer gave.",
+        )
+    tensor = as_tensor("regions", labels)
+    if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
+        raise DTypeError("regions", describe(labels), "integer labels", "Convert them to an integer type.")
+    if tensor.ndim not in (2, 3):
+        raise ShapeError(
+            "regions",
+            f"shape {tuple(tensor.shape)}",
+            "(H, W) or (B, H, W)",
+            "Give one map per image, the batch as first axis.",
+        )
+    if tensor.is_meta:
+        raise DeviceError(
+            "regions", describe(labels), "labels with values", "Wrap them in RegionMap(labels, num_regions)."
+        )
+    tensor = tensor[None] if tensor.ndim == 2 else tensor
+    if isinstance(labels, np.ndarray):
+        tensor = tensor.to(read.scores.device)
+    # A compiled graph cannot read the largest id; no partition has more regions than pixels.
+    bound = read.size[0] * read.size[1] if torch.compiler.is_compiling() else None
+    try:
+        return RegionMap(tensor, num_regions=bound)
+    except CSLError as error:
+        raise type(error)("regions", error.got, error.expected, error.mend) from None
+
+
+def _restricted(region_map: RegionMap, valid: Tensor) -> RegionMap:
+    labels = region_map.labels
+    labels = labels if labels.dtype == torch.int64 else labels.to(torch.int32)
+    return RegionMap(labels.masked_fill(~valid, -1), region_map.num_regions)
+
+
+def _match_batch(argument: str, batch: int, read: Distribution) -> None:
+    if batch != read.scores.shape[0]:
+        raise ShapeError(
+            argument,
+            f"a batch of {batch}",
+            f"the distribution's batch of {read.scores.shape[0]}",
+            "Give one set of regions per image; expand shared ones explicitly.",
+        )
+
+
+def _match_device(argument: str, device: torch.device, read: Distribution) -> None:
+    if device != read.scores.device:
+        raise DeviceError(
+            argument,
+            f"a tensor on {device}",
+            f"one on {read.scores.device}, where the distribution lies",
+            f"Move it with .to('{read.scores.device}').",
+        )

@@ -1,0 +1,34 @@
+"""Files: images, score maps and region maps, read without trust and written whole or not at all."""
+
+from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.images import IMAGE_SUFFIXES, image_batch, list_images, read_image, write_png
+from csl_plugin.io.limits import MAX_BYTES, MAX_PIXELS
+from csl_plugin.io.listing import files_by_stem
+from csl_plugin.io.region_maps import REGION_SUFFIXES, read_region_map, write_region_map
+from csl_plugin.io.scores import (
+    SCORE_SUFFIXES,
+    ScoreStorage,
+    read_score_file,
+    read_scores,
+    write_scores,
+)
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "REGION_SUFFIXES",
+    "SCORE_SUFFIXES",
+    "ScoreStorage",
+    "atomic_path",
+    "files_by_stem",
+    "image_batch",
+    "list_images",
+    "read_image",
+    "read_region_map",
+    "read_score_file",
+    "read_scores",
+    "write_png",
+    "write_region_map",
+    "write_scores",
+]

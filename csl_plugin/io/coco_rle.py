@@ -1,0 +1,98 @@
+"""COCO's run-length encoding of masks, read without trust."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.errors import DTypeError, FileError
+from csl_plugin.io.limits import MAX_PIXELS
+
+_LONGEST_NUMBER = 7  # characters of five bits each: more than any count of MAX_PIXELS needs
+
+
+def read_run_lengths(record: Any) -> tuple[tuple[int, int], NDArray[np.int64]]:
+    """The size of a mask and the lengths of its runs, by turns outside and inside, down the columns.
+
+    Args:
+        record: `{"size": [H, W], "counts": ...}`, the counts as a list of integers or as COCO's compressed
+            text (str or bytes), as segment-anything and pycocotools write them.
+
+    Returns:
+        (H, W), and counts (K,) whose sum is H x W; the first is outside the mask.
+
+    Raises:
+        DTypeError: Not of that structure.
+        FileError: Sizes or counts that are negative, beyond the limits, or that do not add up.
+
+    Example:
+        >>> read_run_lengths({"size": [2, 3], "counts": "132"})
+        ((2, 3), array([1, 3, 2]))
+
+    Source:
+        The format of the COCO API (Lin et al. 2014).
+    """
+    size, counts = (record.get("size"), record.get("counts")) if isinstance(record, dict) else (None, None)
+    if not (isinstance(size, (list, tuple)) and len(size) == 2 and all(_is_count(side) for side in size)):
+        got = f"size {size!r}"[:80] if isinstance(record, dict) else f"a {type(record).__name__}"
+        mend = "Polygons are not read: store masks, or their run lengths."
+        raise DTypeError("segmentation", got, "{'size': [H, W], 'counts': ...}", mend)
+    height, width = int(size[0]), int(size[1])
+    if min(height, width) < 1 or height * width > MAX_PIXELS:
+        got, mend = f"size ({height}, {width})", "Write the masks again."
+        raise FileError("segmentation", got, f"1 to {MAX_PIXELS} pixels", mend)
+    if isinstance(counts, (str, bytes)):
+        lengths = _decompressed(counts, height * width)
+    elif isinstance(counts, (list, tuple)):
+        if len(counts) > height * width + 1 or not all(_is_count(count) for count in counts):
+            raise _damaged("counts that are no integers, or more than pixels")
+        if any(not 0 <= count <= height * width for count in counts):
+            raise _damaged("a count that is negative or beyond the mask")
+        lengths = np.array(counts, dtype=np.int64)
+    else:
+        got, mend = f"counts as {type(counts).__name__}", "Write them with pycocotools, or as a list."
+        raise DTypeError("segmentation", got, "a list of integers or compressed text", mend)
+    if (lengths < 0).any() or (lengths > height * width).any():
+        raise _damaged("a count that is negative or beyond the mask")
+    if int(lengths.sum()) != height * width:
+        raise _damaged(f"counts of {int(lengths.sum())} pixels for a mask of {height * width}")
+    return (height, width), lengths
+
+
+def _decompressed(text: str | bytes, pixels: int) -> NDArray[np.int64]:
+    """Numbers of five bits a character, the sixth bit saying that more follow.
+
+    From the fourth number on they are differences from the last but one.
+    """
+    try:
+        characters = text.encode("ascii") if isinstance(text, str) else text
+    except UnicodeEncodeError:
+        raise _damaged("text with characters beyond COCO's 64") from None
+    bits = np.frombuffer(characters, np.uint8).astype(np.int64) - 48
+    if (bits < 0).any() or (bits > 63).any():
+        raise _damaged("text with characters beyond COCO's 64")
+    last = (bits & 32) == 0
+    if bits.size == 0 or not last[-1]:
+        raise _damaged("text that is cut short")
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    sizes = ends - starts + 1
+    if sizes.max() > _LONGEST_NUMBER or len(ends) > pixels + 1:
+        raise _damaged("a count beyond any image, or more counts than pixels")
+    place = np.arange(bits.size) - np.repeat(starts, sizes)
+    numbers = np.add.reduceat((bits & 31) << (5 * place), starts)
+    numbers -= np.where(bits[ends] & 16, np.left_shift(1, 5 * sizes), 0)  # the highest bit is the sign
+    numbers[1::2] = np.cumsum(numbers[1::2])
+    numbers[2::2] = np.cumsum(numbers[2::2])
+    return numbers
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _damaged(got: str) -> FileError:
+    mend = "The mask is damaged, cut short or of another format: write it again."
+    return FileError("segmentation", got, "run lengths that add up to the mask", mend)

@@ -1,0 +1,156 @@
+"""Images in and out: 8-bit RGB arrays, whatever the file holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.arrays import describe
+from csl_plugin.errors import DTypeError, FileError, ShapeError
+from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.headers import declared_size, png_kind
+from csl_plugin.io.limits import check_extent, check_file, damage_named
+from csl_plugin.io.listing import files_by_stem
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+
+
+def list_images(path: str | os.PathLike[str]) -> dict[str, Path]:
+    """The images of a folder (not of its subfolders), or the one image, by stem and in its order.
+
+    Raises:
+        FileError: Nothing is there, no image is there, or two images have the same stem.
+    """
+    images = files_by_stem(path, IMAGE_SUFFIXES)
+    if not images:
+        expected = "images: " + ", ".join(IMAGE_SUFFIXES)
+        mend = "Pass the folder that holds the images themselves."
+        raise FileError(str(path), "a folder without an image", expected, mend)
+    return images
+
+
+def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """An image as 8-bit RGB.
+
+    The content decides the format, not the name. Grey becomes three equal channels, a palette is looked
+    up, alpha is dropped, 16-bit samples are reduced to 8. The pixels come as they are stored: an EXIF
+    rotation is not applied, because score maps and region maps align with the stored pixels. Of several
+    pages or frames the first is read.
+
+    Args:
+        path: A PNG, JPEG, BMP, WebP, TIFF or PNM file of at most 100 million pixels.
+
+    Returns:
+        (H, W, 3) uint8, red first.
+
+    Raises:
+        FileError: Missing, no file, of another format, too large, damaged or cut short.
+    """
+    import cv2
+
+    path = Path(path)
+    data = _checked_bytes(path)
+    bgr = _decode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    return np.ascontiguousarray(bgr[:, :, ::-1], np.uint8)
+
+
+def read_grey_png(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """The samples of an 8- or 16-bit grey PNG, unchanged.
+
+    Args:
+        path: A PNG file of at most 100 million pixels.
+
+    Returns:
+        (H, W) uint8 or uint16.
+
+    Raises:
+        FileError: As for `read_image`, or a PNG of another kind.
+    """
+    import cv2
+
+    path = Path(path)
+    data = _checked_bytes(path)
+    kind = png_kind(data)
+    if kind not in ((8, 0), (16, 0)):
+        names = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
+        got = "another format" if kind is None else f"{kind[0]}-bit {names.get(kind[1], 'unknown')}"
+        mend = "Save the values themselves, without colours, palette or alpha."
+        raise FileError(str(path), got, "an 8- or 16-bit grey PNG", mend)
+    return _decode(path, data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+
+
+def write_png(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
+    """Write a PNG file, whole or not at all.
+
+    Args:
+        path: Where to; the folder is created.
+        image: (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16 grey.
+
+    Raises:
+        DTypeError: Another element type.
+        ShapeError: Another shape, or an empty axis.
+        FileError: The place cannot be written.
+    """
+    import cv2
+
+    colour = image.ndim == 3
+    if image.dtype not in ((np.uint8,) if colour else (np.uint8, np.uint16)):
+        mend = "Scale and round the values, then convert them with .astype(numpy.uint8)."
+        raise DTypeError("image", describe(image), "uint8, or uint16 without channels", mend)
+    if image.ndim not in (2, 3) or 0 in image.shape or (colour and image.shape[2] != 3):
+        raise ShapeError("image", describe(image), "(H, W, 3) or (H, W)", "Move the channels last.")
+    encoded, data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1] if colour else image))
+    if not encoded:
+        raise FileError(str(path), describe(image), "an image that PNG can hold", "Make it smaller.")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.tobytes())
+
+
+def image_batch(image: NDArray[np.uint8]) -> Tensor:
+    """An image as a proposer takes it.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+
+    Returns:
+        (1, 3, H, W) float32 in [0, 1], contiguous.
+
+    Example:
+        >>> image_batch(np.full((2, 4, 3), 255, np.uint8)).shape
+        torch.Size([1, 3, 2, 4])
+    """
+    import torch
+
+    channels = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
+    return torch.from_numpy(channels / np.float32(255))
+
+
+def _checked_bytes(path: Path) -> bytes:
+    check_file(path)
+    with damage_named(path, "a readable file"):
+        data = path.read_bytes()
+    size = declared_size(data)
+    if size is None:
+        expected = "a whole PNG, JPEG, BMP, WebP, TIFF or PNM file"
+        mend = "The file is cut short or of another format: convert it to PNG."
+        raise FileError(str(path), f"{len(data)} bytes with no such header", expected, mend)
+    check_extent(path, size, itemsize=1)
+    return data
+
+
+def _decode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
+    import cv2
+
+    with damage_named(path, "an image"):
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if pixels is None:
+        mend = "The file is damaged, cut short or of a rare kind: open it elsewhere and save it as 8-bit PNG."
+        raise FileError(str(path), "a file that cannot be decoded", "an image", mend)
+    return np.asarray(pixels)

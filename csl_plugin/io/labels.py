@@ -1,0 +1,122 @@
+"""Label PNGs: the stored samples themselves, whatever kind of PNG holds them."""
+
+from __future__ import annotations
+
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.errors import FileError
+from csl_plugin.io.limits import check_extent, check_file, damage_named
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
+
+
+def read_label_png(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """The labels of a PNG: grey samples, palette indices, or the first channel (red) of colours.
+
+    Palettes are not looked up, and gamma, colour profiles and transparency are not applied: a label is
+    the number that is stored.
+
+    Args:
+        path: A PNG file of any kind, 1 to 16 bits a sample, of at most 100 million pixels.
+
+    Returns:
+        (H, W) uint8, or uint16 for 16-bit files.
+
+    Raises:
+        FileError: Missing, no PNG, too large, damaged or cut short.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from csl_plugin.io import write_png
+        >>> with TemporaryDirectory() as folder:
+        ...     write_png(f"{folder}/a.png", np.array([[0, 7, 255]], np.uint8))
+        ...     read_label_png(f"{folder}/a.png")
+        array([[  0,   7, 255]], dtype=uint8)
+    """
+    import cv2
+
+    path = Path(path)
+    check_file(path)
+    with damage_named(path, "a readable file"):
+        data = path.read_bytes()
+    plain, bits = _plain(path, data)
+    with damage_named(path, "a PNG file"):
+        pixels = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise _damaged(path, "pixels that cannot be decoded")
+    if pixels.ndim == 3:  # blue first
+        pixels = np.ascontiguousarray(pixels[:, :, 0 if pixels.shape[2] < 3 else 2])
+    if bits < 8:  # decoders stretch short samples to 8 bits, exactly
+        pixels = pixels // np.uint8(255 // ((1 << bits) - 1))
+    return np.asarray(pixels)
+
+
+def png_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """(H, W) as a PNG's header declares it; nothing else of the file is read.
+
+    Raises:
+        FileError: Missing, no PNG, or too large.
+    """
+    path = Path(path)
+    check_file(path)
+    with damage_named(path, "a readable file"), path.open("rb") as file:
+        head = file.read(33)
+    return _read_header(path, head)[:2]
+
+
+def _plain(path: Path, data: bytes) -> tuple[bytes, int]:
+    """The PNG with nothing in it that changes samples, and the bits of a sample.
+
+    A palette PNG differs from a grey one of the same depth only in its header and its palette, so it is
+    made one: the decoder then gives the indices.
+    """
+    height, width, bits, colour = _read_header(path, data)
+    if colour == _PALETTE:
+        colour = _GREY
+    chunks = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, data[28]))]
+    at = 33
+    while True:
+        if at + 12 > len(data):
+            raise _damaged(path, "a file that ends before its IEND chunk")
+        (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
+        end = at + 12 + length
+        if end > len(data):
+            raise _damaged(path, f"a file that ends inside a chunk {kind!r}")
+        if kind == b"IEND":
+            break
+        if kind == b"IDAT":
+            if zlib.crc32(data[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
+                raise _damaged(path, "pixels whose checksum is wrong")
+            chunks.append(data[at:end])
+        at = end
+    return b"".join([_SIGNATURE, *chunks, _chunk(b"IEND", b"")]), bits
+
+
+def _read_header(path: Path, data: bytes) -> tuple[int, int, int, int]:
+    if len(data) < 33 or data[:8] != _SIGNATURE or data[8:16] != b"\0\0\0\rIHDR":
+        mend = "Labels are read from PNG only, because lossy formats change them: convert the file."
+        raise FileError(str(path), f"{len(data)} bytes with no PNG header", "a PNG file", mend)
+    width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
+    if zlib.crc32(data[12:29]) != struct.unpack_from(">I", data, 29)[0]:
+        raise _damaged(path, "a header whose checksum is wrong")
+    if colour not in (_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA) or bits not in (1, 2, 4, 8, 16):
+        raise _damaged(path, f"an unknown kind of PNG ({bits} bits, colour type {colour})")
+    check_extent(path, (height, width), itemsize=8)
+    return height, width, bits, colour
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _damaged(path: Path, got: str) -> FileError:
+    mend = "The file is damaged, cut short or of a rare kind: write it again."
+    return FileError(str(path), got, "a whole PNG file", mend)

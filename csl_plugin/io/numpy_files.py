@@ -1,0 +1,135 @@
+"""Numpy's .npy and .npz files without trust: no pickles, and every size is checked before it is taken."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from csl_plugin.errors import DTypeError, FileError
+from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.limits import check_extent, check_file, damage_named
+
+Check: TypeAlias = Callable[[tuple[int, ...], "np.dtype[Any]"], None]
+"""Raises when an array of this shape and element type is not wanted; called before memory is taken."""
+
+_HEAD = 1 << 16
+_HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+
+
+@dataclass(frozen=True)
+class Member:
+    """One array of an .npz file: its key, and whether it is compressed."""
+
+    key: str
+    compressed: bool
+
+
+def read_npy(path: str | os.PathLike[str], check: Check) -> NDArray[Any]:
+    """The array of an .npy file.
+
+    Args:
+        path: The file.
+        check: Called with the declared shape and element type before the values are read.
+
+    Raises:
+        FileError: Missing, damaged, too large, or its length is not what its header declares.
+        DTypeError: It holds Python objects.
+    """
+    path = Path(path)
+    total = check_file(path)
+    with damage_named(path, "an .npy file"), path.open("rb") as file:
+        _check_head(path, file, total, check)
+        file.seek(0)
+        return np.asarray(npy.read_array(file, allow_pickle=False), order="C")
+
+
+def read_npz(
+    path: str | os.PathLike[str], check: Check, key: str | None = None, preferred: str | None = None
+) -> tuple[NDArray[Any], Member]:
+    """One array of an .npz file, and what it takes to write it back the same way.
+
+    Args:
+        path: The file.
+        check: Called with the declared shape and element type before the values are read.
+        key: The array to read. Left out, it is `preferred` where the file has it, and its only array else.
+        preferred: See `key`.
+
+    Raises:
+        FileError: Missing, damaged, too large, no such key, or several arrays and no key.
+        DTypeError: It holds Python objects.
+    """
+    path = Path(path)
+    check_file(path)
+    with damage_named(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+        keys = [name[: -len(".npy")] for name in archive.namelist() if name.endswith(".npy")]
+        key = pick_key(path, keys, key, preferred)
+        info = archive.getinfo(key + ".npy")
+        with archive.open(info) as file:
+            _check_head(path, file, info.file_size, check)
+        with archive.open(info) as file:
+            array = npy.read_array(file, allow_pickle=False)
+            file.read(1)  # to the end of the member, where zipfile compares the checksum
+        compressed = info.compress_type != zipfile.ZIP_STORED
+        return np.asarray(array, order="C"), Member(key, compressed)
+
+
+def pick_key(path: Path, keys: list[str], key: str | None, preferred: str | None) -> str:
+    """The key to read: the one asked for, else the preferred one, else the only one.
+
+    Raises:
+        FileError: There is no such key, or no way to choose.
+    """
+    if key is None and preferred in keys:
+        key = preferred
+    if key is None and len(keys) == 1:
+        key = keys[0]
+    if key is None or key not in keys:
+        held = ", ".join(repr(name) for name in keys[:8]) + (", ..." if len(keys) > 8 else "")
+        wanted = f"the array {key!r}" if key else f"one array{f', or {preferred!r}' if preferred else ''}"
+        mend = "Keep one array in the file; in Python, name one with key=... where there are several."
+        raise FileError(str(path), f"the arrays {held or 'none'}", wanted, mend)
+    return key
+
+
+def write_npy(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
+    """Write an .npy file, whole or not at all."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        npy.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def write_npz(path: str | os.PathLike[str], array: NDArray[Any], member: Member) -> None:
+    """Write an .npz file of one array, whole or not at all."""
+    method = zipfile.ZIP_DEFLATED if member.compressed else zipfile.ZIP_STORED
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
+        info = zipfile.ZipInfo(member.key + ".npy")  # with a fixed date: equal arrays give equal files
+        info.compress_type = method
+        with archive.open(info, "w", force_zip64=True) as file:
+            npy.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
+
+
+def _check_head(path: Path, file: IO[bytes], total: int, check: Check) -> None:
+    head = io.BytesIO(file.read(_HEAD))
+    reader = _HEADER_READERS.get(npy.read_magic(head))
+    if reader is None:
+        mend = "Save plain numbers with numpy.save."
+        raise FileError(str(path), "an unknown version of the .npy format", "version 1 or 2", mend)
+    shape, _, dtype = reader(head)
+    if dtype.hasobject:
+        mend = "Pickled objects are never read: save plain numbers with numpy.save."
+        raise DTypeError(str(path), "an array of Python objects", "an array of numbers", mend)
+    check_extent(path, shape, dtype.itemsize)
+    check(shape, dtype)
+    declared = head.tell() + math.prod(shape) * dtype.itemsize
+    if declared != total:
+        got = f"{total} bytes where the header of shape {shape} and {dtype} declares {declared}"
+        raise FileError(str(path), got, "as many as declared", "The file is damaged: write it again.")

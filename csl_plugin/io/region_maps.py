@@ -1,0 +1,115 @@
+"""Region maps in and out: 16-bit PNG or .npz, one region id per pixel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.arrays import describe
+from csl_plugin.errors import DTypeError, FileError, ScoreRangeError, ShapeError
+from csl_plugin.io.images import read_grey_png, write_png
+from csl_plugin.io.numpy_files import Member, read_npz, write_npz
+
+REGION_SUFFIXES = (".png", ".npz")
+
+_KEY = "labels"
+_UNASSIGNED_PNG = 65535
+_LARGEST = int(np.iinfo(np.int32).max) - 1  # one more must still be an int32: the number of regions
+
+
+def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
+    """A region map from a file; the suffix names the format.
+
+    Args:
+        path: `.png`, grey: 16-bit with ids 0 to 65534 and 65535 for unassigned pixels, or 8-bit where all
+            values are ids. Or `.npz` with an integer array `labels` (or only one array), -1 for unassigned
+            pixels. At most 100 million pixels.
+
+    Returns:
+        (H, W) int32, -1 for unassigned pixels.
+
+    Raises:
+        FileError: Missing, damaged, too large or of another format.
+        DTypeError: The array is not of integers.
+        ShapeError: Not (H, W).
+        ScoreRangeError: An id below -1 or beyond int32.
+    """
+    path = Path(path)
+
+    def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        if dtype.kind not in "iu":
+            raise DTypeError(str(path), f"an array of {dtype}", "integer region ids", "Save them as int32.")
+        if len(shape) != 2:
+            mend = "Save one image's labels, without a batch axis."
+            raise ShapeError(str(path), f"shape {shape}", "(H, W)", mend)
+
+    if _suffix(path) == ".png":
+        stored = read_grey_png(path)
+        labels = stored.astype(np.int32)
+        if stored.dtype == np.uint16:
+            labels[stored == _UNASSIGNED_PNG] = -1
+        return labels
+    stored, _ = read_npz(path, check, preferred=_KEY)
+    _check_ids(str(path), stored)
+    return stored.astype(np.int32)
+
+
+def write_region_map(path: str | os.PathLike[str], labels: NDArray[Any]) -> None:
+    """Write a region map, whole or not at all; the suffix names the format.
+
+    Args:
+        path: `.png` (16-bit; ids up to 65534) or `.npz` (compressed int32, key `labels`); the folder is
+            created.
+        labels: (H, W) integer ids from 0 on, -1 for unassigned pixels.
+
+    Raises:
+        DTypeError: Not integers.
+        ShapeError: Not (H, W), or empty.
+        ScoreRangeError: An id below -1, or beyond what the format holds.
+        FileError: An unknown suffix, or the place cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     write_region_map(f"{folder}/a.png", np.array([[0, 7, -1]]))
+        ...     read_region_map(f"{folder}/a.png")
+        array([[ 0,  7, -1]], dtype=int32)
+    """
+    path = Path(path)
+    suffix = _suffix(path)
+    if labels.dtype.kind not in "iu":
+        mend = "Convert them with labels.astype(numpy.int32)."
+        raise DTypeError("labels", describe(labels), "integer region ids", mend)
+    if labels.ndim != 2 or 0 in labels.shape:
+        mend = "Write a batch image by image: labels[0], labels[1], ..."
+        raise ShapeError("labels", f"shape {labels.shape}", "(H, W), every axis at least 1", mend)
+    _check_ids("labels", labels)
+    if suffix == ".npz":
+        write_npz(path, labels.astype(np.int32), Member(_KEY, compressed=True))
+        return
+    if int(labels.max()) >= _UNASSIGNED_PNG:
+        got = f"the id {int(labels.max())} for {path.name}"
+        expected = f"ids up to {_UNASSIGNED_PNG - 1}, {_UNASSIGNED_PNG} regions, in a 16-bit PNG"
+        mend = "Write .npz, or propose fewer regions."
+        raise ScoreRangeError("labels", got, expected, mend)
+    write_png(path, np.where(labels < 0, _UNASSIGNED_PNG, labels).astype(np.uint16))
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in REGION_SUFFIXES:
+        expected = "one of " + ", ".join(REGION_SUFFIXES)
+        raise FileError(str(path), f"the suffix {path.suffix!r}", expected, "Convert it to 16-bit PNG.")
+    return suffix
+
+
+def _check_ids(argument: str, labels: NDArray[Any]) -> None:
+    low, high = int(labels.min()), int(labels.max())
+    if low < -1 or high > _LARGEST:
+        got = f"ids from {low} to {high}"
+        mend = "Number the regions from 0 and use -1 for unassigned pixels."
+        raise ScoreRangeError(argument, got, f"ids from -1 to {_LARGEST}", mend)

@@ -1,0 +1,173 @@
+"""Score maps in and out: .npy, .npz, .hdf5 and grey .png, written back as they were read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.arrays import describe
+from csl_plugin.errors import DTypeError, FileError, ScoreRangeError, ShapeError
+from csl_plugin.io.hdf5_files import OFFICIAL_KEY, read_hdf5, write_hdf5
+from csl_plugin.io.images import read_grey_png, write_png
+from csl_plugin.io.numpy_files import Member, read_npy, read_npz, write_npy, write_npz
+
+SCORE_SUFFIXES = (".npy", ".npz", ".hdf5", ".h5", ".png")
+
+_FLOATS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
+_FRACTIONS = (np.dtype(np.uint8), np.dtype(np.uint16))
+
+
+@dataclass(frozen=True)
+class ScoreStorage:
+    """How a file stores a score map: what `write_scores` needs to store another one the same way.
+
+    Args:
+        dtype: Element type in the file: float16, float32 or float64, or uint8 or uint16 for fractions of
+            255 or 65535.
+        key: Name of the array in an .npz or HDF5 file.
+        compressed: Whether an .npz file is compressed.
+    """
+
+    dtype: np.dtype[Any]
+    key: str | None = None
+    compressed: bool = False
+
+
+def read_scores(path: str | os.PathLike[str], key: str | None = None) -> NDArray[Any]:
+    """A score map from a file; the suffix names the format.
+
+    Args:
+        path: `.npy`; `.npz`; `.hdf5` or `.h5` (extra `hdf5`; as the SegmentMeIfYouCan tool writes it); or
+            `.png`, 8- or 16-bit grey. At most 100 million pixels and 4 GiB.
+        key: The array to read where an .npz or HDF5 file holds several. Left out, it is the only one, or
+            in HDF5 `value`.
+
+    Returns:
+        (H, W) or (C, H, W), in the file's floating-point type; uint8 and uint16 files (every PNG) become
+        float32 in [0, 1], value / 255 or value / 65535.
+
+    Raises:
+        FileError: Missing, damaged, too large, of another format, or without such a key.
+        DTypeError: The values are objects, complex, or integers that are no fractions.
+        ShapeError: Not (H, W) or (C, H, W).
+        MissingExtraError: HDF5 without h5py.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     write_scores(f"{folder}/a.npz", np.ones((3, 4), np.float16), key="anomaly")
+        ...     read_scores(f"{folder}/a.npz").dtype
+        dtype('float16')
+    """
+    return read_score_file(path, key)[0]
+
+
+def read_score_file(
+    path: str | os.PathLike[str], key: str | None = None
+) -> tuple[NDArray[Any], ScoreStorage]:
+    """As `read_scores`, with how the file stores them."""
+    path = Path(path)
+
+    def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        _check_stored(path, shape, dtype)
+
+    suffix = _suffix(path)
+    compressed = False
+    if suffix == ".npy":
+        stored = read_npy(path, check)
+    elif suffix == ".npz":
+        stored, member = read_npz(path, check, key)
+        key, compressed = member.key, member.compressed
+    elif suffix == ".png":
+        stored = read_grey_png(path)
+    else:
+        stored, key = read_hdf5(path, check, key)
+    dtype = stored.dtype.newbyteorder("=")
+    storage = ScoreStorage(dtype, key, compressed)
+    if dtype in _FRACTIONS:
+        return stored.astype(np.float32) / np.float32(np.iinfo(dtype).max), storage
+    return stored.astype(dtype, copy=False), storage
+
+
+def write_scores(
+    path: str | os.PathLike[str],
+    scores: NDArray[Any],
+    *,
+    dtype: np.dtype[Any] | type | str | None = None,
+    key: str | None = None,
+    compressed: bool = False,
+) -> None:
+    """Write a score map, whole or not at all; the suffix names the format.
+
+    Args:
+        path: As for `read_scores`; the folder is created.
+        scores: (H, W) or (C, H, W) floating point; (H, W) for `.png`.
+        dtype: Element type in the file: float16, float32 or float64 (not for `.png`), or uint8 or uint16,
+            which hold round(score x 255) or round(score x 65535), clipped. Left out, it is the type of
+            `scores`, and uint16 for `.png`.
+        key: Name of the array in an .npz file ("arr_0" left out) or HDF5 file ("value" left out).
+        compressed: Whether to compress an .npz file. HDF5 files always are.
+
+    Raises:
+        DTypeError: `scores` is not floating point, or the format has no such `dtype`.
+        ShapeError: A shape that the format has not.
+        ScoreRangeError: A finite score beyond the range of `dtype`, or NaN for an integer one.
+        FileError: An unknown suffix, or the place cannot be written.
+        MissingExtraError: HDF5 without h5py.
+    """
+    path = Path(path)
+    suffix = _suffix(path)
+    stored = _encode(scores, np.dtype(dtype or (np.uint16 if suffix == ".png" else scores.dtype)))
+    if suffix == ".npy":
+        write_npy(path, stored)
+    elif suffix == ".npz":
+        write_npz(path, stored, Member(key or "arr_0", compressed))
+    elif suffix == ".png":
+        if stored.ndim != 2 or stored.dtype not in _FRACTIONS:
+            mend = "Write several classes or floats as .npy, .npz or .hdf5."
+            raise ShapeError("scores", describe(stored), "(H, W) of uint8 or uint16 for .png", mend)
+        write_png(path, stored)
+    else:
+        write_hdf5(path, stored, key or OFFICIAL_KEY)
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in SCORE_SUFFIXES:
+        got = f"the suffix {path.suffix!r}"
+        raise FileError(str(path), got, "one of " + ", ".join(SCORE_SUFFIXES), "Convert the file to .npy.")
+    return suffix
+
+
+def _check_stored(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if dtype.newbyteorder("=") not in _FLOATS + _FRACTIONS:
+        expected = "float16, float32 or float64, or uint8 or uint16 for fractions of 255 or 65535"
+        raise DTypeError(str(path), f"an array of {dtype}", expected, "Save the scores as float32.")
+    if len(shape) not in (2, 3):
+        mend = "Save one image's scores, without a batch axis."
+        raise ShapeError(str(path), f"shape {shape}", "(H, W) or (C, H, W)", mend)
+
+
+def _encode(scores: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    if scores.dtype not in _FLOATS:
+        mend = "Convert them with scores.astype(numpy.float32)."
+        raise DTypeError("scores", describe(scores), "float16, float32 or float64", mend)
+    _check_stored(Path("dtype"), scores.shape, dtype)
+    if dtype in _FRACTIONS:
+        if np.isnan(scores).any():
+            raise ScoreRangeError("scores", "nan", "numbers", f"Replace nan before writing {dtype}.")
+        top = np.iinfo(dtype).max
+        return np.rint(np.clip(scores.astype(np.float64), 0.0, 1.0) * top).astype(dtype)
+    with np.errstate(over="ignore", under="ignore"):
+        stored = scores.astype(dtype)
+    if bool((np.isinf(stored) & np.isfinite(scores)).any()):
+        got = f"{float(np.abs(scores[np.isfinite(scores)]).max()):.4g}"
+        expected = f"at most {float(np.finfo(dtype).max):.4g}, the largest {dtype}"
+        mend = "Use the rule geometric, which stays on the scores' own scale, or a wider type."
+        raise ScoreRangeError("scores", got, expected, mend)
+    return stored

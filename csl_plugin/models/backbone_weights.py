@@ -1,0 +1,57 @@
+"""ImageNet weights for the backbone, under the names they have everywhere."""
+
+from __future__ import annotations
+
+import os
+
+from csl_plugin.errors import OptionError
+from csl_plugin.models.hub.safetensors_io import WEIGHTS, largest_weights, read_weights
+from csl_plugin.models.hub.source import origin
+from csl_plugin.models.network import CSLNetwork
+from csl_plugin.models.resnet import ResNet50
+
+_CLASSIFIER = frozenset({"fc.weight", "fc.bias"})
+_COUNTER = "num_batches_tracked"
+
+
+def load_backbone_weights(
+    network: CSLNetwork,
+    source: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+) -> None:
+    """Load public weights of a ResNet-50 into a network's backbone.
+
+    Every weight of the backbone has to be there in its shape; the classifier `fc` is left out, and nothing
+    else may be there. The counters of batch norms may be missing: they have no effect.
+
+    Args:
+        network: With the backbone "resnet50"; changed in place.
+        source: A folder with `model.safetensors`, or OWNER/NAME on the Hub, such as "timm/resnet50.a1_in1k".
+        revision: A commit, tag or branch on the Hub.
+        cache_dir: Where downloads are kept; huggingface_hub's cache if left out.
+        local_files_only: Ask the cache alone.
+        token: For the Hub; what `hf auth login` stored if left out.
+
+    Raises:
+        OptionError: The network has another backbone, or a revision of a folder.
+        FileError: As for `CSLNetwork.from_pretrained`. The network is then as it was.
+
+    Source:
+        He et al. 2016; the names are torchvision's, which timm shares.
+    """
+    backbone = network.backbone
+    if not isinstance(backbone, ResNet50):
+        mend = 'Build it with NetworkConfig(backbone="resnet50").'
+        raise OptionError("network", f"the backbone {network.config.backbone!r}", "'resnet50'", mend)
+    files = origin(
+        source, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token
+    )
+    expected = backbone.state_dict()
+    counters = frozenset(name for name in expected if name.endswith(_COUNTER))
+    path = files(WEIGHTS, largest_weights(expected))
+    weights = read_weights(path, expected, optional=counters, ignored=_CLASSIFIER)
+    backbone.load_state_dict({**expected, **weights})

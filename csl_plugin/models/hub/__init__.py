@@ -1,0 +1,1 @@
+"""Networks from and to folders and the Hugging Face Hub."""

@@ -1,0 +1,136 @@
+"""Networks from and to folders and the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from huggingface_hub import ModelHubMixin
+from torch import nn
+from typing_extensions import Self
+
+from csl_plugin.errors import OptionError
+from csl_plugin.models.config import NetworkConfig
+from csl_plugin.models.hub.safetensors_io import (
+    CONFIG,
+    LARGEST_CONFIG,
+    WEIGHTS,
+    largest_weights,
+    read_config,
+    read_weights,
+    write_network,
+)
+from csl_plugin.models.hub.source import origin
+
+_CARD = """---
+{{ card_data }}
+---
+
+# {{ title | default("A CSL network", true) }}
+
+It proposes the regions of an image, of things it was trained on and of others: a proposer for csl-plugin,
+which fuses them with the scores of any segmentation model.
+
+```python
+from csl_plugin.models import CSLNetwork
+
+network = CSLNetwork.from_pretrained("{{ repo_id | default("FOLDER or OWNER/NAME", true) }}")
+output = network(images)  # (B, 3, H, W), RGB in [0, 1]
+```
+
+`config.json` holds what it is built from, `model.safetensors` its weights; nothing in it is a pickle.
+{{ text | default("", true) }}
+"""
+
+
+class HubNetwork(
+    ModelHubMixin,
+    library_name="csl-plugin",
+    pipeline_tag="image-segmentation",
+    tags=["class-agnostic-segmentation", "region-proposals"],
+    model_card_template=_CARD,
+):
+    """What a network gains: `from_pretrained`, `save_pretrained`, `push_to_hub`.
+
+    Unlike huggingface_hub's mixin for PyTorch, it never falls back to a pickle, and a name or a shape too
+    many, too few or wrong is an error.
+    """
+
+    config: NetworkConfig
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]  # no arguments of the constructor: they are in config.json
+        cls,
+        source: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        device: torch.device | str | None = None,
+    ) -> Self:
+        """Load a network from a folder or from the Hub, in inference mode.
+
+        Only `config.json` and `model.safetensors` are read. From the Hub both come from one commit, and the
+        weights are compared with the SHA-256 that the Hub names. Weights stored as float16 or bfloat16 become
+        float32. Where the Hub does not answer, what was downloaded before is used.
+
+        Args:
+            source: A folder that `save_pretrained` wrote, or OWNER/NAME on the Hub; `HF_ENDPOINT` names
+                another Hub.
+            revision: A commit, tag or branch on the Hub. A full commit pins the content, and asks the Hub
+                only once.
+            cache_dir: Where downloads are kept; huggingface_hub's cache if left out.
+            force_download: Download what is in the cache, too.
+            local_files_only: Ask the cache alone.
+            token: For the Hub; what `hf auth login` stored if left out.
+            device: Where the weights shall live; the CPU if left out.
+
+        Raises:
+            FileError: Nothing is there; the Hub does not answer, or denies access; or the files are damaged,
+                too large, of another network, or hold nan.
+            OptionError: A revision of a folder, options that contradict each other, or a device unknown to
+                torch.
+
+        Example:
+            >>> from tempfile import TemporaryDirectory
+            >>> from csl_plugin.models import CSLNetwork, NetworkConfig
+            >>> network = CSLNetwork(NetworkConfig(num_queries=8, num_layers=1))
+            >>> with TemporaryDirectory() as folder:
+            ...     _ = network.save_pretrained(folder)
+            ...     CSLNetwork.from_pretrained(folder).config == network.config
+            True
+        """
+        place = _device(device)
+        files = origin(
+            source,
+            revision=revision,
+            cache_dir=cache_dir,
+            force_download=force_download,
+            local_files_only=local_files_only,
+            token=token,
+        )
+        config = read_config(files(CONFIG, LARGEST_CONFIG))
+        with torch.device(
+            "meta"
+        ):  # no memory before the file turns out to hold what the configuration asks for
+            network = cls(config)
+        assert isinstance(network, nn.Module)  # noqa: S101
+        expected = network.state_dict()
+        weights = read_weights(files(WEIGHTS, largest_weights(expected)), expected)
+        network.load_state_dict(weights, assign=True)
+        return network.to(place).eval()
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        assert isinstance(self, nn.Module)  # noqa: S101
+        write_network(save_directory, self.config, self.state_dict())
+
+
+def _device(device: torch.device | str | None) -> torch.device:
+    try:
+        return torch.device("cpu" if device is None else device)
+    except (RuntimeError, TypeError):
+        mend = 'For example "cpu" or "cuda:0".'
+        raise OptionError("device", repr(device), "a device torch knows", mend) from None

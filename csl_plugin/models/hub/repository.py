@@ -1,0 +1,222 @@
+"""A repository on the Hub: files of one commit, from the cache where that will do, and what went wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from csl_plugin.errors import FileError
+from csl_plugin.io.limits import check_file
+from csl_plugin.models.hub.safetensors_io import only_pickles
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHUNK = 1 << 20
+_BUSY = (408, 429)
+_MENDS = {
+    401: "Log in with `hf auth login`, or pass token=... of an account that may read it.",
+    403: "Log in with `hf auth login`, or pass token=... of an account that may read it.",
+    416: "What came before does not fit the file any more: load it once more with force_download=True.",
+}
+
+
+class AbsentFileError(FileError):
+    """The folder or the commit is there and has no such file."""
+
+
+class Repository:
+    """The files of a repository, all of the commit that the first one came from; called with a file's name.
+
+    Args:
+        name: OWNER/NAME.
+        revision: A commit, tag or branch; a full commit is asked from the cache first.
+        cache_dir: Where downloads are kept; huggingface_hub's cache if left out.
+        force: Download what is in the cache, too.
+        cache_only: Ask the cache alone, as with `HF_HUB_OFFLINE`.
+        token: For the Hub; what `hf auth login` stored if left out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        revision: str | None,
+        cache_dir: str | os.PathLike[str] | None,
+        force: bool,
+        cache_only: bool,
+        token: str | bool | None,
+    ) -> None:
+        self._name, self._revision, self._token = name, revision, token
+        self._cache = None if cache_dir is None else Path(cache_dir)
+        self._force, self._cache_only = force, cache_only
+
+    @property
+    def _offline(self) -> bool:
+        from huggingface_hub import constants
+
+        return bool(constants.HF_HUB_OFFLINE)
+
+    def __call__(self, name: str, largest: int) -> Path:
+        """Where a file lies on this machine, downloaded if need be.
+
+        Raises:
+            FileError: The Hub does not answer or says no, or the file is too large or damaged.
+        """
+        pinned = not self._force and _COMMIT.fullmatch(self._revision or "")
+        cache_only = self._cache_only or self._offline
+        path = self._stored(name) if pinned or cache_only else None
+        if path is None:
+            if cache_only:
+                how = "with local_files_only=False" if self._cache_only else "without HF_HUB_OFFLINE"
+                mend = f"Load it once {how}, or pass a folder."
+                raise FileError(self._of(name), "not in the cache", "a file that was downloaded before", mend)
+            path = self._fetched(name, largest)
+        self._revision = path.parent.name
+        checked(path, largest)
+        self._compare(path)
+        return path
+
+    def _stored(self, name: str) -> Path | None:
+        from huggingface_hub import try_to_load_from_cache
+        from huggingface_hub.errors import HFValidationError
+
+        try:
+            found = try_to_load_from_cache(self._name, name, cache_dir=self._cache, revision=self._revision)
+        except HFValidationError as error:
+            raise self._misnamed() from error
+        if found is not None and not isinstance(found, str):
+            raise self._absent(name)
+        return Path(found) if found is not None else None
+
+    def _fetched(self, name: str, largest: int) -> Path:
+        from huggingface_hub import errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+        try:
+            # Asked first by itself: it says how large the file is, and where the Hub cannot be reached,
+            # it says so at once instead of after many retries.
+            about = get_hf_file_metadata(
+                hf_hub_url(self._name, name, revision=self._revision), token=self._token
+            )
+            if about.size is not None and about.size > largest:
+                raise _too_large(self._of(name), about.size, largest)
+            return Path(
+                hf_hub_download(
+                    self._name,
+                    name,
+                    revision=self._revision,
+                    cache_dir=self._cache,
+                    force_download=self._force,
+                    token=self._token,
+                )
+            )
+        except FileError:
+            raise
+        except errors.HFValidationError as error:
+            raise self._misnamed() from error
+        except errors.GatedRepoError as error:
+            mend = "Accept its conditions on its page, then log in with `hf auth login` or pass token=..."
+            raise FileError(self._of(name), "access denied", "a repository open to you", mend) from error
+        except errors.RepositoryNotFoundError as error:
+            mend = "Check the name; if it is private, log in with `hf auth login` or pass token=..."
+            raise FileError(
+                self._of(name), "no such repository", "a folder here or a repository", mend
+            ) from error
+        except errors.RevisionNotFoundError as error:
+            got = f"no revision {self._revision!r}"
+            mend = "See the repository's history."
+            raise FileError(self._of(name), got, "a commit, tag or branch", mend) from error
+        except errors.LocalEntryNotFoundError as error:
+            return self._instead(name, error)
+        except errors.EntryNotFoundError as error:
+            self._remember_absence(name)
+            raise self._absent(name, ask=True) from error
+        except errors.HfHubHTTPError as error:
+            return self._refused(name, error, error.response.status_code)
+        except Exception as error:  # from HTTP libraries that differ between versions
+            return self._instead(name, error)
+
+    def _absent(self, name: str, ask: bool = False) -> FileError:
+        found = only_pickles(self._of(name), self._names()) if ask and name.endswith(".safetensors") else None
+        if found is not None:
+            return found
+        mend = "Ask for a repository that save_pretrained or push_to_hub wrote."
+        return AbsentFileError(self._of(name), "no such file", f"a repository with {name}", mend)
+
+    def _names(self) -> list[str]:
+        """The files of the repository, where the Hub tells them."""
+        from huggingface_hub import HfApi
+
+        with suppress(Exception):  # it is for a better message
+            about = HfApi(token=self._token).model_info(self._name, revision=self._revision)
+            return [file.rfilename for file in about.siblings or ()]
+        return []
+
+    def _remember_absence(self, name: str) -> None:
+        """Have the cache note that a commit lacks a file, so that nobody asks again."""
+        from huggingface_hub import hf_hub_download
+
+        with suppress(Exception):
+            hf_hub_download(
+                self._name, name, revision=self._revision, cache_dir=self._cache, token=self._token
+            )
+
+    def _refused(self, name: str, error: Exception, status: int) -> Path:
+        """What the cache has where the Hub is out of order; an error where it says no."""
+        if status >= 500 or status in _BUSY:
+            return self._instead(name, error, f"status {status}")
+        mend = _MENDS.get(status, "Check the repository's name, and HF_ENDPOINT.")
+        raise FileError(self._of(name), f"the Hub's answer {status}", "a download", mend) from error
+
+    def _instead(self, name: str, error: Exception, reason: str = "") -> Path:
+        """What was downloaded before, where the Hub does not answer."""
+        stored = None if self._force else self._stored(name)
+        if stored is not None:
+            return stored
+        reason = reason or " ".join(str(error).split())[:200] or type(error).__name__
+        mend = (
+            "Check the connection and HF_ENDPOINT; or pass a folder, "
+            "or local_files_only=True where the files have been downloaded before."
+        )
+        raise FileError(self._of(name), f"no answer from the Hub ({reason})", "a download", mend) from error
+
+    def _compare(self, path: Path) -> None:
+        """The cache names a file stored as LFS by its content's hash: a flipped bit is found here."""
+        if not path.is_symlink():
+            return
+        declared = path.readlink().name
+        if not _SHA256.fullmatch(declared):
+            return
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        if digest.hexdigest() != declared:
+            got, mend = f"sha256 {digest.hexdigest()}", "Load it once more with force_download=True."
+            raise FileError(self._of(path.name), got, f"sha256 {declared}, as the Hub says", mend)
+
+    def _of(self, name: str) -> str:
+        return f"{name} of {self._name}" + (f" at {self._revision}" if self._revision else "")
+
+    def _misnamed(self) -> FileError:
+        mend = "Check the path, or the repository's name."
+        return FileError(
+            repr(self._name), "no folder, and no name of a repository", "FOLDER or OWNER/NAME", mend
+        )
+
+
+def checked(path: Path, largest: int) -> Path:
+    """The path, if what lies there is not too large.
+
+    Raises:
+        FileError: It is.
+    """
+    if path.is_file() and check_file(path) > largest:
+        raise _too_large(str(path), path.stat().st_size, largest)
+    return path
+
+
+def _too_large(argument: str, size: int, largest: int) -> FileError:
+    mend = "Check that it is the file of such a network."
+    return FileError(argument, f"{size} bytes", f"at most {largest} for what it holds", mend)

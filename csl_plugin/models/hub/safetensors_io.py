@@ -1,0 +1,149 @@
+"""A network's folder: config.json and model.safetensors, read strictly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from csl_plugin.errors import FileError, OptionError
+from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.limits import check_file, damage_named
+from csl_plugin.models.config import NetworkConfig
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+LARGEST_CONFIG = 1 << 20
+_LARGEST_ELEMENT, _ROOM = 8, 32 << 20  # room for the header, and for a classifier that nobody reads
+_FLOATS = ("F64", "F32", "F16", "BF16")
+PICKLES = (".bin", ".pth", ".pt", ".ckpt")
+_ADVICE = "Pickles are never read. Convert it once: {command}"
+_CONVERSION = (
+    'python -c \'import torch, safetensors.torch as s; w = torch.load("{name}", weights_only=True); '
+    's.save_file({{k: v.clone() for k, v in w.items()}}, "model.safetensors")\''
+)
+
+
+def read_config(path: Path) -> NetworkConfig:
+    """The configuration of a network.
+
+    Raises:
+        FileError: Missing, too large, or no configuration.
+    """
+    if check_file(path) > LARGEST_CONFIG:
+        mend = "Take the file that was saved with the network."
+        raise FileError(str(path), f"{path.stat().st_size} bytes", f"at most {LARGEST_CONFIG}", mend)
+    try:
+        with damage_named(path, "a network's configuration"):
+            return NetworkConfig.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except OptionError as error:
+        raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.mend) from error
+
+
+def largest_weights(expected: Mapping[str, Tensor]) -> int:
+    """More bytes than a file of these weights can have."""
+    return _LARGEST_ELEMENT * sum(value.numel() for value in expected.values()) + _ROOM
+
+
+def read_weights(
+    path: Path,
+    expected: Mapping[str, Tensor],
+    *,
+    optional: frozenset[str] = frozenset(),
+    ignored: frozenset[str] = frozenset(),
+) -> dict[str, Tensor]:
+    """Weights from a safetensors file, just those that are expected, in the expected types.
+
+    Args:
+        path: A safetensors file.
+        expected: Names, shapes and types, such as a network's own `state_dict()`.
+        optional: Names that may be missing; what is returned lacks them then.
+        ignored: Names that may be there beyond those, and are not read.
+
+    Raises:
+        FileError: Missing or damaged, not finite, or a name, shape or type is missing, wrong or too many.
+            No weight is read before all names, shapes and types have been compared.
+    """
+    from safetensors import safe_open
+
+    check_weights(path)
+    with damage_named(path, "a safetensors file"), safe_open(path, "pt") as stored:
+        names = frozenset(stored.keys())
+        slices = {name: stored.get_slice(name) for name in names & expected.keys()}
+        wrong = [f"no {name}" for name in expected if name not in names | optional]
+        wrong += [f"{name}, which is unknown" for name in sorted(names - expected.keys() - ignored)]
+        for name, part in slices.items():
+            shape, kind, value = tuple(part.get_shape()), part.get_dtype(), expected[name]
+            if shape != tuple(value.shape):
+                wrong.append(f"{name} of {shape} for {tuple(value.shape)}")
+            elif (kind in _FLOATS) != value.is_floating_point():
+                wrong.append(f"{name} of {kind} for {value.dtype}")
+        if wrong:
+            got = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
+            mend = "Take the weights that were saved with this configuration."
+            raise FileError(str(path), got, "exactly the weights of the network", mend)
+        # Copied: what safetensors gives may lie in the file, on addresses that change how kernels round.
+        weights = {
+            name: stored.get_tensor(name).to(value.dtype, copy=True)
+            for name, value in expected.items()
+            if name in names
+        }
+    for name, value in weights.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise FileError(str(path), f"{name} with nan or inf", "finite weights", "Take another copy.")
+    return weights
+
+
+def check_weights(path: Path) -> None:
+    """Refuse weights that are not there, with the way from a pickle where that is what there is.
+
+    Raises:
+        FileError: No such file, or it is too large.
+    """
+    if not path.exists():
+        found = only_pickles(str(path), [file.name for file in path.parent.glob("*")])
+        if found is not None:
+            raise found
+    check_file(path)
+
+
+def only_pickles(argument: str, names: Iterable[str]) -> FileError | None:
+    """The error of weights that exist as a pickle alone; None where there is none among the files' names."""
+    pickles = sorted(name for name in names if Path(name).suffix in PICKLES)
+    if not pickles:
+        return None
+    mend = _ADVICE.format(command=_CONVERSION.format(name=pickles[0]))
+    return FileError(argument, f"only {', '.join(pickles[:4])}", "weights as safetensors", mend)
+
+
+def weights_digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of all weights by name: the same for the same numbers of the same types, wherever they lie."""
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def write_network(
+    folder: Path, config: NetworkConfig, weights: dict[str, Tensor], facts: dict[str, str] | None = None
+) -> None:
+    """Write a network's folder; each file whole or not at all.
+
+    Args:
+        folder: Created if need be.
+        config: Its configuration.
+        weights: By name; floating-point ones are stored as they are.
+        facts: Texts kept in the header of the weights.
+    """
+    from safetensors.torch import save
+
+    stored: dict[str, Any] = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    with atomic_path(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(save(stored, {"format": "pt", **(facts or {})}))
+    with atomic_path(folder / CONFIG) as temporary:
+        temporary.write_text(json.dumps(config.to_json(), indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,69 @@
+"""Whole-tensor torch: every step is one differentiable, traceable operation on any device.
+
+Used where a call is compiled, exported or differentiated; memory is that of the textbook formulation.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from csl_plugin.ops.dtypes import Rule, Sigmoid, compute_dtype, sum_dtype, to_scores
+
+
+def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
+    """Equation 2 over the full (B, N, H, W) tensor. Returns labels (B, H, W) int32."""
+    planes = values.to(compute_dtype(values.dtype))
+    planes = planes.sigmoid() if sigmoid == "before" else planes
+    planes = F.interpolate(planes, size, mode="bilinear", align_corners=False)
+    planes = planes.sigmoid() if sigmoid == "after" else planes
+    return (planes * validity.to(planes.dtype)[:, :, None, None]).argmax(1).to(torch.int32)
+
+
+def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
+    """Region means of D, (B, C, K) in the dtype of the arithmetic; 0 for regions without a pixel."""
+    batch, classes = distribution.shape[:2]
+    scores = to_scores(distribution).flatten(2)
+    index = _slots(labels, num_regions)
+    total = sum_dtype(scores.device)
+    sums = torch.zeros(batch, classes, num_regions + 1, dtype=total, device=scores.device)
+    sums = sums.scatter_add(2, index[:, None].expand(-1, classes, -1), scores.to(total))
+    counts = torch.zeros(batch, num_regions + 1, dtype=torch.int64, device=scores.device)
+    counts = counts.scatter_add(1, index, torch.ones_like(index))
+    quotients = sums / counts.clamp(min=1)[:, None]
+    return quotients[..., :num_regions].to(scores.dtype)
+
+
+def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: Rule) -> Tensor:
+    """The fused maps, (B, C, H, W) in the dtype of the arithmetic."""
+    scores = to_scores(distribution).flatten(2)
+    classes, num_regions = scores.shape[1], table.shape[2]
+    index = _slots(labels, num_regions)
+    padded = F.pad(table, (0, 1))
+    gathered = padded.gather(2, index[:, None].expand(-1, classes, -1))
+    prior = torch.where((index == num_regions)[:, None], scores, gathered)
+    if rule == "mean":
+        fused = prior
+    elif rule == "product":
+        fused = prior * scores
+    else:
+        fused = _sqrt(prior) * _sqrt(scores)
+    return fused.view(distribution.shape)
+
+
+def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: Rule) -> Tensor:
+    """Arg max over classes of the fused maps, (B, H, W) int64."""
+    return apply(distribution, region_labels, table, "mean" if rule == "mean" else "product").argmax(1)
+
+
+def _slots(labels: Tensor, num_regions: int) -> Tensor:
+    """One flat slot per pixel, (B, H*W) int64; unassigned pixels share the slot after the last region."""
+    flat = labels.flatten(1).long()
+    return torch.where(flat < 0, num_regions, flat)
+
+
+def _sqrt(values: Tensor) -> Tensor:
+    """Square root whose gradient at 0 is 0, not infinite."""
+    positive = values > 0
+    return torch.where(positive, torch.where(positive, values, 1.0).sqrt(), 0.0)

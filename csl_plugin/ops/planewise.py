@@ -1,0 +1,104 @@
+"""One plane at a time on any device: never N x H x W, never a second C x H x W."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from csl_plugin.ops.dtypes import Rule, Sigmoid, compute_dtype, sum_dtype, to_scores, to_stored
+
+
+def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
+    """Equation 2, one region after the other. Returns labels (B, H, W) int32."""
+    labels = torch.zeros(values.shape[0], *size, dtype=torch.int32, device=values.device)
+    best: Tensor | None = None
+    for n in range(values.shape[1]):
+        probability = raised(values[:, n], size, sigmoid)
+        probability *= validity[:, n, None, None].to(probability.dtype)
+        if best is None:
+            best = probability
+            continue
+        # Strictly greater, so that ties stay with the lowest index.
+        labels.masked_fill_(probability > best, n)
+        torch.maximum(best, probability, out=best)
+    return labels
+
+
+def hard_assign(
+    values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid, threshold: float
+) -> Tensor:
+    """Binary masks painted in ascending validity. Returns labels (B, H, W) int32, -1 where nothing covers."""
+    labels = torch.full((values.shape[0], *size), -1, dtype=torch.int32, device=values.device)
+    for image, masks, trust in zip(labels, values, validity, strict=True):
+        # Stable and descending, then reversed: among equal validities the lowest index is painted last.
+        for n in reversed(torch.argsort(trust, descending=True, stable=True).tolist()):
+            image.masked_fill_(raised(masks[n, None], size, sigmoid)[0] > threshold, n)
+    return labels
+
+
+def raised(planes: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
+    """(B, h, w) scores or logits of one region at the image's size, (B, H, W), freshly allocated."""
+    source = planes.to(compute_dtype(planes.dtype), copy=True)
+    source = source.sigmoid_() if sigmoid == "before" else source
+    result = F.interpolate(source[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+    return result.sigmoid_() if sigmoid == "after" else result
+
+
+def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
+    """Region means of D, (B, C, K) in the dtype of the arithmetic; 0 for regions without a pixel."""
+    batch, classes = distribution.shape[:2]
+    dtype, total = compute_dtype(distribution.dtype), sum_dtype(distribution.device)
+    table = torch.empty(batch, classes, num_regions, dtype=dtype, device=distribution.device)
+    for b in range(batch):
+        slots = _slots(labels[b], num_regions)
+        counts = torch.bincount(slots, minlength=num_regions + 1).clamp_(min=1)
+        for c in range(classes):
+            plane = to_scores(distribution[b, c]).flatten().to(total)
+            sums = torch.zeros(num_regions + 1, dtype=total, device=plane.device).index_add_(0, slots, plane)
+            table[b, c] = (sums / counts)[:num_regions]
+    return table
+
+
+def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: Rule, out: Tensor) -> None:
+    """Write the fused maps into `out`, which may be the distribution itself."""
+    factors = table.sqrt() if rule == "geometric" else table
+    for b in range(distribution.shape[0]):
+        slots = _slots(labels[b], table.shape[2])
+        for c in range(distribution.shape[1]):
+            scores = to_scores(distribution[b, c])
+            scores = scores.sqrt() if rule == "geometric" else scores
+            prior = _prior(scores, slots, factors[b, c])
+            fused = prior if rule == "mean" else prior * scores
+            out[b, c] = to_stored(fused, out.dtype)
+
+
+def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: Rule) -> Tensor:
+    """Arg max over classes of the fused maps, (B, H, W) int64, holding two planes at a time."""
+    batch, classes, height, width = distribution.shape
+    winners = torch.zeros(batch, height, width, dtype=torch.int64, device=distribution.device)
+    for b in range(batch):
+        slots = _slots(region_labels[b], table.shape[2])
+        best: Tensor | None = None
+        for c in range(classes):
+            scores = to_scores(distribution[b, c])
+            fused = _prior(scores, slots, table[b, c])
+            fused = fused if rule == "mean" else fused * scores
+            if best is None:
+                best = fused
+                continue
+            winners[b].masked_fill_(fused > best, c)
+            best = torch.maximum(best, fused)
+    return winners
+
+
+def _slots(labels: Tensor, num_regions: int) -> Tensor:
+    """One flat slot per pixel, int64; unassigned pixels share the slot after the last region."""
+    flat = labels.flatten().long()
+    return torch.where(flat < 0, num_regions, flat)
+
+
+def _prior(scores: Tensor, slots: Tensor, factors: Tensor) -> Tensor:
+    """The region's factor at every pixel, (H, W); an unassigned pixel's is its own score."""
+    gathered = F.pad(factors, (0, 1)).index_select(0, slots).view(scores.shape)
+    return torch.where((slots == factors.shape[0]).view(scores.shape), scores, gathered)

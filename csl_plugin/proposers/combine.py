@@ -1,0 +1,94 @@
+"""Several partitions of an image in one call: scales of one proposer, and proposers together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from torch import Tensor
+
+from csl_plugin.arrays import Array
+from csl_plugin.errors import OptionError
+from csl_plugin.regions.proposals import RegionProposals
+from csl_plugin.regions.region_map import RegionMap
+
+if TYPE_CHECKING:  # it imports scipy
+    from csl_plugin.proposers.hierarchy.proposer import HierarchicalRegions, Scale
+
+Partitioning: TypeAlias = "RegionProposals | RegionMap"
+Proposed: TypeAlias = "Partitioning | tuple[Partitioning, ...]"
+"""What a proposer gives: one partition of each image, or several."""
+
+
+class Scales:
+    """One partition per scale, from a proposer whose regions merge: the work is done once.
+
+    Args:
+        proposer: `Superpixels` or `NetworkRegions`; its own scale is not used.
+        scales: At least one; the partitions come in this order.
+
+    Raises:
+        OptionError: No scale, or one that the proposer does not take.
+
+    Example:
+        >>> import torch
+        >>> from csl_plugin.proposers.combine import Scales
+        >>> from csl_plugin.proposers.superpixels import Superpixels
+        >>> for regions in Scales(Superpixels(), (40, 150))(torch.zeros(1, 3, 24, 32)):
+        ...     regions
+        RegionMap(batch_size=1, size=(24, 32), num_regions=1)
+        RegionMap(batch_size=1, size=(24, 32), num_regions=1)
+    """
+
+    def __init__(self, proposer: HierarchicalRegions, scales: Sequence[Scale]) -> None:
+        if not scales:
+            raise OptionError("scales", "none", "at least one", "Leave them away for the default.")
+        self.proposer = proposer
+        self.scales = tuple(type(proposer).checked_scale(scale) for scale in scales)
+
+    def __call__(self, images: Array) -> tuple[RegionMap, ...]:
+        """The partitions of a batch of RGB images, (B, 3, H, W) in [0, 1]."""
+        return self.proposer.at_scales(images, self.scales)
+
+    def __repr__(self) -> str:
+        from csl_plugin.proposers.hierarchy.proposer import scale_name
+
+        scales = ", ".join(map(scale_name, self.scales))
+        return f"Scales({self.proposer!r}, ({scales}))"
+
+
+class Together:
+    """The partitions of several proposers, one after the other.
+
+    Args:
+        proposers: Callables from RGB images (B, 3, H, W) in [0, 1] to one or several partitions.
+
+    Raises:
+        OptionError: No proposer.
+
+    Example:
+        >>> import torch
+        >>> from csl_plugin.proposers import load_proposer
+        >>> from csl_plugin.proposers.combine import Together
+        >>> both = Together((load_proposer("csl-tiny"), load_proposer("superpixels")))
+        >>> len(both(torch.zeros(1, 3, 24, 32)))
+        2
+    """
+
+    def __init__(self, proposers: Sequence[Callable[[Tensor], Any]]) -> None:
+        if not proposers:
+            raise OptionError("proposers", "none", "at least one", "Pass what load_proposer gives.")
+        self.proposers = tuple(proposers)
+
+    def __call__(self, images: Tensor) -> tuple[Partitioning, ...]:
+        """The partitions of a batch of RGB images, (B, 3, H, W) in [0, 1]."""
+        found = (as_partitions(proposer(images)) for proposer in self.proposers)
+        return tuple(partition for several in found for partition in several)
+
+    def __repr__(self) -> str:
+        return f"Together({', '.join(map(repr, self.proposers))})"
+
+
+def as_partitions(proposed: Proposed) -> tuple[Partitioning, ...]:
+    """One or several partitions as a tuple."""
+    return proposed if isinstance(proposed, tuple) else (proposed,)

@@ -1,0 +1,236 @@
+"""Regions from a CSL network: as it scores them, or as it scores what its boundaries enclose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from csl_plugin.arrays import Array
+from csl_plugin.errors import OptionError
+from csl_plugin.models import CSLNetwork
+from csl_plugin.models.hub.safetensors_io import weights_digest
+from csl_plugin.models.network import STRIDE, NetworkOutput
+from csl_plugin.models.region_decoder import RegionPrediction
+from csl_plugin.proposers.hierarchy.merge_tree import Values
+from csl_plugin.proposers.hierarchy.node_validity import node_validity
+from csl_plugin.proposers.hierarchy.proposer import (
+    AUTO,
+    HierarchicalRegions,
+    Hierarchy,
+    Scale,
+    as_map,
+    grow,
+    pixels_of,
+    scale_name,
+)
+from csl_plugin.proposers.hierarchy.watershed import (
+    colour_gradient,
+    opponent_colour,
+    relative_to_surroundings,
+)
+from csl_plugin.proposers.images import read_images
+from csl_plugin.regions.proposals import RegionProposals
+from csl_plugin.regions.region_map import RegionMap
+
+# Chosen on the even frames of two validation sets.
+_GRADIENT_SHARE = 0.02
+_CONTRAST_SHARE = 0.3
+_FAINT_EDGE = 1e-3
+_LONGEST_SIDE = 1024
+
+
+class NetworkProposals:
+    """The region scores and validities of a CSL network, as eq. 2 takes them.
+
+    Args:
+        network: A trained network with its weights, in evaluation mode.
+
+    Example:
+        >>> import torch
+        >>> from csl_plugin.models import CSLNetwork, NetworkConfig
+        >>> proposer = NetworkProposals(CSLNetwork(NetworkConfig(num_queries=8)).eval())
+        >>> proposer(torch.rand(1, 3, 64, 96))
+        RegionProposals(batch_size=1, num_regions=8, resolution=(16, 24))
+    """
+
+    def __init__(self, network: CSLNetwork) -> None:
+        self.network: CSLNetwork = network
+
+    def __call__(self, images: Array) -> RegionProposals:
+        """The proposals of a batch of images, at stride 4 of the network's input.
+
+        Args:
+            images: RGB, (B, 3, H, W), floating point in [0, 1].
+
+        Raises:
+            DTypeError: Not a floating-point tensor or array.
+            ShapeError: Not (B, 3, H, W), or an axis is empty.
+            ScoreRangeError: A value is outside [0, 1] or not finite.
+        """
+        tensor = read_images(images)
+        with torch.inference_mode():
+            output = self.network(_network_input(tensor, self.network))
+        return self.of_output(tensor, output)
+
+    def of_output(self, images: Tensor, output: NetworkOutput) -> RegionProposals:
+        """The proposals for images of which the network was asked something else too: no second pass.
+
+        Args:
+            images: (B, 3, H, W); the proposals are put on their device.
+            output: What the network gave of them.
+        """
+        last = output.regions[-1]
+        logits, validity = last.mask_logits.float(), last.validity_logits.float()
+        return RegionProposals.from_logits(logits.to(images.device), validity.to(images.device))
+
+    def __repr__(self) -> str:
+        return f"NetworkProposals({_identity(self.network)})"
+
+
+class NetworkRegions(HierarchicalRegions):
+    """Regions that a CSL network tells apart: bounded by what it sees, chosen by what it proposes.
+
+    The basins of the predicted boundary (a watershed) merge, the cheapest pair of neighbours first, as those
+    of `Superpixels` do and at the same cost t d² e²: t is the thickness of the two regions, d the distance of
+    their mean colours, and e here the network's boundary probability between them (or three tenths of the
+    superpixels' own edge strength, where that is more). Superpixels divide what texture divides and miss
+    faint outlines; the network has seen what bounds a thing.
+
+    Which of the nodes of that tree are regions, eq. 2 decides: a node scores 1 inside and 0 outside, its
+    validity says how well one of the network's proposals agrees with it (`node_validity`), and every pixel
+    goes to the best of the nodes that hold it. So a region is as large as the thing it is. With a scale,
+    proposals are not asked: the tree is cut at that scale everywhere, and the cuts are nested.
+
+    Every pixel is assigned, and every region is 4-connected.
+
+    Args:
+        network: A trained network with a boundary head, in evaluation mode.
+        scale: "auto" for eq. 2. Or how coarse the partition is: the thickness, in thousandths of the image's
+            side sqrt(H W), from which two regions stay apart when their colours differ by 10 CIELAB units
+            (chroma counted twice) and the boundary between them is certain. Positive and finite.
+
+    Raises:
+        OptionError: `scale` is neither, or the network has no boundary head.
+
+    Example:
+        >>> import torch
+        >>> from csl_plugin.models import CSLNetwork, NetworkConfig
+        >>> network = CSLNetwork(NetworkConfig(num_queries=8, boundary=True)).eval()
+        >>> NetworkRegions(network)(torch.rand(1, 3, 64, 96)).labels.shape
+        torch.Size([1, 64, 96])
+
+    Source:
+        Paper, eq. 2; region proposals "at the disconnected-component level".
+    """
+
+    default_scale = AUTO
+
+    def __init__(self, network: CSLNetwork, scale: Scale = AUTO) -> None:
+        super().__init__(scale)
+        if not network.config.boundary:
+            mend = "Use NetworkProposals, or train with boundary=True."
+            raise OptionError("network", "a network without boundary head", "one with it", mend)
+        self.network: CSLNetwork = network
+
+    @classmethod
+    def checked_scale(cls, scale: Scale) -> Scale:
+        """A scale, numbers as float.
+
+        Raises:
+            OptionError: Neither "auto" nor a positive finite number.
+        """
+        return AUTO if scale == AUTO else super().checked_scale(scale)
+
+    def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
+        """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
+        shown = _network_input(image, self.network)
+        with torch.inference_mode():
+            if AUTO in scales:
+                output = self.network(shown)
+                boundary, proposed = output.boundary, output.regions[-1]
+            else:
+                boundary, proposed = self.network.boundaries(shown), None
+        step = STRIDE * image.shape[2] / shown.shape[2], STRIDE * image.shape[3] / shown.shape[3]
+        return _partitions(image, boundary, proposed, step, scales)
+
+    def of_output(self, images: Tensor, output: NetworkOutput) -> RegionMap:
+        """The regions of images of which the network was asked something else too: no second pass.
+
+        Args:
+            images: RGB, (B, 3, H, W), floating point in [0, 1].
+            output: What the network gave of these images at their own size.
+
+        Raises:
+            DTypeError: Not a floating-point tensor.
+            ShapeError: Not (B, 3, H, W), or an axis is empty.
+            ScoreRangeError: A value is outside [0, 1] or not finite.
+            OptionError: The output has no boundaries.
+        """
+        tensor, (mask_logits, validity_logits, _) = read_images(images), output.regions[-1]
+        if output.boundary is None:
+            mend = "Pass what the network of this proposer gave."
+            raise OptionError("output", "an output without boundaries", "one with them", mend)
+        labels = []
+        for index, image in enumerate(torch.split(tensor, 1)):
+            one = slice(index, index + 1)
+            asked = self.scale == AUTO
+            proposed = RegionPrediction(mask_logits[one], validity_logits[one]) if asked else None
+            labels += _partitions(image, output.boundary[one], proposed, (STRIDE, STRIDE), (self.scale,))
+        return as_map(labels, tensor.device)
+
+    def __repr__(self) -> str:
+        return f"NetworkRegions({_identity(self.network)}, scale={scale_name(self.scale)})"
+
+
+def _partitions(
+    image: Tensor,
+    boundary: Tensor,
+    proposed: RegionPrediction | None,
+    step: tuple[float, float],
+    scales: Sequence[Scale],
+) -> list[Values]:
+    """The labels of one image by what a network said of it, one cell every `step` pixels.
+
+    Without proposals there are numbers among the scales alone.
+    """
+    hierarchy, own = _grown(image, boundary), {}
+    if proposed is not None:
+        validity = node_validity(hierarchy, proposed.mask_logits[0], proposed.validity_logits[0], step)
+        own[AUTO] = hierarchy.assigned(validity)
+    return [own[scale] if scale in own else hierarchy.cut(float(scale)) for scale in scales]
+
+
+def _grown(image: Tensor, boundary: Tensor) -> Hierarchy:
+    """The tree of an image, (1, 3, H, W), along the boundary logits (1, 1, h, w) that a network gave."""
+    edge = F.interpolate(
+        boundary.detach().float().sigmoid(), image.shape[2:], mode="bilinear", align_corners=False
+    )
+    strength: Values = edge[0, 0].cpu().numpy()
+    colour = opponent_colour(pixels_of(image))
+    gradient = colour_gradient(colour)
+    # The network's boundaries are some pixels wide; the gradient says where in them the edge lies.
+    relief = strength + _GRADIENT_SHARE * gradient / (gradient.mean() + np.float32(1e-6))
+    # An outline that the network misses and the image shows counts too, if for less.
+    edge_or_contrast = np.maximum(strength, _CONTRAST_SHARE * relative_to_surroundings(gradient))
+    return grow(relief, colour, edge_or_contrast + _FAINT_EDGE)
+
+
+def _identity(network: CSLNetwork) -> str:
+    """What tells a network from others: its backbone, and how its weights begin when hashed."""
+    return f"{network.config.backbone} {weights_digest(network.state_dict())[:12]}"
+
+
+def _network_input(images: Tensor, network: CSLNetwork) -> Tensor:
+    """Images where the network lives, shrunk where they are much larger than what it was trained on."""
+    parameter = next(network.parameters())
+    images = images.to(parameter.device, torch.float32)
+    share = _LONGEST_SIDE / max(images.shape[2:])
+    if share >= 1:
+        return images
+    size = [max(1, round(side * share)) for side in images.shape[2:]]
+    shrunk = F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
+    return shrunk.clamp(0, 1)

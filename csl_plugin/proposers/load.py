@@ -1,0 +1,175 @@
+"""Where regions come from: anything that turns images into region proposals or a region map."""
+
+from __future__ import annotations
+
+import os
+import re
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from csl_plugin.errors import FileError, OptionError
+from csl_plugin.proposers.combine import Proposed, Scales, Together
+from csl_plugin.proposers.entry_points import registered_names, registered_proposer
+from csl_plugin.proposers.masks import regions_from_masks
+from csl_plugin.proposers.transformers.from_model import proposer_from_model
+
+if TYPE_CHECKING:  # it imports scipy
+    from csl_plugin.proposers.hierarchy.proposer import Scale
+
+__all__ = ["Proposer", "load_proposer", "proposer_from_model", "regions_from_masks"]
+
+BUILT_IN = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open", "superpixels")
+"""Names of what needs no download."""
+
+DEFAULT = "csl-tiny:auto,10+superpixels:40"
+"""The partitions that serve the rule "trust" best."""
+
+_WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+_ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@runtime_checkable
+class Proposer(Protocol):
+    """A callable from RGB images (B, 3, H, W), float in [0, 1], to the regions of those images.
+
+    Any function of that signature is one. Proposals may have any resolution; a map has the images'. Several
+    partitions come as a tuple.
+    """
+
+    def __call__(self, images: Tensor) -> Proposed:
+        """Propose the regions of a batch of images, on the images' device."""
+        ...
+
+
+def load_proposer(
+    source: str | PathLike[str] | None = None,
+    *,
+    revision: str | None = None,
+    device: torch.device | str | None = None,
+) -> Proposer:
+    """Load a region proposer by name, from a folder or from the Hub.
+
+    Args:
+        source: None, the best that is built in: three partitions, "csl-tiny:auto,10+superpixels:40". A
+            built-in name: "csl-tiny" (a small CSL network, read by `NetworkRegions`),
+            "csl-tiny-strict" (the same, trained on streets and procedural shapes alone), "csl-tiny-open"
+            (procedural shapes alone: free of any data set's licence) or "superpixels" (no weights). Each
+            with ":SCALE" for regions of one scale everywhere, such as "csl-tiny:5"; several scales, such as
+            "superpixels:20,40,80,150", give as many partitions, and so does "+" between sources. A name that
+            another package registered under the entry-point group "csl_plugin.proposers". A folder or a
+            repository on the Hub, OWNER/NAME, with a network that `CSLNetwork.save_pretrained` wrote, or
+            with a Mask2Former, MaskFormer, OneFormer, EoMT, DETR (with masks), SAM or SAM2 of transformers.
+            Or a folder of precomputed region maps or masks, one file per image, found by the image's stem
+            (`RegionMapFolder`).
+        revision: A commit, tag or branch of a network on the Hub; nothing else has one.
+        device: Where a network's weights shall live; the CPU if left out. A proposer without weights works
+            where the images lie.
+
+    Returns:
+        A callable from RGB images (B, 3, H, W) in [0, 1] to `RegionProposals` or a `RegionMap`, or to a tuple
+        of these where the source names several partitions.
+
+    Raises:
+        OptionError: A scale that is no positive number (nor "auto", of a network), a `revision` of a source
+            that has none, or a `device` that torch does not know.
+        FileError: No such name, folder or repository, or the network in it is damaged.
+        MissingExtraError: A model of transformers, or a registered package, that is not installed whole.
+
+    Example:
+        >>> import torch
+        >>> from csl_plugin import load_proposer
+        >>> load_proposer("superpixels")(torch.zeros(1, 3, 24, 32))
+        RegionMap(batch_size=1, size=(24, 32), num_regions=1)
+    """
+    if device is not None:
+        _check_device(device)
+    name = DEFAULT if source is None else os.fspath(source)
+    kind, _, scales = name.partition(":")
+    is_folder = Path(name).is_dir()
+    if "+" in name and not is_folder:
+        if revision is not None:
+            raise OptionError("revision", repr(revision), "None for several sources", "Load each by itself.")
+        return Together([load_proposer(part, device=device) for part in name.split("+")])
+    if revision is not None and (kind in BUILT_IN or is_folder):
+        expected = "None for a built-in source or a folder"
+        raise OptionError("revision", repr(revision), expected, "Leave it away.")
+    if kind == "superpixels":
+        from csl_plugin.proposers.superpixels import Superpixels
+
+        return _at_scales(Superpixels(), name, scales)
+    if kind in BUILT_IN:
+        return _at_scales(_of_network(_WEIGHTS / kind, None, device), name, scales)
+    if is_folder and not (Path(name) / "config.json").is_file():
+        from csl_plugin.proposers.folder import RegionMapFolder
+
+        return RegionMapFolder(name)
+    registered = None if is_folder or revision is not None else registered_proposer(name, device)
+    if registered is not None:
+        return registered
+    if is_folder or _ON_THE_HUB.fullmatch(name):
+        from csl_plugin.proposers.transformers.load import load_transformers, published
+
+        found = published(name, revision)
+        if found.kind is not None:
+            return load_transformers(found, device)
+        return _of_network(name, found.revision, device)
+    raise FileError(
+        "source",
+        f"{name!r}, which is neither a built-in proposer nor a folder here",
+        ", ".join(f'"{known}"' for known in (*BUILT_IN, *registered_names()))
+        + ", a folder, or OWNER/NAME on the Hub",
+        "Write region maps with `csl-plugin propose IMAGES OUT`, or pass any callable of your own instead.",
+    )
+
+
+def _of_network(
+    source: str | PathLike[str],
+    revision: str | None,
+    device: torch.device | str | None,
+) -> Proposer:
+    from csl_plugin.models import CSLNetwork
+    from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+
+    network = CSLNetwork.from_pretrained(source, revision=revision, device=device)
+    if not network.config.boundary:
+        return NetworkProposals(network)
+    return NetworkRegions(network)
+
+
+def _at_scales(proposer: Proposer, source: str, scales: str) -> Proposer:
+    """The proposer at the scales that stand behind the colon, if there are any."""
+    if not scales:
+        return proposer
+    from csl_plugin.proposers.hierarchy.proposer import HierarchicalRegions
+
+    if not isinstance(proposer, HierarchicalRegions):
+        raise OptionError("source", source, "a source that has scales", "Leave the scale away.")
+    numbers = [_read_scale(source, text) for text in scales.split(",")]
+    if len(numbers) > 1:
+        return Scales(proposer, numbers)
+    proposer.scale = proposer.checked_scale(numbers[0])
+    return proposer
+
+
+def _check_device(device: torch.device | str) -> None:
+    try:
+        torch.device(device)
+    except (RuntimeError, TypeError):
+        raise OptionError(
+            "device", repr(device), "a device torch knows", 'For example "cpu" or "cuda:0".'
+        ) from None
+
+
+def _read_scale(source: str, text: str) -> Scale:
+    if text == "auto":
+        return "auto"
+    try:
+        return float(text)
+    except ValueError:
+        name = source.partition(":")[0]
+        mend = f"For example {name}:20."
+        raise OptionError("source", source, f"{name}:SCALE with a number", mend) from None

@@ -1,0 +1,54 @@
+"""A segmentation model that is already loaded, as a proposer."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from csl_plugin.errors import OptionError
+from csl_plugin.proposers.transformers import mask2former as mask_classification
+from csl_plugin.proposers.transformers import sam as prompted_points
+from csl_plugin.proposers.transformers.mask2former import MaskClassificationProposals
+from csl_plugin.proposers.transformers.preprocessing import Normalisation
+from csl_plugin.proposers.transformers.sam import PromptedPointProposals
+
+if TYPE_CHECKING:
+    from csl_plugin.proposers import Proposer
+
+
+def proposer_from_model(
+    model: torch.nn.Module, *, normalisation: Normalisation | None = None, **options: Any
+) -> Proposer:
+    """A segmentation model of transformers, already loaded, as a proposer.
+
+    Args:
+        model: A Mask2Former, MaskFormer, OneFormer, EoMT or DETR with its segmentation head, a SAM or a SAM2;
+            in evaluation mode. It is not changed.
+        normalisation: Of the colours; ImageNet's, which all of them were published with, if left out.
+        options: Of `MaskClassificationProposals` (validity, longest_side, task) or of
+            `PromptedPointProposals` (points_per_side, num_regions).
+
+    Returns:
+        A callable from RGB images (B, 3, H, W) in [0, 1] to `RegionProposals`.
+
+    Raises:
+        OptionError: Another kind of model, a model in training mode, or an option it does not have.
+
+    Example:
+        >>> from csl_plugin.proposers import proposer_from_model
+        >>> from transformers import SamModel                                    # doctest: +SKIP
+        >>> model = SamModel.from_pretrained("facebook/sam-vit-base").eval()     # doctest: +SKIP
+        >>> proposer = proposer_from_model(model, points_per_side=32)            # doctest: +SKIP
+    """
+    kind = mask_classification.check_model(
+        model, mask_classification.MODEL_TYPES + prompted_points.MODEL_TYPES
+    )
+    pointed = kind in prompted_points.MODEL_TYPES
+    maker = PromptedPointProposals if pointed else MaskClassificationProposals
+    known = inspect.signature(maker).parameters.keys() - {"model", "normalisation"}
+    if unknown := sorted(options.keys() - known):
+        got, mend = ", ".join(unknown), f"See {maker.__name__}."
+        raise OptionError("options", got, ", ".join(sorted(known)), mend)
+    return maker(model, normalisation=normalisation, **options)

@@ -1,0 +1,205 @@
+"""Regions from networks that classify masks: Mask2Former, MaskFormer, OneFormer, EoMT, DETR."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor
+
+from csl_plugin.arrays import Array
+from csl_plugin.errors import OptionError, OutputError
+from csl_plugin.proposers.images import read_images
+from csl_plugin.proposers.transformers.preprocessing import Normalisation, cropped, padded, scaled
+from csl_plugin.regions.proposals import RegionProposals
+
+Validity: TypeAlias = Literal["object", "class"]
+
+MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
+"""Of `config.model_type` in transformers, those this proposer reads."""
+
+_SQUARE = ("eomt", "eomt_dinov3")
+_STRIDE = 32
+_MASKS = ("masks_queries_logits", "pred_masks")
+_CLASSES = ("class_queries_logits", "logits")
+# "the task is panoptic" and its sisters as OneFormer's tokenizer, CLIP's, numbers them.
+_TASKS = {
+    "panoptic": (49406, 518, 10549, 533, 1072, 24755, 49407),
+    "instance": (49406, 518, 10549, 533, 34572, 49407),
+    "semantic": (49406, 518, 10549, 533, 29119, 1550, 49407),
+}
+
+
+class MaskClassificationProposals:
+    """Region scores and validities of a network from transformers that gives queries a mask and a class.
+
+    R is the sigmoid of the mask logits, at the network's own resolution, whatever the image's aspect; V comes
+    from the class logits, of which the last is "no object". With one class both kinds of V are
+    its probability.
+
+    Images are normalised and padded to a multiple of 32, their masks cropped again. EoMT takes squares only:
+    the longest side is brought to its size, the rest padded.
+
+    Args:
+        model: `Mask2FormerForUniversalSegmentation`, `MaskFormerForInstanceSegmentation`,
+            `OneFormerForUniversalSegmentation`, `EomtForUniversalSegmentation` or `DetrForSegmentation`, in
+            evaluation mode.
+        validity: What V is: "object", 1 - P(no object); or "class", the largest probability of a class, which
+            is low where several classes are in question.
+        normalisation: Of the colours; ImageNet's if left out.
+        longest_side: Larger images are shrunk to it before the network sees them.
+        task: What OneFormer is asked for: "panoptic", "instance" or "semantic"; others ignore it.
+
+    Raises:
+        OptionError: Another kind of model, a model in training mode, or an option that does not exist.
+
+    Example:
+        >>> import torch                                                    # doctest: +SKIP
+        >>> from transformers import AutoModelForUniversalSegmentation      # doctest: +SKIP
+        >>> name = "facebook/mask2former-swin-tiny-coco-panoptic"           # doctest: +SKIP
+        >>> model = AutoModelForUniversalSegmentation.from_pretrained(name) # doctest: +SKIP
+        >>> MaskClassificationProposals(model)(torch.rand(1, 3, 480, 640))  # doctest: +SKIP
+        RegionProposals(batch_size=1, num_regions=100, resolution=(120, 160))
+
+    Source:
+        Cheng et al. 2021 and 2022; Jain et al. 2023; Kerssies et al. 2025; Carion et al. 2020.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        *,
+        validity: Validity = "object",
+        normalisation: Normalisation | None = None,
+        longest_side: int = 2048,
+        task: str = "panoptic",
+    ) -> None:
+        config: Any = getattr(model, "config", None)
+        self._kind = check_model(model, MODEL_TYPES)
+        if validity not in get_args(Validity):
+            mend = '"object" counts what is anything, "class" what is one class for sure.'
+            raise OptionError("validity", repr(validity), '"object" or "class"', mend)
+        if not isinstance(longest_side, int) or longest_side < 1:
+            mend = "2048 is Cityscapes' width."
+            raise OptionError("longest_side", repr(longest_side), "a positive number of pixels", mend)
+        if task not in _TASKS:
+            expected = ", ".join(repr(name) for name in _TASKS)
+            raise OptionError("task", repr(task), expected, 'For all things and surfaces ask for "panoptic".')
+        self.model = model
+        self.validity: Validity = validity
+        self.normalisation = normalisation or Normalisation()
+        self._longest_side = longest_side
+        self._square: int | None = int(config.image_size) if self._kind in _SQUARE else None
+        self._task = task
+
+    def __call__(self, images: Array) -> RegionProposals:
+        """The proposals of a batch of images, on the images' device.
+
+        Args:
+            images: RGB, (B, 3, H, W), floating point in [0, 1]; H and W may differ from call to call.
+
+        Raises:
+            DTypeError: Not a floating-point tensor or array.
+            ShapeError: Not (B, 3, H, W), or an axis is empty.
+            ScoreRangeError: A value is outside [0, 1] or not finite.
+            OutputError: The model gives no masks with classes.
+        """
+        tensor = read_images(images)
+        parameter = next(self.model.parameters())
+        with torch.inference_mode():
+            pixels = self.normalisation(self._resized(tensor.to(parameter.device, torch.float32)))
+            size = (pixels.shape[2], pixels.shape[3])
+            canvas = self._canvas(size)
+            output = self.model(pixel_values=padded(pixels, canvas).to(parameter.dtype), **self._more(pixels))
+            masks, classes = _named(output, _MASKS), _named(output, _CLASSES)
+            if masks.ndim != 4 or classes.shape[:2] != masks.shape[:2] or classes.shape[2] < 2:
+                got = f"masks {tuple(masks.shape)} and classes {tuple(classes.shape)}"
+                mend = "Pass the model as transformers builds it."
+                raise OutputError("model", got, "(B, N, h, w) and (B, N, K + 1)", mend)
+            validity = validity_logits(classes.float(), self.validity)
+            masks = cropped(masks.float(), canvas, size)
+        return RegionProposals.from_logits(masks.to(tensor.device), validity.to(tensor.device))
+
+    def _resized(self, images: Tensor) -> Tensor:
+        longest = max(images.shape[2:])
+        if self._square is not None:
+            return scaled(images, self._square / longest)
+        return scaled(images, min(1.0, self._longest_side / longest))
+
+    def _canvas(self, size: tuple[int, int]) -> tuple[int, int]:
+        if self._square is not None:
+            return self._square, self._square
+        return -(-size[0] // _STRIDE) * _STRIDE, -(-size[1] // _STRIDE) * _STRIDE
+
+    def _more(self, pixels: Tensor) -> dict[str, Any]:
+        if self._kind == "oneformer":
+            config: Any = self.model.config
+            task = pixels.new_zeros(len(pixels), int(config.task_seq_len), dtype=torch.long)
+            ids = torch.tensor(_TASKS[self._task][: task.shape[1]], device=task.device)
+            task[:, : len(ids)] = ids
+            return {"task_inputs": task}
+        if self._kind == "detr":  # the one whose attention spans the padding unless told
+            height, width = pixels.shape[2:]
+            mask = padded(pixels.new_ones(len(pixels), 1, height, width), self._canvas((height, width)))
+            return {"pixel_mask": mask[:, 0].long()}
+        return {}
+
+    @cached_property
+    def _digest(self) -> str:
+        from csl_plugin.models.hub.safetensors_io import weights_digest
+
+        return weights_digest(self.model.state_dict())[:12]
+
+    def __repr__(self) -> str:
+        options = f"validity={self.validity!r}, longest_side={self._longest_side}"
+        if self._kind == "oneformer":
+            options += f", task={self._task!r}"
+        if self.normalisation != Normalisation():
+            options += f", normalisation={self.normalisation}"
+        return f"MaskClassificationProposals({self._kind} {self._digest}, {options})"
+
+
+def validity_logits(classes: Tensor, validity: Validity) -> Tensor:
+    """The logits of V from class logits (B, N, K + 1), "no object" last.
+
+    Their sigmoid is 1 - softmax(classes)[-1] for "object", and the largest of softmax(classes)[:-1] for
+    "class"; computed as differences of logits, neither is rounded to 0 or 1.
+
+    Example:
+        >>> import torch
+        >>> classes = torch.tensor([[[2.0, 1.0, 0.0]]])
+        >>> validity_logits(classes, "object").sigmoid() + classes.softmax(-1)[..., -1]
+        tensor([[1.]])
+    """
+    if validity == "object":
+        return classes[..., :-1].logsumexp(-1) - classes[..., -1]
+    best = classes[..., :-1].argmax(-1, keepdim=True)
+    others = classes.scatter(-1, best, -torch.inf).logsumexp(-1)
+    return classes.gather(-1, best)[..., 0] - others
+
+
+def check_model(model: torch.nn.Module, known: tuple[str, ...]) -> str:
+    """The model's type by its configuration.
+
+    Raises:
+        OptionError: None of those known, or the model is in training mode.
+    """
+    kind = getattr(getattr(model, "config", None), "model_type", None)
+    if kind not in known:
+        got = f"a {type(model).__name__} of model type {kind!r}"
+        mend = "Load it with a class of transformers that has a segmentation head."
+        raise OptionError("model", got, "one of " + ", ".join(known), mend)
+    if model.training:
+        mend = "Call model.eval() first."
+        raise OptionError("model", "a model in training mode", "one in evaluation mode", mend)
+    return str(kind)
+
+
+def _named(output: Any, names: tuple[str, ...]) -> Tensor:
+    for name in names:
+        value = getattr(output, name, None)
+        if isinstance(value, Tensor):
+            return value
+    got, mend = f"a {type(output).__name__} without it", "Pass a model with a segmentation head."
+    raise OutputError("model", got, " or ".join(names), mend)

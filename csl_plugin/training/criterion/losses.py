@@ -1,0 +1,207 @@
+"""The losses of the paper: validity, region and distillation; and of the two optional heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from csl_plugin.errors import OptionError
+from csl_plugin.models import NetworkOutput, RegionPrediction
+from csl_plugin.models.network import STRIDE
+from csl_plugin.training.criterion.matching import match
+from csl_plugin.training.criterion.targets import RegionTargets, boundary_targets, region_targets
+from csl_plugin.training.processes import Total, alone
+
+WEIGHTS = {
+    "validity": 2.0,
+    "region": 5.0,
+    "dice": 5.0,
+    "point_region": 2.5,
+    "point_dice": 2.5,
+    "distillation": 400.0,
+}
+_UNMATCHED = 0.5
+_BOUNDARY = 4.0
+_MATCHED_ON, _COMPARED_ON = 0.25, 0.5
+
+
+def losses(
+    output: NetworkOutput,
+    regions: Tensor,
+    points: Tensor | None = None,
+    *,
+    classes: Tensor | None = None,
+    draw: torch.Generator | None = None,
+    total: Total = alone,
+) -> dict[str, Tensor]:
+    """The weighted losses of a batch by name; their sum is minimised.
+
+    Args:
+        output: Of the network, for images whose sides are multiples of 4.
+        regions: (B, H, W) integer, region ids from 0 on; negative pixels count in no loss.
+        points: (B, P, 2), those that the network was given.
+        classes: (B, H, W) class ids, the same all over a region, for a network whose queries have classes;
+            negative ones count in no loss.
+        draw: Draws the cells that are compared; torch's own generator if left out.
+        total: Sums over the processes among which a batch is divided: losses are parts of the batch's then.
+
+    Raises:
+        OptionError: Queries have classes, and `classes` is left out or holds one that they lack.
+
+    Source:
+        Paper, Figure 1 (validity and region loss); Cheng et al. 2022 (deep supervision, dice, and the
+        classification loss of the class-aware variant).
+    """
+    if classes is not None:
+        regions = torch.where(classes < 0, -1, regions)
+    targets = region_targets(regions, STRIDE, classes)
+    num_cells = targets.counted.shape[1]
+    order = torch.randperm(num_cells, generator=draw).to(regions.device)
+    compared = order[: max(1, int(num_cells * _COMPARED_ON))]
+    found = _learned(output.regions, targets, order[: max(1, int(num_cells * _MATCHED_ON))], compared, total)
+    if output.pointed is not None and points is not None:
+        found |= _pointed(output.pointed, targets, regions, points, compared, total)
+    if output.boundary is not None:
+        found["boundary"] = _BOUNDARY * boundary_loss(output.boundary, regions, total)
+    return found
+
+
+def boundary_loss(logits: Tensor, regions: Tensor, total: Total = alone) -> Tensor:
+    """Binary cross-entropy over what counts, boundaries and insides balanced by the root of their shares."""
+    target, counted = boundary_targets(regions)
+    on_boundary, cells = total(torch.stack([(target * counted).sum(), counted.sum()]))
+    share = (on_boundary / cells.clamp(min=1.0)).clamp(0.01, 0.99)
+    weights = counted * torch.where(target > 0, share**-0.5, (1 - share) ** -0.5)
+    loss = F.binary_cross_entropy_with_logits(logits.float(), target, weights, reduction="sum")
+    return loss / total(weights.sum()).clamp(min=1.0)
+
+
+def distillation_loss(
+    distribution: Tensor, teacher: Tensor, counted: Tensor | None = None, total: Total = alone
+) -> Tensor:
+    """Mean Huber loss between two per-pixel distributions (scheme 1).
+
+    Args:
+        distribution: (B, C, h, w) logits of the network.
+        teacher: (B, C, h, w) the teacher's distribution, in [0, 1].
+        counted: (B, h, w) which pixels count; all if left out.
+        total: As for `losses`.
+
+    Source:
+        Paper, "two schemes": "the mean Huber loss between the predicted per-pixel distribution and the output
+        of the base teacher network".
+    """
+    own = distribution.float().softmax(1) if distribution.shape[1] > 1 else distribution.float().sigmoid()
+    apart = F.huber_loss(own, teacher.float(), reduction="none").mean(1)
+    if counted is None:
+        counted = torch.ones_like(apart)
+    return (apart * counted).sum() / total(counted.sum()).clamp(min=1.0)
+
+
+def _learned(
+    predictions: Sequence[RegionPrediction],
+    targets: RegionTargets,
+    matched_on: Tensor,
+    compared: Tensor,
+    total: Total,
+) -> dict[str, Tensor]:
+    logits = torch.stack([prediction.mask_logits.flatten(2) for prediction in predictions])
+    validity = torch.stack([prediction.validity_logits for prediction in predictions]).float()
+    class_logits = _class_logits(predictions, targets)
+    matched = match(logits, validity, targets, matched_on, class_logits)
+    layer, image, region = (matched >= 0).nonzero(as_tuple=True)
+    query = matched[layer, image, region]
+    real = torch.zeros_like(validity)
+    real[layer, image, query] = 1.0
+    weight = torch.where(real > 0, 1.0, _UNMATCHED)
+    if class_logits is None or targets.classes is None:
+        errors = F.binary_cross_entropy_with_logits(validity, real, reduction="none")
+    else:
+        wanted = torch.full_like(real, class_logits.shape[-1] - 1, dtype=torch.int64)
+        wanted[layer, image, query] = targets.classes[image, region]
+        errors = F.cross_entropy(class_logits.movedim(-1, 1), wanted, reduction="none")
+    weights, pairs = total(torch.stack([weight.sum(), weight.new_tensor(len(image))]))
+    validity_loss = (weight * errors).sum() / weights
+    region_loss, dice = _region_losses(logits[layer, image, query], targets, image, region, compared, pairs)
+    layers = len(predictions)
+    return {
+        "validity": WEIGHTS["validity"] * layers * validity_loss,
+        "region": WEIGHTS["region"] * layers * region_loss,
+        "dice": WEIGHTS["dice"] * layers * dice,
+    }
+
+
+def _class_logits(predictions: Sequence[RegionPrediction], targets: RegionTargets) -> Tensor | None:
+    """(L, B, N, K + 1), None where queries have no classes."""
+    given = [prediction.class_logits for prediction in predictions if prediction.class_logits is not None]
+    if not given:
+        return None
+    found = torch.stack(given).float()
+    most = found.shape[-1] - 2
+    if targets.classes is None or int(targets.classes.max()) > most:
+        got = "none" if targets.classes is None else f"a class {int(targets.classes.max())}"
+        mend = "Name as many region_classes as the labels have, and pass the classes of the batch."
+        raise OptionError("classes", got, f"class ids up to {most}, as the network has", mend)
+    return found
+
+
+def _pointed(
+    predictions: Sequence[RegionPrediction],
+    targets: RegionTargets,
+    regions: Tensor,
+    points: Tensor,
+    compared: Tensor,
+    total: Total,
+) -> dict[str, Tensor]:
+    """Each point's query answers for the region under it; its validity for how well it does."""
+    size = torch.tensor(regions.shape[1:], device=points.device)
+    place = torch.minimum((points * size).long(), size - 1)
+    batch = torch.arange(len(points), device=points.device)[:, None]
+    under = regions[batch, place[..., 0], place[..., 1]].long()
+    image, point = (under >= 0).nonzero(as_tuple=True)
+    region = under[image, point]
+    pairs = total(points.new_tensor(len(image)))
+    found = {"point_region": points.new_zeros(()), "point_dice": points.new_zeros(())}
+    found["point_validity"] = points.new_zeros(())
+    for prediction in predictions[1:]:  # before the first layer a query has seen one pixel only
+        logits = prediction.mask_logits.flatten(2)[image, point]
+        region_loss, dice = _region_losses(logits, targets, image, region, compared, pairs)
+        found["point_region"] = found["point_region"] + WEIGHTS["point_region"] * region_loss
+        found["point_dice"] = found["point_dice"] + WEIGHTS["point_dice"] * dice
+        if len(image):
+            quality = _overlap(logits.detach(), targets, image, region)
+            validity = prediction.validity_logits[image, point].float()
+            own = F.binary_cross_entropy_with_logits(validity, quality, reduction="sum")
+            found["point_validity"] = found["point_validity"] + WEIGHTS["validity"] * own / pairs
+    return found
+
+
+def _region_losses(
+    logits: Tensor,
+    targets: RegionTargets,
+    image: Tensor,
+    region: Tensor,
+    compared: Tensor,
+    pairs: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and dice of M (cells,) logits and regions over the number of all pairs; zero of none."""
+    if not len(image):
+        return logits.sum() * 0.0, logits.sum() * 0.0
+    logits = logits[:, compared].float()
+    inside = targets.shares[image, region][:, compared]
+    weights = targets.counted[image][:, compared]
+    entropy = F.binary_cross_entropy_with_logits(logits, inside, weights, reduction="none").sum(1)
+    scores, inside = logits.sigmoid() * weights, inside * weights
+    dice = 1 - (2 * (logits.sigmoid() * inside).sum(1) + 1) / (scores.sum(1) + inside.sum(1) + 1)
+    return (entropy / weights.sum(1).clamp(min=1.0)).sum() / pairs, dice.sum() / pairs
+
+
+def _overlap(logits: Tensor, targets: RegionTargets, image: Tensor, region: Tensor) -> Tensor:
+    """Intersection over union of what the logits claim and the region, (M,)."""
+    weights = targets.counted[image]
+    claimed, inside = (logits > 0) * weights, targets.shares[image, region] * weights
+    both = torch.minimum(claimed, inside).sum(1)
+    return both / (claimed.sum(1) + inside.sum(1) - both).clamp(min=1e-6)

@@ -1,0 +1,1 @@
+"""Labelled pictures, and what is made of them."""

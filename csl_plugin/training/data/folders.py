@@ -1,0 +1,196 @@
+"""Labelled pictures of a folder: semantic classes, or segments by one or several people."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.errors import FileError, OptionError
+from csl_plugin.io import files_by_stem, list_images, read_image
+from csl_plugin.io.labels import read_label_png
+from csl_plugin.training.data.augmentation import Cropping
+from csl_plugin.training.data.saved_teacher import SavedTeacher, cells
+from csl_plugin.training.data.scene import Labels, Picture, Scene
+
+MEMORY = 2 << 30
+"""Bytes of decoded pictures and labels that a folder keeps; the rest is read again each time."""
+
+_VALUES = 65536
+
+
+class _Annotated:
+    """Pictures, each with one or more label maps of its size, decoded once as far as memory is granted."""
+
+    def __init__(
+        self,
+        pairs: dict[Path, list[Path]],
+        hidden: Collection[int],
+        cropping: Cropping,
+        memory: int,
+        teacher: SavedTeacher | None,
+    ) -> None:
+        if any(not 0 <= value < _VALUES for value in hidden):
+            mend = "Name the values as the label files hold them."
+            raise OptionError("ignore", str(sorted(hidden)), f"values from 0 to {_VALUES - 1}", mend)
+        if teacher is not None:
+            teacher.check_has([path.stem for path in pairs])
+        self._pairs, self._cropping, self._teacher = list(pairs.items()), cropping, teacher
+        self._table = np.arange(_VALUES, dtype=np.int32)
+        self._table[list(hidden)] = -1
+        self._kept: list[tuple[Picture, list[NDArray[np.integer]]]] = []
+        for index in range(len(self._pairs)):
+            self._kept.append(self._read(index))
+            memory -= self._kept[-1][0].nbytes + sum(labels.nbytes for labels in self._kept[-1][1])
+            if memory < 0:
+                break
+
+    def __len__(self) -> int:
+        return len(self._pairs)
+
+    def stem(self, index: int) -> str:
+        """The name of a picture without its suffix."""
+        return self._pairs[index][0].stem
+
+    def annotations(self, index: int) -> int:
+        """How many label maps a picture has."""
+        return len(self._pairs[index][1])
+
+    def image(self, index: int) -> Picture:
+        """A picture, (H, W, 3) uint8 RGB."""
+        return self._kept[index][0] if index < len(self._kept) else read_image(self._pairs[index][0])
+
+    def labels(self, index: int, annotation: int = 0) -> Labels:
+        """A label map (H, W) int32; -1 where a pixel counts in no loss."""
+        return self._known(self._stored(index, annotation, self.image(index)))
+
+    def _cropped(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
+        """A random crop, its labels those of the file; there are no classes yet."""
+        index = int(rng.integers(len(self)))
+        image = self.image(index)
+        stored = self._stored(index, int(rng.integers(self.annotations(index))), image)
+        extent = stored.shape[0], stored.shape[1]
+        window = self._cropping.draw(rng, extent, size)
+        labels = self._known(window.cut_labels(stored, size))
+        cut, nothing = window.cut_image(image, size), np.full(size, -1, np.int32)
+        if self._teacher is None:
+            return Scene(cut, labels, nothing)
+        taught = window.cut_scores(self._teacher.read(self.stem(index)), extent, cells(size))
+        return Scene(cut, labels, nothing, taught, np.ones(size, bool))
+
+    def _known(self, stored: NDArray[np.integer]) -> Labels:
+        return np.asarray(self._table.take(stored))
+
+    def _stored(self, index: int, annotation: int, image: Picture) -> NDArray[np.integer]:
+        if index < len(self._kept):
+            return self._kept[index][1][annotation]
+        return _read_labels(self._pairs[index][1][annotation], image.shape[:2])
+
+    def _read(self, index: int) -> tuple[Picture, list[NDArray[np.integer]]]:
+        path, labels = self._pairs[index]
+        image = read_image(path)
+        return image, [_read_labels(file, image.shape[:2]) for file in labels]
+
+
+class LabelledFolder(_Annotated):
+    """Pictures with semantic label maps of the same stem.
+
+    Args:
+        images: Folder of pictures.
+        labels: Folder of PNG label maps, `<stem>.png`: the stored values are the class ids.
+        ignore: Values that are no class: void, borders.
+        unseen: Classes that training must not know. Their pixels are -1 in labels and classes alike.
+        cropping: How crops are drawn.
+        memory: Bytes of decoded pictures and labels to keep.
+        teacher: What a teacher said of these pictures; it is cropped with them.
+
+    Raises:
+        FileError: A folder or a partner is missing, a file is damaged, or sizes differ.
+        OptionError: `ignore` or `unseen` holds what no label file can hold.
+    """
+
+    def __init__(
+        self,
+        images: str | os.PathLike[str],
+        labels: str | os.PathLike[str],
+        *,
+        ignore: Collection[int] = (),
+        unseen: Collection[int] = (),
+        cropping: Cropping | None = None,
+        memory: int = MEMORY,
+        teacher: SavedTeacher | None = None,
+    ) -> None:
+        found, maps = list_images(images), files_by_stem(labels, (".png",))
+        _check_partners(labels, sorted(set(found) - set(maps)), "<stem>.png")
+        pairs = {path: [maps[stem]] for stem, path in found.items()}
+        super().__init__(pairs, {*ignore, *unseen}, cropping or Cropping(), memory, teacher)
+
+    def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
+        """A random crop (h, w) of a random picture."""
+        scene = self._cropped(rng, size)
+        return replace(scene, classes=scene.labels)
+
+
+class SegmentFolder(_Annotated):
+    """Pictures with segments or instances, by one or several annotators.
+
+    Args:
+        images: Folder of pictures.
+        labels: Folder of PNG label maps: `<stem>.png`, or `<stem>_<k>.png` of annotator k, 8- or 16-bit.
+        ignore: Values that are no segment.
+        cropping: How crops are drawn; each crop has the labels of one annotator, drawn anew.
+        memory: Bytes of decoded pictures and labels to keep.
+        teacher: As for `LabelledFolder`.
+
+    Raises:
+        FileError: A folder or a picture's labels are missing, a file is damaged, or sizes differ.
+        OptionError: `ignore` holds what no label file can hold.
+    """
+
+    def __init__(
+        self,
+        images: str | os.PathLike[str],
+        labels: str | os.PathLike[str],
+        *,
+        ignore: Collection[int] = (),
+        cropping: Cropping | None = None,
+        memory: int = MEMORY,
+        teacher: SavedTeacher | None = None,
+    ) -> None:
+        found = list_images(images)
+        by_stem: dict[str, list[Path]] = {stem: [] for stem in found}
+        for name, path in files_by_stem(labels, (".png",)).items():
+            numbered = re.fullmatch(r"(.+)_\d+", name)
+            stem = name if name in found or not numbered else numbered[1]
+            if stem in by_stem:
+                by_stem[stem].append(path)
+        missing = [stem for stem, maps in by_stem.items() if not maps]
+        _check_partners(labels, missing, "<stem>.png or <stem>_<number>.png")
+        pairs = {path: by_stem[stem] for stem, path in found.items()}
+        super().__init__(pairs, ignore, cropping or Cropping(), memory, teacher)
+
+    def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
+        """A random crop (h, w) of a random picture, as one random annotator saw it."""
+        return self._cropped(rng, size)
+
+
+def _check_partners(labels: str | os.PathLike[str], missing: list[str], expected: str) -> None:
+    if missing:
+        got = f"no labels for {len(missing)} of the images, the first {missing[0]!r}"
+        mend = "Name labels by their images, or take the images without labels out of the folder."
+        raise FileError(os.fspath(labels), got, f"{expected} for every image", mend)
+
+
+def _read_labels(path: Path, size: tuple[int, ...]) -> NDArray[np.integer]:
+    labels = read_label_png(path)
+    if labels.shape != size:
+        mend = "Scale neither of the two: export the labels anew at the image's size."
+        raise FileError(str(path), f"labels of {labels.shape}", f"{size}, its image's size", mend)
+    if labels.dtype != np.uint8 and int(labels.max()) < 256:
+        labels = labels.astype(np.uint8)
+    return np.asarray(labels)

@@ -1,0 +1,1 @@
+"""Training data that nobody photographed: shapes, textures, pasted objects, dead leaves."""

@@ -1,0 +1,147 @@
+"""Pasting objects into scenes: each becomes one region on top of what was there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.errors import OptionError
+from csl_plugin.training.data.scene import Picture, Scene
+from csl_plugin.training.synthetic.objects import Cutout, Objects
+
+Box = tuple[slice, slice]
+
+
+@dataclass(frozen=True)
+class Pasting:
+    """How objects are pasted; called with a scene, it gives the scene with objects.
+
+    An object's pixels get a label of their own, the same for the whole object, no class and no teacher.
+    What an object covers by less than half keeps its label, so what counts in no loss stays so around it.
+
+    Attributes:
+        objects: Where objects come from, each with its share.
+        fewest: Least number of objects.
+        most: Greatest number of objects; every number between is as likely.
+        smallest: Least length of an object's longer side, in pixels.
+        largest: Greatest length of it, as a share of the scene's longer side. Sizes are log-uniform.
+        feather: Greatest sigma of the Gaussian by which an edge fades, in pixels.
+        match: Probability that an object's colours are drawn towards its surroundings'.
+        shadow: Probability of a soft shadow.
+
+    Example:
+        >>> import numpy as np
+        >>> from csl_plugin.training import ProceduralObjects, Textures
+        >>> pasting = Pasting([(ProceduralObjects(Textures()), 1.0)], fewest=1, most=1)
+        >>> plain = np.zeros((64, 64), np.int32)
+        >>> scene = pasting(np.random.default_rng(0), Scene(np.zeros((64, 64, 3), np.uint8), plain, plain))
+        >>> np.unique(scene.labels).tolist()
+        [0, 1]
+
+    Raises:
+        OptionError: No objects with a share above 0, or limits in the wrong order.
+    """
+
+    objects: Sequence[tuple[Objects, float]]
+    fewest: int = 0
+    most: int = 8
+    smallest: float = 12.0
+    largest: float = 0.6
+    feather: float = 2.0
+    match: float = 0.4
+    shadow: float = 0.2
+
+    def __post_init__(self) -> None:
+        shares = [share for _, share in self.objects]
+        if not shares or min(shares) < 0 or sum(shares) <= 0:
+            mend = "Pass (objects, share) pairs; leave pasting out where nothing shall be pasted."
+            raise OptionError("objects", f"shares {shares}", "shares of at least 0, not all 0", mend)
+        if not (0 <= self.fewest <= self.most and self.smallest > 0 and self.largest > 0):
+            got = f"fewest {self.fewest}, most {self.most}, smallest {self.smallest}, largest {self.largest}"
+            mend = "Put the limits in order and the lengths above 0."
+            raise OptionError("fewest, most, smallest, largest", got, "0 <= fewest <= most", mend)
+
+    def __call__(self, rng: np.random.Generator, scene: Scene) -> Scene:
+        """The scene with random objects; the one given stays as it is."""
+        image, labels, classes = scene.image.copy(), scene.labels.copy(), scene.classes.copy()
+        known = None if scene.known is None else scene.known.copy()
+        ends = np.cumsum([share for _, share in self.objects])
+        span = np.log(self.smallest), np.log(max(self.largest * max(labels.shape), self.smallest))
+        label = int(labels.max()) + 1
+        for number in range(int(rng.integers(self.fewest, self.most + 1))):
+            objects = self.objects[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))][0]
+            extent = float(np.exp(rng.uniform(*span)))
+            cutout = objects.draw(rng, extent)
+            centre = int(rng.integers(labels.shape[0])), int(rng.integers(labels.shape[1]))
+            fade = min(rng.uniform(0.0, self.feather), extent / 12)
+            match = rng.uniform(0.1, 0.7) if rng.random() < self.match else 0.0
+            if rng.random() < self.shadow:
+                cast_shadow(rng, image, cutout, centre)
+            place, covered = paste(image, cutout, centre, fade, match)
+            labels[place][covered] = label + number
+            classes[place][covered] = -1
+            if known is not None:
+                known[place][covered] = False
+        return Scene(image, labels, classes, scene.taught, known)
+
+
+def paste(
+    image: Picture, cutout: Cutout, centre: tuple[int, int], fade: float = 0.0, match: float = 0.0
+) -> tuple[Box, NDArray[np.bool_]]:
+    """Paint an object into a picture, in place.
+
+    Args:
+        image: (H, W, 3) uint8, painted on.
+        cutout: The object.
+        centre: Row and column of the middle of its box; the rest may lie outside.
+        fade: Sigma of the Gaussian by which its edge fades.
+        match: How far its mean colour moves towards the surroundings', 0 to 1.
+
+    Returns:
+        The box of the picture it lies in, and which pixels of that box it covers by half or more.
+    """
+    import cv2
+
+    box, part = _meeting(image.shape, cutout.coverage.shape, centre)
+    coverage = cutout.coverage
+    if fade > 0.2:
+        coverage = np.asarray(cv2.GaussianBlur(coverage, (0, 0), fade), np.uint8)
+    coverage, over, under = coverage[part], cutout.image[part], image[box]
+    covered = coverage > 127
+    weight = coverage[..., None] * np.float32(1 / 255)
+    if match > 0 and covered.any():
+        difference = np.subtract(cv2.mean(under), cv2.mean(over, covered.view(np.uint8)))[:3]
+        over = over + (match * difference).astype(np.float32)
+        over = np.clip(over, 0, 255)
+    mixed = under + weight * (over - under.astype(np.float32))
+    image[box] = np.rint(mixed).astype(np.uint8)
+    return box, covered
+
+
+def cast_shadow(rng: np.random.Generator, image: Picture, cutout: Cutout, centre: tuple[int, int]) -> None:
+    """Darken a picture, in place, where an object about to be pasted keeps the light away."""
+    import cv2
+
+    extent = max(cutout.coverage.shape)
+    soft = float(rng.uniform(0.03, 0.12) * extent) + 0.5
+    padded = np.pad(cutout.coverage, int(2 * soft))
+    shade = cv2.boxFilter(padded, -1, (2 * int(soft) + 1,) * 2)
+    shade = cv2.boxFilter(shade, -1, (2 * int(soft) + 1,) * 2)
+    moved = (rng.uniform([0.0, -0.15], [0.2, 0.15]) * extent).astype(int) + centre
+    box, part = _meeting(image.shape, shade.shape, (int(moved[0]), int(moved[1])))
+    light = 1 - shade[part][..., None] * np.float32(rng.uniform(0.2, 0.6) / 255)
+    image[box] = (image[box] * light).astype(np.uint8)
+
+
+def _meeting(shape: tuple[int, ...], size: tuple[int, ...], centre: tuple[int, int]) -> tuple[Box, Box]:
+    """Where a box of `size` around a point meets a picture: in the picture, and in the box."""
+    inside, own = [], []
+    for length, side, middle in zip(shape[:2], size, centre, strict=True):
+        start = middle - side // 2
+        first, last = max(start, 0), min(start + side, length)
+        inside.append(slice(first, max(last, first)))
+        own.append(slice(first - start, max(last, first) - start))
+    return (inside[0], inside[1]), (own[0], own[1])

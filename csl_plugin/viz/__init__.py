@@ -1,0 +1,135 @@
+"""Pictures of what fusion does, drawn with numpy and OpenCV alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from csl_plugin.arrays import describe
+from csl_plugin.errors import DTypeError, ShapeError
+from csl_plugin.viz.colors import (
+    Picture,
+    Values,
+    class_colours,
+    draw_edges,
+    heat_colours,
+    region_colours,
+)
+from csl_plugin.viz.scaling import fit, resize, resize_ids
+from csl_plugin.viz.sheet import Panel, sheet
+
+__all__ = ["overlay"]
+
+_BOX = (600, 440)
+
+
+def overlay(image: Picture, labels: Values, score: Values, fused: Values) -> Picture:
+    """Image, regions, score and fused score side by side.
+
+    Both scores are drawn on one colour scale, whose ends stand beside its bar, so that neither panel is
+    stretched on its own: [0, 1] where the largest value of the two is between 0.1 and 1, which keeps the
+    pictures of many images comparable, else [0, largest]. Integers count as a share of their type's largest.
+    `rule="product"` squares the scale and therefore looks darker than the score; `"geometric"` does not.
+    With more than one class the two panels show the arg max, one colour per class; grey is where a score
+    is not finite.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        labels: (H, W) integer region ids, negative where a pixel belongs to no region.
+        score: (H, W), (1, H, W) or (C, H, W), any real dtype.
+        fused: As `score`.
+
+    Returns:
+        (h, w, 3) uint8 RGB, about 1900 pixels wide for a landscape image.
+
+    Raises:
+        DTypeError: The image is not uint8, or the labels are not integers.
+        ShapeError: The arguments are not of one size.
+
+    Example:
+        >>> import numpy as np
+        >>> image, labels = np.zeros((6, 8, 3), np.uint8), np.zeros((6, 8), int)
+        >>> overlay(image, labels, np.zeros((6, 8)), np.zeros((6, 8))).shape[2]
+        3
+    """
+    image, labels, score, fused = (np.asarray(value) for value in (image, labels, score, fused))
+    _check(image, labels, score, fused)
+    height, width = image.shape[:2]
+    size = fit((height, width), _BOX)
+    small, ids = resize(image, size), resize_ids(labels, size)
+    regions = draw_edges(region_colours(small, ids), ids)
+    count = np.unique(labels[labels >= 0]).size
+    first = [
+        Panel(small, "Image", f"{width} x {height} pixels"),
+        Panel(regions, "Regions", f"{count} region{'s' * (count != 1)}"),
+    ]
+    if score.ndim == 2 or len(score) == 1:
+        last = _heat_panels(score.reshape(height, width), fused.reshape(height, width), size)
+    else:
+        last = _class_panels(score, fused, size)
+    return sheet([first + last])
+
+
+def _heat_panels(score: Values, fused: Values, size: tuple[int, int]) -> list[Panel]:
+    maps = [_on_unit_scale(values) for values in (score, fused)]
+    known = np.concatenate([values[np.isfinite(values)] for values in maps] + [np.zeros(1)])
+    low, high = min(0.0, float(known.min())), float(known.max())
+    if high == 0 or 0.1 < high <= 1:
+        high = 1.0
+    drawn = [heat_colours(_resize_known(values, size), low, high) for values in maps]
+    return [
+        Panel(drawn[0], "Score", "per pixel", (low, high)),
+        Panel(drawn[1], "Fused score", "with the regions", (low, high)),
+    ]
+
+
+def _class_panels(score: Values, fused: Values, size: tuple[int, int]) -> list[Panel]:
+    before, after = (_arg_max(values) for values in (score, fused))
+    changed = float(np.mean(before != after))
+    return [
+        Panel(class_colours(resize_ids(before, size)), "Arg max of the score", f"{len(score)} classes"),
+        Panel(class_colours(resize_ids(after, size)), "Arg max, fused", f"{changed:.1%} of pixels changed"),
+    ]
+
+
+def _on_unit_scale(values: Values) -> Values:
+    if np.issubdtype(values.dtype, np.integer):
+        return values / np.iinfo(values.dtype).max
+    return values.astype(np.float64)
+
+
+def _resize_known(values: Values, size: tuple[int, int]) -> Values:
+    known = np.isfinite(values)
+    if known.all():
+        return resize(values, size)
+    resized = resize(np.where(known, values, 0), size)
+    return np.where(resize_ids(known, size), resized, np.nan)
+
+
+def _arg_max(values: Values) -> Values:
+    known = np.isfinite(values.max(axis=0))
+    return np.asarray(np.where(known, values.argmax(axis=0), -1))
+
+
+def _check(image: Values, labels: Values, score: Values, fused: Values) -> None:
+    if image.dtype != np.uint8:
+        raise DTypeError(
+            "image", describe(image), "RGB of uint8", "Convert it with (image * 255).round().astype('uint8')."
+        )
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise ShapeError("image", f"shape {image.shape}", "(H, W, 3)", "Put the colour axis last.")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise DTypeError(
+            "labels", describe(labels), "integer region ids", "Convert them with .astype('int32')."
+        )
+    size = image.shape[:2]
+    if labels.shape != size:
+        raise ShapeError("labels", f"shape {labels.shape}", f"{size}, the size of the image", "Resize them.")
+    for name, values in (("score", score), ("fused", fused)):
+        if values.ndim not in (2, 3) or values.shape[-2:] != size or 0 in values.shape:
+            raise ShapeError(
+                name, f"shape {values.shape}", f"(H, W) or (C, H, W) with (H, W) = {size}", "Resize it."
+            )
+    if score.shape != fused.shape:
+        raise ShapeError(
+            "fused", f"shape {fused.shape}", f"{score.shape}, the shape of score", "Pass fuse(score, ...)."
+        )

@@ -1,0 +1,242 @@
+"""`csl-plugin eval` on real files: its figures, its words, and its errors."""
+
+import json
+
+import numpy as np
+import pytest
+
+from csl_plugin.cli import main
+from csl_plugin.io import write_png, write_region_map, write_scores
+from csl_plugin.metrics import (
+    COMPONENT_SETTINGS,
+    ComponentMetric,
+    PerImageAnomaly,
+    PooledAnomaly,
+    RegionVoteMetric,
+    SemanticMetric,
+    SmiycAnomaly,
+)
+
+SIZE = 90, 120
+
+
+def make_frame(seed):
+    rng = np.random.default_rng(seed)
+    labels = np.zeros(SIZE, np.uint8)
+    labels[20:50, 30 + seed : 70 + seed] = 1
+    labels[60:66, 80:86] = 1
+    labels[:8] = 255
+    scores = 0.5 + 0.2 * (labels == 1) + 0.1 * rng.standard_normal(SIZE)
+    return np.clip(scores, 0, 1).astype(np.float16), labels
+
+
+@pytest.fixture
+def place(tmp_path):
+    """Scores in several formats and the labels of six frames, more than are read ahead."""
+    suffixes = (".npy", ".npz", ".hdf5", ".png", ".npy", ".npy")
+    for seed, suffix in enumerate(suffixes):
+        scores, labels = make_frame(seed)
+        if suffix == ".png":
+            write_scores(tmp_path / "scores" / f"{seed}{suffix}", scores.astype(np.float32))
+        else:
+            write_scores(tmp_path / "scores" / f"{seed}{suffix}", scores[None] if seed == 4 else scores)
+        write_png(tmp_path / "labels" / f"{seed}.png", labels)
+    return tmp_path
+
+
+def frames_of(place):
+    from csl_plugin.io import read_scores
+
+    paths = sorted((place / "scores").iterdir(), key=lambda path: path.stem)
+    return [(read_scores(path).reshape(SIZE), make_frame(int(path.stem))[1]) for path in paths]
+
+
+def measured(metric, frames):
+    for frame in frames:
+        metric.update(*frame)
+    return metric.compute()
+
+
+def anomaly(place, *options):
+    return main(["eval", "anomaly", str(place / "scores"), str(place / "labels"), *options])
+
+
+@pytest.mark.parametrize(
+    ("options", "metric"),
+    [
+        ((), SmiycAnomaly()),
+        (("--protocol", "pooled"), PooledAnomaly()),
+        (("--protocol", "pooled", "--fpr-rule", "linear"), PooledAnomaly(fpr_rule="linear")),
+        (("--protocol", "per-image", "--fpr-rule", "nearest"), PerImageAnomaly(fpr_rule="nearest")),
+    ],
+)
+def test_anomaly_figures(place, capsys, options, metric):
+    assert anomaly(place, "--json", *options) == 0
+    printed = json.loads(capsys.readouterr().out)
+    figures = measured(metric, frames_of(place))
+    for name in ("ap", "auroc", "fpr95"):
+        assert printed[name] == pytest.approx(getattr(figures, name), abs=1e-12)
+    assert printed["num_frames"] == 6
+    assert printed["protocol"] == (options[1] if options else "smiyc")
+    assert anomaly(place, *options) == 0
+    text = capsys.readouterr().out
+    assert f"{100 * figures.ap:.2f} %" in text
+
+
+@pytest.mark.parametrize("track", ["anomaly", "obstacle"])
+@pytest.mark.parametrize("protocol", ["smiyc", "pooled"])
+def test_component_figures_at_the_official_threshold(place, capsys, track, protocol):
+    assert anomaly(place, "--components", track, "--protocol", protocol, "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    frames = frames_of(place)
+    threshold = measured(SmiycAnomaly(), frames).best_f1_threshold
+    figures = measured(ComponentMetric(COMPONENT_SETTINGS[track], threshold), frames)
+    assert printed["threshold"] == threshold
+    for name in ("siou_gt", "ppv", "mean_f1"):
+        assert printed[name] == pytest.approx(getattr(figures, name), abs=1e-12, nan_ok=True)
+    assert figures.num_truth == (6 if track == "anomaly" else 12)
+
+
+def test_one_file_against_one_file(place, capsys):
+    arguments = [str(place / "scores" / "0.npy"), str(place / "labels" / "1.png")]
+    assert main(["eval", "anomaly", *arguments, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["num_frames"] == 1
+
+
+def test_figures_that_are_undefined_are_null(place, capsys):
+    for path in (place / "labels").iterdir():
+        write_png(path, np.zeros(SIZE, np.uint8))
+    assert anomaly(place, "--json", "--protocol", "pooled") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["ap"] is None
+    assert printed["auroc"] is None
+
+
+def refused(place, capsys, *words, options=()):
+    assert anomaly(place, *options) == 2
+    streams = capsys.readouterr()
+    assert streams.out == ""
+    for word in words:
+        assert word in streams.err
+    assert anomaly(place, "--json", *options) == 2
+    assert json.loads(capsys.readouterr().out)["exit_code"] == 2
+
+
+def test_every_error_names_its_file(place, capsys):
+    label, score = place / "labels" / "2.png", place / "scores" / "2.hdf5"
+    kept = label.read_bytes(), score.read_bytes()
+    label.unlink()
+    refused(place, capsys, "no label for 2.hdf5", "labels")
+    label.write_bytes(kept[0])
+    score.unlink()
+    refused(place, capsys, "no prediction for 2.png")
+    write_scores(score, np.zeros((3, 4), np.float16))
+    refused(place, capsys, "2.hdf5", "2.png", "(3, 4)", "(90, 120)")
+    write_scores(score, np.zeros((2, *SIZE), np.float16))
+    refused(place, capsys, "2.hdf5", "(2, 90, 120)")
+    write_scores(score, np.full(SIZE, np.nan, np.float16))
+    refused(place, capsys, "2.hdf5", "nan")
+    score.write_bytes(b"no HDF5")
+    refused(place, capsys, "2.hdf5", "cannot be read")
+    score.write_bytes(kept[1])
+    label.write_bytes(kept[0][:100])
+    refused(place, capsys, "2.png")
+    label.write_bytes(kept[0])
+    refused(place, capsys, "--fpr-rule", options=("--fpr-rule", "linear"))
+    for path in (place / "labels").iterdir():
+        write_png(path, np.full(SIZE, 255, np.uint8))
+    refused(place, capsys, "no pixel of 0 or 1")
+    for path in (place / "labels").iterdir():
+        path.unlink()
+    refused(place, capsys, "folder without .png")
+
+
+@pytest.fixture
+def classes(tmp_path):
+    rng = np.random.default_rng(0)
+    pairs = []
+    for index in range(3):
+        labels = rng.integers(0, 4, (30, 40)).astype(np.uint8)
+        predicted = np.where(rng.random((30, 40)) < 0.7, labels, rng.integers(0, 4, (30, 40)))
+        labels[0] = 255
+        predicted[1] = -1 if index == 0 else 255
+        (tmp_path / "predicted").mkdir(exist_ok=True)
+        if index == 0:
+            np.save(tmp_path / "predicted" / "0.npy", predicted)
+        else:
+            write_png(tmp_path / "predicted" / f"{index}.png", predicted.astype(np.uint8))
+        write_png(tmp_path / "labels" / f"{index}.png", labels)
+        regions = np.arange(30 * 40).reshape(30, 40) // 17 % 50 - 1
+        write_region_map(tmp_path / "regions" / f"{index}.png", regions)
+        pairs.append((predicted, regions, labels))
+    return tmp_path, pairs
+
+
+def check_semantic(printed, figures):
+    for name in ("miou", "miou_seen", "miou_unseen", "hiou", "macc", "pacc", "fwiou"):
+        value = np.nan if printed[name] is None else printed[name]
+        assert value == pytest.approx(getattr(figures, name), abs=1e-12, nan_ok=True)
+    np.testing.assert_allclose(np.array(printed["per_class"], float), figures.per_class, atol=1e-12)
+    assert printed["num_frames"] == 3
+
+
+@pytest.mark.parametrize("unseen", ["", "3", "1, 3"])
+def test_semantic_figures(classes, capsys, unseen):
+    place, pairs = classes
+    arguments = [str(place / "predicted"), str(place / "labels"), "--classes", "4", "--unseen", unseen]
+    assert main(["eval", "semantic", *arguments, "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    ids = [int(word) for word in unseen.split(",") if word]
+    figures = measured(SemanticMetric(4, unseen=ids), [(p, lab) for p, _, lab in pairs])
+    check_semantic(printed, figures)
+    assert printed["unseen"] == ids
+    assert main(["eval", "semantic", *arguments]) == 0
+    assert f"{100 * figures.miou:.2f} %" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "choices"),
+    [
+        ((), {}),
+        (("--unassigned", "exclude"), {"unassigned": "exclude"}),
+        (("--vote-per", "component", "--void-votes"), {"vote_per": "component", "void_votes": True}),
+    ],
+)
+def test_region_figures(classes, capsys, options, choices):
+    place, pairs = classes
+    arguments = [str(place / "regions"), str(place / "labels"), "--classes", "4", "--unseen", "2"]
+    assert main(["eval", "regions", *arguments, "--json", *options]) == 0
+    metric = RegionVoteMetric(4, unseen=[2], **choices)
+    check_semantic(json.loads(capsys.readouterr().out), measured(metric, [(r, lab) for _, r, lab in pairs]))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--classes", "3"), ("the value 3", ".png")),
+        (("--classes", "0"), ("num_classes",)),
+        (("--classes", "4", "--unseen", "one"), ("--unseen", "15,16,17")),
+        (("--classes", "4", "--unseen", "9"), ("unseen", "9")),
+    ],
+)
+def test_semantic_errors(classes, capsys, options, words):
+    place, _ = classes
+    assert main(["eval", "semantic", str(place / "predicted"), str(place / "labels"), *options]) == 2
+    error = capsys.readouterr().err
+    for word in words:
+        assert word in error
+
+
+def test_class_maps_of_other_kinds_are_refused(classes, capsys):
+    place, _ = classes
+    for array in (np.zeros((30, 40), np.float32), np.zeros((4, 30, 40), np.uint8), np.array([{}], object)):
+        np.save(place / "predicted" / "0.npy", array)
+        arguments = [str(place / "predicted"), str(place / "labels"), "--classes", "4"]
+        assert main(["eval", "semantic", *arguments]) == 2
+        assert "0.npy" in capsys.readouterr().err
+
+
+def test_a_task_is_needed(capsys):
+    with pytest.raises(SystemExit):
+        main(["eval"])
+    assert "TASK" in capsys.readouterr().err

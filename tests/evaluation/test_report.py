@@ -1,0 +1,286 @@
+"""The report: one page that stands alone, says what was found, and shows names as they are."""
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from csl_plugin.cli import main
+from csl_plugin.datasets import DATASETS
+from csl_plugin.evaluation import Result, benchmark_names, printed_rows
+from csl_plugin.evaluation.measures import Block
+from csl_plugin.evaluation.published_results import printed_for
+from csl_plugin.evaluation.report.curves import curve_svg
+from csl_plugin.evaluation.report.page import chosen, page
+from csl_plugin.evaluation.report.panels import Picture
+from csl_plugin.evaluation.report.tables import markdown, per_cent, signed, tables, verdict
+from csl_plugin.evaluation.result import Curve, FrameChange
+from csl_plugin.io import write_png, write_scores
+
+NAN = math.nan
+HOSTILE = "<script>alert(\"x\")</script> & 'co'"
+VOID = {"meta", "img", "line", "path", "br"}
+
+
+def anomaly(base=0.7, csl=0.8, interval=(0.05, 0.15), **changes):
+    figures = {"auroc": 0.9, "fpr95": 0.3}
+    blocks = (
+        Block("smiyc", {"ap": base, **figures}, {"ap": csl, **figures, "fpr95": 0.2}, {"ap": interval}),
+        Block("pooled", {"ap": base, **figures}, {"ap": csl, **figures, "fpr95": 0.2}, {"ap": interval}),
+        Block(
+            "components",
+            {"siou_gt": 0.4, "ppv": NAN, "mean_f1": 0.3},
+            {"siou_gt": 0.5, "ppv": NAN, "mean_f1": 0.2},
+            {},
+        ),
+    )
+    curve = Curve((0.0, 0.5, 1.0), (1.0, 0.8, 0.1))
+    given = {
+        "benchmark": "smiyc-anomaly-track",
+        "title": "SegmentMeIfYouCan AnomalyTrack",
+        "task": "anomaly",
+        "split": "validation",
+        "method": "ObsNet v2",
+        "num_frames": 10,
+        "num_measured": 10,
+        "num_published": 10,
+        "blocks": blocks,
+        "classes": (),
+        "per_class": {},
+        "curves": {"base": curve, "csl": curve},
+        "changes": tuple(FrameChange(f"frame{i}", 0.5, 0.5 + (5 - i) / 20) for i in range(10)),
+        "printed": printed_for("smiyc-anomaly-track", "validation", "ObsNet v2"),
+        "settings": {"rule": "product", "calibration": None, "versions": {"torch": "2"}},
+        "outputs": {"score maps": "scores/m"},
+    }
+    return Result(**(given | changes))
+
+
+class Checker(HTMLParser):
+    """Every tag is closed; collects the tags and all attributes that load something."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.tags, self.loads, self.text = [], [], [], ""
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.loads += [value for name, value in attributes if name in ("src", "href", "action", "data")]
+        assert not any(name.startswith("on") for name, _ in attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def checked(text):
+    checker = Checker()
+    checker.feed(text)
+    checker.close()
+    assert not checker.open
+    assert all(load.startswith("data:image/") for load in checker.loads)
+    assert "script" not in checker.tags
+    assert "@import" not in text
+    assert "url(" not in text
+    return checker
+
+
+def test_the_page_stands_alone():
+    found = checked(page(anomaly(), {}))
+    assert {"svg", "table", "h1", "dl"} <= set(found.tags)
+    assert "prefers-color-scheme: dark" in found.text
+    assert "@media print" in found.text
+
+
+def test_names_and_settings_are_shown_as_they_are():
+    changes = (FrameChange(HOSTILE, 0.1, 0.2), FrameChange("b", 0.2, 0.1))
+    result = anomaly(
+        title=HOSTILE,
+        method=HOSTILE,
+        changes=changes,
+        settings={HOSTILE: HOSTILE},
+        outputs={HOSTILE: HOSTILE},
+    )
+    pictures = {HOSTILE: [Picture(HOSTILE, "data:image/png;base64,", 2, 3)]}
+    found = checked(page(result, pictures))
+    assert found.text.count(HOSTILE) >= 8
+    assert found.tags.count("figure") == 1
+
+
+def test_class_names_too():
+    figures = {"miou": 0.5, "miou_seen": NAN, "miou_unseen": NAN, "hiou": NAN}
+    result = anomaly(
+        task="semantic",
+        blocks=(Block("semantic", figures, figures, {}),),
+        classes=(HOSTILE, "car"),
+        per_class={"base": (0.5, NAN), "csl": (0.6, 0.2)},
+        curves={},
+        printed=(),
+    )
+    found = checked(page(result, {}))
+    assert HOSTILE in found.text
+    assert "+10.0" in found.text
+    assert "svg" not in found.tags
+    assert tables(result)[0].columns == ("mIoU",)  # what is nowhere defined has no column
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "raises AP from 70.0 to 80.0 (+10.0, 95 % interval +5.0 to +15.0)"),
+        ({"csl": 0.6, "interval": (-0.2, -0.05)}, "lowers AP from 70.0 to 60.0"),
+        ({"csl": 0.71, "interval": (-0.01, 0.03)}, "cannot tell from no change"),
+        ({"interval": (NAN, NAN)}, "raises AP from 70.0 to 80.0 (+10.0)"),
+        ({"num_measured": 0, "blocks": ()}, "labels of this split are not public"),
+        ({"num_measured": 1}, "Over 1 frame fusion"),
+    ],
+)
+def test_verdict(given, words):
+    assert words in verdict(anomaly(**given)).replace("\N{MINUS SIGN}", "-")
+
+
+def test_tables_have_the_papers_rows_and_agreeing_protocols_once():
+    (first,) = tables(anomaly())
+    assert [row.name for row in first.rows] == [
+        "ObsNet v2",
+        "+CSL",
+        "change",
+        "paper, table 4: ObsNet v2",
+        "paper, table 4: +CSL, scheme 2",
+    ]
+    assert first.columns == ("AP", "AUROC", "FPR95", "sIoU gt", "mean F1")
+    assert [cell.text for cell in first.rows[-1].cells] == ["83.6", "97.4", "5.8", "", ""]
+    change = first.rows[2].cells
+    assert [cell.good for cell in change] == [True, None, True, True, False]  # a lower FPR95 is better
+    assert change[0].note == "+5.00 to +15.00"
+    blocks = anomaly().blocks
+    other = Block("pooled", blocks[1].base | {"ap": 0.6}, blocks[1].csl, {})
+    second = tables(anomaly(blocks=(blocks[0], other, blocks[2])))[1]
+    assert [row.name for row in second.rows] == ["ObsNet v2", "+CSL", "change"]
+
+
+def test_markdown_tables_are_whole():
+    text = markdown(anomaly())
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+    assert "- calibration: none" in text
+
+
+def test_a_subset_of_the_published_split_is_said():
+    assert "Not the published split: 10 frames were measured, and it has 100" in markdown(
+        anomaly(num_published=100)
+    )
+    assert "Not the published split" not in markdown(anomaly())
+
+
+def test_json_has_null_for_what_is_undefined():
+    found = anomaly().as_json()
+    assert found["figures"]["components"]["base"]["ppv"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_numbers():
+    assert [per_cent(0.123456), per_cent(NAN)] == ["12.35", "\N{EN DASH}"]
+    assert signed(-0.00001) == "0.00"
+
+
+def test_chosen_frames_are_never_shown_twice():
+    changes = [FrameChange(str(i), 0.0, -float(i)) for i in range(20)]
+    for count in range(20):
+        best, worst = chosen(changes[:count])
+        names = [change.name for change in (*best, *worst)]
+        assert len(set(names)) == len(names) == min(count, 6)
+        assert all(a.change > b.change for a in best for b in worst)
+
+
+def test_a_curve_is_drawn_as_steps_inside_the_plot():
+    steps = Curve((0.0, 0.25, 1.0), (1.0, 0.5, 0.5))
+    drawn = curve_svg({"base": ("m", steps)}, {"base": "AP 50"})
+    path = re.search(r' d="([^"]+)"', drawn)[1]
+    assert re.fullmatch(r"M[\d.]+ [\d.]+(V[\d.]+H[\d.]+){2}", path)
+    assert all(0 <= float(number) <= 560 for number in re.findall(r"[\d.]+", path))
+
+
+def by_table(table):
+    return [row for row in printed_rows() if row.table == table]
+
+
+def test_printed_rows_name_benchmarks_and_splits_that_exist():
+    assert {row.table for row in printed_rows()} == set(range(1, 8))
+    for row in printed_rows():
+        assert row.benchmark in benchmark_names()
+        info = DATASETS[row.benchmark.removesuffix("-regions")]
+        assert row.split in info.splits
+        assert min(np.hstack([*row.base.values(), *row.csl2.values()])) >= 0
+        assert max(np.hstack([*row.base.values(), *row.csl2.values()])) <= 100
+
+
+@pytest.mark.parametrize(
+    ("table", "method", "side", "figures"),
+    [
+        (1, "ObsNet", "csl1", {"ap": 79.9, "fpr95": 7.1, "siou_gt": 46.1, "mean_f1": 50.2}),
+        (2, "DaCUP", "csl2", {"ap": 87.1, "fpr95": 0.7, "siou_gt": 44.7, "mean_f1": 51.0}),
+        (3, "NFlowJS", "base", {"ap": 89.28, "fpr95": 0.65, "siou_gt": 54.63, "mean_f1": 61.75}),
+        (5, "ZegCLIP", "csl2", {"miou_seen": 40.4, "miou_unseen": 42.8, "hiou": 41.6}),
+        (7, "CA+SA", "base", {"miou": 51.34, "miou_seen": 77.2, "miou_unseen": 48.85, "macc": 63.1}),
+    ],
+)
+def test_some_printed_figures(table, method, side, figures):
+    row = next(row for row in by_table(table) if row.method == method)
+    assert getattr(row, side) == figures
+
+
+def test_printed_means_agree_with_themselves():
+    for row in by_table(5):
+        for found in (row.base, row.csl2):
+            seen, unseen = found["miou_seen"], found["miou_unseen"]
+            assert 2 * seen * unseen / (seen + unseen) == pytest.approx(found["hiou"], abs=0.16)
+    for row in by_table(7):
+        found = row.base
+        assert (15 * found["miou_seen"] + 156 * found["miou_unseen"]) / 171 == pytest.approx(
+            found["miou"], abs=0.011
+        )
+    for row in by_table(6):
+        for found in (row.base, row.csl2):
+            assert len(found["per_class"]) == 19
+            assert np.mean(found["per_class"]) == pytest.approx(found["miou"], abs=2)
+
+
+def test_a_method_is_found_by_its_letters():
+    assert len(printed_for("smiyc-anomaly-track", "test", "obsnet-V2")) == 1
+    assert printed_for("smiyc-anomaly-track", "validation", None) == ()
+    assert printed_for("road-anomaly", "all", "SML")[0].csl2["ap"] == 31.78
+
+
+def test_a_real_page(tmp_path):
+    rng = np.random.default_rng(0)
+    for index in range(8):
+        image = rng.integers(0, 256, (6, 28, 3)).astype(np.uint8).repeat(25, 0).repeat(25, 1)
+        label = np.zeros((150, 700), np.uint8)
+        label[50:100, 50 * index : 50 * index + 150] = 1
+        name = f"a & <b>{index}"
+        write_png(tmp_path / "data" / "images" / f"{name}.png", image)
+        write_png(tmp_path / "data" / "labels" / f"{name}.png", label)
+        write_scores(tmp_path / "scores" / f"{name}.npy", rng.random((150, 700)).astype(np.float32))
+    out = tmp_path / "out"
+    data, scores = str(tmp_path / "data"), str(tmp_path / "scores")
+    assert (
+        main(["benchmark", "folder", "--data", data, "--scores", scores, "--out", str(out), "--draws", "9"])
+        == 0
+    )
+    text = (out / "report.html").read_text()
+    found = checked(text)
+    assert found.tags.count("figure") == 24
+    assert "a & <b>" in found.text
+    assert len(text) < 5_000_000
+    assert max(int(width) for width in re.findall(r'<img [^>]*width="(\d+)"', text)) <= 640

@@ -1,0 +1,362 @@
+"""Whole benchmark runs on miniature data sets: figures, crashes, several processes, full disks."""
+
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from csl_plugin import Calibration, fuse, fuse_labels
+from csl_plugin.cli import main
+from csl_plugin.datasets import open_dataset
+from csl_plugin.errors import FileError, OptionError
+from csl_plugin.evaluation import FramesFailedError, run_benchmark
+from csl_plugin.evaluation.float16 import to_float16
+from csl_plugin.evaluation.formats.class_maps import CITYSCAPES_LABEL_IDS
+from csl_plugin.io import image_batch, read_image, read_scores, write_png, write_scores
+from csl_plugin.io.images import read_grey_png
+from csl_plugin.metrics import (
+    COMPONENT_SETTINGS,
+    ComponentMetric,
+    PooledAnomaly,
+    SemanticMetric,
+    SmiycAnomaly,
+)
+from csl_plugin.proposers import load_proposer
+from tests.helpers import trees
+from tests.helpers.tracks import FRAMES, SIZE, command, figures, make_frame, make_place, run, write_jpg
+
+
+@pytest.fixture
+def place(tmp_path):
+    """AnomalyTrack's validation split, smaller, with score files."""
+    return make_place(tmp_path)
+
+
+def test_figures_are_those_of_the_metrics(place):
+    result = run(place)
+    expected = {side: {"smiyc": SmiycAnomaly(), "pooled": PooledAnomaly()} for side in ("base", "csl")}
+    maps = {}
+    proposer = load_proposer()
+    for seed in range(FRAMES):
+        name = f"validation{seed:04}"
+        _, label, score = make_frame(seed)
+        regions = proposer(image_batch(read_image(place / "data" / "images" / f"{name}.jpg")))
+        fused = fuse(score.astype(np.float64), regions)
+        maps[name] = {"base": score, "csl": to_float16(fused, "probability")}, label
+        for side, prediction in maps[name][0].items():
+            for metric in expected[side].values():
+                metric.update(prediction, label)
+    assert [block.protocol for block in result.blocks] == ["smiyc", "pooled", "components"]
+    for block in result.blocks[:2]:
+        for side, found in (("base", block.base), ("csl", block.csl)):
+            wanted = expected[side][block.protocol].compute()
+            assert (found["ap"], found["auroc"], found["fpr95"]) == (wanted.ap, wanted.auroc, wanted.fpr95)
+        low, high = block.intervals["ap"]
+        assert low <= high
+    for side in ("base", "csl"):
+        threshold = expected[side]["smiyc"].compute().best_f1_threshold
+        components = ComponentMetric(COMPONENT_SETTINGS["anomaly"], threshold)
+        for by_side, label in maps.values():
+            components.update(by_side[side], label)
+        wanted = components.compute()
+        assert getattr(result.blocks[2], side)["mean_f1"] == wanted.mean_f1
+        assert getattr(result.blocks[2], side)["siou_gt"] == wanted.siou_gt
+    assert result.blocks[0].csl["ap"] > result.blocks[0].base["ap"]
+
+
+def test_what_is_measured_is_what_is_written(place):
+    result = run(place, method="My method")
+    metric = SmiycAnomaly()
+    folder = place / "out" / "scores" / "My method" / "AnomalyTrack-all"
+    for seed in range(FRAMES):
+        (file,) = folder.glob(f"validation{seed:04}.*")
+        stored = read_scores(file)
+        assert stored.dtype == np.float16
+        metric.update(stored, make_frame(seed)[1])
+    assert metric.compute().ap == result.blocks[0].csl["ap"]
+    assert result.outputs == {"SegmentMeIfYouCan score maps": "scores/My method/AnomalyTrack-all"}
+
+
+def test_product_and_its_root_have_the_same_figures(place):
+    assert run(place, rule="geometric", out="root").blocks == run(place, rule="product").blocks
+
+
+def test_a_second_run_has_nothing_to_do(place, monkeypatch):
+    run(place)
+    before = {path: path.stat().st_mtime_ns for path in (place / "out" / "records").iterdir()}
+    result = (place / "out" / "result.json").read_bytes()
+    monkeypatch.setattr("csl_plugin.evaluation.frames.propose_regions", None)
+    run(place)
+    assert before == {path: path.stat().st_mtime_ns for path in (place / "out" / "records").iterdir()}
+    assert (place / "out" / "result.json").read_bytes() == result
+
+
+def test_what_changed_or_went_is_made_again(place):
+    run(place)
+    first = figures(place)
+    record = place / "out" / "records" / "validation0001.npz"
+    record.write_bytes(record.read_bytes()[:100])
+    (place / "out" / "records" / "validation0002.npz").unlink()
+    next((place / "out" / "scores").rglob("validation0003.*")).unlink()
+    run(place)
+    assert figures(place) == first
+    write_scores(place / "scores" / "validation0004.npy", make_frame(40)[2])
+    run(place)
+    assert figures(place) != first
+    run(place, out="fresh")
+    assert figures(place) == figures(place, "fresh")
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"rule": "mean"}, "rule"),
+        ({"kind": "raw"}, "kind"),
+        ({"proposer": "superpixels:40"}, "proposer"),
+        ({"method": "other"}, "method"),
+        ({"scores": "others"}, "scores"),
+        ({"split": "all"}, "split"),
+    ],
+)
+def test_other_settings_are_not_mixed(place, change, word):
+    run(place, method=None if word != "scores" else "m")
+    shutil.copytree(place / "scores", place / "others")
+    if word == "scores":
+        change = {"scores": place / "others", "method": "m"}
+    with pytest.raises(OptionError, match=word) as caught:
+        run(place, **change)
+    assert "--overwrite" in str(caught.value)
+    if word == "rule":
+        run(place, **change, overwrite=True)
+        run(place, **change)
+
+
+def test_a_record_of_another_run_is_refused(place):
+    run(place)
+    run(place, out="other", rule="mean")
+    shutil.copy(place / "other" / "records" / "validation0000.npz", place / "out" / "records")
+    with pytest.raises(FileError, match="other settings"):
+        run(place)
+
+
+def test_a_bad_frame_fails_the_run_and_keeps_the_others(place, capsys):
+    good = (place / "scores" / "validation0003.npy").read_bytes()
+    (place / "scores" / "validation0003.npy").write_bytes(good[:999])
+    with pytest.raises(FramesFailedError, match="1 of 6 frames"):
+        run(place)
+    assert "validation0003" in capsys.readouterr().err
+    assert len(list((place / "out" / "records").glob("validation*.npz"))) == FRAMES - 1
+    assert not (place / "out" / "result.json").exists()
+    assert main(command(place, "out", teacher=False)[2:]) == 1
+    (place / "scores" / "validation0003.npy").write_bytes(good)
+    run(place)
+    run(place, out="fresh")
+    assert figures(place) == figures(place, "fresh")
+
+
+def test_missing_scores_are_told_before_anything_is_done(place):
+    (place / "scores" / "validation0002.npy").unlink()
+    with pytest.raises(FileError, match="1 of 6 frames, such as validation0002"):
+        run(place)
+    assert not (place / "out").exists()
+
+
+def test_negative_scores_need_a_calibration(place, capsys):
+    for file in (place / "scores").iterdir():
+        write_scores(file, 10 - 20 * read_scores(file))  # high where all is normal
+    with pytest.raises(FramesFailedError):
+        run(place)
+    assert "--calibration" in capsys.readouterr().err
+    Calibration.sigmoid(0, -4).save(place / "turned.json")
+    result = run(place, out="calibrated", calibration=place / "turned.json")
+    assert result.blocks[0].base["ap"] > 0.5  # the calibration says which way round
+    with pytest.raises(OptionError, match="--kind"):
+        run(place, out="both", calibration=place / "turned.json", kind="logits")
+
+
+def test_half_precision_files_are_measured_as_they_are(place):
+    metric = SmiycAnomaly()
+    for seed, file in enumerate(sorted((place / "scores").iterdir())):
+        score = make_frame(seed)[2].astype(np.float16)
+        write_scores(file, score)
+        metric.update(score, make_frame(seed)[1])
+    assert run(place).blocks[0].base["ap"] == metric.compute().ap
+
+
+def test_logits_are_measured_and_fused_as_logits(place):
+    for file in (place / "scores").iterdir():
+        score = read_scores(file).astype(np.float64)
+        write_scores(file, (20 + np.log(score / (1 - score))).astype(np.float32))  # sigmoids near 1
+    logits, wrong = run(place, kind="logits"), run(place, kind="raw", out="raw")
+    assert logits.blocks[1].csl["ap"] > logits.blocks[1].base["ap"] - 0.05
+    assert logits.blocks[1].base == wrong.blocks[1].base
+
+
+def test_several_processes_need_a_meeting_place(place, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(OptionError, match="torchrun"):
+        run(place)
+
+
+def test_small_scores_are_upsampled(place):
+    for seed, file in enumerate(sorted((place / "scores").iterdir())):
+        small = cv2.resize(make_frame(seed)[2], (SIZE[1] // 4, SIZE[0] // 4), interpolation=cv2.INTER_AREA)
+        write_scores(file, small[None])
+    assert run(place).blocks[0].base["ap"] > 0.8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"scores": None}, {"teacher": "teachers:score"}, {"scores": None, "teacher": "nothing"}],
+)
+def test_one_source_of_scores(place, options):
+    with pytest.raises(OptionError, match="--teacher"):
+        run(place, **options)
+
+
+def test_unlabelled_frames_are_fused_for_submission(place):
+    for file in (place / "data" / "labels_masks").iterdir():
+        file.unlink()
+    for file in (place / "data" / "images").iterdir():
+        file.rename(file.with_name(file.name.replace("validation", "street")))
+    for file in (place / "scores").iterdir():
+        file.rename(file.with_name(file.name.replace("validation", "street")))
+    result = run(place, split="test", method="ObsNet")
+    assert (result.num_frames, result.num_measured, result.blocks) == (FRAMES, 0, ())
+    assert {row.table for row in result.printed} == {1, 4}
+    assert len(list((place / "out" / "scores").rglob("street*"))) == FRAMES
+    assert "not public" in (place / "out" / "report.html").read_text()
+
+
+SEMANTIC = {"names": ["road", "tree", "cow"], "unseen": [2]}
+
+
+@pytest.fixture
+def classes(tmp_path):
+    """A folder with three classes, logits at a quarter of the size."""
+    for seed in range(4):
+        image, label, _ = make_frame(seed)
+        label = np.where(label == 1, 2, label)
+        label[60:, 90:] = 1
+        image[label == 1, 1] += 100
+        rng = np.random.default_rng(seed)
+        logits = np.stack([(label == index) * 1.5 for index in range(3)]) + rng.normal(0, 1, (3, *SIZE))
+        write_png(tmp_path / "data" / "images" / f"{seed}.png", image)
+        write_png(tmp_path / "data" / "labels" / f"{seed}.png", label)
+        write_scores(tmp_path / "scores" / f"{seed}.npy", logits[:, 2::4, 2::4].astype(np.float32))
+    (tmp_path / "data" / "classes.json").write_text(json.dumps(SEMANTIC))
+    return tmp_path
+
+
+def test_semantic_figures(classes):
+    result = run_benchmark(
+        "folder", classes / "data", classes / "out", scores=classes / "scores", kind="logits", draws=20
+    )
+    wanted = {side: SemanticMetric(3, unseen=(2,)) for side in ("base", "csl")}
+    proposer = load_proposer()
+    for seed in range(4):
+        logits = read_scores(classes / "scores" / f"{seed}.npy")
+        label = cv2.imread(str(classes / "data" / "labels" / f"{seed}.png"), cv2.IMREAD_GRAYSCALE)
+        large = torch.nn.functional.interpolate(
+            torch.from_numpy(logits)[None], SIZE, mode="bilinear", align_corners=False
+        )[0]
+        regions = proposer(image_batch(read_image(classes / "data" / "images" / f"{seed}.png")))
+        fused = fuse_labels(logits, regions, size=SIZE, interpolate="logits")
+        wanted["base"].update(large.argmax(0).numpy(), label)
+        wanted["csl"].update(fused, label)
+        written = cv2.imread(str(classes / "out" / "predictions" / f"{seed}.png"), cv2.IMREAD_GRAYSCALE)
+        assert (written == fused).all()
+    for side in ("base", "csl"):
+        expected = wanted[side].compute()
+        found = getattr(result.blocks[0], side)
+        assert found["miou"] == pytest.approx(expected.miou, abs=2e-4)  # two bilinear interpolations
+        assert found["hiou"] == pytest.approx(expected.hiou, abs=2e-4)
+    assert result.classes == ("road", "tree", "cow")
+    assert len(result.per_class["csl"]) == 3
+
+
+def test_a_wrong_number_of_classes_is_told(classes, capsys):
+    for file in (classes / "scores").iterdir():
+        write_scores(file, read_scores(file)[:2])
+    with pytest.raises(FramesFailedError):
+        run_benchmark("folder", classes / "data", classes / "out", scores=classes / "scores", kind="logits")
+    assert "(3, h, w)" in capsys.readouterr().err
+
+
+def test_regions_on_coco_stuff(tmp_path):
+    for seed in range(3):
+        image, label, _ = make_frame(seed)
+        write_jpg(tmp_path / "images" / "val2017" / f"{seed:012}.jpg", image)
+        raw = np.select([label == 1, label == 255], [0, 255], 148).astype(np.uint8)  # person on road
+        write_png(tmp_path / "annotations" / "val2017" / f"{seed:012}.png", raw)
+    result = run_benchmark("coco-stuff-regions", tmp_path, tmp_path / "out")
+    (block,) = result.blocks
+    assert block.base == {}
+    assert 0.5 < block.csl["miou"] <= 1
+    assert [row.method for row in result.printed] == ["None-CA", "CA+HA", "CA+SA"]
+    assert "OOD-mIoU" not in (tmp_path / "out" / "result.md").read_text().split("paper")[0].split("|")
+    with pytest.raises(OptionError, match="neither"):
+        run_benchmark("coco-stuff-regions", tmp_path, tmp_path / "out2", scores=tmp_path)
+
+
+CLASSES = {"pascal-voc": 20, "coco-stuff": 171, "cityscapes": 19, "synscapes": 19}
+MAKERS = {
+    "smiyc-obstacle-track": trees.obstacle_track,
+    "road-anomaly": trees.road_anomaly_authors,
+    "pascal-voc": trees.pascal_voc,
+    "coco-stuff": trees.coco_stuff,
+    "cityscapes": trees.cityscapes,
+    "synscapes": trees.synscapes,
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_every_data_set_in_its_published_layout(name, tmp_path):
+    MAKERS[name](tmp_path / "data")
+    dataset = open_dataset(name, tmp_path / "data")
+    rng = np.random.default_rng(0)
+    for frame in dataset.frames:
+        shape = (CLASSES[name],) if name in CLASSES else ()
+        size = dataset.read_image(frame).shape[:2]
+        write_scores(tmp_path / "scores" / f"{frame.name}.npy", rng.random((*shape, *size), dtype=np.float32))
+    out = tmp_path / "out"
+    result = run_benchmark(name, tmp_path / "data", out, scores=tmp_path / "scores", draws=5)
+    assert result.num_measured == result.num_frames == len(dataset.frames)
+    assert all((out / place).exists() for place in result.outputs.values())
+    assert (out / "report.html").exists()
+    if name == "cityscapes":
+        ids = np.unique([read_grey_png(file) for file in (out / "predictions").iterdir()])
+        assert set(ids.tolist()) <= set(CITYSCAPES_LABEL_IDS)
+    if name == "coco-stuff":
+        entries = json.loads((out / "predictions" / "sem_seg_predictions.json").read_text())
+        assert {entry["file_name"] for entry in entries} == {"000000000139.jpg", "000000000285.jpg"}
+        assert min(entry["category_id"] for entry in entries) >= 1
+        assert max(entry["category_id"] for entry in entries) <= 182
+
+
+def test_the_command_line(place, capsys):
+    arguments = command(place, "out", "--method", "ObsNet", teacher=False)[2:]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "+CSL" in shown
+    assert "paper, table 4: ObsNet" in shown
+    assert main([*arguments, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["figures"]["smiyc"]["csl"]["ap"] > 0.5
+    assert main(["benchmark", "nothing", "--data", str(place)]) == 2
+    assert "coco-stuff-regions" in capsys.readouterr().err
+    assert main([*arguments, "--option", "x"]) == 2
+
+
+def test_region_maps_from_a_folder(place):
+    assert main(["propose", str(place / "data" / "images"), str(place / "maps")]) == 0
+    assert (
+        run(place, proposer=str(place / "maps"), out="maps_out").blocks
+        == run(place, proposer="csl-tiny", out="named").blocks
+    )
+    (place / "maps" / "validation0001.png").unlink()
+    with pytest.raises(FileError, match="1 of 6 frames"):
+        run(place, proposer=str(place / "maps"), out="again")

@@ -1,0 +1,73 @@
+"""The networks inside the package: whole, described, and as good on public pictures as when they were new."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+import csl_plugin
+from csl_plugin import load_proposer, soft_assignment
+from csl_plugin.io import image_batch
+from csl_plugin.models import CSLNetwork
+from csl_plugin.proposers.csl_network import NetworkProposals
+from csl_plugin.training import Recipe
+
+WEIGHTS = Path(csl_plugin.__file__).parent / "weights"
+BUNDLED = sorted(path.name for path in WEIGHTS.iterdir() if (path / "model.safetensors").is_file())
+
+
+def test_the_default_is_there():
+    assert "csl-tiny" in BUNDLED
+    assert repr(load_proposer()) == repr(load_proposer("csl-tiny:auto,10+superpixels:40"))
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_bundled_network_is_whole_small_and_described(name):
+    folder = WEIGHTS / name
+    weights = (folder / "model.safetensors").read_bytes()
+    assert len(weights) < 12_000_000
+    assert hashlib.sha256(weights).hexdigest() in (folder / "README.md").read_text(encoding="utf-8")
+    recipe = Recipe.read(folder / "recipe.json")
+    assert CSLNetwork.from_pretrained(folder).config == recipe.network
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return {"cat": skimage.data.chelsea(), "astronaut": skimage.data.astronaut()}
+
+
+def best_overlap(labels, mask):
+    counts = np.bincount(labels[mask], minlength=labels.max() + 1)
+    union = mask.sum() + np.bincount(labels.ravel(), minlength=labels.max() + 1) - counts
+    return float((counts / union).max())
+
+
+def ellipse(shape, centre, radii):
+    y, x = np.ogrid[: shape[0], : shape[1]]
+    return ((y - centre[0]) / radii[0]) ** 2 + ((x - centre[1]) / radii[1]) ** 2 < 1
+
+
+def test_the_default_finds_things_in_public_pictures(pictures):
+    propose = load_proposer("csl-tiny:auto,10")
+    whole, parts = (
+        {name: regions.labels[0].numpy() for name, regions in zip(pictures, found, strict=True)}
+        for found in zip(*(propose(image_batch(image)) for image in pictures.values()), strict=True)
+    )
+    assert all(8 < len(np.unique(found)) < 80 for found in whole.values())  # 11 and 47 when new
+    assert all(20 < len(np.unique(found)) < 300 for found in parts.values())  # 45 and 179
+    eye, face = ellipse((300, 451), (118, 172), (32, 38)), ellipse((512, 512), (131, 225), (56, 45))
+    assert best_overlap(parts["cat"], eye) > 0.45  # 0.49
+    assert best_overlap(parts["astronaut"], face) > 0.65  # 0.74
+    assert best_overlap(whole["astronaut"], face) > 0.75  # 0.85
+
+
+def test_equation_2_on_a_public_picture_has_few_regions(pictures):
+    network = CSLNetwork.from_pretrained(WEIGHTS / "csl-tiny")
+    image = image_batch(pictures["cat"])
+    labels = soft_assignment(NetworkProposals(network)(image), image.shape[2:]).labels
+    assert 2 <= len(torch.unique(labels)) <= network.config.num_queries

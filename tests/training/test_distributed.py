@@ -1,0 +1,162 @@
+"""Two real processes against one: the same gradient, the same weights, one log; and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from csl_plugin.cli import main
+from csl_plugin.errors import FileError, MissingExtraError, OptionError
+from csl_plugin.io import write_png
+from csl_plugin.training import Processes
+from csl_plugin.training.log import RunLog
+from tests.helpers.distributed_step import gradient
+
+pytest.importorskip("accelerate")
+
+HERE = Path(__file__).parents[1] / "helpers"
+RECIPE = {
+    "network": {
+        "num_queries": 6,
+        "embedding_width": 16,
+        "query_width": 16,
+        "num_heads": 2,
+        "num_layers": 2,
+        "feedforward_width": 16,
+        "points": True,
+        "boundary": True,
+    },
+    "settings": {
+        "steps": 4,
+        "batch_size": 4,
+        "crop": [32, 32],
+        "warm_up": 1,
+        "save_every": 1,
+        "points": 2,
+        "bfloat16": False,
+    },
+    "sources": {"streets": {"labels_of": "classes", "images": "images", "labels": "labels"}},
+    "parts": [{"source": "streets"}, {"source": "dead-leaves"}],
+    "validation": {"source": {"labels_of": "classes", "images": "images", "labels": "labels"}, "every": 2},
+}
+
+
+def launch(*arguments):
+    """What two processes that torchrun starts say."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *launcher, *arguments],
+        capture_output=True,
+        text=True,
+        env=surroundings,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    draw = np.random.default_rng(0)
+    for stem in ("a", "b"):
+        labels = np.zeros((48, 64), np.uint8)
+        labels[14:40, 14:36] = 1
+        write_png(folder / "images" / f"{stem}.png", draw.integers(0, 256, (48, 64, 3)).astype(np.uint8))
+        write_png(folder / "labels" / f"{stem}.png", labels)
+    return folder
+
+
+def command(data, out):
+    path = out.parent / "recipe.json"
+    path.write_text(json.dumps(RECIPE))
+    return ["train", str(path), "--data", str(data), "--out", str(out), "--workers", "0", "--json"]
+
+
+def test_the_gradient_of_two_processes_is_that_of_one(tmp_path):
+    done = launch(str(HERE / "distributed_step.py"), str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    for name, teacher, empty in (("plain", False, False), ("taught", True, False), ("empty", True, True)):
+        figures, gradients = gradient(range(4), Processes(), teacher, empty)
+        found = dict(np.load(tmp_path / f"{name}.npz"))
+        assert found.keys() == {*gradients, *(f"figure {key}" for key in figures)}
+        assert ("distribution.weight" in gradients) == teacher
+        for key, value in figures.items():
+            assert found[f"figure {key}"] == pytest.approx(value, rel=1e-5, abs=1e-7), key
+        largest = max(float(value.abs().max()) for value in gradients.values())
+        for key, value in gradients.items():
+            torch.testing.assert_close(
+                torch.from_numpy(found[key]), value, rtol=1e-5, atol=1e-5 * largest, msg=key
+            )
+
+
+def test_two_processes_go_on_from_one_and_train_as_it_does(data, tmp_path, monkeypatch, capsys):
+    one, two = tmp_path / "one", tmp_path / "two"
+    write_down = RunLog.add
+
+    def stop(log, step, figures):
+        write_down(log, step, figures)
+        if step == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunLog, "add", stop)
+        assert main(command(data, one)) == 130
+    shutil.copytree(one, two)
+    assert main(command(data, one)) == 0
+    done = launch("-m", "csl_plugin", *command(data, two))
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["steps"] for line in done.stdout.splitlines()] == [4]  # one of them speaks
+
+    states = [load_file(run / "state.safetensors") for run in (one, two)]
+    assert states[0].keys() == states[1].keys()
+    compared = total = 0
+    for name in (name for name in states[0] if name.startswith("weights.")):
+        apart = (states[0][name] - states[1][name]).abs()
+        # AdamW makes full steps of gradients that are rounding errors alone, as those of the keys' biases.
+        squares = states[0].get(name.replace("weights.", "optimiser.exp_avg_sq."), torch.ones_like(apart))
+        real = (squares > 1e-12) | (squares == 0)
+        assert float((apart * real).max()) < 1e-5, name
+        compared, total = compared + int(real.sum()), total + real.numel()
+    assert compared > 0.8 * total
+    logs = [[json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()] for run in (one, two)]
+    assert [line["step"] for line in logs[1]] == [1, 2, 3, 4]
+    for first, second in zip(*logs, strict=True):
+        assert second == pytest.approx(first, rel=1e-3, abs=1e-4)
+    assert (two / "network/model.safetensors").is_file()
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    with pytest.raises(OptionError, match="batch_size: got 3, expected a multiple of 2 processes"):
+        Processes(count=2).share(3)
+    assert [list(Processes(count=2, rank=rank).share(4)) for rank in (0, 1)] == [[0, 1], [2, 3]]
+
+
+def test_several_processes_without_accelerate_are_told_the_extra(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "accelerate", None)
+    with pytest.raises(MissingExtraError, match=r"csl-plugin\[distributed\]"):
+        Processes.launched("cpu")
+    monkeypatch.delenv("WORLD_SIZE")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
+    with pytest.raises(MissingExtraError, match="OMPI_COMM_WORLD_SIZE: got 4 processes"):
+        Processes.launched("cpu")
+    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "1")
+    assert Processes.launched("cpu") == Processes()
+
+
+def test_processes_that_see_different_states_are_stopped():
+    other = torch.tensor([4.0, 16.0], dtype=torch.float64)
+    both = Processes(count=2, total=lambda value: value + other)
+    both.agree(4, "run")
+    with pytest.raises(FileError, match="step 2 in process 0"):
+        both.agree(2, "run")
