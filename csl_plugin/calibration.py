@@ -70,7 +70,7 @@ class Calibration(ABC):
 
     @staticmethod
     def fit_sigmoid(maps: Iterable[Array]) -> Calibration:
-        """The sigmoid centred on the mean of a data set's scores, with their standard deviation as its scale.
+        """The sigmoid centered on the mean of a data set's scores; its scale is their standard deviation.
 
         Args:
             maps: The raw score maps of in-distribution images, of any shape, read one at a time.

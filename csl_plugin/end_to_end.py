@@ -38,8 +38,8 @@ class EndToEnd(nn.Module):
 
     Note:
         The distillation compares probabilities, and a softmax forgets the level of its logits. Scores of
-        probabilities (1 - maximum, entropy, log maximum standardised by class) have a meaning after it; the
-        maximal logit and the energy (log of the sum of exponentials) do not: normalised, the first orders
+        probabilities (1 - maximum, entropy, log maximum standardized by class) have a meaning after it; the
+        maximal logit and the energy (log of the sum of exponentials) do not: normalized, the first orders
         pixels as the probability does and the second is constant. To have those end to end, distil the
         teacher's score itself, mapped onto [0, 1], into a network of one class, as the paper does.
 
@@ -70,8 +70,8 @@ class EndToEnd(nn.Module):
     ) -> None:
         super().__init__()
         if not network.config.num_classes:
-            mend = "Train one with num_classes and a teacher."
-            raise OptionError("network", "a network without classes", "one with a distribution", mend)
+            hint = "Train one with num_classes and a teacher."
+            raise OptionError("network", "a network without classes", "one with a distribution", hint)
         self.network, self.score = network, score
         self.proposer = NetworkProposals(network) if proposer is None else proposer
         self.rule, self.split = rule, split
@@ -92,7 +92,7 @@ class EndToEnd(nn.Module):
         size = (images.shape[2], images.shape[3])
         logits, rule, split = output.distribution.float(), self.rule, self.split
         if self.score is None:
-            fused: Tensor = fuse(logits, regions, rule=rule, split=split, size=size, interpolate="logits")
+            fused: Tensor = fuse(logits, regions, rule=rule, split=split, size=size, logits=True)
             return fused
         return fuse(self._scores(self.score, logits, size), regions, rule=rule, split=split)
 

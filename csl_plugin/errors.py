@@ -1,6 +1,6 @@
 """The exceptions of the package: one small family, each also the matching built-in.
 
-Every message has the same four parts: which argument, what came, what was expected, how to mend it.
+Every message has the same four parts: which argument, what came, what was expected, how to fix it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ class CSLError(Exception):
         argument: Name of the argument, option or file at fault.
         got: What came.
         expected: What would have been accepted.
-        mend: A full sentence that says how to mend it.
+        hint: A full sentence that says how to fix it.
 
     Example:
         >>> from csl_plugin import CSLError, RegionMap
@@ -27,12 +27,12 @@ class CSLError(Exception):
         labels | True
     """
 
-    def __init__(self, argument: str, got: str, expected: str, mend: str) -> None:
-        self.argument, self.got, self.expected, self.mend = argument, got, expected, mend
-        super().__init__(f"{argument}: got {got}, expected {expected}. {mend}")
+    def __init__(self, argument: str, got: str, expected: str, hint: str) -> None:
+        self.argument, self.got, self.expected, self.hint = argument, got, expected, hint
+        super().__init__(f"{argument}: got {got}, expected {expected}. {hint}")
 
     def __reduce__(self) -> tuple[type[CSLError], tuple[Any, ...]]:
-        return type(self), (self.argument, self.got, self.expected, self.mend)
+        return type(self), (self.argument, self.got, self.expected, self.hint)
 
 
 class ShapeError(CSLError, ValueError):

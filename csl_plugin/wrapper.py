@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from csl_plugin.adapters import Adapter, preset, recognise
+from csl_plugin.adapters import Adapter, preset, recognize
 from csl_plugin.adapters.adapter import read_at
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, OutputError, ShapeError
@@ -31,8 +31,8 @@ class CSLWrapper(nn.Module):
         proposer: A callable from RGB images (B, 3, H, W) in [0, 1] to `RegionProposals`, a `RegionMap` or a
             tuple of them; None for `load_proposer()`.
         adapter: How to read and write the output. The name of a preset (`csl_plugin.adapters.PRESETS`), an
-            `OutputAdapter`, or any object of the `Adapter` protocol. None or "auto" recognises outputs that
-            name what they hold (see `csl_plugin.adapters.recognise`), for a model that takes RGB in [0, 1];
+            `OutputAdapter`, or any object of the `Adapter` protocol. None or "auto" recognizes outputs that
+            name what they hold (see `csl_plugin.adapters.recognize`), for a model that takes RGB in [0, 1];
             every other output must be declared.
         rule: As for `fuse`.
         split: As for `fuse`.
@@ -100,7 +100,7 @@ class CSLWrapper(nn.Module):
             _check_batch(images, adapter)
         output = self.model(*args, **kwargs)
         if adapter is None or images is None:
-            adapter = recognise(output)
+            adapter = recognize(output)
             images = adapter.images(args, kwargs)
         distribution = read_at(adapter, output, (images.shape[-2], images.shape[-1]))
         if len(distribution) != len(images):
@@ -133,7 +133,7 @@ def _check_batch(images: Tensor, adapter: Adapter | None) -> None:
 
 
 def _at_size(regions: Proposed, distribution: Tensor) -> Proposed:
-    """Regions that fit the distribution: a map is sampled at its pixel centres, proposals fit any size."""
+    """Regions that fit the distribution: a map is sampled at its pixel centers, proposals fit any size."""
     if isinstance(regions, tuple):
         return tuple(_fitted(each, distribution) for each in regions)
     return _fitted(regions, distribution)

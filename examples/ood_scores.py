@@ -34,12 +34,12 @@ def ood_scores(statistics: Path) -> dict[str, Score]:
         "entropy": lambda logits: torch.special.entr(logits.softmax(0)).sum(0) / math.log(len(logits)),
         "max_logit": lambda logits: overall(logits.amax(0)),
         "energy": lambda logits: overall(logits.logsumexp(0)),
-        "sml": partial(standardised_max_logit, mean=mean, deviation=deviation),
+        "sml": partial(standardized_max_logit, mean=mean, deviation=deviation),
     }
 
 
-def standardised_max_logit(logits: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-    """SML: the maximal logit, standardised by the statistics of the class it predicts (Jung et al. 2021)."""
+def standardized_max_logit(logits: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+    """SML: the maximal logit, standardized by the statistics of the class it predicts (Jung et al. 2021)."""
     maximum, predicted = logits.max(0)
     return Calibration.sigmoid(0.0, -1.0)((maximum - mean[predicted]) / deviation[predicted])
 

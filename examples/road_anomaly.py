@@ -2,7 +2,7 @@
 
     python examples/road_anomaly.py --data RoadAnomaly_jpg --scores scores/road_anomaly
 
-Data: www.epfl.ch/labs/cvlab/data/road-anomaly, as its authors pack it; two common repackings are recognised
+Data: www.epfl.ch/labs/cvlab/data/road-anomaly, as its authors pack it; two common repackings are recognized
 too. Figures are exact over the pooled pixels of all frames, without void.
 
 Scores: one .npy, .npz, .hdf5 or .png per frame, higher for more anomalous, in [0, 1].

@@ -4,7 +4,7 @@
 
 Data: dataset_AnomalyTrack.zip, linked in the README of github.com/SegmentMeIfYouCan/road-anomaly-benchmark.
 Labels are public for the 10 validation frames only: that is what is measured here. For the paper's 100 test
-frames add `--split all`; the fused maps in OUT/scores are what the organisers' tool reads, and they can score
+frames add `--split all`; the fused maps in OUT/scores are what the organizers' tool reads, and they can score
 them.
 
 Scores: one .hdf5 (dataset "value", as their tool writes them), .npy, .npz or .png per frame, higher for more

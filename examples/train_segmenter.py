@@ -32,7 +32,7 @@ from csl_plugin.io.labels import read_label_png
 from csl_plugin.metrics import SemanticFigures, SemanticMetric
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.models.hub.safetensors_io import write_network
-from csl_plugin.training import Appearance, Cropping, LabelledFolder, Mixture, Part, batches
+from csl_plugin.training import Appearance, Cropping, LabeledFolder, Mixture, Part, batches
 
 CLASSES = ("Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car")
 UNSEEN, VOID = (9, 10), 11
@@ -62,15 +62,15 @@ def train(
     """Train a segmenter; the same arguments give the same batches."""
     torch.manual_seed(0)
     cropping = Cropping(smallest=0.5, largest=1.2)
-    folder = LabelledFolder(images, labels, ignore=[VOID], unseen=UNSEEN, cropping=cropping)
+    folder = LabeledFolder(images, labels, ignore=[VOID], unseen=UNSEEN, cropping=cropping)
     weight = class_weights(folder)
     network, begun = CSLNetwork(CONFIG), CSLNetwork.from_pretrained(_BEGUN_AS)
     network.backbone.load_state_dict(begun.backbone.state_dict())
     network.pixel_decoder.load_state_dict(begun.pixel_decoder.state_dict())
     model = Segmenter(network).to(memory_format=torch.channels_last)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=_PEAK, weight_decay=_DECAY)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=_PEAK, weight_decay=_DECAY)
     rate = torch.optim.lr_scheduler.LambdaLR(
-        optimiser,
+        optimizer,
         lambda step: min((step + 1) / _WARM_UP, 0.5 * (1 + math.cos(math.pi * step / steps))),
     )
     mixture = Mixture([Part(folder)], crop=crop, appearance=Appearance(hue=5, blur=0, noise=0, jpeg=0))
@@ -80,16 +80,16 @@ def train(
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(batch.images)
         loss = F.cross_entropy(logits.float(), batch.classes.long(), weight, ignore_index=-1)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
-        optimiser.step()
+        optimizer.step()
         rate.step()
         progress.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
     return model.eval()
 
 
-def class_weights(folder: LabelledFolder) -> Tensor:
+def class_weights(folder: LabeledFolder) -> Tensor:
     """Mild weights for rare classes, 1 on average over the pixels' classes."""
     counts = np.zeros(len(CLASSES))
     for index in range(len(folder)):

@@ -1,4 +1,4 @@
-"""Bad inputs: each gives one clear error, of the package and a built-in, that says how to mend it."""
+"""Bad inputs: each gives one clear error, of the package and a built-in, that says how to fix it."""
 
 import copy
 import inspect
@@ -33,7 +33,7 @@ class Case(NamedTuple):
     kind: type[Exception]
     got: str
     expected: str
-    mend: str
+    hint: str
 
 
 # ---- material: a distribution of 4 x 5 pixels, its labels, two proposed regions at 2 x 3
@@ -604,11 +604,11 @@ def test_a_bad_input_gives_its_one_clear_error(argument, case):
     assert error.argument == argument
     assert re.search(case.got, error.got)
     assert re.search(case.expected, error.expected)
-    assert re.search(case.mend, error.mend)
-    assert str(error) == f"{error.argument}: got {error.got}, expected {error.expected}. {error.mend}"
+    assert re.search(case.hint, error.hint)
+    assert str(error) == f"{error.argument}: got {error.got}, expected {error.expected}. {error.hint}"
     assert re.fullmatch(r"\S(.*[^.])?", error.got)
     assert re.fullmatch(r"\S(.*[^.])?", error.expected)
-    assert re.fullmatch(r"[A-Z\"'].*\.", error.mend)
+    assert re.fullmatch(r"[A-Z\"'].*\.", error.hint)
     assert error.__cause__ is None
     assert error.__context__ is None or error.__suppress_context__
 
@@ -666,7 +666,7 @@ def test_errors_travel_between_processes(error, protocol):
     for received in (pickle.loads(pickle.dumps(sent, protocol)), copy.copy(sent), copy.deepcopy(sent)):  # noqa: S301
         assert type(received) is error
         assert str(received) == str(sent) == "scores: got 3 values, expected 4 values. Pass one more."
-        assert (received.argument, received.got, received.expected, received.mend) == (
+        assert (received.argument, received.got, received.expected, received.hint) == (
             "scores", "3 values", "4 values", "Pass one more.",
         )  # fmt: skip
 

@@ -33,7 +33,7 @@ def run_example(monkeypatch, capsys):
 
 
 def street_with_object(draw):
-    """A grey scene with one coloured box, logits that are unsure about the box, and its label."""
+    """A gray scene with one colored box, logits that are unsure about the box, and its label."""
     image = draw.normal(120, 4, (48, 64, 3))
     top, left = draw.integers(8, 28), draw.integers(8, 40)
     image[top : top + 12, left : left + 16] = (40, 90, 230)

@@ -76,14 +76,14 @@ def test_the_package_ships_its_types_and_its_version():
     assert re.fullmatch(r"\d+\.\d+\.\d+", csl_plugin.__version__)
 
 
-class Recognised(nn.Module):
+class Recognized(nn.Module):
     """Stands where the README says `model`."""
 
     def forward(self, x):
         return {"out": torch.cat([x, -x], 1)}
 
 
-class Bare(Recognised):
+class Bare(Recognized):
     def forward(self, x):
         return torch.cat([x, -x], 1)
 
@@ -94,15 +94,15 @@ def test_the_code_in_the_readme_runs():
     space = {}
     exec(blocks[0], space)
     assert space["fused"].shape == space["scores"].shape
-    space.update(CSLWrapper=csl_plugin.CSLWrapper, model=Recognised())
+    space.update(CSLWrapper=csl_plugin.CSLWrapper, model=Recognized())
     exec(blocks[1], space)
     assert space["model"](space["image"])["out"].shape == (1, 6, 240, 320)
     space.update(detector=lambda images: Bare()(images)[:, :1])
     exec(blocks[2], space)
     space.update(model=Bare(), detector=Bare())
     exec(blocks[3], space)
-    normalised = (space["image"] - 0.45) / 0.25
-    assert space["segment"](normalised).shape == (1, 6, 240, 320)
+    normalized = (space["image"] - 0.45) / 0.25
+    assert space["segment"](normalized).shape == (1, 6, 240, 320)
 
 
 def test_the_base_dependencies_are_the_seven():

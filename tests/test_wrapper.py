@@ -159,8 +159,8 @@ def test_the_proposer_sees_rgb_again(images):
         seen.append(batch)
         return halves(batch)
 
-    normalised = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    CSLWrapper(Segmenter(), record, OutputAdapter("logits", mean=mean, std=std))(normalised)
+    normalized = (images - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    CSLWrapper(Segmenter(), record, OutputAdapter("logits", mean=mean, std=std))(normalized)
     torch.testing.assert_close(seen[0], images, atol=1e-6, rtol=0)
 
 

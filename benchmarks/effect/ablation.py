@@ -88,7 +88,7 @@ _LIMITS = """\
 
 The intervals are over the choice of frames. There is one seed and one short training per row, so a difference
 may also be the luck of a run: believe a change that is large, and that the columns of a row agree on.
-Trainings this short favour what is learned quickly; the bundled weights were trained more than ten times as
+Trainings this short favor what is learned quickly; the bundled weights were trained more than ten times as
 long. The pasted frames resemble what pasting trains on; BSDS500 and the people of CamVid do not. Rows with
 fewer parts see every picture of the parts that they have more often.
 """

@@ -32,10 +32,10 @@ gives the adapter where something is left open. "fit one" means that the score h
 Any other model is declared with `OutputAdapter`, and an adapter of your own is checked with `check_adapter`.
 
 "holds" is what the tensors are, at the place given; "up" means higher for more of the class (more anomalous).
-"input" is the channels' order, what white is, and mean and standard deviation of the normalisation (ImageNet:
+"input" is the channels' order, what white is, and mean and standard deviation of the normalization (ImageNet:
 mean 0.485 0.456 0.406, std 0.229 0.224 0.225).
 "tested": run with random weights, the framework's own model code; or on a fabricated output of the structure
-that the method's source has; or on files. Licences of the methods are their own; nothing of them is in here.
+that the method's source has; or on files. Licenses of the methods are their own; nothing of them is in here.
 """
 
 

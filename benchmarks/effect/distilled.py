@@ -31,7 +31,7 @@ Target = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Student:
-    """A distilled network, and what scores of its logits are standardised by.
+    """A distilled network, and what scores of its logits are standardized by.
 
     Attributes:
         network: In evaluation mode.
@@ -111,8 +111,8 @@ def begun(network: CSLNetwork) -> CSLNetwork:
     other = [name for name in found.missing_keys if not name.startswith("distribution.")]
     if other or found.unexpected_keys:
         got = ", ".join([*other, *found.unexpected_keys][:4])
-        mend = "Take the configuration of its config.json, with num_classes alone changed."
-        raise FileError(START, got, "all weights but the distribution head's", mend)
+        hint = "Take the configuration of its config.json, with num_classes alone changed."
+        raise FileError(START, got, "all weights but the distribution head's", hint)
     return network
 
 

@@ -22,12 +22,12 @@ from csl_plugin import RegionMap, fuse, load_proposer
 from csl_plugin.io import image_batch, write_png
 from csl_plugin.metrics import PooledAnomaly
 from csl_plugin.proposers.combine import as_partitions
-from csl_plugin.viz.colors import Picture, draw_edges, heat_colours, region_colours
+from csl_plugin.viz.colors import Picture, draw_edges, heat_colors, region_colors
 from csl_plugin.viz.scaling import fit, resize, resize_ids
 from csl_plugin.viz.sheet import Panel, sheet
 
 _BOX = (400, 540)
-_LINE = (86, 220, 255)  # a colour that neither photograph has
+_LINE = (86, 220, 255)  # a color that neither photograph has
 _ENLARGED = 4  # discs are drawn so much larger and averaged
 Map = NDArray[np.float32]
 
@@ -55,8 +55,8 @@ def helps() -> Case:
 
     image: Picture = skimage.data.coffee()  # type: ignore[no-untyped-call]
     truth = np.zeros(image.shape[:2], np.float32)
-    for centre, axes in (((278, 222), (406, 326)), ((290, 109), (236, 184))):
-        cv2.ellipse(truth, (centre, axes, 0.0), 1.0, -1, cv2.LINE_AA)
+    for center, axes in (((278, 222), (406, 326)), ((290, 109), (236, 184))):
+        cv2.ellipse(truth, (center, axes, 0.0), 1.0, -1, cv2.LINE_AA)
     return Case(image, truth, 2.0, "Rachel Michetti, CC0")
 
 
@@ -99,11 +99,11 @@ def draw(case: Case) -> Picture:
     labels, count = several[0].labels[0].numpy(), len(several)
     size = fit(case.image.shape[:2], _BOX)
     photograph, ids = resize(case.image, size), resize_ids(labels, size)
-    partition = draw_edges(region_colours(photograph, ids), ids)
+    partition = draw_edges(region_colors(photograph, ids), ids)
 
     def heat(title: str, values: Map, note: str) -> Panel:
         words = f"AP {100 * average_precision(values, case.truth):.0f} %, {note}"
-        return Panel(heat_colours(resize(values, size), 0.0, 1.0), title, words, (0.0, 1.0))
+        return Panel(heat_colors(resize(values, size), 0.0, 1.0), title, words, (0.0, 1.0))
 
     score = noisy_score(case)
     notes = ["square root, one partition", "one partition", f"{count} partitions"]

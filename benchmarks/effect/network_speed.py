@@ -53,7 +53,7 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (hierarchical, "split_components", "numbering"),
     (wrapper, "fuse", "fusion"),
 )
-REST = "colours, gradients, cuts, the rest"
+REST = "colors, gradients, cuts, the rest"
 _HEAD = """\
 # Speed of the network
 
@@ -160,7 +160,7 @@ def training(recipe: Recipe, data: Path, steps: int) -> dict[str, list[float]]:
     settings = recipe.settings
     drawn = batches(recipe.mixture(data), settings.batch_size, stop=steps + 1)
     network = CSLNetwork(recipe.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
     draw = torch.Generator().manual_seed(0)
     found: dict[str, list[float]] = {
         name: [] for name in ("data", "forward", "matching and losses", "backward and update")
@@ -175,10 +175,10 @@ def training(recipe: Recipe, data: Path, steps: int) -> dict[str, list[float]]:
         marks.append(time.perf_counter())
         total = torch.stack(list(losses(output, batch.regions, points, draw=draw).values())).sum()
         marks.append(time.perf_counter())
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
-        optimiser.step()
+        optimizer.step()
         marks.append(time.perf_counter())
         if step:
             for name, began, ended in zip(found, marks, marks[1:], strict=False):

@@ -59,7 +59,7 @@ csl-tiny, given a distribution head, was trained on for {steps} steps with the t
 train with the pasted objects of csl-tiny's recipe: mean Huber distillation beside the region losses. Two such
 networks: one follows the teacher's softmax, one its SML score, as the paper has it for out-of-distribution
 segmentation (C = 1). Unlike their teacher they have met pasted things, if without labels for them, which
-favours them on `pasted`.
+favors them on `pasted`.
 
 AP / FPR95 in per cent, exact over the pooled pixels of frames {frames}, void left out; below, the 95 %
 interval of the change against the teacher's own score, by bootstrap over frames. Eq. 3 with component split;
@@ -70,7 +70,7 @@ the default proposer gives several partitions, which `fuse` combines by its rule
 
 Huber loss on probabilities teaches probabilities. A softmax forgets the level of its logits, so of the five
 scores three have a meaning after it: MSP, entropy, and SML of the log-probabilities (the logarithm of the
-largest, standardised by its class; `EndToEnd(network, score=...)`). Normalised, the maximal logit is the
+largest, standardized by its class; `EndToEnd(network, score=...)`). Normalized, the maximal logit is the
 logarithm of the largest probability, which orders pixels as MSP does before fusion, and the energy is
 constant; both columns are empty. What the raw logits of the distilled network say, whose level nothing
 taught, is in rows of their own. Where the network shall have the teacher's logit-based score, that score is

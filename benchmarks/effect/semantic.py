@@ -131,21 +131,19 @@ def ways(case: Case) -> dict[str, Tensor]:
     """
     size = case.label.shape
     full = F.interpolate(case.logits[None], size, mode="bilinear", align_corners=False)[0]
-    labelled = {BASE: full.argmax(0)}
+    labeled = {BASE: full.argmax(0)}
     for name, regions in case.regions.items():
-        fused = partial(
-            fuse_labels, case.logits, regions, split=False, size=(size[0], size[1]), interpolate="logits"
-        )
-        labelled[name] = fused(rule="product")
-        labelled[name + _MEAN] = fused(rule="mean")
-        if not torch.equal(fused(rule="geometric"), labelled[name]):
+        fused = partial(fuse_labels, case.logits, regions, split=False, size=(size[0], size[1]), logits=True)
+        labeled[name] = fused(rule="product")
+        labeled[name + _MEAN] = fused(rule="mean")
+        if not torch.equal(fused(rule="geometric"), labeled[name]):
             raise AssertionError(name)
     for name, maps in case.several.items():
         for suffix, rule in ((_TRUST, "trust"), (_AVERAGE, "mean")):
-            labelled[name + suffix] = fuse_labels(
-                case.logits, maps, rule=rule, split=False, size=(size[0], size[1]), interpolate="logits"
+            labeled[name + suffix] = fuse_labels(
+                case.logits, maps, rule=rule, split=False, size=(size[0], size[1]), logits=True
             )
-    return labelled
+    return labeled
 
 
 def tables(measured: Measured) -> list[str]:

@@ -26,10 +26,10 @@ from examples.ood_scores import ood_scores
 
 SCORES = ("energy", "sml")
 VALUES: Mapping[str, tuple[float, ...]] = {
-    "independent": (600, 1200, 2500, 5000, 10000),
-    "sharpness": (0, 0.75, 1.5, 2, 3),
-    "doubt": (0.25, 1, 4),
-    "outlier": (1.5, 2, 2.5, 3, np.inf),
+    "effective_samples": (600, 1200, 2500, 5000, 10000),
+    "exponent": (0, 0.75, 1.5, 2, 3),
+    "prior_strength": (0.25, 1, 4),
+    "keep_sigma": (1.5, 2, 2.5, 3, np.inf),
 }
 _DEVELOPMENT = slice(0, None, 2)
 _FOLDS = 5
@@ -53,7 +53,7 @@ _CROSS = """\
 ## Chosen on some frames, measured on others
 
 Of the settings above the one with the largest gain on four fifths of the frames, and its gain on the last
-fifth beside that of the default. Fifths are consecutive frames, because neighbours in a video are alike, and
+fifth beside that of the default. Fifths are consecutive frames, because neighbors in a video are alike, and
 the same ones in both sets.
 """
 

@@ -65,7 +65,7 @@ frames for less than an hour, from a random start, and the unseen are two classe
 intervals are over the choice of frames, not over trainings: with one seed each, None-CA against CA is a
 comparison of two runs, while CA+HA against CA+SA is of one network. Mask split and classes change together
 here, as in the paper. Mask split asks for about three times as many regions as there are classes in a crop,
-which is harder to learn, so a short training favours None-CA; a majority vote favours whoever has more
+which is harder to learn, so a short training favors None-CA; a majority vote favors whoever has more
 regions.
 """
 

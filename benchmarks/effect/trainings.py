@@ -46,8 +46,8 @@ class Training:
         """
         kept = work / self.name / "recipe.json"
         if kept.is_file() and json.loads(kept.read_text(encoding="utf-8")) != self.document:
-            mend = "Use another folder for the trainings, or remove this one."
-            raise FileError(str(kept), "the recipe of another training", "this one's", mend)
+            hint = "Use another folder for the trainings, or remove this one."
+            raise FileError(str(kept), "the recipe of another training", "this one's", hint)
         if not self.is_finished(work):
             print(f"training {self.name}", flush=True)
             train_recipe(self.recipe(work / self.name), data, work / self.name, workers=0)

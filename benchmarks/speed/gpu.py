@@ -149,11 +149,11 @@ def _fusion(
     yield Contestant(f"whole stage, ours, {mark}", ours, off, captured=True, silent=True)
     yield Contestant(f"whole stage, ours, split, {mark}", split)
     if classes > 1:
-        labelled = partial(fuse_labels, batch, proposals, **options)
+        labeled = partial(fuse_labels, batch, proposals, **options)
         size = 8 * labels.numel()
         yield Contestant(
             f"whole stage, ours, labels, {mark}",
-            labelled,
+            labeled,
             None,
             captured=True,
             silent=True,
@@ -246,7 +246,7 @@ def verdicts(rows: list[Row]) -> Iterator[Verdict]:
             beside = (row.extra_bytes - row.output_bytes) / MEGABYTE
             yield Verdict(f"{row.name}: at most 8 MB extra beside the output", f"{beside:.1f}", beside <= 8)
         if row.silent:
-            yield Verdict(f"{row.name}: no host synchronisation", row.silent, row.silent == "never waits")
+            yield Verdict(f"{row.name}: no host synchronization", row.silent, row.silent == "never waits")
 
 
 def render(rows: list[Row], card: str) -> str:

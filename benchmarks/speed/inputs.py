@@ -128,8 +128,8 @@ def distribution(labels: Tensor, classes: int, seed: int = 0) -> Tensor:
 def photograph(labels: Tensor, seed: int = 0) -> NDArray[np.uint8]:
     """An RGB image (H, W, 3) with an edge where two regions meet, for the peers that look at pixels."""
     rng = np.random.default_rng(seed)
-    colours = rng.integers(30, 220, (int(labels.max()) + 1, 3))
-    image = colours[labels.numpy()] + rng.normal(0, 8, (*labels.shape, 3))
+    colors = rng.integers(30, 220, (int(labels.max()) + 1, 3))
+    image = colors[labels.numpy()] + rng.normal(0, 8, (*labels.shape, 3))
     pixels: NDArray[np.uint8] = np.clip(image, 0, 255).astype(np.uint8)
     return pixels
 
@@ -147,9 +147,9 @@ def _layout(rng: np.random.Generator, height: int, width: int, valid: int) -> li
     for _ in range(valid - stuff):
         longest = np.exp(rng.uniform(np.log(2), np.log(max(height / 4, 3))))
         tall, wide = longest / 2, longest / 2 * rng.uniform(0.4, 1)
-        centre_y, centre_x = rng.uniform(0.2, 1) * height, rng.uniform(0, 1) * width
+        center_y, center_x = rng.uniform(0.2, 1) * height, rng.uniform(0, 1) * width
         wobble = 1 + 0.4 * _field(rng, height, width, octaves=3)
-        masks.append(((y - centre_y) / tall) ** 2 + ((x - centre_x) / wide) ** 2 <= wobble)
+        masks.append(((y - center_y) / tall) ** 2 + ((x - center_x) / wide) ** 2 <= wobble)
     return masks
 
 

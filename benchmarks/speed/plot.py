@@ -56,7 +56,7 @@ def _panel(axis: Any, results: list[Result], value: Callable[[Row], float], titl
     from matplotlib.ticker import FuncFormatter, NullLocator
 
     ends = []
-    for name, (label, colour) in _LINES.items():
+    for name, (label, color) in _LINES.items():
         points = sorted(
             (result.spec.size[0] * result.spec.size[1], value(result[name]))
             for result in results
@@ -68,13 +68,13 @@ def _panel(axis: Any, results: list[Result], value: Callable[[Row], float], titl
         ours = name == "ours"
         axis.plot(
             *zip(*points, strict=True),
-            color=colour,
+            color=color,
             linewidth=2.4 if ours else 1.5,
             marker="o",
             markersize=4.5 if ours else 3.5,
             zorder=3 if ours else 2,
         )
-        ends.append((points[-1], label, colour, ours))
+        ends.append((points[-1], label, color, ours))
     axis.set(xscale="log", yscale="log")
     areas = [result.spec.size[0] * result.spec.size[1] for result in results]
     shown = [side for side in _TICKS if min(areas) <= 2 * side * side <= max(areas)]
@@ -99,7 +99,7 @@ def _label(axis: Any, ends: list[Any]) -> None:
     axis.figure.canvas.draw()
     points = 72 / axis.figure.dpi
     below = float("-inf")
-    for end, label, colour, ours in sorted(ends, key=lambda entry: entry[0][1]):
+    for end, label, color, ours in sorted(ends, key=lambda entry: entry[0][1]):
         height = axis.transData.transform(end)[1] * points
         below = max(height, below + _LINE_HEIGHT)
         axis.annotate(
@@ -108,7 +108,7 @@ def _label(axis: Any, ends: list[Any]) -> None:
             xytext=(7, below - height),
             textcoords="offset points",
             va="center",
-            color=colour,
+            color=color,
             weight="bold" if ours else "normal",
         )
 

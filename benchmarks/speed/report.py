@@ -48,7 +48,7 @@ difference.
 **Inputs** are synthetic scenes as a mask classifier sees them: 100 queries at stride 4, of them 25 valid (six
 kinds of stuff, things from two samples to a quarter of the height), the others redundant, merged or empty
 with low validity; sharp logits with noise. The scenes have about as many components, runs and bounding boxes
-as labelled street photographs. White noise is the worst case.
+as labeled street photographs. White noise is the worst case.
 """
 
 

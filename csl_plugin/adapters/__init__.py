@@ -9,7 +9,7 @@ from csl_plugin.adapters.check import check_adapter
 from csl_plugin.adapters.output import OutputAdapter, Score
 from csl_plugin.adapters.presets.class_statistics import ClassStatistics
 from csl_plugin.adapters.presets.preset import Preset
-from csl_plugin.adapters.recognition import recognise
+from csl_plugin.adapters.recognition import recognize
 from csl_plugin.adapters.registry import PRESETS, preset
 from csl_plugin.adapters.teachers import ObserverPair, SavedScores
 from csl_plugin.adapters.tta import FlipAverage, SlidingWindow
@@ -27,5 +27,5 @@ __all__ = [
     "SlidingWindow",
     "check_adapter",
     "preset",
-    "recognise",
+    "recognize",
 ]

@@ -155,8 +155,8 @@ def _check_batch(
 
 def _law(name: str, holds: bool, got: str, expected: str) -> None:
     if not holds:
-        mend = "See csl_plugin.adapters.check_adapter for the laws of an adapter."
-        raise OutputError(f'law "{name}"', got, expected, mend)
+        hint = "See csl_plugin.adapters.check_adapter for the laws of an adapter."
+        raise OutputError(f'law "{name}"', got, expected, hint)
 
 
 def _tensors(value: Any, depth: int = _DEPTH) -> Iterator[Tensor]:

@@ -27,7 +27,7 @@ class ImageInput:
         mean: What was subtracted from each channel, on the scale of `peak`, in the order of the channels.
         std: What it was divided by.
         order: Order of the three channels.
-        peak: What white is before `mean` and `std`: 1, or 255. Integers are 0 to 255 and never normalised.
+        peak: What white is before `mean` and `std`: 1, or 255. Integers are 0 to 255 and never normalized.
 
     Raises:
         OptionError: `mean` or `std` is not three finite numbers, or a standard deviation is not positive.
@@ -96,7 +96,7 @@ class ImageInput:
         return rgb.flip(1) if self.order == "BGR" else rgb
 
     def _check(self, rgb: Tensor) -> None:
-        # Denormalising leaves rounding errors outside [0, 1], half precision larger ones.
+        # Denormalizing leaves rounding errors outside [0, 1], half precision larger ones.
         low, high = bounds(rgb)
         if not (low >= -0.01 and high <= 1.01):
             raise ScoreRangeError(

@@ -90,7 +90,7 @@ class OutputAdapter:
         return self.kind.direction
 
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-        """RGB (B, 3, H, W) in [0, 1]: the first images among the model's arguments, denormalised.
+        """RGB (B, 3, H, W) in [0, 1]: the first images among the model's arguments, denormalized.
 
         Raises:
             OutputError: There are none.

@@ -18,7 +18,7 @@ _LOGIT_KEYS = ("logits", "out")
 _PROMPTED = "CLIPSegImageSegmentationOutput"
 
 
-def recognise(output: Any) -> OutputAdapter:
+def recognize(output: Any) -> OutputAdapter:
     """The adapter for an output that names what it holds, of a model that takes RGB in [0, 1].
 
     A mapping with a tensor (B, C, h, w) under "logits" (transformers) or "out" (torchvision) holds logits:

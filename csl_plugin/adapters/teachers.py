@@ -84,7 +84,7 @@ class SavedScores:
             raise OptionError("names", f"{len(names)} names", f"{len(images)}", "Name each image.")
         missing = [name for name in names if name not in self._files]
         if missing:
-            mend = "Name the score maps by their images."
-            raise FileError(self.folder, f"no map {missing[0]!r}", "a map of every image", mend)
+            hint = "Name the score maps by their images."
+            raise FileError(self.folder, f"no map {missing[0]!r}", "a map of every image", hint)
         read = [torch.from_numpy(read_scores(self._files[name], self.key)).float() for name in names]
         return torch.stack([one if one.ndim == 3 else one[None] for one in read]).to(images.device)

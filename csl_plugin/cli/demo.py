@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     write_png(target, shown.figure)
     print(target)
     print(
-        f"Scored {size} with the Reed-Xiaoli anomaly detector (colour and texture, no training) and fused "
+        f"Scored {size} with the Reed-Xiaoli anomaly detector (color and texture, no training) and fused "
         f"the score with {len(regions)} partitions, up to {shown.num_regions} regions each, in "
         f"{time.perf_counter() - start:.1f} s."
     )

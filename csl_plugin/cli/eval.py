@@ -71,7 +71,7 @@ def _add_anomaly(kinds: Any) -> None:
         "predictions",
         metavar="SCORES",
         type=Path,
-        help="score maps, higher for more anomalous: .npy, .npz, .hdf5 or grey .png",
+        help="score maps, higher for more anomalous: .npy, .npz, .hdf5 or gray .png",
     )
     parser.add_argument("labels", metavar="LABELS", type=Path, help="labels of the same stems: .png")
     parser.add_argument(
@@ -118,8 +118,8 @@ def _run_anomaly(arguments: argparse.Namespace) -> int:
 
     rule: Any = arguments.fpr_rule or "first"
     if arguments.protocol == "smiyc" and rule != "first":
-        mend = "Leave --fpr-rule out, or choose --protocol pooled."
-        raise OptionError("--fpr-rule", rule, "first, as the protocol smiyc has it", mend)
+        hint = "Leave --fpr-rule out, or choose --protocol pooled."
+        raise OptionError("--fpr-rule", rule, "first, as the protocol smiyc has it", hint)
     pairs = find_pairs(arguments.predictions, arguments.labels, SCORE_SUFFIXES)
     smiyc = SmiycAnomaly()
     chosen: SmiycAnomaly | PooledAnomaly | PerImageAnomaly = smiyc
@@ -129,8 +129,8 @@ def _run_anomaly(arguments: argparse.Namespace) -> int:
     _measure(pairs, _read_scores, metrics, "pixels")
     figures = chosen.compute()
     if not figures.num_positive + figures.num_negative:
-        mend = "Labels hold 0 for normal and 1 for anomalous pixels."
-        raise FileError(str(arguments.labels), "no pixel of 0 or 1", "labelled pixels", mend)
+        hint = "Labels hold 0 for normal and 1 for anomalous pixels."
+        raise FileError(str(arguments.labels), "no pixel of 0 or 1", "labeled pixels", hint)
     found: dict[str, Any] = {name: getattr(figures, name) for name in ("ap", "auroc", "fpr95")}
     facts = {"protocol": arguments.protocol, "fpr_rule": rule}
     if arguments.components:
@@ -222,8 +222,8 @@ def _read_scores(path: Path) -> NDArray[Any]:
 
     scores = read_scores(path)
     if scores.ndim == 3 and scores.shape[0] > 1:
-        mend = "Keep the channel of the anomaly score."
-        raise ShapeError(str(path), f"shape {scores.shape}", "(H, W) or (1, H, W)", mend)
+        hint = "Keep the channel of the anomaly score."
+        raise ShapeError(str(path), f"shape {scores.shape}", "(H, W) or (1, H, W)", hint)
     return scores.reshape(scores.shape[-2:])
 
 
@@ -233,8 +233,8 @@ def _read_ids(path: Path) -> NDArray[Any]:
 
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         if dtype.kind not in "iu":
-            mend = "Save the arg max over the classes."
-            raise DTypeError(str(path), f"an array of {dtype}", "integer class indices", mend)
+            hint = "Save the arg max over the classes."
+            raise DTypeError(str(path), f"an array of {dtype}", "integer class indices", hint)
         if len(shape) not in (2, 3) or shape[:-2] not in ((), (1,)):
             raise ShapeError(str(path), f"shape {shape}", "(H, W)", "Save one image's class indices.")
 
@@ -246,5 +246,5 @@ def _ids(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(word) for word in text.split(",") if word.strip())
     except ValueError:
-        mend = "Write class indices from 0, with commas between them."
-        raise OptionError("--unseen", repr(text), "a list such as 15,16,17", mend) from None
+        hint = "Write class indices from 0, with commas between them."
+        raise OptionError("--unseen", repr(text), "a list such as 15,16,17", hint) from None

@@ -23,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
         help="fuse the score map of every image with its regions",
         description="For every image, fuse the score map of the same stem with the image's regions and write "
         "it to OUT/<stem>, in the format and element type it was read in. Score maps are .npy, .npz, .hdf5 "
-        "or 8- or 16-bit grey .png, not negative, higher for more of the class. What is there is skipped.",
+        "or 8- or 16-bit gray .png, not negative, higher for more of the class. What is there is skipped.",
     )
     parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images, or one image")
     parser.add_argument("scores", metavar="SCORES", type=Path, help="a folder of score maps, or one")
@@ -62,9 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
     images = list_images(arguments.images)
     scores = files_by_stem(arguments.scores, SCORE_SUFFIXES)
     if not scores:
-        mend = "Pass the folder that holds the score maps themselves."
+        hint = "Pass the folder that holds the score maps themselves."
         raise FileError(
-            str(arguments.scores), "a folder without a score map", ", ".join(SCORE_SUFFIXES), mend
+            str(arguments.scores), "a folder without a score map", ", ".join(SCORE_SUFFIXES), hint
         )
     calibration = digest = None
     if arguments.calibration is not None:
@@ -120,14 +120,14 @@ class Fuser:
         from csl_plugin.io import read_image, read_score_file, write_png, write_scores
 
         if score is None:
-            mend = "Add the score map, or take the image away."
-            raise FileError("SCORES", "no score map", f"one named {image.stem}", mend)
+            hint = "Add the score map, or take the image away."
+            raise FileError("SCORES", "no score map", f"one named {image.stem}", hint)
         pixels = read_image(image)
         values, storage = read_score_file(score)
         if values.shape[-2:] != pixels.shape[:2]:
             expected = f"the image's {pixels.shape[:2]}"
-            mend = "Bring the scores to the size of the image first."
-            raise ShapeError(score.name, f"size {values.shape[-2:]}", expected, mend)
+            hint = "Bring the scores to the size of the image first."
+            raise ShapeError(score.name, f"size {values.shape[-2:]}", expected, hint)
         values = values if values.dtype == np.float64 else values.astype(np.float32)
         if self.calibration is not None:
             values = self.calibration(values)

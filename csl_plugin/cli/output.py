@@ -23,8 +23,8 @@ def check_separate(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
     read = [path if path.is_dir() else path.parent for path in inputs]
     for path in outputs:
         if path.exists() and any(path.samefile(folder) for folder in read):
-            mend = "Name another folder, so that no input is overwritten."
-            raise OptionError("OUT", f"{path}, which holds inputs", "a folder of its own", mend)
+            hint = "Name another folder, so that no input is overwritten."
+            raise OptionError("OUT", f"{path}, which holds inputs", "a folder of its own", hint)
 
 
 def claim(out: Path, settings: dict[str, Any], outputs: Sequence[Path], overwrite: bool) -> None:
@@ -55,8 +55,8 @@ def claim(out: Path, settings: dict[str, Any], outputs: Sequence[Path], overwrit
         return
     elif foreign := next((output for output in outputs if output.exists()), None):
         got = f"{foreign}, and no {SETTINGS_NAME} that says how it was made"
-        mend = "Name another folder, or replace such files with --overwrite."
-        raise OptionError("OUT", got, "a new folder, or one that this command made", mend)
+        hint = "Name another folder, or replace such files with --overwrite."
+        raise OptionError("OUT", got, "a new folder, or one that this command made", hint)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
@@ -69,5 +69,5 @@ def _check_same(path: Path, settings: dict[str, Any]) -> None:
     if changed:
         got = ", ".join(f"{name} {settings.get(name)!r}" for name in changed)
         expected = ", ".join(f"{name} {before.get(name)!r}" for name in changed) + f", as {path} says"
-        mend = "Name another folder, or make everything again with --overwrite."
-        raise OptionError("settings", got, expected, mend)
+        hint = "Name another folder, or make everything again with --overwrite."
+        raise OptionError("settings", got, expected, hint)

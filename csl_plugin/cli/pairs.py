@@ -43,16 +43,16 @@ def find_pairs(predictions: Path, labels: Path, suffixes: Sequence[str]) -> list
     """
     from csl_plugin.io import files_by_stem
 
-    predicted, labelled = files_by_stem(predictions, suffixes), files_by_stem(labels, LABEL_SUFFIXES)
+    predicted, labeled = files_by_stem(predictions, suffixes), files_by_stem(labels, LABEL_SUFFIXES)
     if predictions.is_file() and labels.is_file():
         return [Pair(predictions, labels)]
-    for place, found, wanted in ((predictions, predicted, suffixes), (labels, labelled, LABEL_SUFFIXES)):
+    for place, found, wanted in ((predictions, predicted, suffixes), (labels, labeled, LABEL_SUFFIXES)):
         if not found:
             got = f"a folder without {' or '.join(wanted)} files"
             raise FileError(str(place), got, "one file for each frame", "Pass the folder that holds them.")
-    _refuse_lonely(labels, predicted, labelled, "label")
-    _refuse_lonely(predictions, labelled, predicted, "prediction")
-    return [Pair(path, labelled[stem]) for stem, path in predicted.items()]
+    _refuse_lonely(labels, predicted, labeled, "label")
+    _refuse_lonely(predictions, labeled, predicted, "prediction")
+    return [Pair(path, labeled[stem]) for stem, path in predicted.items()]
 
 
 def read_pairs(
@@ -72,8 +72,8 @@ def read_pairs(
         prediction, label = read_prediction(pair.prediction), read_label(pair.label)
         if prediction.shape != label.shape:
             expected = f"{label.shape}, the size of the label {pair.label.name}"
-            mend = "Bring the prediction to the size of the label first."
-            raise ShapeError(str(pair.prediction), f"size {prediction.shape}", expected, mend)
+            hint = "Bring the prediction to the size of the label first."
+            raise ShapeError(str(pair.prediction), f"size {prediction.shape}", expected, hint)
         return pair, prediction, label
 
     workers = min(_AHEAD, os.cpu_count() or 1)
@@ -101,12 +101,12 @@ def files_named(pair: Pair) -> Iterator[None]:
         yield
     except CSLError as error:
         argument = f"{pair.prediction} with {pair.label.name}: {error.argument}"
-        raise type(error)(argument, error.got, error.expected, error.mend) from error
+        raise type(error)(argument, error.got, error.expected, error.hint) from error
 
 
 def _refuse_lonely(place: Path, having: dict[str, Path], lacking: dict[str, Path], what: str) -> None:
     lonely = [path.name for stem, path in having.items() if stem not in lacking]
     if lonely:
         names = ", ".join(lonely[:_NAMED]) + (f" and {len(lonely) - _NAMED} more" if lonely[_NAMED:] else "")
-        mend = "Add the missing files, or take their counterparts away: files match by their stems."
-        raise FileError(str(place), f"no {what} for {names}", f"a {what} for every file", mend)
+        hint = "Add the missing files, or take their counterparts away: files match by their stems."
+        raise FileError(str(place), f"no {what} for {names}", f"a {what} for every file", hint)

@@ -81,8 +81,8 @@ def open_dataset(
     if info.splits and split not in (None, *info.splits):
         raise OptionError("split", repr(split), ", ".join(info.splits), f"Choose a split of {name}.")
     if not info.splits and split is not None and not _is_plain(split):
-        mend = "Name a subfolder of images/ and labels/."
-        raise OptionError("split", repr(split), "the name of a folder", mend)
+        hint = "Name a subfolder of images/ and labels/."
+        raise OptionError("split", repr(split), "the name of a folder", hint)
     return info.open(Path(path), info.default_split if split is None else split, **given)
 
 
@@ -90,8 +90,8 @@ def _check_choices(info: DatasetInfo, given: dict[str, Any]) -> None:
     for option, value in given.items():
         choices = info.options[option].split(", ")
         if len(choices) > 1 and str(value) not in choices:
-            mend = "Leave it out to have it recognised where that is possible."
-            raise OptionError(option, repr(value), " or ".join(choices), mend)
+            hint = "Leave it out to have it recognized where that is possible."
+            raise OptionError(option, repr(value), " or ".join(choices), hint)
 
 
 def _is_plain(split: str) -> bool:

@@ -38,21 +38,21 @@ def open_cityscapes(path: Path, split: str, *, labels: str | None = None) -> Dat
     Raises:
         FileError: Images or labels are missing.
     """
-    labelled = split != "test"
-    needed = (f"leftImg8bit/{split}", *([f"gtFine/{split}"] if labelled else []))
+    labeled = split != "test"
+    needed = (f"leftImg8bit/{split}", *([f"gtFine/{split}"] if labeled else []))
     root = find_root(INFO, path, needed, ("cityscapes", "Cityscapes"))
     images = listed_below(root / "leftImg8bit" / split, ("_leftImg8bit.png",))
     kinds = [labels] if labels else ["labelIds", "labelTrainIds"]
     found = {kind: listed_below(root / "gtFine" / split, (f"_gtFine_{kind}.png",)) for kind in kinds}
     kind = next((kind for kind in kinds if found[kind]), kinds[0])
-    if labelled and images and not found[kind]:
+    if labeled and images and not found[kind]:
         raise incomplete(INFO, root, f"no file _gtFine_{' or '.join(kinds)}.png in gtFine/{split}")
     trained = IdTable({index: index for index in range(19)} | {VOID: VOID})
     return Dataset(
         name="cityscapes",
         task="semantic",
         split=split,
-        frames=frames_of(INFO, root, images, found[kind] if labelled else {}, labelled=labelled),
+        frames=frames_of(INFO, root, images, found[kind] if labeled else {}, labeled=labeled),
         ids=trained if kind == "labelTrainIds" else ids_of_label_ids(),
         output_name=f"Cityscapes-{split}",
         classes=class_names(),
@@ -63,7 +63,7 @@ def open_cityscapes(path: Path, split: str, *, labels: str | None = None) -> Dat
 INFO = DatasetInfo(
     title="Cityscapes (leftImg8bit_trainvaltest and gtFine_trainvaltest)",
     where="www.cityscapes-dataset.com, after registration",
-    licence="non-commercial, custom terms",
+    license="non-commercial, custom terms",
     layout="leftImg8bit/<split>/<city>/<frame>_leftImg8bit.png and "
     "gtFine/<split>/<city>/<frame>_gtFine_labelIds.png",
     splits=("val", "train", "test"),

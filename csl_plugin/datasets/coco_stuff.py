@@ -101,7 +101,7 @@ def _ids(space: str) -> IdTable:
 INFO = DatasetInfo(
     title="COCO-Stuff 164k (val2017.zip and stuffthingmaps_trainval2017.zip)",
     where="github.com/nightrome/cocostuff",
-    licence="annotations CC BY 4.0, images Flickr terms",
+    license="annotations CC BY 4.0, images Flickr terms",
     layout="images/val2017/<frame>.jpg and annotations/val2017/<frame>.png",
     splits=("val2017", "train2017"),
     default_split="val2017",

@@ -81,8 +81,8 @@ class Dataset:
                 that the data set does not know.
         """
         if frame.label is None:
-            mend = "Only the benchmark's organisers can score this split; choose another for figures."
-            raise FileError(frame.name, "a frame without labels", "a labelled frame", mend)
+            hint = "Only the benchmark's organizers can score this split; choose another for figures."
+            raise FileError(frame.name, "a frame without labels", "a labeled frame", hint)
         return self.ids.decode(frame.label, read_label_png(frame.label))
 
 
@@ -93,10 +93,10 @@ class DatasetInfo:
     Attributes:
         title: Its name in full.
         where: Where to get it.
-        licence: Under which terms.
+        license: Under which terms.
         layout: What the folder holds, as published.
         splits: Their names; empty where any name is accepted.
-        default_split: The split the paper reports, or the labelled one; None for all there is.
+        default_split: The split the paper reports, or the labeled one; None for all there is.
         table: The tables of the paper that use it; empty for none.
         open: Checks the layout of a folder and gives the data set.
         options: The keyword options of `open`, with what each accepts.
@@ -105,7 +105,7 @@ class DatasetInfo:
 
     title: str
     where: str
-    licence: str
+    license: str
     layout: str
     splits: tuple[str, ...]
     default_split: str | None

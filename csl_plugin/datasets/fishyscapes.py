@@ -123,8 +123,8 @@ class DifferencesToImages(Dataset):
 
         def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
             if shape != original.shape:
-                mend = "Check that the images are the ones the difference was made from."
-                raise ShapeError(str(frame.image), f"shape {shape}", f"{original.shape}", mend)
+                hint = "Check that the images are the ones the difference was made from."
+                raise ShapeError(str(frame.image), f"shape {shape}", f"{original.shape}", hint)
             if dtype.kind not in "if" or dtype.itemsize > 8:
                 raise DTypeError(str(frame.image), f"{dtype}", "signed integers", "Get the file anew.")
 
@@ -142,8 +142,8 @@ def _source_of(name: str) -> str:
 
 def _folder(images: str | os.PathLike[str] | None, title: str) -> Path:
     if images is None:
-        mend = f"Pass images= (--images on the command line): the {title} folder with leftImg8bit/ in it."
-        raise OptionError("images", "nothing", f"the {title} folder: the archive holds no images", mend)
+        hint = f"Pass images= (--images on the command line): the {title} folder with leftImg8bit/ in it."
+        raise OptionError("images", "nothing", f"the {title} folder: the archive holds no images", hint)
     return Path(images)
 
 
@@ -174,7 +174,7 @@ _TERMS = "masks: cite Fishyscapes; images: the terms of "
 LOST_AND_FOUND = DatasetInfo(
     title="Fishyscapes LostAndFound (fishyscapes_lostandfound.zip)",
     where="robotics.ethz.ch/~asl-datasets/Fishyscapes/fishyscapes_lostandfound.zip",
-    licence=_TERMS + "LostAndFound",
+    license=_TERMS + "LostAndFound",
     layout="<number>_<frame>_labels.png, and the LostAndFound images as `images`; or original/ and labels/",
     splits=("val",),
     default_split="val",
@@ -186,7 +186,7 @@ LOST_AND_FOUND = DatasetInfo(
 STATIC = DatasetInfo(
     title="Fishyscapes Static (fs_val_v3.zip)",
     where="robotics.ethz.ch/~asl-datasets/Fishyscapes/fs_val_v3.zip",
-    licence=_TERMS + "Cityscapes",
+    license=_TERMS + "Cityscapes",
     layout="<number>_<frame>_rgb.npz and <number>_<frame>_labels.png, and Cityscapes val as `images`",
     splits=("val",),
     default_split="val",

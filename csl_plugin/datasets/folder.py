@@ -115,14 +115,14 @@ def _check_numbers(file: Path, what: str, numbers: object, top: int) -> None:
 
 def _unfit(file: Path, got: str) -> FileError:
     expected = '{"names": [...], "ids": {"png value": index}, "void": [png values], "unseen": [indices]}'
-    mend = 'Only names is needed; write at most 255 of them. For anomalies {"anomaly": [png values]}.'
-    return FileError(str(file), got, expected, mend)
+    hint = 'Only names is needed; write at most 255 of them. For anomalies {"anomaly": [png values]}.'
+    return FileError(str(file), got, expected, hint)
 
 
 INFO = DatasetInfo(
     title="a folder of images and labels",
     where="your own data",
-    licence="your own",
+    license="your own",
     layout="images/<frame>.png (or .jpg, ...) and labels/<frame>.png, and classes.json with what they mean",
     splits=(),
     default_split=None,

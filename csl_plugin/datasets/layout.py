@@ -63,7 +63,7 @@ def frames_of(
     images: Mapping[str, Path],
     labels: Mapping[str, Path],
     *,
-    labelled: bool = True,
+    labeled: bool = True,
 ) -> tuple[Frame, ...]:
     """The frames of these images in their order.
 
@@ -72,7 +72,7 @@ def frames_of(
         root: Where it lies, for errors.
         images: By frame name.
         labels: By frame name.
-        labelled: Whether every frame must have labels.
+        labeled: Whether every frame must have labels.
 
     Raises:
         FileError: There is no image, or a label is missing that must be there.
@@ -80,15 +80,15 @@ def frames_of(
     if not images:
         raise incomplete(info, root, "no image of this split")
     without = [name for name in images if name not in labels]
-    if labelled and without:
+    if labeled and without:
         raise incomplete(info, root, f"no labels of {some(without)}, {len(without)} of {len(images)} frames")
     return tuple(Frame(name, image, labels.get(name)) for name, image in images.items())
 
 
 def incomplete(info: DatasetInfo, path: Path, got: str) -> FileError:
     """The error of a data set that is not, or not wholly, where it should be."""
-    mend = f"Get {info.title} from {info.where} and unpack it there."
-    return FileError(str(path), got, info.layout, mend)
+    hint = f"Get {info.title} from {info.where} and unpack it there."
+    return FileError(str(path), got, info.layout, hint)
 
 
 def some(names: Sequence[str]) -> str:

@@ -61,7 +61,7 @@ def open_lost_and_found(path: Path, split: str, *, labels: str = "labelIds") -> 
 INFO = DatasetInfo(
     title="LostAndFound (leftImg8bit and gtCoarse)",
     where="wwwlehre.dhbw-stuttgart.de/~sgehrig/lostAndFoundDataset",
-    licence="non-commercial research",
+    license="non-commercial research",
     layout="leftImg8bit/test/<scene>/<frame>_leftImg8bit.png and gtCoarse/test/<scene>/<frame>_gtCoarse_"
     "labelIds.png, 1203 frames (train: 1036)",
     splits=("testNoKnown", "testValid", "trainValid"),

@@ -78,7 +78,7 @@ def _read_list(file: Path) -> set[str]:
 INFO = DatasetInfo(
     title="PASCAL VOC 2012 (VOCtrainval_11-May-2012.tar)",
     where="host.robots.ox.ac.uk/pascal/VOC/voc2012 (trainaug: labels of the SBD data set)",
-    licence="Flickr terms of the images",
+    license="Flickr terms of the images",
     layout="JPEGImages/<frame>.jpg, SegmentationClass/<frame>.png and ImageSets/Segmentation/<split>.txt",
     splits=("val", "train", "trainaug"),
     default_split="val",

@@ -23,7 +23,7 @@ _LONGEST_LIST = 1 << 20
 
 
 def open_road_anomaly(path: Path, split: str, *, anomaly_from: int | None = None) -> Dataset:
-    """Road Anomaly, its copy recognised by what lies there.
+    """Road Anomaly, its copy recognized by what lies there.
 
     Args:
         path: The folder of a copy.
@@ -39,8 +39,8 @@ def open_road_anomaly(path: Path, split: str, *, anomaly_from: int | None = None
     root = next((path / name for name in folders if (path / name).is_dir()), path)
     copies = [name for name, needed in _COPIES.items() if all((root / part).exists() for part in needed)]
     if len(copies) > 1:
-        mend = "Pass a folder that holds one copy: the copies name and value their labels differently."
-        raise FileError(str(root), " and ".join(copies), "one copy of Road Anomaly", mend)
+        hint = "Pass a folder that holds one copy: the copies name and value their labels differently."
+        raise FileError(str(root), " and ".join(copies), "one copy of Road Anomaly", hint)
     if not copies:
         root = find_root(INFO, path, _COPIES[next(iter(_COPIES))], folders)
     authors, flat = copies == list(_COPIES)[:1], copies == list(_COPIES)[1:2]
@@ -77,8 +77,8 @@ def _listed_by_authors(root: Path) -> dict[str, Path]:
         isinstance(name, str) and name == PurePath(name).name and not name.startswith(".") for name in names
     )
     if not plain or not names:
-        mend = f"Get the file anew from {INFO.where}."
-        raise FileError(str(file), "another content", "a JSON list of image file names", mend)
+        hint = f"Get the file anew from {INFO.where}."
+        raise FileError(str(file), "another content", "a JSON list of image file names", hint)
     images = {PurePath(name).stem: root / "frames" / name for name in sorted(names)}
     lacking = [image.name for image in images.values() if not image.is_file()]
     if lacking:
@@ -101,15 +101,15 @@ def _lowest_anomaly(root: Path, labels: list[Path]) -> int:
             only_one.append(file.name)
     if two and only_one:
         got = f"labels with a 2 ({some(two)}) and others with a 1 and no 2 ({some(only_one)})"
-        mend = "Say which value is the first anomaly: anomaly_from=2 where 1 is road, anomaly_from=1 else."
-        raise FileError(str(root), got, "one meaning of 1 in all labels", mend)
+        hint = "Say which value is the first anomaly: anomaly_from=2 where 1 is road, anomaly_from=1 else."
+        raise FileError(str(root), got, "one meaning of 1 in all labels", hint)
     return 2 if two else 1
 
 
 INFO = DatasetInfo(
     title="Road Anomaly",
     where="www.epfl.ch/labs/cvlab/data/road-anomaly",
-    licence="credits and terms image by image, some Creative Commons",
+    license="credits and terms image by image, some Creative Commons",
     layout="frame_list.json, frames/<frame>.jpg and frames/<frame>.labels/labels_semantic.png; or a copy: "
     "original/ and labels/, or images/ and labels_masks/",
     splits=("all",),

@@ -58,7 +58,7 @@ def _open(info: DatasetInfo, root: Path, name: str, split: str, chosen: _Rule) -
         name=name,
         task="anomaly",
         split=split,
-        frames=frames_of(info, root, images, labels, labelled=split == "validation"),
+        frames=frames_of(info, root, images, labels, labeled=split == "validation"),
         ids=ANOMALY_IDS,
         output_name="AnomalyTrack-all" if anomaly else "ObstacleTrack-all",
         components="anomaly" if anomaly else "obstacle",
@@ -68,12 +68,12 @@ def _open(info: DatasetInfo, root: Path, name: str, split: str, chosen: _Rule) -
 
 _LAYOUT = "images/<frame>.{} and labels_masks/<frame>_labels_semantic.png"
 _WHERE = "the links in the README of github.com/SegmentMeIfYouCan/road-anomaly-benchmark"
-_LICENCE = "as LICENSE.txt in the archive says"
+_LICENSE = "as LICENSE.txt in the archive says"
 
 ANOMALY_TRACK = DatasetInfo(
     title="SegmentMeIfYouCan AnomalyTrack (dataset_AnomalyTrack)",
     where=_WHERE,
-    licence=_LICENCE,
+    license=_LICENSE,
     layout=_LAYOUT.format("jpg"),
     splits=("validation", "test", "all"),
     default_split="validation",
@@ -84,7 +84,7 @@ ANOMALY_TRACK = DatasetInfo(
 OBSTACLE_TRACK = DatasetInfo(
     title="SegmentMeIfYouCan ObstacleTrack (dataset_ObstacleTrack)",
     where=_WHERE,
-    licence=_LICENCE,
+    license=_LICENSE,
     layout=_LAYOUT.format("webp"),
     splits=("validation", "test", "night", "snowstorm", "all"),
     default_split="validation",

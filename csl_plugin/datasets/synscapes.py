@@ -20,7 +20,7 @@ def open_synscapes(path: Path, split: str, *, resolution: str | None = None) -> 
         path: The folder with img/rgb/ or img/rgb-2k/, and img/class/.
         split: "all"; there is no official split.
         resolution: "rgb" (1440 x 720) or "rgb-2k" (2048 x 1024), for which the labels are resized by
-            nearest neighbour. Left out, the first of the two that is there.
+            nearest neighbor. Left out, the first of the two that is there.
 
     Raises:
         FileError: Images or labels are missing.
@@ -49,7 +49,7 @@ class ResizedLabels(Dataset):
     """A data set whose labels may be of another size than its PNG images."""
 
     def read_label(self, frame: Frame) -> NDArray[np.uint8]:
-        """The labels at the image's size by nearest neighbour; errors as in the base class."""
+        """The labels at the image's size by nearest neighbor; errors as in the base class."""
         labels = super().read_label(frame)
         size = png_size(frame.image)
         if labels.shape == size:
@@ -68,7 +68,7 @@ def _is_number(name: str) -> bool:
 INFO = DatasetInfo(
     title="Synscapes",
     where="synscapes.on.liu.se, on request",
-    licence="research terms, agreed on request",
+    license="research terms, agreed on request",
     layout="img/rgb/<number>.png (or img/rgb-2k/) and img/class/<number>.png",
     splits=("all",),
     default_split="all",

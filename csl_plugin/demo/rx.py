@@ -2,7 +2,7 @@
 
 I. S. Reed and X. Yu, "Adaptive multiple-band CFAR detection of an optical pattern with unknown spectral
 distribution", IEEE Transactions on Acoustics, Speech, and Signal Processing 38 (10), pages 1760-1770, 1990.
-The standard baseline of hyperspectral anomaly detection, without training. Here the bands are colour and
+The standard baseline of hyperspectral anomaly detection, without training. Here the bands are color and
 texture.
 """
 
@@ -18,7 +18,7 @@ _LEAST_DEVIATION = 0.05
 
 
 def pixel_features(image: NDArray[np.uint8], scale: float = 1.0) -> NDArray[np.float64]:
-    """Colour and texture of every pixel: L, a, b, and gradient and local deviation of L.
+    """Color and texture of every pixel: L, a, b, and gradient and local deviation of L.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -32,8 +32,8 @@ def pixel_features(image: NDArray[np.uint8], scale: float = 1.0) -> NDArray[np.f
     smooth = cv2.GaussianBlur(light, (0, 0), scale)
     down, right = (cv2.Sobel(smooth, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((0, 1), (1, 0)))
     # The squares are taken about the image's mean, where they cancel least.
-    centred = light - light.mean()
-    variance = cv2.GaussianBlur(centred**2, (0, 0), scale) - (smooth - light.mean()) ** 2
+    centered = light - light.mean()
+    variance = cv2.GaussianBlur(centered**2, (0, 0), scale) - (smooth - light.mean()) ** 2
     texture = (np.hypot(down, right), np.sqrt(np.maximum(variance, 0)))
     return np.dstack([lab, *texture]).astype(np.float64)
 
@@ -42,7 +42,7 @@ def rx_distance(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], int
     """The RX statistic: squared Mahalanobis distance of each pixel to the image's own mean and covariance.
 
     With m and C the mean and the covariance of all pixels, d2(x) = (x - m)^T C^-1 (x - m). Directions in
-    which the image hardly varies (C is singular for a grey image) are left out instead of divided by zero.
+    which the image hardly varies (C is singular for a gray image) are left out instead of divided by zero.
     An invertible affine change of the features changes nothing, as long as no direction is left out.
 
     Args:
@@ -52,11 +52,11 @@ def rx_distance(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], int
         d2, (H, W), and the number of directions it is a sum over, at most F.
     """
     height, width, bands = features.shape
-    centred = features.reshape(-1, bands) - features.mean(axis=(0, 1))
-    covariance = centred.T @ centred / len(centred)
+    centered = features.reshape(-1, bands) - features.mean(axis=(0, 1))
+    covariance = centered.T @ centered / len(centered)
     variances, directions = np.linalg.eigh(covariance)
     kept = variances > _LEAST_DEVIATION**2
-    whitened = centred @ (directions[:, kept] / np.sqrt(variances[kept]))
+    whitened = centered @ (directions[:, kept] / np.sqrt(variances[kept]))
     return (whitened**2).sum(axis=1).reshape(height, width), int(kept.sum())
 
 
@@ -72,7 +72,7 @@ def rx_score(image: NDArray[np.uint8]) -> NDArray[np.float64]:
         image: (H, W, 3) uint8 RGB.
 
     Returns:
-        (H, W) in [0, 1]; all 0 for an image of one colour.
+        (H, W) in [0, 1]; all 0 for an image of one color.
     """
     distance, freedom = rx_distance(pixel_features(image))
     if freedom == 0:

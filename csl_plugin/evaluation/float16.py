@@ -18,7 +18,7 @@ def to_float16(fused: NDArray[Any], scale: Scale) -> NDArray[np.float16]:
 
     Half precision has the same number of steps in every octave, so it holds exponentials well and anything
     near 1 badly: probabilities of 0.9996 and 0.9999 become one value. The hyperbolic sine grows like the root
-    of the odds towards 1 and of their inverse towards 0, so neighbouring values differ by 0.1 per cent of the
+    of the odds toward 1 and of their inverse toward 0, so neighboring values differ by 0.1 per cent of the
     odds anywhere between 1e-9 and 1e9. The map is the same for every frame of every run, so the order between
     frames is kept; values end at 30,000 on either side, so what evaluators compute of the range stays finite.
 

@@ -123,8 +123,8 @@ class FrameWork:
         image = self.dataset.read_image(frame)
         label = self.dataset.read_label(frame) if frame.label else None
         if label is not None and label.shape != image.shape[:2]:
-            mend = "Take image and label from the same archive."
-            raise ShapeError(str(frame.label), f"size {label.shape}", f"the image's, {image.shape[:2]}", mend)
+            hint = "Take image and label from the same archive."
+            raise ShapeError(str(frame.label), f"size {label.shape}", f"the image's, {image.shape[:2]}", hint)
         return Read(sources, image, label, self.source.load(frame) if self.source else None)
 
     def compute(self, frame: Frame, read: Read) -> Fused:

@@ -15,7 +15,6 @@ from csl_plugin.calibration import Calibration
 from csl_plugin.errors import ScoreRangeError, ShapeError
 from csl_plugin.evaluation.float16 import Scale, from_float16, to_float16
 from csl_plugin.fusion import Rule, default_rule, fuse, fuse_labels
-from csl_plugin.regions.assignment import Interpolate
 from csl_plugin.regions.region_map import RegionMap
 
 Kind: TypeAlias = Literal["probability", "logits", "raw"]
@@ -64,7 +63,7 @@ class Fusion:
         distribution = self._distribution(base.double() if base.device.type == "cpu" else base.float())
         named = default_rule(regions) if self.rule is None else self.rule
         rule: Rule = "geometric" if named == "product" else named
-        fused = fuse(distribution, _on(regions, distribution), rule=rule, interpolate=self._holds)
+        fused = fuse(distribution, _on(regions, distribution), rule=rule, logits=self._holds_logits)
         return self._ordered(base), to_float16(fused.cpu().numpy(), self.scale)
 
     def base_anomaly(self, scores: Tensor, size: tuple[int, int]) -> NDArray[Any]:
@@ -75,8 +74,8 @@ class Fusion:
         return np.asarray((-base if self._turned else base).cpu().numpy())
 
     @property
-    def _holds(self) -> Interpolate:
-        return "logits" if self.kind == "logits" else "scores"
+    def _holds_logits(self) -> bool:
+        return self.kind == "logits"
 
     @property
     def _turned(self) -> bool:
@@ -87,8 +86,8 @@ class Fusion:
 
     def _base_map(self, scores: Tensor, size: tuple[int, int]) -> Tensor:
         if scores.ndim == 3 and scores.shape[0] != 1:
-            mend = "Reduce the classes to one anomaly score first, such as 1 - max probability."
-            raise ShapeError("scores", f"shape {tuple(scores.shape)}", "(H, W) or (1, h, w)", mend)
+            hint = "Reduce the classes to one anomaly score first, such as 1 - max probability."
+            raise ShapeError("scores", f"shape {tuple(scores.shape)}", "(H, W) or (1, h, w)", hint)
         single = scores[None] if scores.ndim == 2 else scores
         if tuple(single.shape[1:]) == size and single.dtype != torch.bfloat16:
             return single[0]  # float16 as it is: official files are, and their figures are those of float16
@@ -123,15 +122,15 @@ class Fusion:
             _on(regions, distribution),
             rule=self.rule,
             size=regions[0].size,
-            interpolate=self._holds,
+            logits=self._holds_logits,
         )
         return base, fused.cpu().numpy()
 
     def base_semantic(self, scores: Tensor, size: tuple[int, int], num_classes: int) -> NDArray[np.int64]:
         """The arg max of the scores as they came, brought to `size`."""
         if scores.ndim != 3 or scores.shape[0] != num_classes:
-            mend = "Give one score per class, in the order of the data set's classes."
-            raise ShapeError("scores", f"shape {tuple(scores.shape)}", f"({num_classes}, h, w)", mend)
+            hint = "Give one score per class, in the order of the data set's classes."
+            raise ShapeError("scores", f"shape {tuple(scores.shape)}", f"({num_classes}, h, w)", hint)
         return np.asarray(_upsampled(scores, size).argmax(dim=0).cpu().numpy())
 
     def _distribution(self, scores: Tensor) -> Tensor:
@@ -141,11 +140,11 @@ class Fusion:
             return scores
         low, high = float(scores.min()), float(scores.max())
         if not low >= 0:  # nan too
-            mend = "Say --kind logits if they are logits, or pass --calibration FILE, a map onto [0, 1]."
-            raise ScoreRangeError("scores", f"{low:.4g}", f"{self.kind} scores from 0 on", mend)
+            hint = "Say --kind logits if they are logits, or pass --calibration FILE, a map onto [0, 1]."
+            raise ScoreRangeError("scores", f"{low:.4g}", f"{self.kind} scores from 0 on", hint)
         if self.kind == "probability" and high > 1:
-            mend = "Say --kind raw or --kind logits, or pass --calibration FILE."
-            raise ScoreRangeError("scores", f"{high:.4g}", "probabilities, at most 1", mend)
+            hint = "Say --kind raw or --kind logits, or pass --calibration FILE."
+            raise ScoreRangeError("scores", f"{high:.4g}", "probabilities, at most 1", hint)
         return scores
 
 

@@ -78,8 +78,8 @@ def joined() -> Iterator[Processes]:
     missing = [name for name in _NEEDED if name not in os.environ]
     if missing:
         got = f"WORLD_SIZE={count} without " + ", ".join(missing)
-        mend = "Start the processes with torchrun, or unset WORLD_SIZE for one alone."
-        raise OptionError("environment", got, "what torchrun sets", mend)
+        hint = "Start the processes with torchrun, or unset WORLD_SIZE for one alone."
+        raise OptionError("environment", got, "what torchrun sets", hint)
     from torch import distributed
 
     own = not distributed.is_initialized()

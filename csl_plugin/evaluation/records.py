@@ -69,8 +69,8 @@ def claim(out: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None:
         _sweep(out)
         return
     elif any(out.glob("records/*.npz")):
-        mend = "Name another folder, or make everything again with --overwrite."
-        raise OptionError("--out", f"{out}, with records and no {SETTINGS_NAME}", "a new folder", mend)
+        hint = "Name another folder, or make everything again with --overwrite."
+        raise OptionError("--out", f"{out}, with records and no {SETTINGS_NAME}", "a new folder", hint)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
@@ -90,8 +90,8 @@ def _check_same(path: Path, settings: Mapping[str, Any]) -> None:
     if changed:
         got = ", ".join(f"{name} {settings.get(name)!r}" for name in changed)
         expected = ", ".join(f"{name} {before.get(name)!r}" for name in changed) + f", as {path} says"
-        mend = "Name another folder with --out, or make everything again with --overwrite."
-        raise OptionError("settings", got, expected, mend)
+        hint = "Name another folder with --out, or make everything again with --overwrite."
+        raise OptionError("settings", got, expected, hint)
 
 
 @dataclass(frozen=True)
@@ -148,8 +148,8 @@ class Records:
         if stamp != self.stamp:
             if not self.strict:
                 return False
-            mend = "Take it away, or make everything again with --overwrite."
-            raise FileError(str(path), "a record of other settings", "records of one run", mend)
+            hint = "Take it away, or make everything again with --overwrite."
+            raise FileError(str(path), "a record of other settings", "records of one run", hint)
         return before == sources
 
     def remove(self, frame: str) -> None:

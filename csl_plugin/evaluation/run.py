@@ -170,20 +170,20 @@ def _pass(work: Pass, frames: Sequence[Frame], processes: Processes, verb: str, 
     if missing:
         got = f"{len(missing)} of {len(frames)} frames that could not be measured: " + ", ".join(missing[:5])
         got += ", ..." if len(missing) > 5 else ""
-        mend = "Mend the files that the messages above name, and run again; the other frames are kept."
-        raise FramesFailedError(str(out), got, "every frame, because figures over fewer would mislead", mend)
+        hint = "Mend the files that the messages above name, and run again; the other frames are kept."
+        raise FramesFailedError(str(out), got, "every frame, because figures over fewer would mislead", hint)
 
 
 def _source(benchmark: str, dataset: Dataset, scores: PathLike | None, teacher: str | None) -> Source | None:
     if benchmark == REGIONS_BENCHMARK:
         if scores is not None or teacher is not None:
-            mend = "Leave --scores and --teacher away: the proposer alone is measured."
-            raise OptionError("--scores, --teacher", "one of them", f"neither for {benchmark}", mend)
+            hint = "Leave --scores and --teacher away: the proposer alone is measured."
+            raise OptionError("--scores, --teacher", "one of them", f"neither for {benchmark}", hint)
         return None
     if (scores is None) == (teacher is None):
         got = "neither" if scores is None else "both"
-        mend = "Name the folder of score files, or the model to call."
-        raise OptionError("--scores, --teacher", got, "one of the two", mend)
+        hint = "Name the folder of score files, or the model to call."
+        raise OptionError("--scores, --teacher", got, "one of the two", hint)
     if teacher is not None:
         return Teacher.named(teacher)
     assert scores is not None  # noqa: S101
@@ -194,9 +194,9 @@ def _fusion(kind: Kind | None, calibration: PathLike | None, rule: Rule | None) 
     if calibration is None:
         return Fusion(kind or "probability", rule, None), None
     if kind not in (None, "raw"):
-        mend = "Leave one of the two away: a calibration maps raw scores onto [0, 1]."
+        hint = "Leave one of the two away: a calibration maps raw scores onto [0, 1]."
         raise OptionError(
-            "--kind, --calibration", f"{kind} and a calibration", "raw with a calibration", mend
+            "--kind, --calibration", f"{kind} and a calibration", "raw with a calibration", hint
         )
     loaded = Calibration.load(calibration)
     return Fusion("raw", rule, loaded), _sha256(loaded.to_json())
@@ -215,6 +215,6 @@ def _region_files(proposer: Any, frames: Sequence[Frame]) -> dict[str, Path]:
     missing = [name for name, file in chosen.items() if file is None]
     if missing:
         got = f"no region map for {len(missing)} of {len(frames)} frames, such as {missing[0]}"
-        mend = "Make them with: csl-plugin propose IMAGES OUT"
-        raise FileError(str(folder), got, f"{missing[0]}.png, .npz or .json", mend)
+        hint = "Make them with: csl-plugin propose IMAGES OUT"
+        raise FileError(str(folder), got, f"{missing[0]}.png, .npz or .json", hint)
     return {name: file for name, file in chosen.items() if file is not None}

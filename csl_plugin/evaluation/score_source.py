@@ -73,8 +73,8 @@ class ScoreFolder:
         if missing:
             got = f"no score map for {len(missing)} of {len(frames)} frames, such as {missing[0]}"
             expected = f"one named {missing[0]} with one of the suffixes " + ", ".join(SCORE_SUFFIXES)
-            mend = "Name score maps after their frames, or choose the split that they are of."
-            raise FileError(str(path), got, expected, mend)
+            hint = "Name score maps after their frames, or choose the split that they are of."
+            raise FileError(str(path), got, expected, hint)
         return ScoreFolder(Path(path), by_frame)
 
     def load(self, frame: Frame) -> Tensor:
@@ -118,22 +118,22 @@ class Teacher:
             OptionError: Not of that form, no such module, or no such callable in it.
         """
         module_name, _, name = spec.partition(":")
-        expected, mend = (
+        expected, hint = (
             "module:callable",
             "For example my_models.obsnet:score for score() in my_models/obsnet.py.",
         )
         if not (module_name and name):
-            raise OptionError("--teacher", repr(spec), expected, mend)
+            raise OptionError("--teacher", repr(spec), expected, hint)
         here = str(Path.cwd())
         if here not in sys.path:
             sys.path.insert(0, here)
         try:
             module = importlib.import_module(module_name)
         except ImportError as error:
-            raise OptionError("--teacher", f"{spec!r} ({error})", expected, mend) from error
+            raise OptionError("--teacher", f"{spec!r} ({error})", expected, hint) from error
         call = getattr(module, name, None)
         if not callable(call):
-            raise OptionError("--teacher", f"{spec!r}, and no callable {name} there", expected, mend)
+            raise OptionError("--teacher", f"{spec!r}, and no callable {name} there", expected, hint)
         file = getattr(module, "__file__", None)
         content = Path(file).read_bytes() if file else b""
         return Teacher(spec, call, hashlib.sha256(content).hexdigest())
@@ -156,8 +156,8 @@ class Teacher:
             scores = scores[0]
         if scores.ndim not in (2, 3) or not scores.is_floating_point():
             got = f"{scores.dtype} of shape {tuple(scores.shape)}"
-            mend = "Return one image's scores as floating-point numbers."
-            raise OutputError(self.spec, got, "(H, W) or (C, h, w) floating point", mend)
+            hint = "Return one image's scores as floating-point numbers."
+            raise OutputError(self.spec, got, "(H, W) or (C, h, w) floating point", hint)
         return scores.clone() if scores.is_inference() else scores
 
     def files(self, frame: Frame) -> tuple[Path, ...]:

@@ -15,7 +15,6 @@ from csl_plugin.fusion._out import check_out
 from csl_plugin.fusion._regions import Regions, read_partitions, read_valid
 from csl_plugin.fusion._scores import check_scores, read_distribution
 from csl_plugin.ops.rules import Trust
-from csl_plugin.regions.assignment import Interpolate
 
 Rule: TypeAlias = "Literal['product', 'geometric', 'mean', 'trust'] | Trust"
 ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
@@ -30,7 +29,7 @@ def fuse(
     rule: Rule | None = None,
     split: bool = True,
     size: tuple[int, int] | None = None,
-    interpolate: Interpolate = "scores",
+    logits: bool = False,
     valid: Array | None = None,
     out: ArrayT | None = None,
     check: bool = True,
@@ -55,9 +54,9 @@ def fuse(
             judged.
         split: Split every region into its connected components first, as the paper's proposals are.
         size: (H, W) to fuse at, where D comes at a resolution of its own: it is upsampled first, bilinear
-            with pixel centres aligned. Regions, `valid`, `out` and the result are then of this size.
-        interpolate: "scores": `distribution` holds D. "logits": it holds logits, which are upsampled before
-            the softmax over the classes (a sigmoid where there is one class); any finite values will do.
+            with pixel centers aligned. Regions, `valid`, `out` and the result are then of this size.
+        logits: `distribution` holds logits of D, any finite values. They are upsampled first, then pass
+            through a softmax over the classes, or a sigmoid where there is one class.
         valid: Pixels that count, boolean (H, W) or (B, H, W). The others (padding, void) are unassigned: they
             stay out of every mean and connect nothing; their values may be anything.
         out: Where to write the result, of D's kind, shape and dtype; the distribution itself is allowed.
@@ -93,15 +92,15 @@ def fuse(
     Source:
         Paper, "Structure-Constrained Fusion", eq. 3.
     """
-    how = _read_options(rule, regions, split, interpolate)
+    how = _read_options(rule, regions, split, logits)
     read = read_distribution(distribution, size)
     if out is not None:
         check_out(out, read)
     mask = read_valid(valid, read)
     if check:
-        check_scores(read, mask, logits=interpolate == "logits", squared=how == "product")
+        check_scores(read, mask, logits=logits, squared=how == "product")
     partitions = read_partitions(regions, read, split, mask)
-    scores = ops.upsample(read.scores, read.size, logits=interpolate == "logits")
+    scores = ops.upsample(read.scores, read.size, logits=logits)
     if out is not None:
         target = read_distribution(out)
         ops.fuse(scores, partitions, how, target.scores)
@@ -119,7 +118,7 @@ def fuse_labels(
     rule: Rule | None = None,
     split: bool = True,
     size: tuple[int, int] | None = None,
-    interpolate: Interpolate = "scores",
+    logits: bool = False,
     valid: Array | None = None,
     check: bool = True,
 ) -> ArrayT:
@@ -133,7 +132,7 @@ def fuse_labels(
         rule: As for `fuse`; "geometric" gives the labels of "product".
         split: As for `fuse`.
         size: As for `fuse`. D is upsampled band by band and never held at this size.
-        interpolate: As for `fuse`.
+        logits: As for `fuse`.
         valid: As for `fuse`.
         check: As for `fuse`.
 
@@ -155,7 +154,7 @@ def fuse_labels(
     Source:
         Paper, eq. 3, as used for zero-shot and domain adaptation (C classes).
     """
-    how = _read_options(rule, regions, split, interpolate)
+    how = _read_options(rule, regions, split, logits)
     read = read_distribution(distribution, size)
     if not read.has_class_axis:
         raise ShapeError(
@@ -164,7 +163,6 @@ def fuse_labels(
             "(C, H, W) or (B, C, H, W)",
             "There is no arg max over one map: threshold fuse(...) instead.",
         )
-    logits = interpolate == "logits"
     mask = read_valid(valid, read)
     if check:
         check_scores(read, mask, logits=logits, squared=False)
@@ -179,11 +177,7 @@ def default_rule(regions: Regions) -> Literal["product", "trust"]:
     return "trust" if isinstance(regions, (list, tuple)) and len(regions) > 1 else "product"
 
 
-def _read_options(rule: Rule | None, regions: Regions, split: bool, interpolate: str) -> ops.Rule | Trust:
-    if interpolate not in ("scores", "logits"):
-        raise OptionError(
-            "interpolate", repr(interpolate), '"scores" or "logits"', "Say what the distribution holds."
-        )
+def _read_options(rule: Rule | None, regions: Regions, split: bool, logits: bool) -> ops.Rule | Trust:
     rule = default_rule(regions) if rule is None else rule
     if not isinstance(rule, Trust) and rule not in _RULES:
         raise OptionError(
@@ -192,8 +186,8 @@ def _read_options(rule: Rule | None, regions: Regions, split: bool, interpolate:
             '"product", "geometric", "mean", "trust" or a Trust',
             'Equation 3 of the paper is "product".',
         )
-    if not isinstance(split, bool):
-        raise OptionError(
-            "split", repr(split), "True or False", "Pass other options by name, as in fuse(d, r, rule=...)."
-        )
+    for name, value in (("split", split), ("logits", logits)):
+        if not isinstance(value, bool):
+            hint = "Pass other options by name, as in fuse(d, r, rule=...)."
+            raise OptionError(name, repr(value), "True or False", hint)
     return Trust() if rule == "trust" else rule

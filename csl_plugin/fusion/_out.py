@@ -21,9 +21,9 @@ def check_out(out: Array, read: Distribution) -> None:
         DTypeError, ShapeError, DeviceError, OptionError: As `csl_plugin.fuse` documents.
     """
     source = read.source
-    mend = "Pass the distribution itself, or an array made with empty_like(distribution)."
+    hint = "Pass the distribution itself, or an array made with empty_like(distribution)."
     if read.is_resized:
-        mend = f"Pass an array of shape {read.result_shape} and the distribution's dtype."
+        hint = f"Pass an array of shape {read.result_shape} and the distribution's dtype."
     if _is_plain_array(out) and isinstance(source, np.ndarray):
         writable = out.flags.writeable and _is_injective(out.shape, out.strides, out.itemsize)
         same_device = True
@@ -39,23 +39,23 @@ def check_out(out: Array, read: Distribution) -> None:
             first, second = _extent(out), _extent(source)
             apart = first.stop <= second.start or second.stop <= first.start
     else:
-        raise DTypeError("out", describe(out), f"the distribution's kind, {describe(source)}", mend)
+        raise DTypeError("out", describe(out), f"the distribution's kind, {describe(source)}", hint)
     if out.dtype != source.dtype:
-        raise DTypeError("out", describe(out), f"the distribution's dtype, {source.dtype}", mend)
+        raise DTypeError("out", describe(out), f"the distribution's dtype, {source.dtype}", hint)
     if tuple(out.shape) != read.result_shape:
-        raise ShapeError("out", describe(out), f"the result's shape, {read.result_shape}", mend)
+        raise ShapeError("out", describe(out), f"the result's shape, {read.result_shape}", hint)
     if not same_device:
-        raise DeviceError("out", describe(out), "an array on the distribution's device", mend)
+        raise DeviceError("out", describe(out), "an array on the distribution's device", hint)
     if not writable:
         raise OptionError(
             "out",
             "a read-only, expanded, overlapping or lazily negated array",
             "one with memory of its own",
-            mend,
+            hint,
         )
     if not (apart or same_view):
         raise OptionError(
-            "out", "another view of the distribution's memory", "the very same view, or none", mend
+            "out", "another view of the distribution's memory", "the very same view, or none", hint
         )
     if torch.is_grad_enabled() and any(getattr(array, "requires_grad", False) for array in (out, source)):
         raise OptionError(

@@ -90,7 +90,7 @@ def _read_regions(regions: Partitioning, read: Distribution) -> RegionMap:
             f"the distribution's size, {read.size}",
             "The distribution looks channels-last: move its channels first, with permute or transpose."
             if channels_last
-            else "Resample the map with nearest-neighbour interpolation, or fuse at the size of the map.",
+            else "Resample the map with nearest-neighbor interpolation, or fuse at the size of the map.",
         )
     _match_batch("regions", region_map.batch_size, read)
     _match_device("regions", region_map.device, read)
@@ -141,7 +141,7 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
     try:
         return RegionMap(tensor, num_regions=bound)
     except CSLError as error:
-        raise type(error)("regions", error.got, error.expected, error.mend) from None
+        raise type(error)("regions", error.got, error.expected, error.hint) from None
 
 
 def _restricted(region_map: RegionMap, valid: Tensor) -> RegionMap:

@@ -48,8 +48,8 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         raise
     except OSError as error:
         got = error.strerror or str(error)
-        mend = "Check that the folder can be written and that the disk has room."
-        raise FileError(str(target), got, "a place that can be written", mend) from error
+        hint = "Check that the folder can be written and that the disk has room."
+        raise FileError(str(target), got, "a place that can be written", hint) from error
     finally:
         with suppress(OSError):  # it was renamed, or never made; the error that matters is on its way
             temporary.unlink()

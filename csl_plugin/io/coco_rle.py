@@ -37,12 +37,12 @@ def read_run_lengths(record: Any) -> tuple[tuple[int, int], NDArray[np.int64]]:
     size, counts = (record.get("size"), record.get("counts")) if isinstance(record, dict) else (None, None)
     if not (isinstance(size, (list, tuple)) and len(size) == 2 and all(_is_count(side) for side in size)):
         got = f"size {size!r}"[:80] if isinstance(record, dict) else f"a {type(record).__name__}"
-        mend = "Polygons are not read: store masks, or their run lengths."
-        raise DTypeError("segmentation", got, "{'size': [H, W], 'counts': ...}", mend)
+        hint = "Polygons are not read: store masks, or their run lengths."
+        raise DTypeError("segmentation", got, "{'size': [H, W], 'counts': ...}", hint)
     height, width = int(size[0]), int(size[1])
     if min(height, width) < 1 or height * width > MAX_PIXELS:
-        got, mend = f"size ({height}, {width})", "Write the masks again."
-        raise FileError("segmentation", got, f"1 to {MAX_PIXELS} pixels", mend)
+        got, hint = f"size ({height}, {width})", "Write the masks again."
+        raise FileError("segmentation", got, f"1 to {MAX_PIXELS} pixels", hint)
     if isinstance(counts, (str, bytes)):
         lengths = _decompressed(counts, height * width)
     elif isinstance(counts, (list, tuple)):
@@ -52,8 +52,8 @@ def read_run_lengths(record: Any) -> tuple[tuple[int, int], NDArray[np.int64]]:
             raise _damaged("a count that is negative or beyond the mask")
         lengths = np.array(counts, dtype=np.int64)
     else:
-        got, mend = f"counts as {type(counts).__name__}", "Write them with pycocotools, or as a list."
-        raise DTypeError("segmentation", got, "a list of integers or compressed text", mend)
+        got, hint = f"counts as {type(counts).__name__}", "Write them with pycocotools, or as a list."
+        raise DTypeError("segmentation", got, "a list of integers or compressed text", hint)
     if (lengths < 0).any() or (lengths > height * width).any():
         raise _damaged("a count that is negative or beyond the mask")
     if int(lengths.sum()) != height * width:
@@ -94,5 +94,5 @@ def _is_count(value: Any) -> bool:
 
 
 def _damaged(got: str) -> FileError:
-    mend = "The mask is damaged, cut short or of another format: write it again."
-    return FileError("segmentation", got, "run lengths that add up to the mask", mend)
+    hint = "The mask is damaged, cut short or of another format: write it again."
+    return FileError("segmentation", got, "run lengths that add up to the mask", hint)

@@ -77,6 +77,6 @@ def _h5py(path: str | os.PathLike[str]) -> ModuleType:
     try:
         import h5py
     except ImportError as error:
-        mend = "Install it with: pip install 'csl-plugin[hdf5]'"
-        raise MissingExtraError(os.fspath(path), "no module h5py", "the extra `hdf5`", mend) from error
+        hint = "Install it with: pip install 'csl-plugin[hdf5]'"
+        raise MissingExtraError(os.fspath(path), "no module h5py", "the extra `hdf5`", hint) from error
     return h5py  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
 
     PNG, JPEG, BMP, WebP, TIFF (not BigTIFF; the first page) and PNM are understood. For a tiled TIFF it
     is the larger of image and tile, because a decoder takes memory for both. A JPEG that has no end
-    marker counts as not understood: libjpeg fills the missing part with grey and says nothing.
+    marker counts as not understood: libjpeg fills the missing part with gray and says nothing.
 
     Args:
         data: The whole file.
@@ -45,7 +45,7 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
 
 
 def png_kind(data: bytes) -> tuple[int, int] | None:
-    """(bits per sample, colour type) of a PNG, or None when it is none; colour type 0 is grey."""
+    """(bits per sample, color type) of a PNG, or None when it is none; color type 0 is gray."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 26:
         return None
     return data[24], data[25]

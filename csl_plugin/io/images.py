@@ -31,15 +31,15 @@ def list_images(path: str | os.PathLike[str]) -> dict[str, Path]:
     images = files_by_stem(path, IMAGE_SUFFIXES)
     if not images:
         expected = "images: " + ", ".join(IMAGE_SUFFIXES)
-        mend = "Pass the folder that holds the images themselves."
-        raise FileError(str(path), "a folder without an image", expected, mend)
+        hint = "Pass the folder that holds the images themselves."
+        raise FileError(str(path), "a folder without an image", expected, hint)
     return images
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """An image as 8-bit RGB.
 
-    The content decides the format, not the name. Grey becomes three equal channels, a palette is looked
+    The content decides the format, not the name. Gray becomes three equal channels, a palette is looked
     up, alpha is dropped, 16-bit samples are reduced to 8. The pixels come as they are stored: an EXIF
     rotation is not applied, because score maps and region maps align with the stored pixels. Of several
     pages or frames the first is read.
@@ -61,8 +61,8 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(bgr[:, :, ::-1], np.uint8)
 
 
-def read_grey_png(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """The samples of an 8- or 16-bit grey PNG, unchanged.
+def read_gray_png(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """The samples of an 8- or 16-bit gray PNG, unchanged.
 
     Args:
         path: A PNG file of at most 100 million pixels.
@@ -79,10 +79,10 @@ def read_grey_png(path: str | os.PathLike[str]) -> NDArray[Any]:
     data = _checked_bytes(path)
     kind = png_kind(data)
     if kind not in ((8, 0), (16, 0)):
-        names = {0: "grey", 2: "RGB", 3: "palette", 4: "grey and alpha", 6: "RGBA"}
+        names = {0: "gray", 2: "RGB", 3: "palette", 4: "gray and alpha", 6: "RGBA"}
         got = "another format" if kind is None else f"{kind[0]}-bit {names.get(kind[1], 'unknown')}"
-        mend = "Save the values themselves, without colours, palette or alpha."
-        raise FileError(str(path), got, "an 8- or 16-bit grey PNG", mend)
+        hint = "Save the values themselves, without colors, palette or alpha."
+        raise FileError(str(path), got, "an 8- or 16-bit gray PNG", hint)
     return _decode(path, data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
 
 
@@ -91,7 +91,7 @@ def write_png(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
 
     Args:
         path: Where to; the folder is created.
-        image: (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16 grey.
+        image: (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16 gray.
 
     Raises:
         DTypeError: Another element type.
@@ -100,13 +100,13 @@ def write_png(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
     """
     import cv2
 
-    colour = image.ndim == 3
-    if image.dtype not in ((np.uint8,) if colour else (np.uint8, np.uint16)):
-        mend = "Scale and round the values, then convert them with .astype(numpy.uint8)."
-        raise DTypeError("image", describe(image), "uint8, or uint16 without channels", mend)
-    if image.ndim not in (2, 3) or 0 in image.shape or (colour and image.shape[2] != 3):
+    color = image.ndim == 3
+    if image.dtype not in ((np.uint8,) if color else (np.uint8, np.uint16)):
+        hint = "Scale and round the values, then convert them with .astype(numpy.uint8)."
+        raise DTypeError("image", describe(image), "uint8, or uint16 without channels", hint)
+    if image.ndim not in (2, 3) or 0 in image.shape or (color and image.shape[2] != 3):
         raise ShapeError("image", describe(image), "(H, W, 3) or (H, W)", "Move the channels last.")
-    encoded, data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1] if colour else image))
+    encoded, data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1] if color else image))
     if not encoded:
         raise FileError(str(path), describe(image), "an image that PNG can hold", "Make it smaller.")
     with atomic_path(path) as temporary:
@@ -139,8 +139,8 @@ def _checked_bytes(path: Path) -> bytes:
     size = declared_size(data)
     if size is None:
         expected = "a whole PNG, JPEG, BMP, WebP, TIFF or PNM file"
-        mend = "The file is cut short or of another format: convert it to PNG."
-        raise FileError(str(path), f"{len(data)} bytes with no such header", expected, mend)
+        hint = "The file is cut short or of another format: convert it to PNG."
+        raise FileError(str(path), f"{len(data)} bytes with no such header", expected, hint)
     check_extent(path, size, itemsize=1)
     return data
 
@@ -151,6 +151,6 @@ def _decode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
     with damage_named(path, "an image"):
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
-        mend = "The file is damaged, cut short or of a rare kind: open it elsewhere and save it as 8-bit PNG."
-        raise FileError(str(path), "a file that cannot be decoded", "an image", mend)
+        hint = "The file is damaged, cut short or of a rare kind: open it elsewhere and save it as 8-bit PNG."
+        raise FileError(str(path), "a file that cannot be decoded", "an image", hint)
     return np.asarray(pixels)

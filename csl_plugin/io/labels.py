@@ -19,9 +19,9 @@ _GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 
 
 def read_label_png(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """The labels of a PNG: grey samples, palette indices, or the first channel (red) of colours.
+    """The labels of a PNG: gray samples, palette indices, or the first channel (red) of colors.
 
-    Palettes are not looked up, and gamma, colour profiles and transparency are not applied: a label is
+    Palettes are not looked up, and gamma, color profiles and transparency are not applied: a label is
     the number that is stored.
 
     Args:
@@ -75,13 +75,13 @@ def png_size(path: str | os.PathLike[str]) -> tuple[int, int]:
 def _plain(path: Path, data: bytes) -> tuple[bytes, int]:
     """The PNG with nothing in it that changes samples, and the bits of a sample.
 
-    A palette PNG differs from a grey one of the same depth only in its header and its palette, so it is
+    A palette PNG differs from a gray one of the same depth only in its header and its palette, so it is
     made one: the decoder then gives the indices.
     """
-    height, width, bits, colour = _read_header(path, data)
-    if colour == _PALETTE:
-        colour = _GREY
-    chunks = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, data[28]))]
+    height, width, bits, color = _read_header(path, data)
+    if color == _PALETTE:
+        color = _GREY
+    chunks = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, data[28]))]
     at = 33
     while True:
         if at + 12 > len(data):
@@ -102,15 +102,15 @@ def _plain(path: Path, data: bytes) -> tuple[bytes, int]:
 
 def _read_header(path: Path, data: bytes) -> tuple[int, int, int, int]:
     if len(data) < 33 or data[:8] != _SIGNATURE or data[8:16] != b"\0\0\0\rIHDR":
-        mend = "Labels are read from PNG only, because lossy formats change them: convert the file."
-        raise FileError(str(path), f"{len(data)} bytes with no PNG header", "a PNG file", mend)
-    width, height, bits, colour = struct.unpack_from(">IIBB", data, 16)
+        hint = "Labels are read from PNG only, because lossy formats change them: convert the file."
+        raise FileError(str(path), f"{len(data)} bytes with no PNG header", "a PNG file", hint)
+    width, height, bits, color = struct.unpack_from(">IIBB", data, 16)
     if zlib.crc32(data[12:29]) != struct.unpack_from(">I", data, 29)[0]:
         raise _damaged(path, "a header whose checksum is wrong")
-    if colour not in (_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA) or bits not in (1, 2, 4, 8, 16):
-        raise _damaged(path, f"an unknown kind of PNG ({bits} bits, colour type {colour})")
+    if color not in (_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA) or bits not in (1, 2, 4, 8, 16):
+        raise _damaged(path, f"an unknown kind of PNG ({bits} bits, color type {color})")
     check_extent(path, (height, width), itemsize=8)
-    return height, width, bits, colour
+    return height, width, bits, color
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
@@ -118,5 +118,5 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _damaged(path: Path, got: str) -> FileError:
-    mend = "The file is damaged, cut short or of a rare kind: write it again."
-    return FileError(str(path), got, "a whole PNG file", mend)
+    hint = "The file is damaged, cut short or of a rare kind: write it again."
+    return FileError(str(path), got, "a whole PNG file", hint)

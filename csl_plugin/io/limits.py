@@ -26,8 +26,8 @@ def check_file(path: Path) -> int:
     try:
         status = path.stat()
     except OSError as error:
-        mend = "Check the name and the permissions."
-        raise FileError(str(path), error.strerror or "nothing there", "a readable file", mend) from error
+        hint = "Check the name and the permissions."
+        raise FileError(str(path), error.strerror or "nothing there", "a readable file", hint) from error
     if not S_ISREG(status.st_mode):
         kind = "a folder" if S_ISDIR(status.st_mode) else "something that is no regular file"
         raise FileError(str(path), kind, "a file", "Pass the path of a file, or rename what lies there.")
@@ -64,5 +64,5 @@ def damage_named(path: Path, expected: str) -> Iterator[None]:
         raise
     except Exception as error:  # decoders of hostile bytes raise from ten modules
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        mend = "The file is damaged, cut short or of another format: write it again."
-        raise FileError(str(path), f"a file that cannot be read ({reason})", expected, mend) from error
+        hint = "The file is damaged, cut short or of another format: write it again."
+        raise FileError(str(path), f"a file that cannot be read ({reason})", expected, hint) from error

@@ -34,8 +34,8 @@ def files_by_stem(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict
         got = error.strerror or str(error)
         raise FileError(str(path), got, "a readable folder", "Check its permissions.") from error
     if not path.exists():
-        mend = "Check the name; a relative path starts at the current folder."
-        raise FileError(str(path), "nothing there", "a folder or a file", mend)
+        hint = "Check the name; a relative path starts at the current folder."
+        raise FileError(str(path), "nothing there", "a folder or a file", hint)
     if not path.is_dir() and path.suffix.lower() not in suffixes:
         raise FileError(str(path), f"a file {path.suffix or 'without a suffix'}", wanted, "Convert it.")
     by_stem: dict[str, Path] = {}
@@ -44,7 +44,7 @@ def files_by_stem(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict
             continue
         if file.stem in by_stem:
             got = f"{by_stem[file.stem].name} and {file.name}"
-            mend = "Move one of the two to another folder."
-            raise FileError(str(path), got, "one file of each stem", mend)
+            hint = "Move one of the two to another folder."
+            raise FileError(str(path), got, "one file of each stem", hint)
         by_stem[file.stem] = file
     return dict(sorted(by_stem.items()))

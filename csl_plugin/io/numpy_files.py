@@ -96,8 +96,8 @@ def pick_key(path: Path, keys: list[str], key: str | None, preferred: str | None
     if key is None or key not in keys:
         held = ", ".join(repr(name) for name in keys[:8]) + (", ..." if len(keys) > 8 else "")
         wanted = f"the array {key!r}" if key else f"one array{f', or {preferred!r}' if preferred else ''}"
-        mend = "Keep one array in the file; in Python, name one with key=... where there are several."
-        raise FileError(str(path), f"the arrays {held or 'none'}", wanted, mend)
+        hint = "Keep one array in the file; in Python, name one with key=... where there are several."
+        raise FileError(str(path), f"the arrays {held or 'none'}", wanted, hint)
     return key
 
 
@@ -121,12 +121,12 @@ def _check_head(path: Path, file: IO[bytes], total: int, check: Check) -> None:
     head = io.BytesIO(file.read(_HEAD))
     reader = _HEADER_READERS.get(npy.read_magic(head))
     if reader is None:
-        mend = "Save plain numbers with numpy.save."
-        raise FileError(str(path), "an unknown version of the .npy format", "version 1 or 2", mend)
+        hint = "Save plain numbers with numpy.save."
+        raise FileError(str(path), "an unknown version of the .npy format", "version 1 or 2", hint)
     shape, _, dtype = reader(head)
     if dtype.hasobject:
-        mend = "Pickled objects are never read: save plain numbers with numpy.save."
-        raise DTypeError(str(path), "an array of Python objects", "an array of numbers", mend)
+        hint = "Pickled objects are never read: save plain numbers with numpy.save."
+        raise DTypeError(str(path), "an array of Python objects", "an array of numbers", hint)
     check_extent(path, shape, dtype.itemsize)
     check(shape, dtype)
     declared = head.tell() + math.prod(shape) * dtype.itemsize

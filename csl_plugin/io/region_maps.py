@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, FileError, ScoreRangeError, ShapeError
-from csl_plugin.io.images import read_grey_png, write_png
+from csl_plugin.io.images import read_gray_png, write_png
 from csl_plugin.io.numpy_files import Member, read_npz, write_npz
 
 REGION_SUFFIXES = (".png", ".npz")
@@ -25,7 +25,7 @@ def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
     """A region map from a file; the suffix names the format.
 
     Args:
-        path: `.png`, grey: 16-bit with ids 0 to 65534 and 65535 for unassigned pixels, or 8-bit where all
+        path: `.png`, gray: 16-bit with ids 0 to 65534 and 65535 for unassigned pixels, or 8-bit where all
             values are ids. Or `.npz` with an integer array `labels` (or only one array), -1 for unassigned
             pixels. At most 100 million pixels.
 
@@ -44,11 +44,11 @@ def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
         if dtype.kind not in "iu":
             raise DTypeError(str(path), f"an array of {dtype}", "integer region ids", "Save them as int32.")
         if len(shape) != 2:
-            mend = "Save one image's labels, without a batch axis."
-            raise ShapeError(str(path), f"shape {shape}", "(H, W)", mend)
+            hint = "Save one image's labels, without a batch axis."
+            raise ShapeError(str(path), f"shape {shape}", "(H, W)", hint)
 
     if _suffix(path) == ".png":
-        stored = read_grey_png(path)
+        stored = read_gray_png(path)
         labels = stored.astype(np.int32)
         if stored.dtype == np.uint16:
             labels[stored == _UNASSIGNED_PNG] = -1
@@ -82,11 +82,11 @@ def write_region_map(path: str | os.PathLike[str], labels: NDArray[Any]) -> None
     path = Path(path)
     suffix = _suffix(path)
     if labels.dtype.kind not in "iu":
-        mend = "Convert them with labels.astype(numpy.int32)."
-        raise DTypeError("labels", describe(labels), "integer region ids", mend)
+        hint = "Convert them with labels.astype(numpy.int32)."
+        raise DTypeError("labels", describe(labels), "integer region ids", hint)
     if labels.ndim != 2 or 0 in labels.shape:
-        mend = "Write a batch image by image: labels[0], labels[1], ..."
-        raise ShapeError("labels", f"shape {labels.shape}", "(H, W), every axis at least 1", mend)
+        hint = "Write a batch image by image: labels[0], labels[1], ..."
+        raise ShapeError("labels", f"shape {labels.shape}", "(H, W), every axis at least 1", hint)
     _check_ids("labels", labels)
     if suffix == ".npz":
         write_npz(path, labels.astype(np.int32), Member(_KEY, compressed=True))
@@ -94,8 +94,8 @@ def write_region_map(path: str | os.PathLike[str], labels: NDArray[Any]) -> None
     if int(labels.max()) >= _UNASSIGNED_PNG:
         got = f"the id {int(labels.max())} for {path.name}"
         expected = f"ids up to {_UNASSIGNED_PNG - 1}, {_UNASSIGNED_PNG} regions, in a 16-bit PNG"
-        mend = "Write .npz, or propose fewer regions."
-        raise ScoreRangeError("labels", got, expected, mend)
+        hint = "Write .npz, or propose fewer regions."
+        raise ScoreRangeError("labels", got, expected, hint)
     write_png(path, np.where(labels < 0, _UNASSIGNED_PNG, labels).astype(np.uint16))
 
 
@@ -111,5 +111,5 @@ def _check_ids(argument: str, labels: NDArray[Any]) -> None:
     low, high = int(labels.min()), int(labels.max())
     if low < -1 or high > _LARGEST:
         got = f"ids from {low} to {high}"
-        mend = "Number the regions from 0 and use -1 for unassigned pixels."
-        raise ScoreRangeError(argument, got, f"ids from -1 to {_LARGEST}", mend)
+        hint = "Number the regions from 0 and use -1 for unassigned pixels."
+        raise ScoreRangeError(argument, got, f"ids from -1 to {_LARGEST}", hint)

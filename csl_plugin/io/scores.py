@@ -1,4 +1,4 @@
-"""Score maps in and out: .npy, .npz, .hdf5 and grey .png, written back as they were read."""
+"""Score maps in and out: .npy, .npz, .hdf5 and gray .png, written back as they were read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, FileError, ScoreRangeError, ShapeError
 from csl_plugin.io.hdf5_files import OFFICIAL_KEY, read_hdf5, write_hdf5
-from csl_plugin.io.images import read_grey_png, write_png
+from csl_plugin.io.images import read_gray_png, write_png
 from csl_plugin.io.numpy_files import Member, read_npy, read_npz, write_npy, write_npz
 
 SCORE_SUFFIXES = (".npy", ".npz", ".hdf5", ".h5", ".png")
@@ -43,7 +43,7 @@ def read_scores(path: str | os.PathLike[str], key: str | None = None) -> NDArray
 
     Args:
         path: `.npy`; `.npz`; `.hdf5` or `.h5` (extra `hdf5`; as the SegmentMeIfYouCan tool writes it); or
-            `.png`, 8- or 16-bit grey. At most 100 million pixels and 4 GiB.
+            `.png`, 8- or 16-bit gray. At most 100 million pixels and 4 GiB.
         key: The array to read where an .npz or HDF5 file holds several. Left out, it is the only one, or
             in HDF5 `value`.
 
@@ -84,7 +84,7 @@ def read_score_file(
         stored, member = read_npz(path, check, key)
         key, compressed = member.key, member.compressed
     elif suffix == ".png":
-        stored = read_grey_png(path)
+        stored = read_gray_png(path)
     else:
         stored, key = read_hdf5(path, check, key)
     dtype = stored.dtype.newbyteorder("=")
@@ -129,8 +129,8 @@ def write_scores(
         write_npz(path, stored, Member(key or "arr_0", compressed))
     elif suffix == ".png":
         if stored.ndim != 2 or stored.dtype not in _FRACTIONS:
-            mend = "Write several classes or floats as .npy, .npz or .hdf5."
-            raise ShapeError("scores", describe(stored), "(H, W) of uint8 or uint16 for .png", mend)
+            hint = "Write several classes or floats as .npy, .npz or .hdf5."
+            raise ShapeError("scores", describe(stored), "(H, W) of uint8 or uint16 for .png", hint)
         write_png(path, stored)
     else:
         write_hdf5(path, stored, key or OFFICIAL_KEY)
@@ -149,14 +149,14 @@ def _check_stored(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
         expected = "float16, float32 or float64, or uint8 or uint16 for fractions of 255 or 65535"
         raise DTypeError(str(path), f"an array of {dtype}", expected, "Save the scores as float32.")
     if len(shape) not in (2, 3):
-        mend = "Save one image's scores, without a batch axis."
-        raise ShapeError(str(path), f"shape {shape}", "(H, W) or (C, H, W)", mend)
+        hint = "Save one image's scores, without a batch axis."
+        raise ShapeError(str(path), f"shape {shape}", "(H, W) or (C, H, W)", hint)
 
 
 def _encode(scores: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if scores.dtype not in _FLOATS:
-        mend = "Convert them with scores.astype(numpy.float32)."
-        raise DTypeError("scores", describe(scores), "float16, float32 or float64", mend)
+        hint = "Convert them with scores.astype(numpy.float32)."
+        raise DTypeError("scores", describe(scores), "float16, float32 or float64", hint)
     _check_stored(Path("dtype"), scores.shape, dtype)
     if dtype in _FRACTIONS:
         if np.isnan(scores).any():
@@ -168,6 +168,6 @@ def _encode(scores: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if bool((np.isinf(stored) & np.isfinite(scores)).any()):
         got = f"{float(np.abs(scores[np.isfinite(scores)]).max()):.4g}"
         expected = f"at most {float(np.finfo(dtype).max):.4g}, the largest {dtype}"
-        mend = "Use the rule geometric, which stays on the scores' own scale, or a wider type."
-        raise ScoreRangeError("scores", got, expected, mend)
+        hint = "Use the rule geometric, which stays on the scores' own scale, or a wider type."
+        raise ScoreRangeError("scores", got, expected, hint)
     return stored

@@ -84,12 +84,12 @@ def bootstrap_difference(
     """
     if len(before) != len(after) or not len(before):
         got = f"{len(before)} states before and {len(after)} after"
-        mend = "Pass both states of every frame, in one order."
-        raise ShapeError("before, after", got, "as many of both, at least one", mend)
+        hint = "Pass both states of every frame, in one order."
+        raise ShapeError("before, after", got, "as many of both, at least one", hint)
     if draws < 1 or not 0 < level < 1:
         got = f"draws={draws}, level={level}"
-        mend = "Leave them out for 1000 draws and 95 %."
-        raise OptionError("draws, level", got, "at least one draw and a level between 0 and 1", mend)
+        hint = "Leave them out for 1000 draws and 95 %."
+        raise OptionError("draws, level", got, "at least one draw and a level between 0 and 1", hint)
     frames = len(before)
     weights = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), size=draws)
     if isinstance(metric, PooledAnomaly):
@@ -102,8 +102,8 @@ def bootstrap_difference(
         names = _REGIONS
         found = [_region_draws(states, weights) for states in (before, after)]
     else:
-        mend = "Use PooledAnomaly, SemanticMetric, RegionVoteMetric or RegionQuality."
-        raise DTypeError("metric", type(metric).__name__, "one of these metrics", mend)
+        hint = "Use PooledAnomaly, SemanticMetric, RegionVoteMetric or RegionQuality."
+        raise DTypeError("metric", type(metric).__name__, "one of these metrics", hint)
     differences = found[1] - found[0]
     return {name: _interval(differences[:, index], level) for index, name in enumerate(names)}
 

@@ -25,7 +25,7 @@ class ComponentSettings:
 
     Attributes:
         min_predicted: Pixels of a predicted component; smaller ones are deleted.
-        min_truth: Pixels of a labelled component; smaller ones become void.
+        min_truth: Pixels of a labeled component; smaller ones become void.
     """
 
     min_predicted: int
@@ -42,14 +42,14 @@ class ComponentFigures:
     """Figures over the components of a set of frames, as fractions; nan where undefined.
 
     Attributes:
-        siou_gt: Mean adjusted IoU of the labelled components.
+        siou_gt: Mean adjusted IoU of the labeled components.
         ppv: Mean share of a predicted component that is anomalous.
         mean_f1: Mean of `f1`.
         f1: (11,) float64, F1 of the components at the levels 0.25, 0.30 ... 0.75.
-        tp: (11,) int64, labelled components whose sIoU reaches the level.
-        fn: (11,) int64, labelled components whose sIoU does not.
+        tp: (11,) int64, labeled components whose sIoU reaches the level.
+        fn: (11,) int64, labeled components whose sIoU does not.
         fp: (11,) int64, predicted components whose PPV does not.
-        num_truth: Labelled components.
+        num_truth: Labeled components.
         num_predicted: Predicted components.
         num_frames: Frames.
     """
@@ -67,7 +67,7 @@ class ComponentFigures:
 
 
 class ComponentMetric:
-    """How well predicted components cover the labelled ones, at one threshold for all frames.
+    """How well predicted components cover the labeled ones, at one threshold for all frames.
 
     A pixel is predicted where its score is larger than the threshold and it is not void; components are
     8-connected. The official threshold is the `best_f1_threshold` of `SmiycAnomaly` over the same frames.
@@ -97,8 +97,8 @@ class ComponentMetric:
         if settings.min_predicted < 0 or settings.min_truth < 0:
             raise OptionError("settings", repr(settings), "sizes of at least 0", "Use ANOMALY_TRACK.")
         if np.isnan(threshold):
-            mend = "Without an anomalous pixel there is no best threshold: name one."
-            raise OptionError("threshold", "nan", "a number", mend)
+            hint = "Without an anomalous pixel there is no best threshold: name one."
+            raise OptionError("threshold", "nan", "a number", hint)
         self.settings, self.threshold = settings, float(threshold)
         self._found: list[Overlaps] = []
         self._frames = 0
@@ -113,21 +113,21 @@ class ComponentMetric:
         Raises:
             ShapeError: Not (H, W), or not the same.
             DTypeError: Another element type.
-            ScoreRangeError: A labelled pixel's score is nan.
+            ScoreRangeError: A labeled pixel's score is nan.
         """
         score_map, label_map = read_frame(scores, labels)
         truth = label_map == 1
-        labelled = truth | (label_map == 0)
+        labeled = truth | (label_map == 0)
         predicted, undefined = _above(score_map, self.threshold)
-        if undefined is not None and bool((undefined & labelled).any()):
-            mend = "Find out where nan comes from, or mark such pixels as void."
-            raise ScoreRangeError("scores", "nan on a labelled pixel", "numbers", mend)
+        if undefined is not None and bool((undefined & labeled).any()):
+            hint = "Find out where nan comes from, or mark such pixels as void."
+            raise ScoreRangeError("scores", "nan on a labeled pixel", "numbers", hint)
         least = self.settings.min_predicted, self.settings.min_truth
-        self._found.append(find_overlaps(predicted & labelled, truth, *least))
+        self._found.append(find_overlaps(predicted & labeled, truth, *least))
         self._frames += 1
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """The sIoU and size of each labelled, the PPV and size of each predicted component."""
+        """The sIoU and size of each labeled, the PPV and size of each predicted component."""
         joined = Overlaps.joined(self._found)
         return {
             "frames": np.array([self._frames], np.int64),
@@ -148,8 +148,8 @@ class ComponentMetric:
         """
         threshold = float(state_array(state, "threshold", np.float64, 1)[0])
         if threshold != self.threshold:
-            mend = "Measure all frames at one threshold."
-            raise OptionError("threshold", repr(threshold), repr(self.threshold), mend)
+            hint = "Measure all frames at one threshold."
+            raise OptionError("threshold", repr(threshold), repr(self.threshold), hint)
         sides = []
         for share, size in (("siou_gt", "size_gt"), ("ppv", "size_predicted")):
             shares = state_array(state, share, np.float64)

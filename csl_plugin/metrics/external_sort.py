@@ -186,5 +186,5 @@ def _merged(spans: list[tuple[Run, int, int]]) -> NDArray[Any]:
 
 def _no_room(place: object, error: OSError) -> FileError:
     got = error.strerror or str(error)
-    mend = "Name a folder on a disk with room: 4 bytes for each float32 score, 8 for each float64 one."
-    return FileError(str(place or "the folder for temporary files"), got, "a place for runs of scores", mend)
+    hint = "Name a folder on a disk with room: 4 bytes for each float32 score, 8 for each float64 one."
+    return FileError(str(place or "the folder for temporary files"), got, "a place for runs of scores", hint)

@@ -29,7 +29,7 @@ class AnomalyFigures:
         best_f1_threshold: The highest threshold that reaches it, under the rule score >= threshold.
         num_positive: Anomalous pixels.
         num_negative: Normal pixels.
-        num_frames: Frames, those without a labelled pixel among them.
+        num_frames: Frames, those without a labeled pixel among them.
     """
 
     ap: float

@@ -88,5 +88,5 @@ def check_same_kind(metric: object, other: object) -> None:
     """
     if type(other) is not type(metric):
         expected = type(metric).__name__
-        mend = "Merge metrics of one class and the same settings."
-        raise OptionError("other", type(other).__name__, expected, mend)
+        hint = "Merge metrics of one class and the same settings."
+        raise OptionError("other", type(other).__name__, expected, hint)

@@ -16,9 +16,9 @@ class Overlaps:
     """Components of frames.
 
     Attributes:
-        siou: (G,) float64, the adjusted IoU of each labelled component.
+        siou: (G,) float64, the adjusted IoU of each labeled component.
         truth_sizes: (G,) int64, its pixels.
-        ppv: (K,) float64, the share of each predicted component that is labelled as anomaly.
+        ppv: (K,) float64, the share of each predicted component that is labeled as anomaly.
         predicted_sizes: (K,) int64, its pixels, without void ones.
     """
 
@@ -46,17 +46,17 @@ def find_overlaps(
 
     Args:
         predicted: (H, W), the pixels that are predicted and not void.
-        truth: (H, W), the pixels that are labelled as anomaly.
+        truth: (H, W), the pixels that are labeled as anomaly.
         min_predicted: Predicted components of fewer pixels are deleted.
-        min_truth: Labelled components of fewer pixels become void: predicted components lose these pixels,
+        min_truth: Labeled components of fewer pixels become void: predicted components lose these pixels,
             and may end below their own minimum.
 
     Returns:
         Every component; in no particular order.
 
     Note:
-        With k a labelled component, and U the union of the predicted ones that touch it, sIoU is |k and U|
-        over |k or U| less the part of U that lies in other labelled components.
+        With k a labeled component, and U the union of the predicted ones that touch it, sIoU is |k and U|
+        over |k or U| less the part of U that lies in other labeled components.
     """
     box = _bounding_box(truth)  # only there can two components meet; it is a small part of most frames
     ids, sizes, kept = _components(predicted, min_predicted)

@@ -29,18 +29,18 @@ def read_frame(scores: Array, labels: Array) -> tuple[NDArray[Any], NDArray[Any]
     """
     score_map, label_map = _to_numpy("scores", scores), _to_numpy("labels", labels)
     if score_map.dtype not in _KEPT:
-        mend = "Convert them with .astype(numpy.float32)."
-        raise DTypeError("scores", describe(scores), "floating-point or uint8 scores", mend)
+        hint = "Convert them with .astype(numpy.float32)."
+        raise DTypeError("scores", describe(scores), "floating-point or uint8 scores", hint)
     if label_map.dtype.kind not in "iub":
-        mend = "Pass 0 for normal, 1 for anomalous and 255 for void pixels."
-        raise DTypeError("labels", describe(labels), "integers", mend)
+        hint = "Pass 0 for normal, 1 for anomalous and 255 for void pixels."
+        raise DTypeError("labels", describe(labels), "integers", hint)
     for argument, array, given in (("scores", score_map, scores), ("labels", label_map, labels)):
         if array.ndim != 2 or 0 in array.shape:
-            mend = "Pass one frame at a time, without batch and channel axes."
-            raise ShapeError(argument, describe(given), "(H, W), every axis at least 1", mend)
+            hint = "Pass one frame at a time, without batch and channel axes."
+            raise ShapeError(argument, describe(given), "(H, W), every axis at least 1", hint)
     if score_map.shape != label_map.shape:
-        mend = "Bring the scores to the size of the labels first."
-        raise ShapeError("scores", f"shape {score_map.shape}", f"the labels', {label_map.shape}", mend)
+        hint = "Bring the scores to the size of the labels first."
+        raise ShapeError("scores", f"shape {score_map.shape}", f"the labels', {label_map.shape}", hint)
     return score_map, label_map
 
 

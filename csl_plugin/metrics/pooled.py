@@ -75,7 +75,7 @@ class PooledAnomaly:
         Raises:
             ShapeError: Not (H, W), or not the same.
             DTypeError: Another element type.
-            ScoreRangeError: A labelled pixel's score is nan.
+            ScoreRangeError: A labeled pixel's score is nan.
             FileError: There is no room for the scores; the frame was not taken in.
         """
         positive, negative = (order(side) for side in split_frame(scores, labels))

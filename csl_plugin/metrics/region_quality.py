@@ -122,8 +122,8 @@ class RegionQuality:
 def _annotators(truth: Array) -> list[NDArray[np.integer]]:
     maps = as_tensor("truth", truth)
     if maps.ndim not in (2, 3) or 0 in maps.shape:
-        mend = "Pass one frame at a time; several annotators of it along the first axis."
-        raise ShapeError("truth", describe(truth), "(H, W) or (A, H, W)", mend)
+        hint = "Pass one frame at a time; several annotators of it along the first axis."
+        raise ShapeError("truth", describe(truth), "(H, W) or (A, H, W)", hint)
     return [read_integers("truth", annotator) for annotator in (maps if maps.ndim == 3 else maps[None])]
 
 

@@ -21,16 +21,16 @@ from csl_plugin.metrics.semantic import (
 
 
 class RegionVoteMetric:
-    """What the best labelling of a partition would score: its regions classed by majority vote.
+    """What the best labeling of a partition would score: its regions classed by majority vote.
 
-    In each frame every region is given the class most frequent among its labelled pixels (of equal counts
+    In each frame every region is given the class most frequent among its labeled pixels (of equal counts
     the lowest index), and the result is measured as a prediction. The paper leaves open what the options
     decide; the defaults are the stricter choices.
 
     Args:
         num_classes: C, 1 to 255.
         unseen: The classes of the unseen group (in Table 7 the out-of-distribution ones).
-        unassigned: What a labelled pixel without class counts as, because it lies in no region or in one
+        unassigned: What a labeled pixel without class counts as, because it lies in no region or in one
             that void won: "miss" for its class, or "exclude", not at all.
         void_votes: Whether void pixels vote too; a region that void wins has no class. Ties go to a class.
         vote_per: "region", or "component": each 8-connected component of a region votes for itself.
@@ -58,11 +58,11 @@ class RegionVoteMetric:
         vote_per: Literal["region", "component"] = "region",
     ) -> None:
         if unassigned not in ("miss", "exclude"):
-            mend = "Use miss unless unassigned pixels shall not count."
-            raise OptionError("unassigned", repr(unassigned), "'miss' or 'exclude'", mend)
+            hint = "Use miss unless unassigned pixels shall not count."
+            raise OptionError("unassigned", repr(unassigned), "'miss' or 'exclude'", hint)
         if vote_per not in ("region", "component"):
-            mend = "Use region unless disconnected parts shall vote apart."
-            raise OptionError("vote_per", repr(vote_per), "'region' or 'component'", mend)
+            hint = "Use region unless disconnected parts shall vote apart."
+            raise OptionError("vote_per", repr(vote_per), "'region' or 'component'", hint)
         self._metric = SemanticMetric(num_classes, unseen=unseen)
         self.unassigned, self.void_votes, self.vote_per = unassigned, void_votes, vote_per
 
@@ -89,10 +89,10 @@ class RegionVoteMetric:
             ScoreRangeError: A region id below -1 or beyond int32, or a label out of range.
         """
         voted = majority_vote(regions, labels, void_votes=self.void_votes, vote_per=self.vote_per)
-        labelled = read_ids("labels", labels, 0)
+        labeled = read_ids("labels", labels, 0)
         if self.unassigned == "exclude":
-            labelled = np.where(voted == VOID, np.uint8(VOID), labelled)
-        self._metric.update(voted, labelled)
+            labeled = np.where(voted == VOID, np.uint8(VOID), labeled)
+        self._metric.update(voted, labeled)
 
     def state(self) -> dict[str, NDArray[np.int64]]:
         """The counts, as `SemanticMetric.state`."""
@@ -140,17 +140,17 @@ def majority_vote(
     """
     from csl_plugin.ops.cpu.runs import components, find_runs
 
-    ids, labelled = read_integers("regions", regions), read_ids("labels", labels, 0)
-    check_same_size("regions", ids, labelled)
+    ids, labeled = read_integers("regions", regions), read_ids("labels", labels, 0)
+    check_same_size("regions", ids, labeled)
     low, high = int(ids.min()), int(ids.max())
     if low < -1 or high >= np.iinfo(np.int32).max:
-        mend = "Number the regions from 0 and use -1 for unassigned pixels."
-        raise ScoreRangeError("regions", f"ids from {low} to {high}", "-1 or an id that fits int32", mend)
+        hint = "Number the regions from 0 and use -1 for unassigned pixels."
+        raise ScoreRangeError("regions", f"ids from {low} to {high}", "-1 or an id that fits int32", hint)
     if vote_per == "component":
         ids = components(find_runs(ids), connectivity=8)[0].paint()
 
     # Runs equal in region and label are thousands where pixels are millions, and bound what is sorted.
-    runs = find_runs((ids.astype(np.int64) << 8) + labelled)
+    runs = find_runs((ids.astype(np.int64) << 8) + labeled)
     keys, inverse = np.unique(runs.ids, return_inverse=True)
     sizes = np.bincount(inverse, weights=runs.lengths)
     region, label = keys >> 8, keys & 0xFF
@@ -158,4 +158,4 @@ def majority_vote(
     best = ranking[np.unique(region[ranking], return_index=True)[1]]
     winners = np.where(region[best] < 0, VOID, label[best]).astype(np.uint8)
     of_run = winners[np.searchsorted(region[best], runs.ids >> 8)]
-    return np.repeat(of_run, runs.lengths).reshape(labelled.shape)
+    return np.repeat(of_run, runs.lengths).reshape(labeled.shape)

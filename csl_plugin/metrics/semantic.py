@@ -26,9 +26,9 @@ class SemanticFigures:
         miou_unseen: The same over the unseen ones; nan without any.
         hiou: Harmonic mean of `miou_seen` and `miou_unseen`, from the unrounded means.
         macc: Mean over the classes that occur in labels of the share of their pixels that is right.
-        pacc: Share of all labelled pixels that is right.
-        fwiou: Mean IoU weighted by the classes' shares of the labelled pixels.
-        per_class: (C,) float64, IoU of each class; 0 for a class that is predicted and never labelled, nan
+        pacc: Share of all labeled pixels that is right.
+        fwiou: Mean IoU weighted by the classes' shares of the labeled pixels.
+        per_class: (C,) float64, IoU of each class; 0 for a class that is predicted and never labeled, nan
             for one that is neither.
     """
 
@@ -43,7 +43,7 @@ class SemanticFigures:
 
 
 class SemanticMetric:
-    """Counts of right, labelled and predicted pixels of each class, summed over frames.
+    """Counts of right, labeled and predicted pixels of each class, summed over frames.
 
     Args:
         num_classes: C, 1 to 255.
@@ -70,8 +70,8 @@ class SemanticMetric:
 
     def __init__(self, num_classes: int, *, unseen: Sequence[int] = ()) -> None:
         if not 1 <= num_classes <= VOID:
-            mend = "Labels are 8-bit and 255 is void, so 255 classes fit."
-            raise OptionError("num_classes", repr(num_classes), f"1 to {VOID}", mend)
+            hint = "Labels are 8-bit and 255 is void, so 255 classes fit."
+            raise OptionError("num_classes", repr(num_classes), f"1 to {VOID}", hint)
         unseen = tuple(unseen)
         if len(set(unseen)) != len(unseen) or not all(0 <= index < num_classes for index in unseen):
             expected = f"distinct class indices from 0 to {num_classes - 1}"
@@ -92,9 +92,9 @@ class SemanticMetric:
             DTypeError: Not integers.
             ScoreRangeError: Another value.
         """
-        predicted, labelled = read_ids("prediction", prediction, -1), read_ids("labels", labels, 0)
-        check_same_size("prediction", predicted, labelled)
-        joint = np.bincount((labelled.astype(np.intp) << 8 | predicted).reshape(-1), minlength=1 << 16)
+        predicted, labeled = read_ids("prediction", prediction, -1), read_ids("labels", labels, 0)
+        check_same_size("prediction", predicted, labeled)
+        joint = np.bincount((labeled.astype(np.intp) << 8 | predicted).reshape(-1), minlength=1 << 16)
         table = joint.reshape(256, 256)
         self._refuse("labels", table.sum(axis=1), "255 for void")
         self._refuse("prediction", table.sum(axis=0), "255 or -1 for none")
@@ -116,8 +116,8 @@ class SemanticMetric:
         """
         counts = np.stack([self._read_counts(name, state.get(name)) for name in _COUNTS])
         if (counts < 0).any() or (counts[0] > counts[1:]).any():
-            mend = "The record is damaged: delete it and measure the frame again."
-            raise FileError("state", "counts that contradict each other", "counts of pixels", mend)
+            hint = "The record is damaged: delete it and measure the frame again."
+            raise FileError("state", "counts that contradict each other", "counts of pixels", hint)
         self._counts += counts
 
     def merge(self, other: SemanticMetric) -> None:
@@ -126,11 +126,11 @@ class SemanticMetric:
 
     def compute(self) -> SemanticFigures:
         """The figures of all frames so far."""
-        right, labelled, predicted = self._counts
-        union = labelled + predicted - right
+        right, labeled, predicted = self._counts
+        union = labeled + predicted - right
         iou = np.full(self.num_classes, np.nan)
         np.divide(right, union, out=iou, where=union > 0)
-        present, total = labelled > 0, int(labelled.sum())
+        present, total = labeled > 0, int(labeled.sum())
         is_unseen = np.zeros(self.num_classes, bool)
         is_unseen[list(self.unseen)] = True
         seen, unseen = _mean(iou[~is_unseen]), _mean(iou[is_unseen])
@@ -139,9 +139,9 @@ class SemanticMetric:
             miou_seen=seen,
             miou_unseen=unseen,
             hiou=2 * seen * unseen / (seen + unseen) if seen + unseen != 0 else 0.0,
-            macc=_mean(right[present] / labelled[present]),
+            macc=_mean(right[present] / labeled[present]),
             pacc=int(right.sum()) / total if total else np.nan,
-            fwiou=float((labelled[present] / total * iou[present]).sum()) if total else np.nan,
+            fwiou=float((labeled[present] / total * iou[present]).sum()) if total else np.nan,
             per_class=iou,
         )
 
@@ -149,16 +149,16 @@ class SemanticMetric:
         strange = np.flatnonzero(counts[self.num_classes : VOID])
         if len(strange):
             expected = f"0 to {self.num_classes - 1}, and {none}"
-            mend = "Check the number of classes, and that labels and predictions use the same label space."
-            raise ScoreRangeError(argument, f"the value {self.num_classes + int(strange[0])}", expected, mend)
+            hint = "Check the number of classes, and that labels and predictions use the same label space."
+            raise ScoreRangeError(argument, f"the value {self.num_classes + int(strange[0])}", expected, hint)
 
     def _read_counts(self, name: str, counts: NDArray[Any] | None) -> NDArray[np.int64]:
         if counts is None or counts.dtype.kind not in "iu":
             got = "none" if counts is None else describe(counts)
             raise FileError(f"state[{name!r}]", got, "integer counts", "Pass what state() gave.")
         if counts.shape != (self.num_classes,):
-            mend = "Add states of metrics with the same classes."
-            raise ShapeError(f"state[{name!r}]", describe(counts), f"shape ({self.num_classes},)", mend)
+            hint = "Add states of metrics with the same classes."
+            raise ShapeError(f"state[{name!r}]", describe(counts), f"shape ({self.num_classes},)", hint)
         return counts.astype(np.int64)
 
 
@@ -175,8 +175,8 @@ def read_ids(argument: str, value: Array, lowest: int) -> NDArray[np.uint8]:
         return ids.view(np.uint8)
     low, high = int(ids.min()), int(ids.max())
     if low < lowest or high > VOID:
-        mend = "Pass class indices, and 255 where there is none."
-        raise ScoreRangeError(argument, f"values from {low} to {high}", f"{lowest} to {VOID}", mend)
+        hint = "Pass class indices, and 255 where there is none."
+        raise ScoreRangeError(argument, f"values from {low} to {high}", f"{lowest} to {VOID}", hint)
     return ids.astype(np.uint8)
 
 
@@ -189,11 +189,11 @@ def read_integers(argument: str, value: Array) -> NDArray[Any]:
     """
     integers = as_tensor(argument, value).detach().cpu().numpy()
     if integers.dtype.kind not in "iu":
-        mend = "Pass ids: the arg max of scores, or labels as they are stored."
-        raise DTypeError(argument, describe(value), "integers", mend)
+        hint = "Pass ids: the arg max of scores, or labels as they are stored."
+        raise DTypeError(argument, describe(value), "integers", hint)
     if integers.ndim != 2 or 0 in integers.shape:
-        mend = "Pass one frame at a time, without batch and channel axes."
-        raise ShapeError(argument, describe(value), "(H, W), every axis at least 1", mend)
+        hint = "Pass one frame at a time, without batch and channel axes."
+        raise ShapeError(argument, describe(value), "(H, W), every axis at least 1", hint)
     return integers
 
 
@@ -204,8 +204,8 @@ def check_same_size(argument: str, first: NDArray[Any], labels: NDArray[Any]) ->
         ShapeError: The shapes differ.
     """
     if first.shape != labels.shape:
-        mend = "Resize the scores before the arg max, or region ids by nearest neighbour."
-        raise ShapeError(argument, f"shape {first.shape}", f"the labels', {labels.shape}", mend)
+        hint = "Resize the scores before the arg max, or region ids by nearest neighbor."
+        raise ShapeError(argument, f"shape {first.shape}", f"the labels', {labels.shape}", hint)
 
 
 def _mean(values: NDArray[np.float64]) -> float:

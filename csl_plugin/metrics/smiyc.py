@@ -26,7 +26,7 @@ class SmiycAnomaly:
     exact ones of `PooledAnomaly`: by up to some thousandths of AUPR, most where a frame has no anomaly.
     FPR95 is read at the first point with TPR >= 0.95.
 
-    Two cases are decided here. The official tool fails on a frame without labelled pixels: it contributes
+    Two cases are decided here. The official tool fails on a frame without labeled pixels: it contributes
     nothing. And where several frames share the highest threshold, its figures depend on the order of the
     frames: here they do not. Without a single anomalous pixel AUPR and AUROC are nan and FPR95 is 0, as the
     tool has it.
@@ -57,7 +57,7 @@ class SmiycAnomaly:
         Raises:
             ShapeError: Not (H, W), or not the same.
             DTypeError: Another element type.
-            ScoreRangeError: A labelled pixel's score is nan or infinite.
+            ScoreRangeError: A labeled pixel's score is nan or infinite.
         """
         positive, negative = (order(side) for side in split_frame(scores, labels))
         extremes = [side.at(np.array([0, side.size - 1])) for side in (positive, negative) if side.size]
@@ -66,8 +66,8 @@ class SmiycAnomaly:
             return
         low, high = float(np.min(extremes)), float(np.max(extremes))
         if not np.isfinite([low, high]).all():
-            mend = "Bins need finite scores: clip them, or measure with the exact protocol `pooled`."
-            raise ScoreRangeError("scores", f"{low} to {high}", "finite scores", mend)
+            hint = "Bins need finite scores: clip them, or measure with the exact protocol `pooled`."
+            raise ScoreRangeError("scores", f"{low} to {high}", "finite scores", hint)
         margin = max(0.01 * (high - low), 0.01)
         edges = np.unique(
             np.concatenate([[low - margin, high + margin], _quantiles(positive), _quantiles(negative)])

@@ -102,8 +102,8 @@ def order(scores: NDArray[Any], argument: str = "scores") -> Ordered:
         found = Ordered(np.sort(scores))
         undefined = bool(scores.size and np.isnan(found.values[-1]))
     if undefined:
-        mend = "Find out where nan comes from, or mark such pixels as void."
-        raise ScoreRangeError(argument, "nan on a labelled pixel", "numbers", mend)
+        hint = "Find out where nan comes from, or mark such pixels as void."
+        raise ScoreRangeError(argument, "nan on a labeled pixel", "numbers", hint)
     return found
 
 

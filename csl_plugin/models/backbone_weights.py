@@ -45,8 +45,8 @@ def load_backbone_weights(
     """
     backbone = network.backbone
     if not isinstance(backbone, ResNet50):
-        mend = 'Build it with NetworkConfig(backbone="resnet50").'
-        raise OptionError("network", f"the backbone {network.config.backbone!r}", "'resnet50'", mend)
+        hint = 'Build it with NetworkConfig(backbone="resnet50").'
+        raise OptionError("network", f"the backbone {network.config.backbone!r}", "'resnet50'", hint)
     files = origin(
         source, revision=revision, cache_dir=cache_dir, local_files_only=local_files_only, token=token
     )

@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from csl_plugin.models.layers import Extents, NormalisedConvolution
+from csl_plugin.models.layers import Extents, NormalizedConvolution
 
 
 class CompactBackbone(nn.Module):
@@ -18,14 +18,14 @@ class CompactBackbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = NormalisedConvolution(3, self.widths[2], 3, 2)
+        self.stem = NormalizedConvolution(3, self.widths[2], 3, 2)
         strides = list(self.widths)
         self.stages = nn.ModuleList(
             _Stage(self.widths[before], self.widths[after], after) for before, after in pairwise(strides)
         )
 
     def forward(self, images: Tensor, extents: Extents) -> dict[int, Tensor]:
-        """(B, 3, H, W), normalised, to features by stride."""
+        """(B, 3, H, W), normalized, to features by stride."""
         values = extents.clear(F.relu(self.stem(images)), 2)
         features = {2: values}
         for stage in self.stages:
@@ -38,7 +38,7 @@ class _Stage(nn.Module):
     def __init__(self, before: int, after: int, stride: int) -> None:
         super().__init__()
         self.stride = stride
-        self.down = NormalisedConvolution(before, after, 3, 2)
+        self.down = NormalizedConvolution(before, after, 3, 2)
         self.blocks = nn.ModuleList(_Block(after) for _ in range(2))
 
     def forward(self, values: Tensor, extents: Extents) -> Tensor:
@@ -51,8 +51,8 @@ class _Stage(nn.Module):
 class _Block(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = NormalisedConvolution(width, width, 3)
-        self.second = NormalisedConvolution(width, width, 3)
+        self.first = NormalizedConvolution(width, width, 3)
+        self.second = NormalizedConvolution(width, width, 3)
 
     def forward(self, values: Tensor, extents: Extents, stride: int) -> Tensor:
         inner = extents.clear(F.relu(self.first(values)), stride)

@@ -75,8 +75,8 @@ class NetworkConfig:
             got, expected = f"{self.query_width}", f"a multiple of 4 x num_heads = {4 * self.num_heads}"
             raise OptionError("query_width", got, expected, "Change either of the two.")
         if self.points and self.region_classes:
-            mend = "Leave one of the two away: a point's region has no class."
-            raise OptionError("region_classes", f"{self.region_classes} with points", "0 with points", mend)
+            hint = "Leave one of the two away: a point's region has no class."
+            raise OptionError("region_classes", f"{self.region_classes} with points", "0 with points", hint)
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as JSON values."""
@@ -95,6 +95,6 @@ class NetworkConfig:
         unknown = sorted(str(name) for name in values.keys() - known)
         if unknown:
             got, expected = ", ".join(unknown), "only " + ", ".join(sorted(known))
-            mend = "Load it with the version that wrote it, or take the names away."
-            raise OptionError("config", got, expected, mend)
+            hint = "Load it with the version that wrote it, or take the names away."
+            raise OptionError("config", got, expected, hint)
         return NetworkConfig(**values)

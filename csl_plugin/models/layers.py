@@ -42,7 +42,7 @@ class Extents:
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each pixel: no statistics over images, batches or padding."""
+    """Layer normalization over the channels of each pixel: no statistics over images, batches or padding."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -56,8 +56,8 @@ class ChannelNorm(nn.Module):
         return normal.permute(0, 3, 1, 2)
 
 
-class NormalisedConvolution(nn.Module):
-    """A convolution and its normalisation."""
+class NormalizedConvolution(nn.Module):
+    """A convolution and its normalization."""
 
     def __init__(self, before: int, after: int, kernel: int, step: int = 1) -> None:
         super().__init__()

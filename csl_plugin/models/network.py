@@ -12,7 +12,7 @@ from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.models.compact import CompactBackbone
 from csl_plugin.models.config import NetworkConfig
 from csl_plugin.models.hub.mixin import HubNetwork
-from csl_plugin.models.layers import Extents, NormalisedConvolution
+from csl_plugin.models.layers import Extents, NormalizedConvolution
 from csl_plugin.models.pixel_decoder import PixelDecoder
 from csl_plugin.models.positions import encode
 from csl_plugin.models.region_decoder import RegionDecoder, RegionPrediction, stacked
@@ -100,8 +100,8 @@ class CSLNetwork(nn.Module, HubNetwork):
         _check(images, sizes, points)
         height, width = images.shape[2:]
         if points is not None and self.point is None:
-            mend = "Leave them away, or train with points."
-            raise OptionError("points", "points", "none: the network has no point queries", mend)
+            hint = "Omit them, or train with points."
+            raise OptionError("points", "points", "none: the network has no point queries", hint)
         extents, features, embeddings = self._embed(images, sizes)
         pixels = self.pixels(embeddings[STRIDE])
         cropped = slice(-(-height // STRIDE)), slice(-(-width // STRIDE))
@@ -131,8 +131,8 @@ class CSLNetwork(nn.Module, HubNetwork):
         """
         _check(images, sizes, None)
         if self.boundary is None:
-            mend = "Train one with boundary=True."
-            raise OptionError("network", "a network without boundary head", "one with it", mend)
+            hint = "Train one with boundary=True."
+            raise OptionError("network", "a network without boundary head", "one with it", hint)
         size = images.shape[2], images.shape[3]
         return self._boundary(self.boundary, *self._embed(images, sizes), size)
 
@@ -183,9 +183,9 @@ class CSLNetwork(nn.Module, HubNetwork):
 class _BoundaryHead(nn.Module):
     def __init__(self, fine: int, coarse: int) -> None:
         super().__init__()
-        self.fine = NormalisedConvolution(fine, 32, 3)
+        self.fine = NormalizedConvolution(fine, 32, 3)
         self.coarse = nn.Conv2d(coarse, 32, 1)
-        self.merge = NormalisedConvolution(32, 32, 3)
+        self.merge = NormalizedConvolution(32, 32, 3)
         self.out = nn.Conv2d(32, 1, 1)
 
     def forward(self, fine: Tensor, coarse: Tensor, extents: Extents) -> Tensor:
@@ -201,7 +201,7 @@ def _backbone(config: NetworkConfig) -> tuple[nn.Module, dict[int, int]]:
 
 
 def _padded(images: Tensor, sizes: Tensor | None) -> tuple[Tensor, Extents]:
-    """Normalised images with zeros to the right and below, up to a multiple of the coarsest stride."""
+    """Normalized images with zeros to the right and below, up to a multiple of the coarsest stride."""
     mean = torch.tensor(_MEAN, device=images.device, dtype=images.dtype)[:, None, None]
     deviation = torch.tensor(_DEVIATION, device=images.device, dtype=images.dtype)[:, None, None]
     height, width = images.shape[2:]
@@ -230,13 +230,13 @@ def _sample(embedding: Tensor, points: Tensor, extents: Extents) -> Tensor:
 
 def _check(images: Tensor, sizes: Tensor | None, points: Tensor | None) -> None:
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
-        mend = "Add the batch axis of a single image with images[None]."
-        raise ShapeError("images", f"shape {tuple(images.shape)}", "(B, 3, H, W)", mend)
+        hint = "Add the batch axis of a single image with images[None]."
+        raise ShapeError("images", f"shape {tuple(images.shape)}", "(B, 3, H, W)", hint)
     if not images.is_floating_point():
         raise DTypeError("images", str(images.dtype), "floats in [0, 1]", "Divide bytes by 255.")
     if sizes is not None and tuple(sizes.shape) != (len(images), 2):
-        mend = "Give the height and width of every image."
-        raise ShapeError("sizes", f"shape {tuple(sizes.shape)}", f"({len(images)}, 2)", mend)
+        hint = "Give the height and width of every image."
+        raise ShapeError("sizes", f"shape {tuple(sizes.shape)}", f"({len(images)}, 2)", hint)
     if points is not None and (points.ndim != 3 or len(points) != len(images) or points.shape[2] != 2):
-        mend = "Give every image as many points, each (y, x)."
-        raise ShapeError("points", f"shape {tuple(points.shape)}", f"({len(images)}, P, 2)", mend)
+        hint = "Give every image as many points, each (y, x)."
+        raise ShapeError("points", f"shape {tuple(points.shape)}", f"({len(images)}, P, 2)", hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from csl_plugin.models.layers import Extents, NormalisedConvolution
+from csl_plugin.models.layers import Extents, NormalizedConvolution
 
 STRIDES = (32, 16, 8, 4)
 
@@ -15,8 +15,8 @@ class PixelDecoder(nn.Module):
 
     def __init__(self, widths: dict[int, int], width: int) -> None:
         super().__init__()
-        self.sides = nn.ModuleList(NormalisedConvolution(widths[stride], width, 1) for stride in STRIDES)
-        self.merges = nn.ModuleList(NormalisedConvolution(width, width, 3) for _ in STRIDES)
+        self.sides = nn.ModuleList(NormalizedConvolution(widths[stride], width, 1) for stride in STRIDES)
+        self.merges = nn.ModuleList(NormalizedConvolution(width, width, 3) for _ in STRIDES)
         self.whole = nn.Linear(width, width)
 
     def forward(self, features: dict[int, Tensor], extents: Extents) -> dict[int, Tensor]:

@@ -13,7 +13,7 @@ _TEMPERATURE = 10_000.0
 
 
 def grid_positions(extents: Extents, stride: int, batch: int, like: Tensor) -> Tensor:
-    """Where the cells' centres lie in their images, (B, H W / stride^2, 2) as (y, x), 1 at the far end."""
+    """Where the cells' centers lie in their images, (B, H W / stride^2, 2) as (y, x), 1 at the far end."""
     height, width = extents.padded
     if extents.sizes is None:
         sizes = torch.tensor([[height, width]], device=like.device).expand(batch, 2)

@@ -40,7 +40,7 @@ class ResNet50(nn.Module):
         return self
 
     def forward(self, images: Tensor, extents: Extents) -> dict[int, Tensor]:
-        """(B, 3, H, W), normalised, to features by stride."""
+        """(B, 3, H, W), normalized, to features by stride."""
         values = extents.clear(F.relu(self.bn1(self.conv1(images))), 2)
         features = {2: values}
         values = F.max_pool2d(values, 3, 2, 1)  # zeros beyond the image lose against what a relu leaves

@@ -101,7 +101,7 @@ def upsample(distribution: Tensor, size: tuple[int, int], *, logits: bool) -> Te
     """D or its logits (B, C, h, w) as D at another size, (B, C, H, W)."""
     if size == tuple(distribution.shape[2:]):
         return to_probabilities(distribution, 1) if logits else distribution
-    return Upsampled(distribution, size, logits).materialised()
+    return Upsampled(distribution, size, logits).materialized()
 
 
 def fuse(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def upsample(plane: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bilinear interpolation of one (h, w) plane, pixel centres aligned, clamped at the border."""
+    """Bilinear interpolation of one (h, w) plane, pixel centers aligned, clamped at the border."""
     h, w = plane.shape
     height, width = size
     result = torch.empty(height, width, dtype=torch.float64)
@@ -46,7 +46,7 @@ def region_scores(
 
 
 def assign(scores: Tensor, validity: Tensor) -> Tensor:
-    """Equation 2: for every pixel the n that maximises r[n, y, x] * v[n], the lowest on ties.
+    """Equation 2: for every pixel the n that maximizes r[n, y, x] * v[n], the lowest on ties.
 
     `scores` is R at the image's size, (N, H, W); `validity` is V, (N). Returns (H, W), -1 where N = 0.
     """
@@ -147,10 +147,10 @@ def trust(
     distribution: Tensor,
     partitions: Sequence[Tensor],
     *,
-    independent: float,
-    sharpness: float,
-    doubt: float,
-    outlier: float,
+    effective_samples: float,
+    exponent: float,
+    prior_strength: float,
+    keep_sigma: float,
 ) -> Tensor:
     """The rule "trust" for one image, the numbered steps of docs/guide/fusion.md.
 
@@ -165,8 +165,8 @@ def trust(
         if not pixels:
             noises.append(torch.zeros(len(roots), dtype=torch.float64))
             continue
-        centre = roots[:, assigned].mean(1)
-        overall = ((roots[:, assigned] - centre[:, None]) ** 2).mean(1).sum()
+        center = roots[:, assigned].mean(1)
+        overall = ((roots[:, assigned] - center[:, None]) ** 2).mean(1).sum()
         noise = torch.zeros(len(roots), dtype=torch.float64)
         regions = []
         for region in sorted(set(labels[assigned].tolist())):
@@ -178,15 +178,15 @@ def trust(
         noises.append(noise)
         between = max(float(overall - noise.sum()), 1e-3 * float(overall))
         for inside, mean, spread in regions:
-            observations = int(inside.sum()) * min(independent / pixels, 1.0)
+            observations = int(inside.sum()) * min(effective_samples / pixels, 1.0)
             ground = observations * between + float(noise.sum())
             known = observations * between / ground if ground > 0 else 1.0  # 3
-            answer = centre + known * (mean - centre)
+            answer = center + known * (mean - center)
             more = max(observations - 1, 0.0)
             if more == 0:
                 continue
-            variance = (doubt * overall + more * spread.sum()) / (doubt + more)  # 4
-            weight = more / (doubt + more) * float(variance) ** -sharpness  # 5
+            variance = (prior_strength * overall + more * spread.sum()) / (prior_strength + more)  # 4
+            weight = more / (prior_strength + more) * float(variance) ** -exponent  # 5
             answers[:, inside] += weight * answer[:, None]
             weights[inside] += weight
     noise = torch.stack(noises).mean(0)
@@ -200,6 +200,6 @@ def trust(
                 if noise.sum() > 0:
                     audible = noise.clamp(min=float(1e-6 * noise.sum()))
                     power = float((apart**2 / audible).max())
-                    kept = power / (power + outlier**2) if power + outlier > 0 else 1.0  # 6
+                    kept = power / (power + keep_sigma**2) if power + keep_sigma > 0 else 1.0  # 6
                 result[:, y, x] = (prior + kept * apart).clamp(min=0) ** 4
     return result

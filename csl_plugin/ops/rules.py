@@ -14,21 +14,21 @@ class Trust:
     """The fusion rule that believes no region blindly: what to assume of scores and regions.
 
     Every region of every partition is an expert on its pixels. It answers with its mean score, the smaller
-    the region the more shrunk towards the image's mean, and it is believed by how well it has predicted the
+    the region the more shrunk toward the image's mean, and it is believed by how well it has predicted the
     pixels it holds. The experts of a pixel are averaged by that belief; what then still sets the pixel apart
     is kept where it stands out from the noise. `docs/guide/fusion.md` derives this and shows what each
     parameter does.
 
     Args:
-        independent: How many independent observations the scores of a whole image are worth. Neighbouring
-            scores say almost the same, so a region's weight grows with its share of the image and not with
-            its pixels. At least 1; no pixel counts as more than one.
-        sharpness: Half the number of observations by which a pixel judges its experts: their weights go with
-            (predictive variance) ** -sharpness. 0 believes all alike.
-        doubt: Observations that a region must bring before its own spread counts more than the assumption
-            that it tells nothing, which is the spread of the whole image. Not negative.
-        outlier: Standard deviations at which a pixel keeps half of what sets it apart from its experts. 0
-            leaves every pixel alone, infinity gives the experts' word alone.
+        effective_samples: How many independent observations the scores of a whole image are worth.
+            Neighboring scores are almost equal, so a region's weight grows with its share of the image,
+            not with its pixels. At least 1; no pixel counts as more than one.
+        exponent: Half the number of observations by which a pixel judges its experts: weights are
+            (predictive variance) ** -exponent. 0 weights all alike.
+        prior_strength: Observations that a region needs before its own spread counts more than the prior, the
+            spread of the whole image. Not negative.
+        keep_sigma: Standard deviations at which a pixel keeps half of its difference from its experts. 0
+            leaves every pixel unchanged, infinity replaces it by its experts' answer.
 
     Raises:
         OptionError: A value out of its bounds.
@@ -38,7 +38,7 @@ class Trust:
         >>> from csl_plugin import Trust, fuse
         >>> scores = np.random.default_rng(0).random((32, 48), dtype=np.float32)
         >>> labels = np.zeros((32, 48), dtype=np.int32)
-        >>> bool(fuse(scores, labels, rule=Trust(outlier=4.0)).std() < scores.std())
+        >>> bool(fuse(scores, labels, rule=Trust(keep_sigma=4.0)).std() < scores.std())
         True
 
     Source:
@@ -46,18 +46,18 @@ class Trust:
         local Wiener filter (Lee 1980) for the pixel.
     """
 
-    independent: float = 2500.0
-    sharpness: float = 1.5
-    doubt: float = 1.0
-    outlier: float = 2.0
+    effective_samples: float = 2500.0
+    exponent: float = 1.5
+    prior_strength: float = 1.0
+    keep_sigma: float = 2.0
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            least = 1 if field.name == "independent" else 0
-            endless = field.name == "outlier"
+            least = 1 if field.name == "effective_samples" else 0
+            endless = field.name == "keep_sigma"
             number = isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
             if not number or value < least or (value == math.inf and not endless):
                 expected = f"a number of at least {least}" + (", or infinity" if endless else "")
-                mend = f"The default is {field.default:g}; help(csl_plugin.Trust) says what it does."
-                raise OptionError(field.name, repr(value), expected, mend)
+                hint = f"The default is {field.default:g}; help(csl_plugin.Trust) says what it does."
+                raise OptionError(field.name, repr(value), expected, hint)

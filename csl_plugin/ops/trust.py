@@ -68,7 +68,7 @@ def average(means: Tensor, pieces: Pieces) -> tuple[Tensor, Tensor]:
     return prior, voices == 0
 
 
-def centre(means: Tensor, pieces: Pieces) -> Tensor:
+def center(means: Tensor, pieces: Pieces) -> Tensor:
     """The mean of all pixels that some partition assigns, (B, C)."""
     counted = (pieces.members >= 0).any(1)
     sizes = torch.where(counted, pieces.sizes, 0.0)
@@ -93,7 +93,7 @@ def trusted(means: Tensor, squares: Tensor, pieces: Pieces, trust: Trust) -> Bel
     scale = _positive(scale)[:, None]
     answer, weight = torch.zeros_like(means), torch.zeros_like(pieces.sizes)
     for expert in experts:
-        believed = expert.experience * (expert.variance / scale).clamp(min=1e-12) ** -trust.sharpness
+        believed = expert.experience * (expert.variance / scale).clamp(min=1e-12) ** -trust.exponent
         answer = answer + _gather(expert.answer * believed[:, None], expert.slots)
         weight = weight + _gather(believed[:, None], expert.slots)[:, 0]
     silent = weight <= 0
@@ -113,7 +113,7 @@ def kept(apart: Tensor, noise: Tensor, trust: Trust) -> Tensor:
         trust: What is assumed.
     """
     power = (apart * apart / _positive(audible(noise))[..., None]).amax(1, keepdim=True)
-    ground = power + trust.outlier**2
+    ground = power + trust.keep_sigma**2
     alone = (noise.sum(1) == 0)[:, None, None] | (ground == 0)
     return apart * torch.where(alone, 1.0, power / _positive(ground))
 
@@ -153,19 +153,19 @@ class _Partition(NamedTuple):
         spread = (_sums(squares * sizes[:, None], slots, count) / some - mean * mean).clamp(min=0)
         image = pixels.sum(1, keepdim=True).clamp(min=1)
         share = (pixels / image)[:, None]
-        centre = (share * mean).sum(2, keepdim=True)
+        center = (share * mean).sum(2, keepdim=True)
         noise = (share * spread).sum(2)
         within = noise.sum(1, keepdim=True)
-        overall = within + (share * (mean - centre) ** 2).sum((1, 2))[:, None]
+        overall = within + (share * (mean - center) ** 2).sum((1, 2))[:, None]
         between = torch.maximum(overall - within, _LEAST_BETWEEN * overall)
-        observations = pixels * (trust.independent / image).clamp(max=1)
+        observations = pixels * (trust.effective_samples / image).clamp(max=1)
         signal = observations * between
         known = torch.where(signal + within > 0, signal / _positive(signal + within), 1.0)[:, None]
         # One observation places the mean; only what comes after says how good it is.
         more = (observations - 1).clamp(min=0)
-        evidence = (trust.doubt + more).clamp(min=1e-12)
-        variance = (trust.doubt * overall + more * spread.sum(1)) / evidence
-        answer = centre + known * (mean - centre)
+        evidence = (trust.prior_strength + more).clamp(min=1e-12)
+        variance = (trust.prior_strength * overall + more * spread.sum(1)) / evidence
+        answer = center + known * (mean - center)
         return _Partition(slots, answer, variance, more / evidence, overall[:, 0], noise)
 
 

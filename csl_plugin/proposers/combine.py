@@ -42,7 +42,7 @@ class Scales:
 
     def __init__(self, proposer: HierarchicalRegions, scales: Sequence[Scale]) -> None:
         if not scales:
-            raise OptionError("scales", "none", "at least one", "Leave them away for the default.")
+            raise OptionError("scales", "none", "at least one", "Omit them for the default.")
         self.proposer = proposer
         self.scales = tuple(type(proposer).checked_scale(scale) for scale in scales)
 

@@ -28,8 +28,8 @@ from csl_plugin.proposers.hierarchy.proposer import (
     scale_name,
 )
 from csl_plugin.proposers.hierarchy.watershed import (
-    colour_gradient,
-    opponent_colour,
+    color_gradient,
+    opponent_color,
     relative_to_surroundings,
 )
 from csl_plugin.proposers.images import read_images
@@ -94,9 +94,9 @@ class NetworkProposals:
 class NetworkRegions(HierarchicalRegions):
     """Regions that a CSL network tells apart: bounded by what it sees, chosen by what it proposes.
 
-    The basins of the predicted boundary (a watershed) merge, the cheapest pair of neighbours first, as those
+    The basins of the predicted boundary (a watershed) merge, the cheapest pair of neighbors first, as those
     of `Superpixels` do and at the same cost t d² e²: t is the thickness of the two regions, d the distance of
-    their mean colours, and e here the network's boundary probability between them (or three tenths of the
+    their mean colors, and e here the network's boundary probability between them (or three tenths of the
     superpixels' own edge strength, where that is more). Superpixels divide what texture divides and miss
     faint outlines; the network has seen what bounds a thing.
 
@@ -110,7 +110,7 @@ class NetworkRegions(HierarchicalRegions):
     Args:
         network: A trained network with a boundary head, in evaluation mode.
         scale: "auto" for eq. 2. Or how coarse the partition is: the thickness, in thousandths of the image's
-            side sqrt(H W), from which two regions stay apart when their colours differ by 10 CIELAB units
+            side sqrt(H W), from which two regions stay apart when their colors differ by 10 CIELAB units
             (chroma counted twice) and the boundary between them is certain. Positive and finite.
 
     Raises:
@@ -132,8 +132,8 @@ class NetworkRegions(HierarchicalRegions):
     def __init__(self, network: CSLNetwork, scale: Scale = AUTO) -> None:
         super().__init__(scale)
         if not network.config.boundary:
-            mend = "Use NetworkProposals, or train with boundary=True."
-            raise OptionError("network", "a network without boundary head", "one with it", mend)
+            hint = "Use NetworkProposals, or train with boundary=True."
+            raise OptionError("network", "a network without boundary head", "one with it", hint)
         self.network: CSLNetwork = network
 
     @classmethod
@@ -172,8 +172,8 @@ class NetworkRegions(HierarchicalRegions):
         """
         tensor, (mask_logits, validity_logits, _) = read_images(images), output.regions[-1]
         if output.boundary is None:
-            mend = "Pass what the network of this proposer gave."
-            raise OptionError("output", "an output without boundaries", "one with them", mend)
+            hint = "Pass what the network of this proposer gave."
+            raise OptionError("output", "an output without boundaries", "one with them", hint)
         labels = []
         for index, image in enumerate(torch.split(tensor, 1)):
             one = slice(index, index + 1)
@@ -210,13 +210,13 @@ def _grown(image: Tensor, boundary: Tensor) -> Hierarchy:
         boundary.detach().float().sigmoid(), image.shape[2:], mode="bilinear", align_corners=False
     )
     strength: Values = edge[0, 0].cpu().numpy()
-    colour = opponent_colour(pixels_of(image))
-    gradient = colour_gradient(colour)
+    color = opponent_color(pixels_of(image))
+    gradient = color_gradient(color)
     # The network's boundaries are some pixels wide; the gradient says where in them the edge lies.
     relief = strength + _GRADIENT_SHARE * gradient / (gradient.mean() + np.float32(1e-6))
     # An outline that the network misses and the image shows counts too, if for less.
     edge_or_contrast = np.maximum(strength, _CONTRAST_SHARE * relative_to_surroundings(gradient))
-    return grow(relief, colour, edge_or_contrast + _FAINT_EDGE)
+    return grow(relief, color, edge_or_contrast + _FAINT_EDGE)
 
 
 def _identity(network: CSLNetwork) -> str:

@@ -44,12 +44,12 @@ def registered_proposer(name: str, device: torch.device | str | None) -> Propose
     try:
         factory: Any = found[0].load()
     except (ImportError, AttributeError) as error:
-        mend = f"Install the package again that registered {name!r}."
-        raise MissingExtraError("source", f"{name!r}: {error}", found[0].value, mend) from error
+        hint = f"Install the package again that registered {name!r}."
+        raise MissingExtraError("source", f"{name!r}: {error}", found[0].value, hint) from error
     proposer: Any = factory(device=device) if callable(factory) else factory
     if not callable(factory) or not callable(proposer):
-        got, mend = f"{found[0].value}, which makes none", "Register a function of `device` that returns one."
-        raise DTypeError("source", got, "a factory of a callable", mend)
+        got, hint = f"{found[0].value}, which makes none", "Register a function of `device` that returns one."
+        raise DTypeError("source", got, "a factory of a callable", hint)
     return proposer  # type: ignore[no-any-return]
 
 

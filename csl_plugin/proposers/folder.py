@@ -47,9 +47,9 @@ class RegionMapFolder:
         maps = files_by_stem(self.path, REGION_SUFFIXES)
         self.files = maps or files_by_stem(self.path, MASK_SUFFIXES)
         if not self.files:
-            mend = "Make them with: csl-plugin propose IMAGES OUT"
+            hint = "Make them with: csl-plugin propose IMAGES OUT"
             raise FileError(
-                str(path), "a folder without one", "region maps or masks, .png, .npz or .json", mend
+                str(path), "a folder without one", "region maps or masks, .png, .npz or .json", hint
             )
 
     def __call__(self, images: Tensor, names: Sequence[str] | None = None) -> RegionMap:
@@ -70,20 +70,20 @@ class RegionMapFolder:
         batch, size = images.shape[0], tuple(images.shape[-2:])
         if names is None or isinstance(names, str) or len(names) != batch:
             got = "no names" if names is None else repr(names)
-            mend = "Region maps are found by name: call proposer(images, names=[stem, ...])."
-            raise OptionError("names", got, f"the stems of the {batch} images", mend)
+            hint = "Region maps are found by name: call proposer(images, names=[stem, ...])."
+            raise OptionError("names", got, f"the stems of the {batch} images", hint)
         labels = np.stack([self._read(name, size) for name in names])
         return RegionMap(torch.from_numpy(labels).to(images.device), num_regions=int(labels.max()) + 1)
 
     def _read(self, name: str, size: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
         if name not in self.files:
             got = f"no region map named {name!r}"
-            mend = "Make it with csl-plugin propose, or check the names."
-            raise FileError(str(self.path), got, f"{name}.png, .npz or .json", mend)
+            hint = "Make it with csl-plugin propose, or check the names."
+            raise FileError(str(self.path), got, f"{name}.png, .npz or .json", hint)
         labels = read_regions(self.files[name])
         if labels.shape != size:
-            mend = "Make the region maps from the same images."
-            raise ShapeError(str(self.files[name]), f"size {labels.shape}", f"the image's, {size}", mend)
+            hint = "Make the region maps from the same images."
+            raise ShapeError(str(self.files[name]), f"size {labels.shape}", f"the image's, {size}", hint)
         return labels
 
     def __len__(self) -> int:

@@ -40,5 +40,5 @@ def _check_images(images: Tensor) -> None:
             "images",
             f"values between {low:.4g} and {high:.4g}",
             "finite values in [0, 1]",
-            "Divide bytes by 255, and undo any normalisation by mean and standard deviation.",
+            "Divide bytes by 255, and undo any normalization by mean and standard deviation.",
         )

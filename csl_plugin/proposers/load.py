@@ -57,7 +57,7 @@ def load_proposer(
         source: None, the best that is built in: three partitions, "csl-tiny:auto,10+superpixels:40". A
             built-in name: "csl-tiny" (a small CSL network, read by `NetworkRegions`),
             "csl-tiny-strict" (the same, trained on streets and procedural shapes alone), "csl-tiny-open"
-            (procedural shapes alone: free of any data set's licence) or "superpixels" (no weights). Each
+            (procedural shapes alone: free of any data set's license) or "superpixels" (no weights). Each
             with ":SCALE" for regions of one scale everywhere, such as "csl-tiny:5"; several scales, such as
             "superpixels:20,40,80,150", give as many partitions, and so does "+" between sources. A name that
             another package registered under the entry-point group "csl_plugin.proposers". A folder or a
@@ -96,7 +96,7 @@ def load_proposer(
         return Together([load_proposer(part, device=device) for part in name.split("+")])
     if revision is not None and (kind in BUILT_IN or is_folder):
         expected = "None for a built-in source or a folder"
-        raise OptionError("revision", repr(revision), expected, "Leave it away.")
+        raise OptionError("revision", repr(revision), expected, "Omit it.")
     if kind == "superpixels":
         from csl_plugin.proposers.superpixels import Superpixels
 
@@ -147,7 +147,7 @@ def _at_scales(proposer: Proposer, source: str, scales: str) -> Proposer:
     from csl_plugin.proposers.hierarchy.proposer import HierarchicalRegions
 
     if not isinstance(proposer, HierarchicalRegions):
-        raise OptionError("source", source, "a source that has scales", "Leave the scale away.")
+        raise OptionError("source", source, "a source that has scales", "Omit the scale.")
     numbers = [_read_scale(source, text) for text in scales.split(",")]
     if len(numbers) > 1:
         return Scales(proposer, numbers)
@@ -171,5 +171,5 @@ def _read_scale(source: str, text: str) -> Scale:
         return float(text)
     except ValueError:
         name = source.partition(":")[0]
-        mend = f"For example {name}:20."
-        raise OptionError("source", source, f"{name}:SCALE with a number", mend) from None
+        hint = f"For example {name}:20."
+        raise OptionError("source", source, f"{name}:SCALE with a number", hint) from None

@@ -66,8 +66,8 @@ def read_regions(path: str | os.PathLike[str]) -> NDArray[np.int32]:
 
 def _of_json(path: Path) -> NDArray[np.int32]:
     if check_file(path) > _LARGEST_JSON:
-        got, mend = f"{path.stat().st_size} bytes", "Write one file per image, with run lengths."
-        raise FileError(str(path), got, f"at most {_LARGEST_JSON}", mend)
+        got, hint = f"{path.stat().st_size} bytes", "Write one file per image, with run lengths."
+        raise FileError(str(path), got, f"at most {_LARGEST_JSON}", hint)
     with damage_named(path, "masks as JSON"):
         held = json.loads(path.read_text(encoding="utf-8"))
     size = None
@@ -77,8 +77,8 @@ def _of_json(path: Path) -> NDArray[np.int32]:
             size = (image["height"], image["width"])
         held = held["annotations"]
     if not isinstance(held, list) or not all(isinstance(record, dict) for record in held):
-        got, mend = f"a {type(held).__name__}", "Write what the mask generator returns."
-        raise DTypeError(str(path), got, "a list of records with 'segmentation'", mend)
+        got, hint = f"a {type(held).__name__}", "Write what the mask generator returns."
+        raise DTypeError(str(path), got, "a list of records with 'segmentation'", hint)
     with damage_named(path, "masks as JSON"):
         return _painted(held, size)
 
@@ -86,16 +86,16 @@ def _of_json(path: Path) -> NDArray[np.int32]:
 def _of_entities(path: Path) -> NDArray[np.int32]:
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         if dtype.kind not in "iu" or len(shape) != 2:
-            mend = "Take the file that EntitySeg wrote."
-            raise ShapeError(f"{path}, {_MAP}", f"{dtype} of shape {shape}", "integers (H, W)", mend)
+            hint = "Take the file that EntitySeg wrote."
+            raise ShapeError(f"{path}, {_MAP}", f"{dtype} of shape {shape}", "integers (H, W)", hint)
 
     stored, _ = read_npz(path, check, key=_MAP)
     labels = stored.astype(np.int32)
     if stored.dtype == np.uint8:
         labels[stored == _NO_ENTITY] = -1
     if int(labels.min()) < -1:
-        got, mend = f"the id {int(labels.min())}", "Write -1 where there is no entity."
-        raise FileError(f"{path}, {_MAP}", got, "ids from -1 on", mend)
+        got, hint = f"the id {int(labels.min())}", "Write -1 where there is no entity."
+        raise FileError(f"{path}, {_MAP}", got, "ids from -1 on", hint)
     return labels
 
 

@@ -87,8 +87,8 @@ def regions_from_masks(
     found, extent = _read(masks)
     if extent is None:
         if wanted is None:
-            mend = "Say how large the image is: size=(H, W)."
-            raise OptionError("size", "no size, and no mask that has one", "(H, W)", mend)
+            hint = "Say how large the image is: size=(H, W)."
+            raise OptionError("size", "no size, and no mask that has one", "(H, W)", hint)
         extent = wanted
     _check_amount(found, extent)
     labels = np.full(extent[0] * extent[1], -1, dtype=np.int32)
@@ -144,8 +144,8 @@ def _read(masks: Any) -> tuple[list[_Mask], tuple[int, int] | None]:
         return found, size or (None if told is None else check_size(tuple(told)))
     if hasattr(masks, "masks") and hasattr(masks, "orig_shape"):
         return _of_result(masks)
-    mend = "Pass what the model returned for one image."
-    raise DTypeError("masks", describe(masks), _RESULT, mend)
+    hint = "Pass what the model returned for one image."
+    raise DTypeError("masks", describe(masks), _RESULT, hint)
 
 
 def _is_record(value: Any) -> bool:
@@ -169,8 +169,8 @@ def _of_records(records: Sequence[dict[str, Any]]) -> tuple[list[_Mask], tuple[i
         found.append(mask)
         sizes.add(size)
         if len(sizes) > 1:
-            got, mend = f"sizes {sorted(sizes)}", "Pass the masks of one image."
-            raise ShapeError("masks", got, "one size", mend)
+            got, hint = f"sizes {sorted(sizes)}", "Pass the masks of one image."
+            raise ShapeError("masks", got, "one size", hint)
     return found, sizes.pop()
 
 
@@ -206,20 +206,20 @@ def _of_result(result: Any) -> tuple[list[_Mask], tuple[int, int]]:
 def _of_array(masks: Any, scores: Any) -> tuple[list[_Mask], tuple[int, int]]:
     stack = as_tensor("masks", masks).detach().cpu()
     if stack.ndim != 3 or 0 in stack.shape[1:]:
-        mend = "Pass the masks of one image, without a batch axis."
-        raise ShapeError("masks", f"shape {tuple(stack.shape)}", "(N, H, W)", mend)
+        hint = "Pass the masks of one image, without a batch axis."
+        raise ShapeError("masks", f"shape {tuple(stack.shape)}", "(N, H, W)", hint)
     if stack.is_floating_point():
         if stack.numel() and not (float(stack.min()) >= 0 and float(stack.max()) <= 1):
-            mend = "For logits use RegionProposals.from_logits(mask_logits, validity_logits)."
+            hint = "For logits use RegionProposals.from_logits(mask_logits, validity_logits)."
             got = f"values between {float(stack.min()):.4g} and {float(stack.max()):.4g}"
-            raise ScoreRangeError("masks", got, "masks in [0, 1]", mend)
+            raise ScoreRangeError("masks", got, "masks in [0, 1]", hint)
         stack = stack > 0.5
     elif stack.dtype != torch.bool:
         stack = stack != 0
     values = [1.0] * len(stack) if scores is None else _finite(scores)
     if len(values) != len(stack):
-        got, mend = f"{len(values)} scores", "Give one score per mask."
-        raise ShapeError("scores", got, f"one for each of {len(stack)} masks", mend)
+        got, hint = f"{len(values)} scores", "Give one score per mask."
+        raise ShapeError("scores", got, f"one for each of {len(stack)} masks", hint)
     size = (int(stack.shape[1]), int(stack.shape[2]))
     return [_of_plane(mask.numpy(), score) for mask, score in zip(stack, values, strict=True)], size
 
@@ -235,9 +235,9 @@ def _finite(scores: Any) -> list[float]:
     try:
         numbers = np.asarray(values, dtype=np.float64).ravel()
     except (TypeError, ValueError):
-        mend = "Give one number per mask."
-        raise DTypeError("scores", describe(scores), "numbers", mend) from None
+        hint = "Give one number per mask."
+        raise DTypeError("scores", describe(scores), "numbers", hint) from None
     if not np.isfinite(numbers).all():
-        mend = "Give a mask that does not count a low score."
-        raise ScoreRangeError("scores", "nan or infinite scores", "finite scores", mend)
+        hint = "Give a mask that does not count a low score."
+        raise ScoreRangeError("scores", "nan or infinite scores", "finite scores", hint)
     return [float(number) for number in numbers]

@@ -36,8 +36,8 @@ def one_partition(regions: tuple[RegionMap, ...]) -> RegionMap:
         OptionError: There are several.
     """
     if len(regions) > 1:
-        mend = "Name one, such as csl-tiny or superpixels:40."
-        raise OptionError("proposer", f"{len(regions)} partitions", "one", mend)
+        hint = "Name one, such as csl-tiny or superpixels:40."
+        raise OptionError("proposer", f"{len(regions)} partitions", "one", hint)
     return regions[0]
 
 

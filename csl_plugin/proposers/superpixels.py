@@ -1,4 +1,4 @@
-"""Regions of similar colour: a proposer that needs no weights."""
+"""Regions of similar color: a proposer that needs no weights."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from torch import Tensor
 from csl_plugin.proposers.hierarchy.merge_tree import Values
 from csl_plugin.proposers.hierarchy.proposer import HierarchicalRegions, Scale, grow, pixels_of, scale_name
 from csl_plugin.proposers.hierarchy.watershed import (
-    colour_gradient,
-    opponent_colour,
+    color_gradient,
+    opponent_color,
     relative_to_surroundings,
 )
 
@@ -18,11 +18,11 @@ _SCALE = 150.0  # chosen, with the constants of relief.py, on the 200 training i
 
 
 class Superpixels(HierarchicalRegions):
-    """Regions of similar colour, bounded by edges that stand out; no weights, no training.
+    """Regions of similar color, bounded by edges that stand out; no weights, no training.
 
-    The basins of the colour gradient (a watershed) merge, the cheapest pair of neighbours first. A merge
+    The basins of the color gradient (a watershed) merge, the cheapest pair of neighbors first. A merge
     costs t d² e²: t is the thickness of the two regions (their harmonic area by the length of their
-    boundary), d the distance of their mean colours, e the strength of the edge between them relative to its
+    boundary), d the distance of their mean colors, e the strength of the edge between them relative to its
     surroundings, because crowded edges are texture. So thick regions stay apart at a smaller contrast than
     thin ones, as with the k / |C| of Felzenszwalb and Huttenlocher; t d² is the criterion of Koepfler, Lopez
     and Morel; and the tree of merges holds all scales, as the hierarchy of Wei et al. does.
@@ -33,7 +33,7 @@ class Superpixels(HierarchicalRegions):
 
     Args:
         scale: How coarse the partition is: the thickness, in thousandths of the image's side sqrt(H W), from
-            which two regions stay apart when their colours differ by 10 CIELAB units (chroma counted twice)
+            which two regions stay apart when their colors differ by 10 CIELAB units (chroma counted twice)
             and the edge between them is as strong as the average edge around it. Positive and finite.
 
     Raises:
@@ -64,9 +64,9 @@ class Superpixels(HierarchicalRegions):
 
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale; the work is done on the CPU."""
-        colour = opponent_colour(pixels_of(image))
-        gradient = colour_gradient(colour)
-        hierarchy = grow(gradient, colour, relative_to_surroundings(gradient))
+        color = opponent_color(pixels_of(image))
+        gradient = color_gradient(color)
+        hierarchy = grow(gradient, color, relative_to_surroundings(gradient))
         return [hierarchy.cut(float(scale)) for scale in scales]
 
     def __repr__(self) -> str:

@@ -22,7 +22,7 @@ def soft_assignment(
 
     Args:
         proposals: R (B, N, h, w) and V (B, N).
-        size: (H, W) of the image; R is brought to it by bilinear interpolation (pixel centres aligned).
+        size: (H, W) of the image; R is brought to it by bilinear interpolation (pixel centers aligned).
         interpolate: "scores" upsamples after the sigmoid, the paper's order; "logits" before it,
             Mask2Former's. The two differ on a few pixels in a thousand, at boundaries.
 

@@ -20,7 +20,7 @@ class RegionMap:
         labels: (B, H, W) integer ids from 0 on, -1 for unassigned; tensor or numpy array. Ids need not be
             consecutive.
         num_regions: A bound that every id lies below. Left out, it is read from `labels` (one pass, and on
-            a GPU one synchronisation); given, it is taken on trust.
+            a GPU one synchronization); given, it is taken on trust.
 
     Raises:
         DTypeError: Not an integer tensor or array.
@@ -96,7 +96,7 @@ class RegionMap:
         return self._labels.device
 
     def resize(self, size: tuple[int, int]) -> RegionMap:
-        """The map sampled at another size (H, W): every new pixel takes the label at its centre.
+        """The map sampled at another size (H, W): every new pixel takes the label at its center.
 
         Example:
             >>> import torch
@@ -110,8 +110,8 @@ class RegionMap:
         height, width = check_size(size)
         if (height, width) == self.size:
             return self
-        rows = _centres(height, self.size[0], self.device)
-        columns = _centres(width, self.size[1], self.device)
+        rows = _centers(height, self.size[0], self.device)
+        columns = _centers(width, self.size[1], self.device)
         return RegionMap(self._labels[:, rows][:, :, columns], self._num_regions)
 
     def __repr__(self) -> str:
@@ -138,8 +138,8 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def _centres(count: int, length: int, device: torch.device) -> Tensor:
-    """The index of the old pixel that holds the centre of each new one."""
+def _centers(count: int, length: int, device: torch.device) -> Tensor:
+    """The index of the old pixel that holds the center of each new one."""
     return (2 * torch.arange(count, device=device) + 1) * length // (2 * count)
 
 

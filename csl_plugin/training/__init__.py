@@ -2,7 +2,7 @@
 
 from csl_plugin.training.batches import batches
 from csl_plugin.training.data.augmentation import Appearance, Cropping
-from csl_plugin.training.data.folders import LabelledFolder, SegmentFolder
+from csl_plugin.training.data.folders import LabeledFolder, SegmentFolder
 from csl_plugin.training.data.mask_split import class_regions, mask_split
 from csl_plugin.training.data.saved_teacher import SavedTeacher
 from csl_plugin.training.data.scene import Batch, Sample, Scene
@@ -23,7 +23,7 @@ __all__ = [
     "Batch",
     "Cropping",
     "DeadLeaves",
-    "LabelledFolder",
+    "LabeledFolder",
     "Mixture",
     "Part",
     "Pasting",

@@ -45,8 +45,8 @@ def batches(
         [torch.Size([2, 48, 64]), torch.Size([2, 48, 64])]
     """
     if size < 1 or workers < 0:
-        mend = "Use at least 1 sample and 0 workers or more."
-        raise OptionError("size, workers", f"{size}, {workers}", "size >= 1, workers >= 0", mend)
+        hint = "Use at least 1 sample and 0 workers or more."
+        raise OptionError("size, workers", f"{size}, {workers}", "size >= 1, workers >= 0", hint)
     steps = _Steps(mixture, size, first)
     loader = DataLoader(
         steps,

@@ -68,10 +68,10 @@ def train(
     """
     processes = processes or Processes()
     processes.share(settings.batch_size)
-    optimiser = torch.optim.AdamW(_groups(network, settings), weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(_groups(network, settings), weight_decay=settings.weight_decay)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     path, log = out / STATE, RunLog(out)
-    step = _resume(path, network, average, optimiser, settings) if path.is_file() else 0
+    step = _resume(path, network, average, optimizer, settings) if path.is_file() else 0
     processes.agree(step, str(out))
     writes = processes.rank == 0
     if writes:
@@ -82,9 +82,9 @@ def train(
             figures = take_gradient(network, batch, settings, step, teacher, processes)
             if not math.isfinite(figures["loss"]):
                 kept = f"The state before it is in {path}" if path.is_file() else "Nothing has been saved yet"
-                mend = f"{kept}; look at the batch, or begin another run with a lower learning rate."
-                raise CSLError("loss", f"{figures['loss']} at step {step}", "a finite number", mend)
-            figures |= _move(network, optimiser, settings, step)
+                hint = f"{kept}; look at the batch, or begin another run with a lower learning rate."
+                raise CSLError("loss", f"{figures['loss']} at step {step}", "a finite number", hint)
+            figures |= _move(network, optimizer, settings, step)
             _average(average, network, settings.average, step)
             step += 1
             if writes and validation is not None and (validation.is_due(step) or step == settings.steps):
@@ -97,7 +97,7 @@ def train(
                 log.add(step, figures)
             if writes and (step % settings.save_every == 0 or step == settings.steps):
                 facts = {"step": step, "settings": settings.to_json()}
-                save_state(path, network, average, optimiser, facts)
+                save_state(path, network, average, optimizer, facts)
                 log.draw()
             if step == settings.steps:
                 break
@@ -106,15 +106,15 @@ def train(
 
 
 def _move(
-    network: CSLNetwork, optimiser: torch.optim.Optimizer, settings: TrainingSettings, step: int
+    network: CSLNetwork, optimizer: torch.optim.Optimizer, settings: TrainingSettings, step: int
 ) -> dict[str, float]:
     """Take the step; the gradient's norm and the rate."""
     rate = _rate(step, settings)
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = group["peak"] * rate
     norm = float(torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip))
     if math.isfinite(norm):
-        optimiser.step()
+        optimizer.step()
     return {"gradient": norm, "rate": settings.learning_rate * rate}
 
 
@@ -152,17 +152,17 @@ def _resume(
     path: Path,
     network: CSLNetwork,
     average: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     settings: TrainingSettings,
 ) -> int:
-    facts = load_state(path, network, average, optimiser)
+    facts = load_state(path, network, average, optimizer)
     before, now = facts["settings"], settings.to_json()
     changed = [name for name in now if name != "save_every" and before.get(name) != now[name]]
     if changed:
         got = ", ".join(f"{name} {now[name]!r}" for name in changed)
         expected = ", ".join(f"{name} {before.get(name)!r}" for name in changed)
-        mend = "Begin a run of its own in another folder, from these weights if you like."
-        raise FileError(str(path), got, f"{expected}, as the run began", mend)
+        hint = "Begin a run of its own in another folder, from these weights if you like."
+        raise FileError(str(path), got, f"{expected}, as the run began", hint)
     return int(facts["step"])
 
 

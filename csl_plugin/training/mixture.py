@@ -45,7 +45,7 @@ class Mixture:
         seed: Where all chance starts. A sample depends on (seed, step, index) and on nothing else, so that
             training goes on after an interruption as if there had been none.
         split: From labels to regions: `mask_split`, or `class_regions` to train without it.
-        appearance: Changes of colour and quality, the same for all sources; None for none.
+        appearance: Changes of color and quality, the same for all sources; None for none.
         taught_classes: C of the saved teacher that some sources have, 0 for none. Samples of the others are
             filled up with what counts nowhere.
 
@@ -70,8 +70,8 @@ class Mixture:
     def __post_init__(self) -> None:
         shares = [part.share for part in self.parts]
         if not shares or min(shares) < 0 or sum(shares) <= 0:
-            mend = "Pass at least one Part with a share above 0."
-            raise OptionError("parts", f"shares {shares}", "shares of at least 0, not all 0", mend)
+            hint = "Pass at least one Part with a share above 0."
+            raise OptionError("parts", f"shares {shares}", "shares of at least 0, not all 0", hint)
         if min(self.crop) < 1:
             raise OptionError("crop", str(self.crop), "at least one pixel", "Use (192, 256).")
 

@@ -63,9 +63,9 @@ class Processes:
         try:
             from accelerate import Accelerator
         except ImportError as error:
-            mend = "Install it with: pip install 'csl-plugin[distributed]', or train in one process."
+            hint = "Install it with: pip install 'csl-plugin[distributed]', or train in one process."
             got = f"{os.environ[launcher]} processes, no module accelerate"
-            raise MissingExtraError(launcher, got, "the extra `distributed`", mend) from error
+            raise MissingExtraError(launcher, got, "the extra `distributed`", hint) from error
         # Precision stays what the recipe says, whatever the launcher was configured with.
         engine = Accelerator(cpu=torch.device(device).type == "cpu", mixed_precision="no")
 
@@ -89,8 +89,8 @@ class Processes:
             OptionError: The processes cannot have equally many.
         """
         if size % self.count:
-            mend = "Choose a batch size that is a multiple of the number of processes."
-            raise OptionError("batch_size", str(size), f"a multiple of {self.count} processes", mend)
+            hint = "Choose a batch size that is a multiple of the number of processes."
+            raise OptionError("batch_size", str(size), f"a multiple of {self.count} processes", hint)
         own = size // self.count
         return range(self.rank * own, (self.rank + 1) * own)
 
@@ -118,5 +118,5 @@ class Processes:
         place = torch.tensor([step, step * step], dtype=torch.float64, device=self.device)
         mean, square = (self.total(place) / self.count).tolist()
         if square != mean * mean:
-            mend = "Put the run's folder where all processes can read it."
-            raise FileError(where, f"step {step} in process {self.rank}", f"{mean:g} in all of them", mend)
+            hint = "Put the run's folder where all processes can read it."
+            raise FileError(where, f"step {step} in process {self.rank}", f"{mean:g} in all of them", hint)

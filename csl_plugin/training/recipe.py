@@ -17,7 +17,7 @@ from csl_plugin.io import list_images, read_image
 from csl_plugin.io.limits import check_file, damage_named
 from csl_plugin.models import CSLNetwork, NetworkConfig, load_backbone_weights
 from csl_plugin.training.data.augmentation import Cropping
-from csl_plugin.training.data.folders import LabelledFolder, SegmentFolder
+from csl_plugin.training.data.folders import LabeledFolder, SegmentFolder
 from csl_plugin.training.data.mask_split import class_regions, mask_split
 from csl_plugin.training.data.saved_teacher import SavedTeacher
 from csl_plugin.training.data.scene import Picture, Source
@@ -87,7 +87,7 @@ class Recipe:
             network = NetworkConfig.from_json(document.get("network", {}))
             settings = TrainingSettings.from_json(document["settings"])
         except CSLError as error:
-            raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.mend) from error
+            raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.hint) from error
         return Recipe(network, settings, document)
 
     def mixture(self, data: Path) -> Mixture:
@@ -123,7 +123,7 @@ class Recipe:
             parts.append(Part(source, float(entry.get("share", 1.0)), pasting))
         split = self.document.get("split", True)
         if not isinstance(split, bool):
-            raise OptionError("split", repr(split), "true or false", "Leave it away for mask split.")
+            raise OptionError("split", repr(split), "true or false", "Omit it for mask split.")
         regions = mask_split if split else class_regions
         return Mixture(
             parts,
@@ -172,17 +172,17 @@ class Recipe:
         sources = list(self.document.get("sources", {}))
         name = given.pop("source", sources[0] if len(sources) == 1 else None)
         if name not in sources:
-            mend = "Name the source whose images the maps are of."
-            raise OptionError("teacher.source", repr(name), ", ".join(map(repr, sources)), mend)
+            hint = "Name the source whose images the maps are of."
+            raise OptionError("teacher.source", repr(name), ", ".join(map(repr, sources)), hint)
         given["folder"] = data / str(given.pop("maps", ""))
         teacher = _built(SavedTeacher, given, "teacher")
         if teacher.classes != self.network.num_classes:
             got = f"{teacher.classes} classes"
-            mend = f'Say "num_classes": {teacher.classes} of the network.'
-            raise OptionError("teacher.maps", got, f"the network's {self.network.num_classes}", mend)
+            hint = f'Say "num_classes": {teacher.classes} of the network.'
+            raise OptionError("teacher.maps", got, f"the network's {self.network.num_classes}", hint)
         return teacher, name
 
-    def _textures(self, sources: Mapping[str, LabelledFolder | SegmentFolder], data: Path) -> Textures:
+    def _textures(self, sources: Mapping[str, LabeledFolder | SegmentFolder], data: Path) -> Textures:
         pictures: list[Picture] = []
         allowed: list[NDArray[np.bool_] | None] = []
         for name in self.document.get("textures", []):
@@ -201,15 +201,15 @@ class Recipe:
 
 def _source(
     name: str, entry: Mapping[str, Any], data: Path, cropping: Cropping, teacher: SavedTeacher | None = None
-) -> LabelledFolder | SegmentFolder:
+) -> LabeledFolder | SegmentFolder:
     given = dict(entry)
     kind = given.pop("labels_of", None)
-    kinds = {"classes": LabelledFolder, "segments": SegmentFolder}
+    kinds = {"classes": LabeledFolder, "segments": SegmentFolder}
     if kind not in kinds:
         raise OptionError(f"sources.{name}.labels_of", repr(kind), '"classes" or "segments"', "Name one.")
     for folder in ("images", "labels"):
         given[folder] = data / str(given.get(folder, folder))
-    found: LabelledFolder | SegmentFolder = _built(
+    found: LabeledFolder | SegmentFolder = _built(
         kinds[kind], {**given, "cropping": cropping, "teacher": teacher}, f"sources.{name}"
     )
     return found
@@ -226,8 +226,8 @@ def _frames(text: object) -> slice:
     """What stands between the brackets of a slice."""
     words = text.split(":") if isinstance(text, str) else []
     if len(words) not in (2, 3) or not all(re.fullmatch(r"-?\d{0,9}", word) for word in words):
-        mend = 'Write "0::2" for every second image.'
-        raise OptionError("validation.frames", repr(text), "START:STOP or START:STOP:STEP", mend)
+        hint = 'Write "0::2" for every second image.'
+        raise OptionError("validation.frames", repr(text), "START:STOP or START:STOP:STEP", hint)
     return slice(*(int(word) if word else None for word in words))
 
 
@@ -236,8 +236,8 @@ def _objects(name: str, sources: Mapping[str, Any], textures: Textures) -> Objec
         return ProceduralObjects(textures)
     folder = _known(name, sources)
     if not isinstance(folder, SegmentFolder):
-        mend = "Objects are cut from segments; classes do not say where one object ends."
-        raise OptionError("objects", repr(name), 'a source with labels_of "segments"', mend)
+        hint = "Objects are cut from segments; classes do not say where one object ends."
+        raise OptionError("objects", repr(name), 'a source with labels_of "segments"', hint)
     return SegmentBank(folder)
 
 

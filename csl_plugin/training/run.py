@@ -57,8 +57,8 @@ def train_recipe(
     else:
         begun = CSLNetwork.from_pretrained(weights)
         if begun.config != recipe.network:
-            mend = "Begin with a network of the recipe's configuration."
-            raise FileError(weights, f"{begun.config}", f"{recipe.network}", mend)
+            hint = "Begin with a network of the recipe's configuration."
+            raise FileError(weights, f"{begun.config}", f"{recipe.network}", hint)
         network = begun
     network = cast("CSLNetwork", network.to(processes.device or device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     mixture, settings = recipe.mixture(data), recipe.settings

@@ -15,7 +15,7 @@ class TrainingSettings:
     """What a run is made with, beside the network and the data.
 
     Args:
-        steps: Optimiser steps of the whole run.
+        steps: Optimizer steps of the whole run.
         batch_size: Images per step, over all processes.
         crop: Height and width of the crops, multiples of 32.
         learning_rate: Of AdamW, at its peak.
@@ -54,8 +54,8 @@ class TrainingSettings:
         if not 0 <= self.average < 1:
             raise OptionError("average", repr(self.average), "in [0, 1)", "0.998 suits thousands of steps.")
         if any(side <= 0 or side % 32 for side in self.crop):
-            mend = "Take the nearest multiples."
-            raise OptionError("crop", repr(self.crop), "positive multiples of 32", mend)
+            hint = "Take the nearest multiples."
+            raise OptionError("crop", repr(self.crop), "positive multiples of 32", hint)
 
     @staticmethod
     def from_json(values: object) -> TrainingSettings:
@@ -67,8 +67,8 @@ class TrainingSettings:
         known = {field.name for field in fields(TrainingSettings)}
         if not isinstance(values, dict) or not {"steps"} <= values.keys() <= known:
             got = ", ".join(map(str, values)) if isinstance(values, dict) else type(values).__name__
-            mend = "Only steps is needed."
-            raise OptionError("settings", got, "some of " + ", ".join(sorted(known)), mend)
+            hint = "Only steps is needed."
+            raise OptionError("settings", got, "some of " + ", ".join(sorted(known)), hint)
         given = dict(values)
         if "crop" in given:
             given["crop"] = tuple(given["crop"])

@@ -1,4 +1,4 @@
-"""A run on disk: weights, their average and the optimiser's memory as safetensors; no pickle."""
+"""A run on disk: weights, their average and the optimizer's memory as safetensors; no pickle."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from csl_plugin.errors import FileError
 from csl_plugin.io import atomic_path
 from csl_plugin.io.limits import check_file, damage_named
 
-_WEIGHTS, _AVERAGE, _MOMENTS = "weights.", "average.", "optimiser."
+_WEIGHTS, _AVERAGE, _MOMENTS = "weights.", "average.", "optimizer."
 
 
 def save_state(
     path: Path,
     network: nn.Module,
     average: dict[str, Tensor],
-    optimiser: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     facts: dict[str, Any],
 ) -> None:
     """Write all that a run continues from, whole or not at all.
@@ -29,7 +29,7 @@ def save_state(
         path: A safetensors file.
         network: Its weights.
         average: Their moving average by name.
-        optimiser: Over parameters that `network` names.
+        optimizer: Over parameters that `network` names.
         facts: JSON values, such as the step.
     """
     from safetensors.torch import save_file
@@ -37,7 +37,7 @@ def save_state(
     tensors = {_WEIGHTS + name: value for name, value in network.state_dict().items()}
     tensors |= {_AVERAGE + name: value for name, value in average.items()}
     for name, parameter in network.named_parameters():
-        for kind, value in optimiser.state.get(parameter, {}).items():
+        for kind, value in optimizer.state.get(parameter, {}).items():
             tensors[f"{_MOMENTS}{kind}.{name}"] = torch.as_tensor(value)
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def save_state(
 
 
 def load_state(
-    path: Path, network: nn.Module, average: dict[str, Tensor], optimiser: torch.optim.Optimizer
+    path: Path, network: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
 ) -> dict[str, Any]:
     """Read what `save_state` wrote into all three; returns the facts.
 
@@ -63,8 +63,8 @@ def load_state(
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        mend = "Continue with the configuration that the run began with, or in another folder."
-        raise FileError(str(path), "the state of another network", "this one's", mend) from error
+        hint = "Continue with the configuration that the run began with, or in another folder."
+        raise FileError(str(path), "the state of another network", "this one's", hint) from error
     with torch.no_grad():
         for name, value in average.items():
             value.copy_(tensors[_AVERAGE + name])
@@ -75,5 +75,5 @@ def load_state(
             if moment is not None:
                 kinds[kind] = moment if kind == "step" else moment.to(parameter.device)
         if kinds:
-            optimiser.state[parameter] = kinds
+            optimizer.state[parameter] = kinds
     return facts

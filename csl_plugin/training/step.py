@@ -110,16 +110,16 @@ def _lesson(batch: Batch, images: Tensor, regions: Tensor, teacher: Teacher) -> 
         with torch.no_grad():
             return teacher(images).float(), counted
     if batch.taught is None or batch.known is None:
-        mend = "Pass a SavedTeacher to the folders that batches are drawn from."
-        raise OptionError("teacher", "'saved' and batches without its maps", "batches with them", mend)
+        hint = "Pass a SavedTeacher to the folders that batches are drawn from."
+        raise OptionError("teacher", "'saved' and batches without its maps", "batches with them", hint)
     return batch.taught.to(images.device), counted & batch.known.to(images.device)
 
 
 def _distillation(distribution: Tensor | None, wanted: Tensor, counted: Tensor, total: Total) -> Tensor:
     own = 0 if distribution is None else distribution.shape[1]
     if distribution is None or own != wanted.shape[1]:
-        mend = f"Build the network with NetworkConfig(num_classes={wanted.shape[1]})."
-        raise OptionError("teacher", f"{wanted.shape[1]} classes", f"the network's {own}", mend)
+        hint = f"Build the network with NetworkConfig(num_classes={wanted.shape[1]})."
+        raise OptionError("teacher", f"{wanted.shape[1]} classes", f"the network's {own}", hint)
     size = (distribution.shape[2], distribution.shape[3])
     if wanted.shape[2:] != size:
         wanted = F.interpolate(wanted, size, mode="bilinear", align_corners=False, antialias=True)

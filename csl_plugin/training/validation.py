@@ -22,7 +22,7 @@ from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
 from csl_plugin.regions.assignment import soft_assignment
 from csl_plugin.regions.region_map import RegionMap
-from csl_plugin.training.data.folders import LabelledFolder, SegmentFolder
+from csl_plugin.training.data.folders import LabeledFolder, SegmentFolder
 from csl_plugin.training.data.mask_split import mask_split
 
 _VOID = 255
@@ -53,9 +53,9 @@ class AnomalyScores:
         files = files_by_stem(self.folder, SCORE_SUFFIXES)
         missing = sorted(set(stems) - set(files))
         if missing:
-            mend = "Name score maps by their images."
+            hint = "Name score maps by their images."
             got = f"no scores of {missing[0]!r}"
-            raise FileError(os.fspath(self.folder), got, "scores of every image", mend)
+            raise FileError(os.fspath(self.folder), got, "scores of every image", hint)
         return files
 
     def read(self, stem: str) -> Tensor:
@@ -71,11 +71,11 @@ class AnomalyScores:
         if scores.ndim == 3 and len(scores) == 1:
             scores = scores[0]
         if scores.ndim != 2:
-            mend = "Store one score a pixel, such as 1 - max of the class probabilities."
-            raise ShapeError(str(path), f"shape {scores.shape}", "(h, w)", mend)
+            hint = "Store one score a pixel, such as 1 - max of the class probabilities."
+            raise ShapeError(str(path), f"shape {scores.shape}", "(h, w)", hint)
         if not (np.isfinite(scores).all() and scores.min() >= 0):
-            mend = "Map raw scores by a Calibration first."
-            raise ScoreRangeError(str(path), "negative or non-finite scores", "scores >= 0", mend)
+            hint = "Map raw scores by a Calibration first."
+            raise ScoreRangeError(str(path), "negative or non-finite scores", "scores >= 0", hint)
         return torch.from_numpy(scores)[None]
 
 
@@ -97,7 +97,7 @@ class Validation:
         FileError: An image has no scores.
     """
 
-    source: LabelledFolder | SegmentFolder
+    source: LabeledFolder | SegmentFolder
     every: int = 500
     images: range = range(16)
     scores: AnomalyScores | None = None
@@ -108,9 +108,9 @@ class Validation:
             got = f"every {self.every}, images {self.images}"
             expected = f"every >= 1, and some of the source's {count} images"
             raise OptionError("validation", got, expected, "Choose other images, or none to have all.")
-        if self.scores is not None and not isinstance(self.source, LabelledFolder):
-            mend = 'Name a source with labels_of "classes", or leave the scores away.'
-            raise OptionError("validation.scores", "scores with segments", "scores with classes", mend)
+        if self.scores is not None and not isinstance(self.source, LabeledFolder):
+            hint = 'Name a source with labels_of "classes", or leave the scores away.'
+            raise OptionError("validation.scores", "scores with segments", "scores with classes", hint)
         if self.scores is not None:
             self.scores.check_has(map(self.source.stem, self.images))
 
@@ -159,7 +159,7 @@ class Validation:
     def _truth(self, index: int) -> tuple[NDArray[np.int32], NDArray[np.bool_] | None]:
         """The regions that people drew, (A, H, W), and which pixels count; all where that is None."""
         drawn = [self.source.labels(index, number) for number in range(self.source.annotations(index))]
-        if isinstance(self.source, LabelledFolder):
+        if isinstance(self.source, LabeledFolder):
             return mask_split(drawn[0])[None], drawn[0] >= 0
         return np.stack(drawn), None
 

@@ -9,10 +9,10 @@ from csl_plugin.errors import DTypeError, ShapeError
 from csl_plugin.viz.colors import (
     Picture,
     Values,
-    class_colours,
+    class_colors,
     draw_edges,
-    heat_colours,
-    region_colours,
+    heat_colors,
+    region_colors,
 )
 from csl_plugin.viz.scaling import fit, resize, resize_ids
 from csl_plugin.viz.sheet import Panel, sheet
@@ -25,11 +25,11 @@ _BOX = (600, 440)
 def overlay(image: Picture, labels: Values, score: Values, fused: Values) -> Picture:
     """Image, regions, score and fused score side by side.
 
-    Both scores are drawn on one colour scale, whose ends stand beside its bar, so that neither panel is
+    Both scores are drawn on one color scale, whose ends stand beside its bar, so that neither panel is
     stretched on its own: [0, 1] where the largest value of the two is between 0.1 and 1, which keeps the
     pictures of many images comparable, else [0, largest]. Integers count as a share of their type's largest.
     `rule="product"` squares the scale and therefore looks darker than the score; `"geometric"` does not.
-    With more than one class the two panels show the arg max, one colour per class; grey is where a score
+    With more than one class the two panels show the arg max, one color per class; gray is where a score
     is not finite.
 
     Args:
@@ -56,7 +56,7 @@ def overlay(image: Picture, labels: Values, score: Values, fused: Values) -> Pic
     height, width = image.shape[:2]
     size = fit((height, width), _BOX)
     small, ids = resize(image, size), resize_ids(labels, size)
-    regions = draw_edges(region_colours(small, ids), ids)
+    regions = draw_edges(region_colors(small, ids), ids)
     count = np.unique(labels[labels >= 0]).size
     first = [
         Panel(small, "Image", f"{width} x {height} pixels"),
@@ -75,7 +75,7 @@ def _heat_panels(score: Values, fused: Values, size: tuple[int, int]) -> list[Pa
     low, high = min(0.0, float(known.min())), float(known.max())
     if high == 0 or 0.1 < high <= 1:
         high = 1.0
-    drawn = [heat_colours(_resize_known(values, size), low, high) for values in maps]
+    drawn = [heat_colors(_resize_known(values, size), low, high) for values in maps]
     return [
         Panel(drawn[0], "Score", "per pixel", (low, high)),
         Panel(drawn[1], "Fused score", "with the regions", (low, high)),
@@ -86,8 +86,8 @@ def _class_panels(score: Values, fused: Values, size: tuple[int, int]) -> list[P
     before, after = (_arg_max(values) for values in (score, fused))
     changed = float(np.mean(before != after))
     return [
-        Panel(class_colours(resize_ids(before, size)), "Arg max of the score", f"{len(score)} classes"),
-        Panel(class_colours(resize_ids(after, size)), "Arg max, fused", f"{changed:.1%} of pixels changed"),
+        Panel(class_colors(resize_ids(before, size)), "Arg max of the score", f"{len(score)} classes"),
+        Panel(class_colors(resize_ids(after, size)), "Arg max, fused", f"{changed:.1%} of pixels changed"),
     ]
 
 
@@ -116,7 +116,7 @@ def _check(image: Values, labels: Values, score: Values, fused: Values) -> None:
             "image", describe(image), "RGB of uint8", "Convert it with (image * 255).round().astype('uint8')."
         )
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        raise ShapeError("image", f"shape {image.shape}", "(H, W, 3)", "Put the colour axis last.")
+        raise ShapeError("image", f"shape {image.shape}", "(H, W, 3)", "Put the color axis last.")
     if not np.issubdtype(labels.dtype, np.integer):
         raise DTypeError(
             "labels", describe(labels), "integer region ids", "Convert them with .astype('int32')."

@@ -15,7 +15,7 @@ MASK = (255, 106, 0)
 EDGE = (255, 255, 255)
 NOTHING = (128, 128, 128)
 
-# Okabe and Ito's palette, which stays distinct under the common colour-vision deficiencies.
+# Okabe and Ito's palette, which stays distinct under the common color-vision deficiencies.
 _CLASSES = (
     (0, 114, 178),
     (230, 159, 0),
@@ -28,11 +28,11 @@ _CLASSES = (
 )
 
 
-def heat_colours(values: Values, low: float, high: float) -> Picture:
-    """Values as colours of the inferno map, which is perceptually even and safe for the colour-blind.
+def heat_colors(values: Values, low: float, high: float) -> Picture:
+    """Values as colors of the inferno map, which is perceptually even and safe for the color-blind.
 
     Args:
-        values: (h, w), any real dtype. What is not finite becomes grey.
+        values: (h, w), any real dtype. What is not finite becomes gray.
         low: The value drawn black.
         high: The value drawn brightest; what lies outside [low, high] takes the nearer end. Where high is
             not above low, everything is drawn as `low`.
@@ -46,28 +46,28 @@ def heat_colours(values: Values, low: float, high: float) -> Picture:
     unit = np.clip((np.where(known, values, low) - low) / span, 0.0, 1.0)
     steps = np.arange(256, dtype=np.uint8)[:, None]
     table = np.asarray(cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO), dtype=np.uint8)[:, 0, ::-1]
-    colours = table[np.rint(unit * 255).astype(np.intp)]
-    colours[~known] = NOTHING
-    return colours
+    colors = table[np.rint(unit * 255).astype(np.intp)]
+    colors[~known] = NOTHING
+    return colors
 
 
-def class_colours(labels: Values) -> Picture:
-    """One colour per class id: Okabe and Ito's eight, then hues by the golden angle.
+def class_colors(labels: Values) -> Picture:
+    """One color per class id: Okabe and Ito's eight, then hues by the golden angle.
 
     Args:
-        labels: (h, w) integer ids; what is negative becomes grey.
+        labels: (h, w) integer ids; what is negative becomes gray.
 
     Returns:
         (h, w, 3) uint8 RGB.
     """
     ids, place = np.unique(np.asarray(labels), return_inverse=True)
-    colours = np.array([_class_colour(int(label)) for label in ids], dtype=np.uint8)
-    painted: Picture = colours[place.reshape(np.shape(labels))]
+    colors = np.array([_class_color(int(label)) for label in ids], dtype=np.uint8)
+    painted: Picture = colors[place.reshape(np.shape(labels))]
     return painted
 
 
-def region_colours(image: Picture, labels: Values) -> Picture:
-    """Every region in the mean colour of its pixels; pixels of no region (negative ids) stay as they are.
+def region_colors(image: Picture, labels: Values) -> Picture:
+    """Every region in the mean color of its pixels; pixels of no region (negative ids) stay as they are.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -105,7 +105,7 @@ def draw_edges(picture: Picture, labels: Values) -> Picture:
 
 
 def highlight(image: Picture, coverage: Values) -> Picture:
-    """The mask in one strong colour on the faded grey image.
+    """The mask in one strong color on the faded gray image.
 
     Args:
         image: (h, w, 3) uint8 RGB.
@@ -114,15 +114,15 @@ def highlight(image: Picture, coverage: Values) -> Picture:
     Returns:
         (h, w, 3) uint8 RGB.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
-    faded = 0.55 * grey + 0.45 * 255
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
+    faded = 0.55 * gray + 0.45 * 255
     marked = 0.25 * faded + 0.75 * np.array(MASK, dtype=np.float32)
     share = np.asarray(coverage, dtype=np.float32)[..., None]
     blended: Picture = np.rint(share * marked + (1 - share) * faded).astype(np.uint8)
     return blended
 
 
-def _class_colour(label: int) -> tuple[int, int, int]:
+def _class_color(label: int) -> tuple[int, int, int]:
     if label < 0:
         return NOTHING
     if label < len(_CLASSES):

@@ -19,7 +19,7 @@ _PANELS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("Validation: AP", ("base_ap", "fused_ap"), False),
     ("Validation: FPR95", ("base_fpr95", "fused_fpr95"), False),
 )
-# Okabe and Ito's palette, which stays distinct under the common colour-vision deficiencies.
+# Okabe and Ito's palette, which stays distinct under the common color-vision deficiencies.
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7f00", "#464646")
 _WORDS = {"best_iou": "best IoU"} | {
     f"{side}_{kind}": side for side in ("base", "fused") for kind in ("ap", "fpr95")
@@ -105,12 +105,12 @@ def _panel(title: str, lines: Lines, logarithmic: bool, last: float) -> list[str
         parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{_number(tick)}</text>')
     parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     parts.append(f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">step</text>')
-    for colour, points in zip(_COLOURS, lines.values(), strict=False):
+    for color, points in zip(_COLOURS, lines.values(), strict=False):
         where = " ".join(f"{_x(across, step):.1f},{_y(up, value):.1f}" for step, value in points)
-        parts.append(f'<polyline class="curve" stroke="{colour}" points="{where}"/>')
+        parts.append(f'<polyline class="curve" stroke="{color}" points="{where}"/>')
         if len(points) < 30:
             parts += [
-                f'<circle r="3" fill="{colour}" cx="{_x(across, step):.1f}" cy="{_y(up, value):.1f}"/>'
+                f'<circle r="3" fill="{color}" cx="{_x(across, step):.1f}" cy="{_y(up, value):.1f}"/>'
                 for step, value in points
             ]
     return parts + (_legend(list(lines)) if len(lines) > 1 else [])
@@ -118,12 +118,12 @@ def _panel(title: str, lines: Lines, logarithmic: bool, last: float) -> list[str
 
 def _legend(names: Sequence[str]) -> list[str]:
     parts, left, line = [], float(_LEFT), 42
-    for colour, name in zip(_COLOURS, names, strict=False):
+    for color, name in zip(_COLOURS, names, strict=False):
         label = _WORDS.get(name, name.replace("_", " "))
         width = 34 + 6.1 * len(label)
         if left + width > _WIDTH:
             left, line = float(_LEFT), line + 17
-        parts.append(f'<rect x="{left:.0f}" y="{line - 6}" width="12" height="4" fill="{colour}"/>')
+        parts.append(f'<rect x="{left:.0f}" y="{line - 6}" width="12" height="4" fill="{color}"/>')
         parts.append(f'<text x="{left + 16:.0f}" y="{line}">{escape(label)}</text>')
         left += width
     return parts

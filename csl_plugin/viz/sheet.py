@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from csl_plugin.viz.colors import Picture, heat_colours
+from csl_plugin.viz.colors import Picture, heat_colors
 from csl_plugin.viz.text import text_width, write_text
 
 _INK = (24, 24, 27)
@@ -22,7 +22,7 @@ class Panel:
         picture: (h, w, 3) uint8 RGB, drawn pixel for pixel.
         title: The first line of the caption, ASCII.
         note: The second line, smaller and softer, ASCII; empty for none.
-        bar: The values at the two ends of the picture's heat colours; draws a colour bar at the right end
+        bar: The values at the two ends of the picture's heat colors; draws a color bar at the right end
             of the second line.
     """
 
@@ -80,7 +80,7 @@ def _draw_bar(canvas: Picture, ends: tuple[float, float], baseline: int, right: 
     bar_left = bar_right - length
     write_text(canvas, high, baseline, words_left, size, _SOFT_INK)
     ramp = np.linspace(0.0, 1.0, length)[None].repeat(thickness, axis=0)
-    canvas[baseline - thickness : baseline, bar_left:bar_right] = heat_colours(ramp, 0.0, 1.0)
+    canvas[baseline - thickness : baseline, bar_left:bar_right] = heat_colors(ramp, 0.0, 1.0)
     write_text(canvas, low, baseline, bar_left - space - text_width(low, size), size, _SOFT_INK)
 
 

@@ -29,7 +29,7 @@ from csl_plugin.adapters import (
     SlidingWindow,
     check_adapter,
     preset,
-    recognise,
+    recognize,
 )
 from csl_plugin.adapters.presets.queries import QuerySum
 
@@ -88,7 +88,7 @@ class Integers(Lawful):
         return (args[0] * 255).byte()
 
 
-class Normalised(Lawful):
+class Normalized(Lawful):
     def images(self, args, kwargs):
         return args[0] * 4 - 2
 
@@ -170,7 +170,7 @@ class HalfSize(Lawful):
         (NoDirection, "direction"),
         (NoWrite, "methods"),
         (Integers, "images"),
-        (Normalised, "images"),
+        (Normalized, "images"),
         (Signed, "sign"),
         (Infinite, "sign"),
         (Flat, "distribution"),
@@ -244,7 +244,7 @@ def test_queries_that_do_not_belong_together_are_refused(masks, classes):
 )
 def test_a_refusal_lists_the_presets_that_fit(output, fitting, unfitting):
     with pytest.raises(CSLError, match="adapter=preset") as caught:
-        recognise(output)
+        recognize(output)
     listed = str(caught.value).split("of which these fit: ")[1].rstrip(".").split(", ")
     assert set(fitting) <= set(listed)
     assert not set(unfitting) & set(listed)
@@ -496,12 +496,12 @@ def test_flip_average_is_symmetric_and_upsamples():
 
 def test_windows_go_behind_the_wrapper_and_inside_one_another():
     adapter = OutputAdapter("logits", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
-    normalised = (PIXELS - 0.5) / 0.25
+    normalized = (PIXELS - 0.5) / 0.25
     mirrored = FlipAverage(network(), adapter)
     windowed = SlidingWindow(mirrored, mirrored.adapter, (6, 8), (4, 4))
     segment = CSLWrapper(windowed, halves, windowed.adapter)
-    torch.testing.assert_close(segment(normalised), fuse(windowed(normalised), halves(PIXELS)))
-    check_adapter(windowed.adapter, windowed, (normalised,))
+    torch.testing.assert_close(segment(normalized), fuse(windowed(normalized), halves(PIXELS)))
+    check_adapter(windowed.adapter, windowed, (normalized,))
 
 
 @pytest.mark.parametrize(("window", "stride"), [((4, 4), (5, 4)), ((4, 4), (0, 4)), ((0, 0), (0, 0))])

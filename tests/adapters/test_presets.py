@@ -17,7 +17,7 @@ from csl_plugin.adapters import (
     SavedScores,
     check_adapter,
     preset,
-    recognise,
+    recognize,
 )
 from csl_plugin.io import write_scores
 
@@ -421,7 +421,7 @@ def test_torchvisions_own_models_with_random_weights():
         wrapped = CSLWrapper(model, halves, "torchvision")(NORMALISED)
         assert type(wrapped) is type(output)
         torch.testing.assert_close(wrapped["out"], fuse(softmax(output["out"]), halves(RGB)))
-        assert recognise(output).read(output).equal(softmax(output["out"]))
+        assert recognize(output).read(output).equal(softmax(output["out"]))
         check_adapter(preset("torchvision"), model, (NORMALISED,))
 
 
@@ -501,7 +501,7 @@ def test_an_unknown_name_lists_the_known_ones():
         preset("sam")
 
 
-def test_standardised_logits_need_statistics_of_their_classes():
+def test_standardized_logits_need_statistics_of_their_classes():
     with pytest.raises(CSLError, match="statistics: got None"):
         preset("standardized_max_logit", calibration=FIT).read(LOGITS)
     with pytest.raises(CSLError, match="statistics: got 2 classes"):

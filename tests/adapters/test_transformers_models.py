@@ -14,7 +14,7 @@ pytest.importorskip("transformers")
 import transformers as hf
 
 from csl_plugin import Calibration, CSLWrapper, RegionMap, fuse
-from csl_plugin.adapters import PRESETS, check_adapter, preset, recognise
+from csl_plugin.adapters import PRESETS, check_adapter, preset, recognize
 from csl_plugin.errors import CSLError
 from tests.helpers import tiny_segmenters
 
@@ -103,7 +103,7 @@ def model(name):
         return tiny_segmenters.build(name)
     torch.manual_seed(0)
     made = SEMANTIC[name]().eval()
-    if name != "clipseg":  # logits that differ from pixel to pixel, which no initialisation gives
+    if name != "clipseg":  # logits that differ from pixel to pixel, which no initialization gives
         convolutions = [layer for layer in made.modules() if isinstance(layer, nn.Conv2d)]
         with torch.no_grad():
             for layer in made.modules():
@@ -209,10 +209,10 @@ def test_the_adapter_keeps_the_laws(name):
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ALL)
-def test_recognised_without_a_word(name):
+def test_recognized_without_a_word(name):
     _, named = arguments(name)
     output = model(name)(**named)
-    assert recognise(output).read(output).equal(preset(name).read(output))
+    assert recognize(output).read(output).equal(preset(name).read(output))
 
 
 @torch.no_grad()
@@ -279,4 +279,4 @@ def test_gradients_pass_through_the_queries():
 
 def test_label_maps_hold_no_distribution():
     with pytest.raises(CSLError, match="adapter=OutputAdapter"):
-        recognise([torch.zeros(64, 64, dtype=torch.long).numpy()])
+        recognize([torch.zeros(64, 64, dtype=torch.long).numpy()])

@@ -31,9 +31,9 @@ SIZE = (48, 64)
 
 
 def _picture(draw, labels):
-    colours = np.random.default_rng(0).integers(0, 256, (16, 3))
+    colors = np.random.default_rng(0).integers(0, 256, (16, 3))
     noise = draw.integers(-20, 20, (*SIZE, 3))
-    return np.clip(colours[labels % 16] + noise, 0, 255).astype(np.uint8)
+    return np.clip(colors[labels % 16] + noise, 0, 255).astype(np.uint8)
 
 
 def _labels(draw, classes):

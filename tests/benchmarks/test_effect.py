@@ -25,7 +25,7 @@ CLASSES, FRAMES, SIZE = 9, 6, (40, 56)
 
 
 def _image(seed: int) -> np.ndarray:
-    """Some coloured rectangles under a little noise, (H, W, 3) uint8."""
+    """Some colored rectangles under a little noise, (H, W, 3) uint8."""
     draw = np.random.default_rng(seed)
     picture = np.full((*SIZE, 3), draw.integers(0, 256, 3), np.float32)
     for _ in range(5):

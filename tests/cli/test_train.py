@@ -177,7 +177,7 @@ def test_a_backbone_is_loaded_before_the_first_step(data, monkeypatch):
         ({"settings": {}}, "settings"),
         ({"settings": {"steps": 3, "speed": 1}}, "settings"),
         ({"network": {"num_queries": 0}}, "num_queries"),
-        ({"colour": 1}, "settings, parts"),
+        ({"color": 1}, "settings, parts"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(tmp_path, changes, said):

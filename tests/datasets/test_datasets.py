@@ -45,24 +45,24 @@ def refused(name, path, *parts, error=FileError, **options):
         open_dataset(name, path, **options)
     for part in parts:
         assert part in str(raised.value), (part, str(raised.value))
-    assert raised.value.mend.endswith(".")
+    assert raised.value.hint.endswith(".")
     return raised.value
 
 
 # --- label PNGs -----------------------------------------------------------------------------------------
 
 KINDS = [(0, bits) for bits in (1, 2, 4, 8, 16)] + [(3, bits) for bits in (1, 2, 4, 8)]
-KINDS += [(colour, bits) for colour in (2, 4, 6) for bits in (8, 16)]
+KINDS += [(color, bits) for color in (2, 4, 6) for bits in (8, 16)]
 GAMMA = chunk(b"gAMA", (1000).to_bytes(4, "big"))
 TRANSPARENT = chunk(b"tRNS", bytes(range(0, 256, 64)))
 
 
-@pytest.mark.parametrize(("colour", "bits"), KINDS)
-def test_every_kind_of_png_gives_what_is_stored(tmp_path, colour, bits):
-    random = np.random.default_rng(bits + colour)
-    shape = (11, 13) if CHANNELS[colour] == 1 else (11, 13, CHANNELS[colour])
+@pytest.mark.parametrize(("color", "bits"), KINDS)
+def test_every_kind_of_png_gives_what_is_stored(tmp_path, color, bits):
+    random = np.random.default_rng(bits + color)
+    shape = (11, 13) if CHANNELS[color] == 1 else (11, 13, CHANNELS[color])
     samples = random.integers(0, 1 << bits, shape)
-    file = write(tmp_path / "a.png", png(samples, bits, colour, extra=GAMMA))
+    file = write(tmp_path / "a.png", png(samples, bits, color, extra=GAMMA))
     labels = read_label_png(file)
     assert labels.dtype == (np.uint16 if bits == 16 else np.uint8)
     assert labels.flags.c_contiguous
@@ -78,7 +78,7 @@ def test_palette_indices_of_any_size_and_filter(tmp_path_factory, width, height,
     np.testing.assert_array_equal(read_label_png(file), samples)
 
 
-def test_grey_labels_agree_with_opencv(tmp_path):
+def test_gray_labels_agree_with_opencv(tmp_path):
     samples = np.random.default_rng(4).integers(0, 256, (64, 97)).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "a.png"), samples)
     np.testing.assert_array_equal(read_label_png(tmp_path / "a.png"), samples)
@@ -116,7 +116,7 @@ DAMAGED = {
     "huge": WHOLE[:8]
     + chunk(b"IHDR", (10**5).to_bytes(4, "big") * 2 + b"\x08\x03\0\0\0")
     + WHOLE[HEADER_END:],
-    "unknown colour type": WHOLE[:8]
+    "unknown color type": WHOLE[:8]
     + chunk(b"IHDR", b"\0\0\0\x08" * 2 + b"\x08\x05\0\0\0")
     + WHOLE[HEADER_END:],
     "chunk beyond the end": WHOLE[:HEADER_END] + (2**31 - 1).to_bytes(4, "big") + b"IDAT" + WHOLE[41:],
@@ -557,7 +557,7 @@ def test_nothing_there_is_one_error(tmp_path, name):
     options = {"images": tmp_path} if "images" in DATASETS[name].options else {}
     for path in (tmp_path, tmp_path / "nowhere", write(tmp_path / "file", "text")):
         error = refused(name, path, str(path), **options)
-        assert DATASETS[name].where in error.mend or "cityscapes" in error.mend.lower()
+        assert DATASETS[name].where in error.hint or "cityscapes" in error.hint.lower()
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -71,15 +71,15 @@ def test_the_score_is_the_chi_square_distribution_function():
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (2, 2), (16, 16)])
 @pytest.mark.parametrize("value", [0, 77, 255])
-def test_an_image_of_one_colour_has_no_anomaly(size, value):
+def test_an_image_of_one_color_has_no_anomaly(size, value):
     score = rx_score(np.full((*size, 3), value, np.uint8))
     assert np.array_equal(score, np.zeros(size))
 
 
-def test_a_grey_image_is_scored_by_its_texture():
-    grey = noise()[..., :1].repeat(3, axis=2)
-    assert rx_distance(pixel_features(grey))[1] == 3
-    assert np.isfinite(rx_score(grey)).all()
+def test_a_gray_image_is_scored_by_its_texture():
+    gray = noise()[..., :1].repeat(3, axis=2)
+    assert rx_distance(pixel_features(gray))[1] == 3
+    assert np.isfinite(rx_score(gray)).all()
 
 
 def test_what_is_rare_scores_high():
@@ -174,7 +174,7 @@ def test_the_command_takes_any_image(tmp_path, capsys, size):
     assert f"{round(size[1] * scale)} x {round(size[0] * scale)} pixels" in said
 
 
-def test_an_image_of_one_colour_has_little_to_see(tmp_path, capsys):
+def test_an_image_of_one_color_has_little_to_see(tmp_path, capsys):
     path = tmp_path / "image.png"
     cv2.imwrite(str(path), np.full((30, 40, 3), 90, np.uint8))
     code, said, _ = run(capsys, path, "--out", tmp_path)

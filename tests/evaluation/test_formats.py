@@ -16,7 +16,7 @@ from csl_plugin.evaluation.formats.detectron2 import write_predictions
 from csl_plugin.evaluation.formats.rle import decode_rle, encode_rle
 from csl_plugin.evaluation.records import file_stem
 from csl_plugin.io import read_scores
-from csl_plugin.io.images import read_grey_png
+from csl_plugin.io.images import read_gray_png
 
 RNG = np.random.default_rng
 PIXELS = 200_000
@@ -123,7 +123,7 @@ def test_fishyscapes_npy(tmp_path):
 def test_cityscapes_pngs_hold_label_ids(tmp_path):
     classes = np.array([[0, 18, 10], [255, 13, 5]], np.uint8)
     write_classes(tmp_path / "a.png", classes, CITYSCAPES_LABEL_IDS)
-    assert read_grey_png(tmp_path / "a.png").tolist() == [[7, 33, 23], [0, 26, 17]]
+    assert read_gray_png(tmp_path / "a.png").tolist() == [[7, 33, 23], [0, 26, 17]]
     assert (read_classes(tmp_path / "a.png", CITYSCAPES_LABEL_IDS) == classes).all()
 
 

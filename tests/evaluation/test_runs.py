@@ -16,7 +16,7 @@ from csl_plugin.evaluation import FramesFailedError, run_benchmark
 from csl_plugin.evaluation.float16 import to_float16
 from csl_plugin.evaluation.formats.class_maps import CITYSCAPES_LABEL_IDS
 from csl_plugin.io import image_batch, read_image, read_scores, write_png, write_scores
-from csl_plugin.io.images import read_grey_png
+from csl_plugin.io.images import read_gray_png
 from csl_plugin.metrics import (
     COMPONENT_SETTINGS,
     ComponentMetric,
@@ -217,7 +217,7 @@ def test_one_source_of_scores(place, options):
         run(place, **options)
 
 
-def test_unlabelled_frames_are_fused_for_submission(place):
+def test_unlabeled_frames_are_fused_for_submission(place):
     for file in (place / "data" / "labels_masks").iterdir():
         file.unlink()
     for file in (place / "data" / "images").iterdir():
@@ -264,7 +264,7 @@ def test_semantic_figures(classes):
             torch.from_numpy(logits)[None], SIZE, mode="bilinear", align_corners=False
         )[0]
         regions = proposer(image_batch(read_image(classes / "data" / "images" / f"{seed}.png")))
-        fused = fuse_labels(logits, regions, size=SIZE, interpolate="logits")
+        fused = fuse_labels(logits, regions, size=SIZE, logits=True)
         wanted["base"].update(large.argmax(0).numpy(), label)
         wanted["csl"].update(fused, label)
         written = cv2.imread(str(classes / "out" / "predictions" / f"{seed}.png"), cv2.IMREAD_GRAYSCALE)
@@ -328,7 +328,7 @@ def test_every_data_set_in_its_published_layout(name, tmp_path):
     assert all((out / place).exists() for place in result.outputs.values())
     assert (out / "report.html").exists()
     if name == "cityscapes":
-        ids = np.unique([read_grey_png(file) for file in (out / "predictions").iterdir()])
+        ids = np.unique([read_gray_png(file) for file in (out / "predictions").iterdir()])
         assert set(ids.tolist()) <= set(CITYSCAPES_LABEL_IDS)
     if name == "coco-stuff":
         entries = json.loads((out / "predictions" / "sem_seg_predictions.json").read_text())

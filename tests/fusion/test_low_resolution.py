@@ -28,13 +28,13 @@ def upsampled(values, size):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 def test_fuse_equals_upsampling_first(rule, split, dtype):
     logits, labels = case(dtype=dtype)
-    for interpolate, first in (
-        ("scores", upsampled(logits.softmax(1), (36, 50))),
-        ("logits", upsampled(logits, (36, 50)).softmax(1)),
+    for holds_logits, first in (
+        (False, upsampled(logits.softmax(1), (36, 50))),
+        (True, upsampled(logits, (36, 50)).softmax(1)),
     ):
-        given_values = logits if interpolate == "logits" else logits.softmax(1)
+        given_values = logits if holds_logits else logits.softmax(1)
         options = {"rule": rule, "split": split}
-        found = fuse(given_values, labels, size=(36, 50), interpolate=interpolate, **options)
+        found = fuse(given_values, labels, size=(36, 50), logits=holds_logits, **options)
         assert found.dtype == dtype
         assert torch.equal(found, fuse(first, labels, **options))
 
@@ -47,11 +47,11 @@ def test_fuse_equals_upsampling_first(rule, split, dtype):
 )
 def test_labels_equal_upsampling_first(rule, seed, low, size):
     logits, labels = case(seed, low=low, size=size)
-    for interpolate, values, first in (
-        ("scores", logits.softmax(1), upsampled(logits.softmax(1), size)),
-        ("logits", logits, upsampled(logits, size).softmax(1)),
+    for holds_logits, values, first in (
+        (False, logits.softmax(1), upsampled(logits.softmax(1), size)),
+        (True, logits, upsampled(logits, size).softmax(1)),
     ):
-        found = fuse_labels(values, labels, size=size, interpolate=interpolate, rule=rule, split=False)
+        found = fuse_labels(values, labels, size=size, logits=holds_logits, rule=rule, split=False)
         fused = fuse(first, labels, rule=rule, split=False)
         chosen = fused.gather(1, found[:, None])[:, 0]
         # Bands are interpolated in the order torch does it, but not by its kernel: ties to a millionth.
@@ -61,14 +61,14 @@ def test_labels_equal_upsampling_first(rule, seed, low, size):
 def test_one_class_of_logits_is_a_sigmoid():
     logits, labels = case(classes=1)
     expected = fuse(upsampled(logits, (36, 50)).sigmoid(), labels)
-    assert torch.equal(fuse(logits, labels, size=(36, 50), interpolate="logits"), expected)
+    assert torch.equal(fuse(logits, labels, size=(36, 50), logits=True), expected)
 
 
 def test_logits_at_the_size_of_the_regions_need_no_size():
     logits, labels = case(low=(36, 50))
-    assert torch.equal(fuse(logits, labels, interpolate="logits"), fuse(logits.softmax(1), labels))
+    assert torch.equal(fuse(logits, labels, logits=True), fuse(logits.softmax(1), labels))
     expected = fuse_labels(logits.softmax(1), labels)
-    assert torch.equal(fuse_labels(logits, labels, interpolate="logits"), expected)
+    assert torch.equal(fuse_labels(logits, labels, logits=True), expected)
 
 
 def test_what_comes_in_comes_out_at_the_new_size():
@@ -86,25 +86,23 @@ def test_proposals_meet_the_distribution_at_the_size_asked_for():
     logits, _ = case()
     proposals = RegionProposals(torch.rand(2, 6, 12, 17), torch.rand(2, 6))
     expected = fuse(upsampled(logits, (36, 50)).softmax(1), proposals)
-    assert torch.equal(fuse(logits, proposals, size=(36, 50), interpolate="logits"), expected)
+    assert torch.equal(fuse(logits, proposals, size=(36, 50), logits=True), expected)
 
 
 def test_out_has_the_new_size():
     logits, labels = case()
     out = torch.empty(2, 5, 36, 50)
-    assert fuse(logits, labels, size=(36, 50), interpolate="logits", out=out) is out
-    assert torch.equal(out, fuse(logits, labels, size=(36, 50), interpolate="logits"))
+    assert fuse(logits, labels, size=(36, 50), logits=True, out=out) is out
+    assert torch.equal(out, fuse(logits, labels, size=(36, 50), logits=True))
     with pytest.raises(CSLError, match=r"out: .*\(2, 5, 36, 50\)"):
-        fuse(logits, labels, size=(36, 50), interpolate="logits", out=torch.empty_like(logits))
+        fuse(logits, labels, size=(36, 50), logits=True, out=torch.empty_like(logits))
 
 
-@pytest.mark.parametrize("interpolate", ["scores", "logits"])
-def test_gradients_flow_through_the_upsampling(interpolate):
+@pytest.mark.parametrize("holds_logits", [False, True])
+def test_gradients_flow_through_the_upsampling(holds_logits):
     logits, labels = case(batch=1, classes=3, low=(3, 4), size=(7, 9), dtype=torch.float64)
-    values = (logits.softmax(1) if interpolate == "scores" else logits).requires_grad_()
-    assert torch.autograd.gradcheck(
-        lambda d: fuse(d, labels, size=(7, 9), interpolate=interpolate), (values,)
-    )
+    values = (logits if holds_logits else logits.softmax(1)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda d: fuse(d, labels, size=(7, 9), logits=holds_logits), (values,))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -113,7 +111,7 @@ def test_it_compiles():
     logits, labels = case()
 
     def call(values):
-        return fuse(values, labels, size=(36, 50), interpolate="logits", split=False, check=False)
+        return fuse(values, labels, size=(36, 50), logits=True, split=False, check=False)
 
     compiled = torch.compile(call, fullgraph=True, backend="aot_eager")
     torch.testing.assert_close(compiled(logits), call(logits))
@@ -124,8 +122,8 @@ def test_it_compiles():
     [
         ({"size": (0, 5)}, "size: got"),
         ({"size": 7}, "size: got"),
-        ({"size": (35, 50), "interpolate": "logits"}, "regions: got a map of size"),
-        ({"interpolate": "probabilities"}, "interpolate: got 'probabilities'"),
+        ({"size": (35, 50), "logits": True}, "regions: got a map of size"),
+        ({"logits": "probabilities"}, "logits: got 'probabilities'"),
         ({"size": (36, 50)}, "distribution: got .* negative"),
     ],
 )
@@ -139,6 +137,6 @@ def test_logits_need_only_be_finite_numbers():
     logits, labels = case()
     logits[0, 0, 0, 0] = float("inf")
     with pytest.raises(CSLError, match=r"inf in 1 of .*finite logits"):
-        fuse(logits, labels, size=(36, 50), interpolate="logits")
+        fuse(logits, labels, size=(36, 50), logits=True)
     with pytest.raises(CSLError, match="uint8 logits"):
-        fuse(logits.to(torch.uint8), labels, size=(36, 50), interpolate="logits")
+        fuse(logits.to(torch.uint8), labels, size=(36, 50), logits=True)

@@ -10,17 +10,17 @@ import numpy as np
 from csl_plugin.io import write_png
 
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-PALETTE = bytes((37 * value + 11) % 256 for value in range(768))  # no index is its own colour
+PALETTE = bytes((37 * value + 11) % 256 for value in range(768))  # no index is its own color
 
 
 def chunk(kind, body=b""):
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def png(samples, bits=8, colour=3, extra=b"", filters=range(5)):
+def png(samples, bits=8, color=3, extra=b"", filters=range(5)):
     """A PNG of (H, W) or (H, W, channels) samples; its rows go through the five filters in turn."""
     height, width = samples.shape[:2]
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
     wide = np.asarray(samples).reshape(height, -1)
     if bits == 16:
         rows = wide.astype(">u2").view(np.uint8)
@@ -29,12 +29,12 @@ def png(samples, bits=8, colour=3, extra=b"", filters=range(5)):
     else:
         unpacked = (wide[:, :, None] >> np.arange(bits - 1, -1, -1)) & 1
         rows = np.packbits(unpacked.reshape(height, -1).astype(np.uint8), axis=1)
-    step = max(1, bits * CHANNELS[colour] // 8)
+    step = max(1, bits * CHANNELS[color] // 8)
     lines, above = [], np.zeros(rows.shape[1], int)
     for row, kind in zip(rows.astype(int), itertools.cycle(filters)):
         lines.append(bytes([kind]) + filtered(row, above, step, kind))
         above = row
-    palette = chunk(b"PLTE", PALETTE[: 3 << min(bits, 8)]) if colour == 3 else b""
+    palette = chunk(b"PLTE", PALETTE[: 3 << min(bits, 8)]) if color == 3 else b""
     body = chunk(b"IDAT", zlib.compress(b"".join(lines)))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + palette + body + chunk(b"IEND")
 
@@ -70,5 +70,5 @@ def write(path, content):
 
 
 def image(shade, size=(4, 6)):
-    """A small RGB image of one colour."""
+    """A small RGB image of one color."""
     return np.full((*size, 3), (shade % 256, 255 - shade % 256, 40), np.uint8)

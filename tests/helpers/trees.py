@@ -16,9 +16,9 @@ LAF_SCENES = ("01_Hanns_Klemm_Str_45", "04_Maurener_Weg_8", "10_Schlossberg_9", 
 
 def anomaly_track(root, test=3, labels_of_test=False):
     for index in range(10):
-        labelled_frame(root, f"validation{index:04d}", "jpg")
+        labeled_frame(root, f"validation{index:04d}", "jpg")
     for index in range(test):
-        labelled_frame(root, f"cow{index:04d}", "jpg", label=labels_of_test)
+        labeled_frame(root, f"cow{index:04d}", "jpg", label=labels_of_test)
     write(root / "LICENSE.txt", "terms")
     write(root / "labels_masks/validation0000_labels_semantic_color.png", image(9))
     return root
@@ -26,7 +26,7 @@ def anomaly_track(root, test=3, labels_of_test=False):
 
 def obstacle_track(root):
     for name in ("validation_1", "validation_2", "validation_19", "validation_21", "validation_29_a"):
-        labelled_frame(root, name, "webp")
+        labeled_frame(root, name, "webp")
     for name in (
         "curvy-street_1",
         "darkasphalt_1",
@@ -35,11 +35,11 @@ def obstacle_track(root):
         "snowstorm1_00",
         "snowstorm2_1",
     ):
-        labelled_frame(root, name, "webp", label=False)
+        labeled_frame(root, name, "webp", label=False)
     return root
 
 
-def labelled_frame(root, name, suffix, label=True):
+def labeled_frame(root, name, suffix, label=True):
     write(root / f"images/{name}.{suffix}", image(len(name)))
     if label:
         write(root / f"labels_masks/{name}_labels_semantic.png", ANOMALY)
@@ -48,7 +48,7 @@ def labelled_frame(root, name, suffix, label=True):
 def lost_and_found(root, known=143, total=1203, labels=True):
     """`known` of the test frames show children or bicycles, at places no other rule leaves out."""
     picture = (Path(write(root / "one.png", image(3))).read_bytes(), np.array([[0, 1, 2, 200, 201, 31]] * 4))
-    label, trained = png(picture[1], colour=0), png(np.array([[255, 1, 2, 2, 0, 0]] * 4), colour=0)
+    label, trained = png(picture[1], color=0), png(np.array([[255, 1, 2, 2, 0, 0]] * 4), color=0)
     names = [f"{LAF_SCENES[1]}_000000_{number:06d}" for number in range(total - known)]
     others = [f"{LAF_SCENES[0]}_000006", f"{LAF_SCENES[0]}_000007", f"{LAF_SCENES[2]}_000004"]
     excluded = (others + [f"{LAF_SCENES[3]}_000002"] * known)[:known]
@@ -101,7 +101,7 @@ def pascal_voc(root):
         write(top / f"JPEGImages/{name}.jpg", image(60))
         write(top / f"SegmentationClass/{name}.png", label)
     write(top / "JPEGImages/2010_000001.jpg", image(61))
-    write(top / "SegmentationClassAug/2010_000001.png", png(np.array([[3, 3, 0, 0, 255, 5]] * 4), colour=0))
+    write(top / "SegmentationClassAug/2010_000001.png", png(np.array([[3, 3, 0, 0, 255, 5]] * 4), color=0))
     lists = top / "ImageSets/Segmentation"
     write(lists / "train.txt", "2007_000032\n")
     write(lists / "val.txt", "2008_000002\n2007_000033\n")

@@ -45,8 +45,8 @@ def png_chunk(kind, data):
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(width, height, bits=8, colour=2, rest=b""):
-    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+def png(width, height, bits=8, color=2, rest=b""):
+    header = struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + rest + png_chunk(b"IEND", b"")
 
 
@@ -480,7 +480,7 @@ HOSTILE_ARRAYS = {
     ),
     "text.hdf5": b"no hdf5",
     "cut.hdf5": b"\x89HDF\r\n\x1a\n" + bytes(30),
-    "colour.png": encoded(".png"),
+    "color.png": encoded(".png"),
     "huge.png": png(10**5, 10**5, 16, 0),
     "4 bit.png": png(2, 2, 4, 0),
     "palette.png": png(2, 2, 8, 3),

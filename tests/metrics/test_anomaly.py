@@ -263,7 +263,7 @@ def test_signed_zeros_are_one_value_and_infinities_are_in_order(dtype):
 
 @pytest.mark.parametrize("kind", METRICS)
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_nan_is_refused_on_labelled_pixels_only(kind, dtype):
+def test_nan_is_refused_on_labeled_pixels_only(kind, dtype):
     scores = np.array([[np.nan, 1, 2]], dtype)
     measured(kind(), [(scores, np.array([[255, 0, 1]]))]).compute()
     for labels in ([[0, 0, 1]], [[1, 0, 1]]):
@@ -341,7 +341,7 @@ def test_options_are_checked():
 
 
 @pytest.mark.parametrize("kind", METRICS)
-def test_without_labelled_pixels_nothing_is_defined(kind):
+def test_without_labeled_pixels_nothing_is_defined(kind):
     figures = measured(kind(), [(np.zeros((4, 5), np.float32), np.full((4, 5), 255, np.uint8))]).compute()
     assert math.isnan(figures.ap)
     assert math.isnan(figures.auroc)
@@ -485,9 +485,9 @@ def test_golden_official(case):
     expected = CASES[case]["PixBinaryClass"]
     frames = golden_frames(case)
     figures = measured(SmiycAnomaly(), frames).compute()
-    if "error" in expected:  # the official tool stops at a frame without labelled pixels
-        labelled = [frame for frame in frames if (frame[1] < 2).any()]
-        without = measured(SmiycAnomaly(), labelled).compute()
+    if "error" in expected:  # the official tool stops at a frame without labeled pixels
+        labeled = [frame for frame in frames if (frame[1] < 2).any()]
+        without = measured(SmiycAnomaly(), labeled).compute()
         for name in ("ap", "auroc", "fpr95", "best_f1", "best_f1_threshold"):
             assert getattr(figures, name) == pytest.approx(getattr(without, name), abs=0, nan_ok=True)
         return

@@ -31,7 +31,7 @@ EVERYWHERE = np.ones((3, 3))
 
 
 def by_definition(scores, labels, settings, threshold):
-    """(sIoU, size) of labelled and (PPV, size) of predicted components, one mask after the other."""
+    """(sIoU, size) of labeled and (PPV, size) of predicted components, one mask after the other."""
     predicted, count = ndimage.label((scores > threshold) & (labels < 2), EVERYWHERE)
     masks = [predicted == index for index in range(1, count + 1)]
     masks = [mask for mask in masks if mask.sum() >= settings.min_predicted]

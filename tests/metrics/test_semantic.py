@@ -157,7 +157,7 @@ def test_absent_classes_and_groups():
     assert figures.macc == 0.5
 
 
-def test_nothing_labelled_is_nan():
+def test_nothing_labeled_is_nan():
     for metric in (SemanticMetric(3), measured(SemanticMetric(3), (IDS, IDS + 255))):
         figures = metric.compute()
         assert all(np.isnan(getattr(figures, name)).all() for name in FIGURES)

@@ -47,9 +47,9 @@ def best_overlap(labels, mask):
     return float((counts / union).max())
 
 
-def ellipse(shape, centre, radii):
+def ellipse(shape, center, radii):
     y, x = np.ogrid[: shape[0], : shape[1]]
-    return ((y - centre[0]) / radii[0]) ** 2 + ((x - centre[1]) / radii[1]) ** 2 < 1
+    return ((y - center[0]) / radii[0]) ** 2 + ((x - center[1]) / radii[1]) ** 2 < 1
 
 
 def test_the_default_finds_things_in_public_pictures(pictures):

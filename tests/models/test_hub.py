@@ -182,7 +182,7 @@ def test_a_pickle_is_never_read_and_the_command_converts_it(network, folder):
     torch.save(network.state_dict(), folder / "pytorch_model.bin")
     with pytest.raises(FileError, match=r"only pytorch_model\.bin.*Pickles are never read") as said:
         CSLNetwork.from_pretrained(folder)
-    python, *arguments = shlex.split(said.value.mend.partition("Convert it once: ")[2])
+    python, *arguments = shlex.split(said.value.hint.partition("Convert it once: ")[2])
     assert python == "python"
     subprocess.run([sys.executable, *arguments], cwd=folder, check=True)
     assert _equal(network, CSLNetwork.from_pretrained(folder))
@@ -493,8 +493,8 @@ def test_a_model_of_transformers_comes_from_one_commit_and_then_from_the_cache(h
     repository = hub.repositories["you/segmenter"] = Repository()
     commit = repository.commit({path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()})
     proposer = load_proposer("you/segmenter")
-    assert proposer.normalisation.mean == (0.5, 0.5, 0.5)
-    assert repr(proposer) == repr(proposer_from_model(model, normalisation=proposer.normalisation))
+    assert proposer.normalization.mean == (0.5, 0.5, 0.5)
+    assert repr(proposer) == repr(proposer_from_model(model, normalization=proposer.normalization))
     files = [request for request in hub.requests if "/resolve/" in request]
     assert {request.rsplit("/", 1)[1] for request in files} == {
         "config.json",
@@ -509,15 +509,15 @@ def test_a_model_of_transformers_comes_from_one_commit_and_then_from_the_cache(h
 
 def test_a_file_that_a_commit_lacks_is_asked_for_once(hub, tmp_path):
     pytest.importorskip("transformers")
-    from csl_plugin.proposers.transformers.preprocessing import Normalisation
+    from csl_plugin.proposers.transformers.preprocessing import Normalization
     from tests.helpers.tiny_segmenters import build
 
     build("sam").save_pretrained(tmp_path / "model")
     repository = hub.repositories["you/sam"] = Repository()
     commit = repository.commit({path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()})
-    assert load_proposer("you/sam").normalisation == Normalisation()
+    assert load_proposer("you/sam").normalization == Normalization()
     hub.requests.clear()
-    assert load_proposer("you/sam", revision=commit).normalisation == Normalisation()
+    assert load_proposer("you/sam", revision=commit).normalization == Normalization()
     assert hub.requests == []
     del repository.commits[commit]["model.safetensors"]
     with pytest.raises(FileError, match=r"no such file"):

@@ -24,9 +24,9 @@ def smooth(draw, count, height, width):
 
 def blobs(draw, count, height, width):
     y, x = np.mgrid[0:height, 0:width]
-    centres = draw.uniform(0, 1, (count, 2, 1, 1)) * np.array([[[height]], [[width]]])
+    centers = draw.uniform(0, 1, (count, 2, 1, 1)) * np.array([[[height]], [[width]]])
     radius = draw.uniform(1, 1 + max(height, width) / 2, (count, 1, 1))
-    distance = np.hypot(y - centres[:, 0], x - centres[:, 1])
+    distance = np.hypot(y - centers[:, 0], x - centers[:, 1])
     return np.clip((radius - distance) * 1.5, -12, 9) + draw.normal(0, 0.3, (count, height, width))
 
 

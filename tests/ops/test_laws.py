@@ -68,7 +68,7 @@ def pictures(draw, lowest=-1):
 def proposals_and_size(draw, most=5):
     """R and V as a network gives them, and an image size at or above R's resolution."""
     batch, regions, (h, w) = draw(batches), draw(st.integers(1, most)), draw(sizes)
-    # In thousandths: some scores and validities are equal, as those of a quantised network are.
+    # In thousandths: some scores and validities are equal, as those of a quantized network are.
     scores = draw(noise(lambda rng: rng.integers(0, 1001, (batch, regions, h, w)) / 1000)).float()
     validity = draw(noise(lambda rng: rng.integers(0, 1001, (batch, regions)) / 1000)).float()
     size = (h * draw(st.integers(1, 3)) + draw(st.integers(0, 2)), w * draw(st.integers(1, 3)))

@@ -288,7 +288,7 @@ def test_exact_ties_on_a_larger_image_go_to_the_lowest_index(factor, levels):
 
 
 @pytest.mark.parametrize(
-    ("scores", "size", "centre"),
+    ("scores", "size", "center"),
     [
         ([[[0, 1]], [[1, 0]]], (1, 3), 0),  # an exact tie half-way goes to the lowest index
         ([[[1, 0], [0, 0]], [[0, 1], [0, 0]], [[0, 0], [1, 0]], [[0, 0], [0, 1]]], (5, 5), 0),
@@ -300,11 +300,11 @@ def test_exact_ties_on_a_larger_image_go_to_the_lowest_index(factor, levels):
     ],
     ids=["two tie", "four tie", "one that wins no sample"],
 )
-def test_between_samples_regions_meet(scores, size, centre):
+def test_between_samples_regions_meet(scores, size, center):
     scores = torch.tensor(scores, dtype=torch.float32)
     trust = torch.ones(len(scores))
     found = soft_assignment(RegionProposals(scores[None], trust[None]), size).labels[0]
-    assert found[size[0] // 2, size[1] // 2] == centre
+    assert found[size[0] // 2, size[1] // 2] == center
     assert torch.equal(found, reference.assign(reference.region_scores(scores, size, "none"), trust))
 
 
@@ -364,7 +364,7 @@ def test_components_are_those_of_flood_fill(size, connectivity, dtype):
     assert found.num_regions > expected.max()
 
 
-def test_eight_neighbours_are_the_default():
+def test_eight_neighbors_are_the_default():
     checkers = torch.tensor([[[0, 1, 0], [1, 0, 1], [0, 1, 0]]])
     assert split_components(RegionMap(checkers)).labels.unique().tolist() == [0, 1]
     assert split_components(RegionMap(checkers), 4).labels.flatten().tolist() == list(range(9))
@@ -622,7 +622,7 @@ def test_regions_do_not_connect_through_pixels_that_do_not_count():
 # ---- out
 
 
-def neighbours(shape, dtype, numpy):
+def neighbors(shape, dtype, numpy):
     """Two blocks that follow each other in one buffer, the first of them filled."""
     buffer = torch.zeros(2, *shape, dtype=dtype)
     buffer[0] = a_distribution(shape, dtype)
@@ -633,12 +633,12 @@ def neighbours(shape, dtype, numpy):
 @both_splits
 @pytest.mark.parametrize("numpy", [True, False], ids=["numpy", "torch"])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float32, torch.float64, torch.uint8])
-@pytest.mark.parametrize("where", ["fresh", "itself", "neighbour"])
+@pytest.mark.parametrize("where", ["fresh", "itself", "neighbor"])
 def test_out_receives_what_is_returned_without_it(where, dtype, numpy, rule, split):
-    distribution, beside = neighbours((2, 3, 6, 7), dtype, numpy)
+    distribution, beside = neighbors((2, 3, 6, 7), dtype, numpy)
     labels = a_partition((2, 3, 6, 7))
     expected = fuse(distribution, labels, rule=rule, split=split)
-    out = {"fresh": own_copy(beside), "itself": distribution, "neighbour": beside}[where]
+    out = {"fresh": own_copy(beside), "itself": distribution, "neighbor": beside}[where]
     before = own_copy(distribution)
     result = fuse(distribution, labels, rule=rule, split=split, out=out)
     assert result is out

@@ -430,7 +430,7 @@ COMPILE = """
         return run
 
     JITFunction.__getitem__ = compile_only
-    from csl_plugin.ops import kernels
+    from csl_plugin.ops import triton as kernels
 
     kernels.assign(torch.empty(1, 100, 16, 32, dtype=torch.bfloat16), torch.empty(1, 100), (64, 128), "after")
     kernels.assign(torch.empty(2, 1, 1, 7), torch.empty(2, 1), (1, 33), "before")

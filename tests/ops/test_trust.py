@@ -15,10 +15,10 @@ from csl_plugin.ops import reference
 RULES = ["product", "geometric", "mean", "trust"]
 parameters = st.builds(
     Trust,
-    independent=st.sampled_from([1.0, 9.0, 40.0, 2500.0]),
-    sharpness=st.sampled_from([0.0, 1.0, 1.5, 4.0]),
-    doubt=st.sampled_from([0.0, 0.5, 3.0]),
-    outlier=st.sampled_from([0.0, 1.0, 2.5, float("inf")]),
+    effective_samples=st.sampled_from([1.0, 9.0, 40.0, 2500.0]),
+    exponent=st.sampled_from([0.0, 1.0, 1.5, 4.0]),
+    prior_strength=st.sampled_from([0.0, 0.5, 3.0]),
+    keep_sigma=st.sampled_from([0.0, 1.0, 2.5, float("inf")]),
 )
 
 
@@ -107,7 +107,7 @@ def test_a_partition_into_pixels_says_nothing(case):
     pixels = torch.arange(scores[0].numel()).view(scores.shape[1:])
     torch.testing.assert_close(fuse(scores, pixels, rule="trust", split=False), scores, rtol=0, atol=0)
     noise_free = Trust(
-        outlier=float("inf")
+        keep_sigma=float("inf")
     )  # its residuals of zero lower the noise, its answers are not heard
     once = fuse(scores, partitions, rule=noise_free, split=False)
     beside = fuse(scores, [*partitions, pixels], rule=noise_free, split=False)
@@ -123,10 +123,10 @@ def _two_halves():
 
 def test_limits():
     scores, labels = _two_halves()
-    alone = fuse(scores, labels, rule=Trust(outlier=0.0))
+    alone = fuse(scores, labels, rule=Trust(keep_sigma=0.0))
     torch.testing.assert_close(alone, scores, rtol=1e-12, atol=0)
     roots = fuse(scores**0.25, labels, rule="mean")
-    certain = Trust(independent=1e15, sharpness=0.0, doubt=0.0, outlier=float("inf"))
+    certain = Trust(effective_samples=1e15, exponent=0.0, prior_strength=0.0, keep_sigma=float("inf"))
     # No pixel counts as more than one observation, so the mean of 1200 is not shrunk to the last digit.
     torch.testing.assert_close(fuse(scores, labels, rule=certain), roots**4, rtol=2e-2, atol=0)
 
@@ -160,7 +160,7 @@ def test_of_two_partitions_the_one_that_fits_is_believed():
     fitting = (truth[0] > 0.4).astype(np.int64)
     blind = np.zeros((120, 160), np.int64)
     blind[60:] = 1
-    heard = Trust(outlier=float("inf"))
+    heard = Trust(keep_sigma=float("inf"))
     apart = [
         np.abs(fuse(scores, regions, rule=heard) - truth).mean()
         for regions in (fitting, [fitting, blind], blind)
@@ -171,7 +171,7 @@ def test_of_two_partitions_the_one_that_fits_is_believed():
 def test_gradients():
     scores = torch.rand(2, 2, 5, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 0.1
     labels = [torch.arange(60).view(2, 5, 6) // 7 % 4, torch.arange(60).view(2, 5, 6) % 3 - 1]
-    for rule in (Trust(independent=12.0), "product"):
+    for rule in (Trust(effective_samples=12.0), "product"):
         assert torch.autograd.gradcheck(
             lambda values, rule=rule: fuse(values, labels, rule=rule, split=False), scores.requires_grad_()
         )
@@ -231,7 +231,7 @@ def test_several_kinds_of_regions_and_low_resolution():
     labels = RegionMap(torch.randint(0, 5, (1, 24, 32), generator=rng))
     given = [proposals, labels]
     maps = [soft_assignment(proposals, (24, 32)), labels]
-    size = {"size": (24, 32), "interpolate": "logits"}
+    size = {"size": (24, 32), "logits": True}
     fused = fuse(logits, given, **size)
     torch.testing.assert_close(fused, fuse(logits, maps, rule="trust", **size))
     assert torch.equal(fuse_labels(logits, given, **size), fused.argmax(1))
@@ -267,11 +267,11 @@ def test_the_default_proposer_gives_several_partitions():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"independent": 0.5}, "independent"),
-        ({"sharpness": -1.0}, "sharpness"),
-        ({"doubt": float("inf")}, "doubt"),
-        ({"outlier": float("nan")}, "outlier"),
-        ({"outlier": True}, "outlier"),
+        ({"effective_samples": 0.5}, "effective_samples"),
+        ({"exponent": -1.0}, "exponent"),
+        ({"prior_strength": float("inf")}, "prior_strength"),
+        ({"keep_sigma": float("nan")}, "keep_sigma"),
+        ({"keep_sigma": True}, "keep_sigma"),
     ],
 )
 def test_bad_parameters(change, named):

@@ -16,8 +16,8 @@ from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
 from csl_plugin.proposers.hierarchy.node_validity import node_validity
 from csl_plugin.proposers.hierarchy.proposer import grow, pixels_of
 from csl_plugin.proposers.hierarchy.watershed import (
-    colour_gradient,
-    opponent_colour,
+    color_gradient,
+    opponent_color,
     relative_to_surroundings,
 )
 
@@ -39,9 +39,9 @@ def pictures(batch=2, height=50, width=70):
 def noise_hierarchy(draw, size):
     """The tree of a small noise image."""
     image = torch.from_numpy(draw.random((1, 3, *size), np.float32))
-    colour = opponent_colour(pixels_of(image))
-    gradient = colour_gradient(colour)
-    return grow(gradient, colour, relative_to_surroundings(gradient))
+    color = opponent_color(pixels_of(image))
+    gradient = color_gradient(color)
+    return grow(gradient, color, relative_to_surroundings(gradient))
 
 
 def nodes_of(hierarchy):
@@ -141,9 +141,9 @@ def test_what_a_proposal_shows_is_a_region_at_any_size(name):
     image = torch.full((1, 3, 96, 128), 0.5)
     image[..., 24:48, 32:64] = 0.9
     image[..., 28:36, 40:48] = 0.1
-    colour = opponent_colour(pixels_of(image))
-    gradient = colour_gradient(colour)
-    hierarchy = grow(gradient, colour, relative_to_surroundings(gradient))
+    color = opponent_color(pixels_of(image))
+    gradient = color_gradient(color)
+    hierarchy = grow(gradient, color, relative_to_surroundings(gradient))
     mask = np.zeros((96, 128), bool)
     mask[things[name]] = True
     logits = torch.from_numpy(np.where(mask[2::4, 2::4], 20.0, -20.0))[None]

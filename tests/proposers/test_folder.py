@@ -96,7 +96,7 @@ def test_refusals(tmp_path, labels, error, message):
 
 def test_refused_files(tmp_path):
     write_png(tmp_path / "rgb.png", np.zeros((3, 3, 3), np.uint8))
-    with pytest.raises(FileError, match=r"rgb\.png: got 8-bit RGB, expected an 8- or 16-bit grey PNG"):
+    with pytest.raises(FileError, match=r"rgb\.png: got 8-bit RGB, expected an 8- or 16-bit gray PNG"):
         read_region_map(tmp_path / "rgb.png")
     (tmp_path / "text.npz").write_text("nothing")
     (tmp_path / "pickle.npz").write_bytes(pickle.dumps([1]))

@@ -19,12 +19,12 @@ def noise(height, width, seed=0, batch=1):
 
 
 def squares(height=48, width=64):
-    """Four flat squares of distinct colours on a flat ground."""
+    """Four flat squares of distinct colors on a flat ground."""
     image = torch.full((1, 3, height, width), 0.3)
-    colours = [(0.9, 0.1, 0.1), (0.1, 0.7, 0.2), (0.2, 0.2, 0.9), (0.9, 0.9, 0.8)]
+    colors = [(0.9, 0.1, 0.1), (0.1, 0.7, 0.2), (0.2, 0.2, 0.9), (0.9, 0.9, 0.8)]
     corners = [(4, 6), (4, 40), (28, 6), (28, 40)]
-    for colour, (top, left) in zip(colours, corners, strict=True):
-        image[0, :, top : top + 16, left : left + 18] = torch.tensor(colour).view(3, 1, 1)
+    for color, (top, left) in zip(colors, corners, strict=True):
+        image[0, :, top : top + 16, left : left + 18] = torch.tensor(color).view(3, 1, 1)
     return image, corners
 
 
@@ -103,7 +103,7 @@ def test_flat_squares_are_found():
         assert (found & square).sum() >= 0.98 * (found | square).sum()
 
 
-def test_equal_lightness_is_told_apart_by_colour():
+def test_equal_lightness_is_told_apart_by_color():
     image = torch.tensor([0.8, 0.3, 0.3]).view(1, 3, 1, 1).repeat(1, 1, 40, 60)
     image[..., 30:] = torch.tensor([0.1, 0.53, 0.1]).view(1, 3, 1, 1)
     assert Superpixels()(image).num_regions == 2
@@ -168,7 +168,7 @@ def test_gradients_are_not_needed():
     assert not Superpixels()(image).labels.requires_grad
 
 
-def test_regions_explain_the_colours_of_a_photograph(photographs):
+def test_regions_explain_the_colors_of_a_photograph(photographs):
     image = photographs[:1]
     labels = Superpixels()(image).labels.numpy().ravel()
     pixels = image[0].permute(1, 2, 0).reshape(-1, 3).numpy()
@@ -199,7 +199,7 @@ def spoiled(value):
 
 
 @pytest.mark.parametrize(
-    ("images", "error", "got", "mend"),
+    ("images", "error", "got", "hint"),
     [
         ([[0.5]], DTypeError, "a builtins.list", r"numpy\.asarray"),
         (torch.zeros(1, 3, 4, 5, dtype=torch.uint8), DTypeError, "torch.uint8", r"images\.float\(\) / 255"),
@@ -212,11 +212,11 @@ def spoiled(value):
         (torch.zeros(1, 3, 0, 5), ShapeError, r"shape \(1, 3, 0, 5\)", "axis"),
         (torch.zeros(1, 3, 4, 0), ShapeError, r"shape \(1, 3, 4, 0\)", "axis"),
         (spoiled(1.5), ScoreRangeError, r"between 0\.5 and 1\.5", "Divide bytes by 255"),
-        (spoiled(-0.25), ScoreRangeError, r"between -0\.25 and 0\.5", "undo any normalisation"),
+        (spoiled(-0.25), ScoreRangeError, r"between -0\.25 and 0\.5", "undo any normalization"),
         (spoiled(float("nan")), ScoreRangeError, "nan", "Divide"),
         (spoiled(float("inf")).bfloat16(), ScoreRangeError, "inf", "Divide"),
     ],
 )
-def test_images_without_meaning_are_refused(images, error, got, mend):
-    with pytest.raises(error, match=rf"^images: got .*{got}.*, expected .+\. .*{mend}"):
+def test_images_without_meaning_are_refused(images, error, got, hint):
+    with pytest.raises(error, match=rf"^images: got .*{got}.*, expected .+\. .*{hint}"):
         Superpixels()(images)

@@ -18,7 +18,7 @@ from csl_plugin import CSLError, load_proposer, soft_assignment
 from csl_plugin.errors import FileError, MissingExtraError, OptionError, OutputError
 from csl_plugin.proposers import proposer_from_model
 from csl_plugin.proposers.transformers.mask2former import validity_logits
-from csl_plugin.proposers.transformers.preprocessing import Normalisation, cropped, read_normalisation
+from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, read_normalization
 from tests.helpers.tiny_segmenters import CLASSES, MASK_CLASSIFIERS, POINTED, QUERIES, build
 
 ALL = (*MASK_CLASSIFIERS, *POINTED)
@@ -138,15 +138,15 @@ def test_large_images_are_shrunk():
     assert proposer(images(1, 3, 128, 64)).resolution == (16, 8)
 
 
-def test_another_task_and_another_normalisation_are_other_regions():
+def test_another_task_and_another_normalization_are_other_regions():
     batch = images(1, 3, 64, 64)
     panoptic = proposer_from_model(model("oneformer"))(batch)
     instance = proposer_from_model(model("oneformer"), task="instance")(batch)
     assert not torch.equal(panoptic.validity, instance.validity)
-    plain = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-    normalised = (batch - MEAN) / DEVIATION
-    inside = (normalised - normalised.min()) / (normalised.max() - normalised.min())
-    first = proposer_from_model(model("mask2former"), normalisation=plain)(inside)
+    plain = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    normalized = (batch - MEAN) / DEVIATION
+    inside = (normalized - normalized.min()) / (normalized.max() - normalized.min())
+    first = proposer_from_model(model("mask2former"), normalization=plain)(inside)
     with torch.inference_mode():
         expected = model("mask2former")(pixel_values=inside).masks_queries_logits
     torch.testing.assert_close(first.mask_logits, expected)
@@ -256,7 +256,7 @@ def test_a_model_in_training_mode_or_of_another_kind_is_refused():
             proposer_from_model(model("sam"), **options)
     for mean, deviation in (((0, 0), (1, 1, 1)), ((0, 0, 0), (1, 1, 0)), (("a", 0, 0), (1, 1, 1))):
         with pytest.raises(OptionError):
-            Normalisation(mean, deviation)
+            Normalization(mean, deviation)
 
 
 def test_a_model_without_masks_is_refused():
@@ -270,8 +270,8 @@ def test_the_name_of_a_proposer_tells_its_weights(name):
     first, second = repr(proposer_from_model(model(name))), repr(proposer_from_model(model(name)))
     assert first == second
     assert name in first
-    gray = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-    assert repr(proposer_from_model(model(name), normalisation=gray)) != first
+    gray = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    assert repr(proposer_from_model(model(name), normalization=gray)) != first
     other = build(name)
     with torch.no_grad():
         next(other.parameters()).add_(1)
@@ -296,21 +296,21 @@ def test_a_saved_folder_gives_the_same_proposals(name, tmp_path):
     torch.testing.assert_close(loaded(batch).scores, proposer_from_model(model(name))(batch).scores)
 
 
-def test_the_processor_says_how_to_normalise(folder):
-    def normalisation(values, name="preprocessor_config.json"):
+def test_the_processor_says_how_to_normalize(folder):
+    def normalization(values, name="preprocessor_config.json"):
         (folder / name).write_text(json.dumps(values))
-        return load_proposer(folder).normalisation
+        return load_proposer(folder).normalization
 
-    assert load_proposer(folder).normalisation == Normalisation()
+    assert load_proposer(folder).normalization == Normalization()
     nested = {"image_processor": {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.25, 0.25]}}
-    assert normalisation(nested, "processor_config.json").deviation == (0.25, 0.25, 0.25)
-    assert normalisation({"image_mean": [0.1, 0.2, 0.3]}).mean == (0.1, 0.2, 0.3)
-    assert normalisation({"do_normalize": False}).deviation == (1, 1, 1)
+    assert normalization(nested, "processor_config.json").deviation == (0.25, 0.25, 0.25)
+    assert normalization({"image_mean": [0.1, 0.2, 0.3]}).mean == (0.1, 0.2, 0.3)
+    assert normalization({"do_normalize": False}).deviation == (1, 1, 1)
     for bad in ({"image_std": [1, 1, 0]}, {"image_mean": "ImageNet"}, [1]):
         with pytest.raises(FileError, match="preprocessor_config"):
-            normalisation(bad)
+            normalization(bad)
     with pytest.raises(FileError):
-        read_normalisation(folder / "model.safetensors")
+        read_normalization(folder / "model.safetensors")
 
 
 def _changed(folder, **values):

@@ -224,8 +224,8 @@ class _Batch(NamedTuple):
 def test_it_learns_classes_and_regions_of_one_image_by_heart(tmp_path):
     classes = torch.zeros(1, 64, 64, dtype=torch.int32)
     classes[:, 8:40, 4:28], classes[:, 20:60, 36:60], classes[:, 48:60, 4:24] = 1, 2, 1
-    colours = torch.tensor([[0.2, 0.2, 0.3], [0.9, 0.3, 0.2], [0.3, 0.8, 0.4]])
-    image = colours[classes[0].long()].permute(2, 0, 1)[None]
+    colors = torch.tensor([[0.2, 0.2, 0.3], [0.9, 0.3, 0.2], [0.3, 0.8, 0.4]])
+    image = colors[classes[0].long()].permute(2, 0, 1)[None]
     image = (image + 0.05 * torch.randn(image.shape, generator=_generator(0))).clamp(0, 1)
 
     def batches(_: int) -> Iterator[_Batch]:

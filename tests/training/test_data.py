@@ -19,7 +19,7 @@ from csl_plugin.training import (
     Appearance,
     Cropping,
     DeadLeaves,
-    LabelledFolder,
+    LabeledFolder,
     Mixture,
     Part,
     Pasting,
@@ -138,12 +138,12 @@ def photographs(tmp_path_factory):
     return folder
 
 
-def labelled(folder, **options):
-    return LabelledFolder(folder / "images", folder / "labels", ignore=(4,), unseen=(3,), **options)
+def labeled(folder, **options):
+    return LabeledFolder(folder / "images", folder / "labels", ignore=(4,), unseen=(3,), **options)
 
 
 def test_unseen_and_ignored_classes_are_nowhere(street):
-    source = labelled(street, cropping=Cropping(0.5, 2.0, 1.3))
+    source = labeled(street, cropping=Cropping(0.5, 2.0, 1.3))
     for seed in range(30):
         scene = source.draw(generator(seed), (32, 40))
         assert scene.image.shape == (32, 40, 3)
@@ -154,7 +154,7 @@ def test_unseen_and_ignored_classes_are_nowhere(street):
 
 def test_labels_stay_on_their_pixels(street):
     """Where a label is far from an edge, the picture shows its class whatever the crop."""
-    source, compared = labelled(street, cropping=Cropping(0.6, 2.5, 1.3)), 0
+    source, compared = labeled(street, cropping=Cropping(0.6, 2.5, 1.3)), 0
     for seed in range(20):
         scene = source.draw(generator(seed), (40, 40))
         inner = ndimage.minimum_filter(scene.classes, 5) == ndimage.maximum_filter(scene.classes, 5)
@@ -173,7 +173,7 @@ def test_one_annotator_is_drawn(photographs):
 
 
 def test_memory_changes_nothing_but_memory(street, photographs):
-    sources = [labelled(street), labelled(street, memory=0)]
+    sources = [labeled(street), labeled(street, memory=0)]
     sources += [SegmentFolder(photographs / "images", photographs / "labels", memory=m) for m in (0, 1 << 20)]
     for kept, read in (sources[:2], sources[2:]):
         for seed in range(8):
@@ -184,7 +184,7 @@ def test_memory_changes_nothing_but_memory(street, photographs):
 
 def test_folders_refuse(street, photographs, tmp_path):
     with pytest.raises(FileError, match="no labels for 3 of the images, the first 'a'"):
-        LabelledFolder(street / "images", photographs / "labels")
+        LabeledFolder(street / "images", photographs / "labels")
     with pytest.raises(FileError, match="no labels for 2 of the images"):
         SegmentFolder(photographs / "images", street / "labels")
     with pytest.raises(OptionError, match="ignore"):
@@ -192,7 +192,7 @@ def test_folders_refuse(street, photographs, tmp_path):
     write_png(tmp_path / "images" / "a.png", np.zeros((6, 8, 3), np.uint8))
     write_png(tmp_path / "labels" / "a.png", np.zeros((6, 9), np.uint8))
     with pytest.raises(FileError, match="its image's size"):
-        LabelledFolder(tmp_path / "images", tmp_path / "labels")
+        LabeledFolder(tmp_path / "images", tmp_path / "labels")
 
 
 @given(st.integers(0, 10**6), st.integers(8, 90))
@@ -224,7 +224,7 @@ def test_textures_differ_and_keep_off_what_is_not_allowed():
 def test_textures_refuse():
     with pytest.raises(DTypeError):
         Textures([np.zeros((4, 4, 3))])
-    with pytest.raises(ShapeError, match="grey"):
+    with pytest.raises(ShapeError, match="gray"):
         Textures([np.zeros((4, 4), np.uint8)])
     with pytest.raises(ShapeError, match="allowed"):
         Textures([np.zeros((4, 4, 3), np.uint8)], [np.ones((4, 5), bool)])
@@ -293,8 +293,8 @@ def test_a_pasted_disc_cuts_what_lies_under():
 def test_paste_outside_changes_nothing():
     image = plain_scene().image
     cutout = Cutout(np.zeros((9, 9, 3), np.uint8), np.full((9, 9), 255, np.uint8))
-    for centre in ((-50, 5), (5, 500), (-4 - 5, 10)):
-        place, covered = paste(image, cutout, centre, fade=1.0, match=0.5)
+    for center in ((-50, 5), (5, 500), (-4 - 5, 10)):
+        place, covered = paste(image, cutout, center, fade=1.0, match=0.5)
         assert covered.size == image[place].size == 0
     assert (image == 90).all()
 
@@ -360,7 +360,7 @@ def test_appearance_off_is_the_picture():
 def mixture(*folders, seed=5, **options):
     objects = [(ProceduralObjects(Textures()), 1.0)]
     parts = [Part(DeadLeaves(Textures(), most=14), 1.0)]
-    parts += [Part(labelled(folder), 2.0, Pasting(objects, most=4)) for folder in folders]
+    parts += [Part(labeled(folder), 2.0, Pasting(objects, most=4)) for folder in folders]
     return Mixture(parts, crop=SIZE, seed=seed, **options)
 
 
@@ -395,8 +395,8 @@ def test_shares_are_kept_in_every_step(street):
 
 
 def test_a_mixture_without_mask_split(street):
-    whole = Mixture([Part(labelled(street))], crop=SIZE, split=class_regions)
-    split = Mixture([Part(labelled(street))], crop=SIZE)
+    whole = Mixture([Part(labeled(street))], crop=SIZE, split=class_regions)
+    split = Mixture([Part(labeled(street))], crop=SIZE)
     assert int(whole.sample(0, 0).regions.max()) < int(split.sample(0, 0).regions.max())
     assert int(whole.sample(0, 0).regions.max()) <= 2
 
@@ -428,7 +428,7 @@ def test_real_data():
     if not (DATA / "camvid").is_dir():
         pytest.skip("needs ../shared/data")
     camvid, bsds = DATA / "camvid", DATA / "bsds500"
-    street = LabelledFolder(
+    street = LabeledFolder(
         camvid / "images" / "train", camvid / "labels" / "train", ignore=[11], unseen=[9, 10], memory=0
     )
     people = np.isin(cv2.imread(str(sorted((camvid / "labels" / "train").iterdir())[40]), -1), (9, 10, 11))

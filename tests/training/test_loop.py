@@ -410,8 +410,8 @@ def test_settings_out_of_bounds_are_refused(values):
 def test_it_learns_one_image_by_heart(tmp_path):
     regions = torch.zeros(1, 64, 64, dtype=torch.int32)
     regions[:, 8:40, 4:28], regions[:, 20:60, 36:60], regions[:, 48:60, 8:28] = 1, 2, 3
-    colours = torch.tensor([[0.2, 0.2, 0.3], [0.9, 0.3, 0.2], [0.3, 0.8, 0.4], [0.9, 0.9, 0.2]])
-    image = colours[regions[0].long()].permute(2, 0, 1)[None]
+    colors = torch.tensor([[0.2, 0.2, 0.3], [0.9, 0.3, 0.2], [0.3, 0.8, 0.4], [0.9, 0.9, 0.2]])
+    image = colors[regions[0].long()].permute(2, 0, 1)[None]
     image = (image + 0.05 * torch.randn(image.shape, generator=_generator(0))).clamp(0, 1)
     network = _fresh()
     steps = _settings(steps=160, crop=(64, 64), warm_up=10, learning_rate=2e-3, save_every=160)

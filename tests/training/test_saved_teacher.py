@@ -18,7 +18,7 @@ from csl_plugin.training import (
     Batch,
     Cropping,
     DeadLeaves,
-    LabelledFolder,
+    LabeledFolder,
     Mixture,
     Part,
     Pasting,
@@ -65,7 +65,7 @@ def folder_of(street, teacher, **cropping):
     plain = {"smallest": 1.0, "largest": 1.0, "aspect": 1.0, "flip": 0.0}
     chances = Cropping(**{**plain, **cropping})
     images, labels = street / "images", street / "labels"
-    return LabelledFolder(images, labels, ignore=[9], cropping=chances, teacher=teacher)
+    return LabeledFolder(images, labels, ignore=[9], cropping=chances, teacher=teacher)
 
 
 def fresh():

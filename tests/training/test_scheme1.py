@@ -119,15 +119,15 @@ def test_a_score_of_another_shape_is_refused(score):
 
 
 def street(draw):
-    """A sky, a road, a car and a person, every class by its colour."""
+    """A sky, a road, a car and a person, every class by its color."""
     labels = np.zeros((96, 128), np.uint8)
     labels[40:] = 3
     top, left = draw.integers(30, 60), draw.integers(0, 60)
     labels[top : top + 20, left : left + 30] = 8
     labels[50:80, 100:110] = 9
     labels[:, :2] = 11
-    colours = np.random.default_rng(5).integers(0, 255, (12, 3))
-    image = colours[labels] + draw.normal(0, 6, (*labels.shape, 3))
+    colors = np.random.default_rng(5).integers(0, 255, (12, 3))
+    image = colors[labels] + draw.normal(0, 6, (*labels.shape, 3))
     return image.clip(0, 255).astype(np.uint8), labels
 
 

@@ -18,7 +18,7 @@ from csl_plugin.io import write_png, write_scores
 from csl_plugin.metrics import PooledAnomaly, RegionQuality
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
-from csl_plugin.training import AnomalyScores, LabelledFolder, SegmentFolder, Validation, mask_split
+from csl_plugin.training import AnomalyScores, LabeledFolder, SegmentFolder, Validation, mask_split
 from csl_plugin.training.log import RunLog
 from csl_plugin.viz.line_plot import log_svg
 
@@ -47,7 +47,7 @@ def network_of(*, boundary, seed=0):
 
 
 def classes_of(street):
-    return LabelledFolder(street / "images", street / "labels", ignore=[9])
+    return LabeledFolder(street / "images", street / "labels", ignore=[9])
 
 
 @pytest.mark.parametrize("boundary", [False, True])

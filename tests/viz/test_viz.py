@@ -8,11 +8,11 @@ from csl_plugin.viz.colors import (
     EDGE,
     MASK,
     NOTHING,
-    class_colours,
+    class_colors,
     draw_edges,
-    heat_colours,
+    heat_colors,
     highlight,
-    region_colours,
+    region_colors,
 )
 from csl_plugin.viz.scaling import fit, resize, resize_ids
 from csl_plugin.viz.sheet import Panel, sheet
@@ -96,11 +96,11 @@ def test_both_scores_have_one_scale():
     assert np.array_equal(left, right)
     _, _, left, right = panels_of(overlay(image, labels, score, score / 4))
     assert right.mean() < left.mean()
-    assert len(np.unique(right.reshape(-1, 3), axis=0)) < 80  # a quarter of the colours, not all
+    assert len(np.unique(right.reshape(-1, 3), axis=0)) < 80  # a quarter of the colors, not all
 
 
 @pytest.mark.parametrize("value", [0.0, 0.3, 1.0, 70.0])
-def test_a_constant_score_is_one_colour(value):
+def test_a_constant_score_is_one_color(value):
     image, labels, score, _ = example()
     constant = np.full_like(score, value)
     _, _, left, right = panels_of(overlay(image, labels, constant, constant))
@@ -108,7 +108,7 @@ def test_a_constant_score_is_one_colour(value):
     assert np.array_equal(left, right)
 
 
-def test_unknown_scores_are_grey():
+def test_unknown_scores_are_gray():
     image, labels, score, fused = example()
     score[:, :30] = np.nan
     score[0, 0] = np.inf
@@ -141,24 +141,24 @@ def test_overlay_refuses_what_does_not_fit(index, value, error, word):
 
 
 def test_heat_grows_brighter():
-    colours = heat_colours(np.linspace(-1, 2, 301)[None], 0, 1)[0].astype(int)
-    light = colours @ [299, 587, 114]
+    colors = heat_colors(np.linspace(-1, 2, 301)[None], 0, 1)[0].astype(int)
+    light = colors @ [299, 587, 114]
     assert (np.diff(light) >= -400).all()
     assert np.ptp(light[:100]) == np.ptp(light[-100:]) == 0
     assert light[-1] - light[0] > 200_000
 
 
-def test_the_first_class_colours_differ():
-    colours = class_colours(np.arange(-1, 60)[None])[0].astype(int)
-    assert len(np.unique(colours, axis=0)) == 61
-    assert tuple(colours[0]) == NOTHING
-    distance = np.abs(colours[:20, None] - colours[None, :20]).sum(axis=2) + 999 * np.eye(20, dtype=int)
+def test_the_first_class_colors_differ():
+    colors = class_colors(np.arange(-1, 60)[None])[0].astype(int)
+    assert len(np.unique(colors, axis=0)) == 61
+    assert tuple(colors[0]) == NOTHING
+    distance = np.abs(colors[:20, None] - colors[None, :20]).sum(axis=2) + 999 * np.eye(20, dtype=int)
     assert distance.min() > 30
 
 
-def test_regions_have_their_mean_colour():
+def test_regions_have_their_mean_color():
     image, labels, _, _ = example()
-    painted = region_colours(image, labels * 1000)
+    painted = region_colors(image, labels * 1000)
     for label in range(5):
         mean = image[labels == label].mean(axis=0)
         assert np.abs(painted[labels == label] - mean).max() <= 0.5 + 1e-9
@@ -167,8 +167,8 @@ def test_regions_have_their_mean_colour():
 
 def test_all_or_no_pixels_unassigned():
     image, labels, _, _ = example()
-    assert np.array_equal(region_colours(image, np.full_like(labels, -1)), image)
-    assert len(np.unique(region_colours(image, np.zeros_like(labels)).reshape(-1, 3), axis=0)) == 1
+    assert np.array_equal(region_colors(image, np.full_like(labels, -1)), image)
+    assert len(np.unique(region_colors(image, np.zeros_like(labels)).reshape(-1, 3), axis=0)) == 1
 
 
 def test_edges_lie_between_regions():

@@ -13,7 +13,7 @@ Plane = NDArray[np.floating[Any]]
 def guided_filter(
     score: Plane, photograph: NDArray[np.uint8], radius: int = 16, epsilon: float = 1e-3
 ) -> Plane:
-    """The guided filter (He, Sun and Tang 2010) with a grey guide: eight box filters."""
+    """The guided filter (He, Sun and Tang 2010) with a gray guide: eight box filters."""
     import cv2
 
     def mean(plane: Plane) -> Plane:

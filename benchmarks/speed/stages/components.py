@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.speed.contestants import Agreement, Case, Contestant, Spec
-from benchmarks.speed.peers import labelling
+from benchmarks.speed.peers import labeling
 from benchmarks.speed.stages.subject import Subject, installed
 from csl_plugin import RegionMap, ops, split_components
 
@@ -21,7 +21,7 @@ def build(spec: Spec) -> Case:
 
     def agrees(found: Any) -> Agreement:
         other = found.labels[0].numpy() if isinstance(found, RegionMap) else found
-        same = labelling.same_partition(labelling.scipy_per_region(labels), other)
+        same = labeling.same_partition(labeling.scipy_per_region(labels), other)
         return Agreement(same, "same partition" if same else "another partition")
 
     def peer(name: str, function: Any, role: Any = "peer") -> Contestant:
@@ -29,15 +29,15 @@ def build(spec: Spec) -> Case:
 
     contestants = [
         Contestant("read the labels once", "floor", labels.sum),
-        peer("scipy.ndimage.label per region", labelling.scipy_per_region, "naive"),
-        peer("scipy.ndimage.label per box", labelling.scipy_per_box, "simple"),
-        peer("cv2.connectedComponents per box", labelling.opencv_per_box, "simple"),
+        peer("scipy.ndimage.label per region", labeling.scipy_per_region, "naive"),
+        peer("scipy.ndimage.label per box", labeling.scipy_per_box, "simple"),
+        peer("cv2.connectedComponents per box", labeling.opencv_per_box, "simple"),
     ]
     missing: list[str] = []
     if installed("skimage", missing):
-        contestants.append(peer("skimage.measure.label", labelling.skimage_label))
+        contestants.append(peer("skimage.measure.label", labeling.skimage_label))
     if installed("cc3d", missing):
-        contestants.append(peer("cc3d", labelling.cc3d_label))
+        contestants.append(peer("cc3d", labeling.cc3d_label))
     contestants += [
         Contestant("ours", "ours", partial(split_components, region_map), verify=agrees),
         Contestant(

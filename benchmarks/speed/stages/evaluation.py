@@ -111,7 +111,7 @@ def official_bins(frame: Frame) -> Bins:
 
 
 def official_components(frame: Frame, counted: bool) -> Components:
-    """The definition of the component metric: sIoU of labelled and PPV of predicted components."""
+    """The definition of the component metric: sIoU of labeled and PPV of predicted components."""
     roi = frame.labels < 2
     predicted = _large(ndimage.label((frame.scores > _THRESHOLD) & roi, _EVERYWHERE), 500, counted)
     truths = ndimage.label(frame.labels == 1, _EVERYWHERE)
@@ -133,12 +133,12 @@ def official_components(frame: Frame, counted: bool) -> Components:
     return siou, shares
 
 
-def _masks(labelled: tuple[NDArray[Any], int]) -> list[NDArray[np.bool_]]:
-    return [labelled[0] == index for index in range(1, labelled[1] + 1)]
+def _masks(labeled: tuple[NDArray[Any], int]) -> list[NDArray[np.bool_]]:
+    return [labeled[0] == index for index in range(1, labeled[1] + 1)]
 
 
-def _large(labelled: tuple[NDArray[Any], int], least: int, counted: bool) -> list[NDArray[np.bool_]]:
-    found, count = labelled
+def _large(labeled: tuple[NDArray[Any], int], least: int, counted: bool) -> list[NDArray[np.bool_]]:
+    found, count = labeled
     if counted:
         sizes = np.bincount(found.reshape(-1))
         return [found == index for index in range(1, count + 1) if sizes[index] >= least]

@@ -42,7 +42,7 @@ def build(spec: Spec) -> Case:
         table = oracle.float64_means(batch[0], labels[0], count).float()
         return equations.gather_apply(batch[0], labels[0], table)
 
-    ours = partial(fuse_labels, logits, region_map, split=False, size=size, interpolate="logits", check=False)
+    ours = partial(fuse_labels, logits, region_map, split=False, size=size, logits=True, check=False)
     agrees = oracle.same_labels(truth, tie=1e-4)
     return Case(
         [
@@ -64,7 +64,7 @@ def build_large(spec: Spec) -> Case:
     )
     winners = (scene.logits.sigmoid() * scene.validity[:, None, None]).argmax(0)
     logits = _teacher(winners.repeat(tiles, tiles), spec.classes).bfloat16()
-    ours = partial(fuse_labels, logits, proposals, size=spec.size, interpolate="logits")
+    ours = partial(fuse_labels, logits, proposals, size=spec.size, logits=True)
     held = (proposals.mask_logits.nbytes + logits.nbytes) / 1e6
     return Case(
         [Contestant("ours, size=, split", "ours", ours, output_bytes=height * width * 8)],

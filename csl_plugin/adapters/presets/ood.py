@@ -48,7 +48,7 @@ PRESETS = (
     ),
     Preset(
         "sml", "SML", _OOD, "net(x)", Raw(direction="down"), Items(((1,),)), IMAGENET,
-        note="The network standardises and smooths itself; what is written is negative, as its own "
+        note="The network standardizes and smooths itself; what is written is negative, as its own "
         "evaluation expects.",
     ),
     Preset(

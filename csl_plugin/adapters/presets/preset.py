@@ -80,12 +80,12 @@ class Preset:
         given = {name: value for name, value in given.items() if value is not None}
         for name in given:
             if name not in self.kind.options:
-                raise OptionError(name, "a value", f"none for the preset {self.name!r}", "Leave it away.")
+                raise OptionError(name, "a value", f"none for the preset {self.name!r}", "Omit it.")
         kind = dataclasses.replace(self.kind, **given)  # type: ignore[type-var]
         container: Any = self.container
         if item is not None:
             if not isinstance(container, Items) or len(container.paths) != 1:
-                raise OptionError("item", repr(item), f"none for the preset {self.name!r}", "Leave it away.")
+                raise OptionError("item", repr(item), f"none for the preset {self.name!r}", "Omit it.")
             container = dataclasses.replace(container, paths=(item if isinstance(item, tuple) else (item,),))
         own = self.images
         return OutputAdapter(

@@ -21,7 +21,7 @@ class QuerySum(Kind):
     """Masks (B, Q, h, w) and class logits (B, Q, K + 1), the last one "no object".
 
     D[c] is the sum over queries of class probability times mask probability, as in MaskFormer: in [0, Q], not
-    normalised over classes. Masks are taken at their own resolution, with no detour over a fixed size.
+    normalized over classes. Masks are taken at their own resolution, with no detour over a fixed size.
 
     What is written are queries again, so that every post-processing of the model finds the fused map: one
     per class, certain of its class, with the fused scores as its mask. Where scores exceed 1, as sums can,

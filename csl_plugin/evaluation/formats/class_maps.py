@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.errors import FileError
 from csl_plugin.io import write_png
-from csl_plugin.io.images import read_grey_png
+from csl_plugin.io.images import read_gray_png
 
 CITYSCAPES_LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 """The label id of each of the 19 train ids."""
@@ -19,7 +19,7 @@ _NONE = 255
 
 
 def write_classes(path: Path, classes: NDArray[np.uint8], ids: Sequence[int] | None = None) -> None:
-    """Write class indices, or their ids; 255 stays 255, and is Cityscapes' unlabelled 0 where ids are given.
+    """Write class indices, or their ids; 255 stays 255, and is Cityscapes' unlabeled 0 where ids are given.
 
     Args:
         path: A .png.
@@ -38,7 +38,7 @@ def read_classes(path: Path, ids: Sequence[int] | None = None) -> NDArray[np.uin
     Raises:
         FileError: The file cannot be read, or holds something else.
     """
-    stored = read_grey_png(path)
+    stored = read_gray_png(path)
     if stored.dtype != np.uint8:
         raise FileError(str(path), "a 16-bit PNG", "an 8-bit one", "Make it again with --overwrite.")
     if ids is None:

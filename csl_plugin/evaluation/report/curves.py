@@ -12,7 +12,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 14, 46
 
 
 def curve_svg(curves: Mapping[str, tuple[str, Curve]], marks: Mapping[str, str]) -> str:
-    """Curves in one plot; colours come from the page's classes `curve-<side>`.
+    """Curves in one plot; colors come from the page's classes `curve-<side>`.
 
     Args:
         curves: Legend and curve by side, drawn in their order.
@@ -40,8 +40,8 @@ def curve_svg(curves: Mapping[str, tuple[str, Curve]], marks: Mapping[str, str])
         )
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(f'<text class="axis" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">Recall, %</text>')
-    centre = (_TOP + _HEIGHT - _BOTTOM) / 2
-    turned = f'transform="translate(13 {centre}) rotate(-90)"'
+    center = (_TOP + _HEIGHT - _BOTTOM) / 2
+    turned = f'transform="translate(13 {center}) rotate(-90)"'
     parts.append(f'<text class="axis" {turned} text-anchor="middle">Precision, %</text>')
     parts += [_path(side, curve) for side, (_, curve) in curves.items()]
     return "".join(parts) + "</svg>" + _legend(curves, marks)

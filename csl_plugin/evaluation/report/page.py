@@ -27,7 +27,7 @@ from csl_plugin.evaluation.report.tables import (
 )
 from csl_plugin.evaluation.result import FrameChange, Result
 from csl_plugin.io import atomic_path
-from csl_plugin.viz.colors import class_colours
+from csl_plugin.viz.colors import class_colors
 
 _SHOWN = 3
 
@@ -126,7 +126,7 @@ def _row(row: Row, kind: str, before: str = "") -> str:
 
 
 def _chip(index: int) -> str:
-    red, green, blue = class_colours(np.array([[index]]))[0, 0].tolist()
+    red, green, blue = class_colors(np.array([[index]]))[0, 0].tolist()
     return f'<span class="chip" style="background:rgb({red},{green},{blue})"></span>'
 
 
@@ -174,8 +174,8 @@ def _frames_note(result: Result) -> str:
             "evaluated; in the scores, brighter is more anomalous."
         )
     return (
-        "By the mIoU of the single frame over the classes that it shows. The table below has their colours; "
-        "grey is not evaluated."
+        "By the mIoU of the single frame over the classes that it shows. The table below has their colors; "
+        "gray is not evaluated."
     )
 
 

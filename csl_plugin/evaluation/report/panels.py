@@ -15,7 +15,7 @@ from csl_plugin.errors import FileError
 from csl_plugin.evaluation.frames import FrameWork
 from csl_plugin.evaluation.result import FrameChange
 from csl_plugin.proposers.on_files import one_partition, propose_regions
-from csl_plugin.viz.colors import class_colours, draw_edges, heat_colours, region_colours
+from csl_plugin.viz.colors import class_colors, draw_edges, heat_colors, region_colors
 from csl_plugin.viz.scaling import fit, resize, resize_ids
 
 _BOX = (640, 640)
@@ -55,7 +55,7 @@ def frame_pictures(work: FrameWork, change: FrameChange) -> list[Picture]:
         found = one_partition(propose_regions(work.proposer, read.image, _stem(work, frame)))
         regions = found.labels[0].cpu().numpy()
         small, ids = resize(read.image, size), resize_ids(regions, size)
-        return [*pictures, _picture("regions", draw_edges(region_colours(small, ids), ids), ".jpg")]
+        return [*pictures, _picture("regions", draw_edges(region_colors(small, ids), ids), ".jpg")]
     scores = work.source.scores(read.image, read.loaded)
     if anomaly:
         base = work.fusion.base_anomaly(scores, (height, width))
@@ -76,22 +76,22 @@ def _heats(maps: Sequence[NDArray[Any]], size: tuple[int, int]) -> list[Picture]
     high = max(float(values.max()) for values in small)
     low = min(float(values.min()) for values in small)
     span = f"{low:.2g} to {high:.2g}"
-    captions = (f"base, {span}", "+CSL, same colours")
+    captions = (f"base, {span}", "+CSL, same colors")
     return [
-        _picture(caption, heat_colours(values, low, high), ".jpg")
+        _picture(caption, heat_colors(values, low, high), ".jpg")
         for caption, values in zip(captions, small, strict=True)
     ]
 
 
 def _masked(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    colours = np.full((*label.shape, 3), _VOID, np.uint8)
-    colours[label == 0] = _NORMAL
-    colours[label == 1] = _ANOMALY
-    return colours
+    colors = np.full((*label.shape, 3), _VOID, np.uint8)
+    colors[label == 0] = _NORMAL
+    colors[label == 1] = _ANOMALY
+    return colors
 
 
 def _classes(ids: NDArray[Any]) -> NDArray[np.uint8]:
-    return class_colours(np.where(ids == 255, -1, ids.astype(np.int64)))
+    return class_colors(np.where(ids == 255, -1, ids.astype(np.int64)))
 
 
 def _stem(work: FrameWork, frame: Frame) -> str:

@@ -132,5 +132,5 @@ def _device(device: torch.device | str | None) -> torch.device:
     try:
         return torch.device("cpu" if device is None else device)
     except (RuntimeError, TypeError):
-        mend = 'For example "cpu" or "cuda:0".'
-        raise OptionError("device", repr(device), "a device torch knows", mend) from None
+        hint = 'For example "cpu" or "cuda:0".'
+        raise OptionError("device", repr(device), "a device torch knows", hint) from None

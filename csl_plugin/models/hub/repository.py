@@ -70,8 +70,8 @@ class Repository:
         if path is None:
             if cache_only:
                 how = "with local_files_only=False" if self._cache_only else "without HF_HUB_OFFLINE"
-                mend = f"Load it once {how}, or pass a folder."
-                raise FileError(self._of(name), "not in the cache", "a file that was downloaded before", mend)
+                hint = f"Load it once {how}, or pass a folder."
+                raise FileError(self._of(name), "not in the cache", "a file that was downloaded before", hint)
             path = self._fetched(name, largest)
         self._revision = path.parent.name
         checked(path, largest)
@@ -116,17 +116,17 @@ class Repository:
         except errors.HFValidationError as error:
             raise self._misnamed() from error
         except errors.GatedRepoError as error:
-            mend = "Accept its conditions on its page, then log in with `hf auth login` or pass token=..."
-            raise FileError(self._of(name), "access denied", "a repository open to you", mend) from error
+            hint = "Accept its conditions on its page, then log in with `hf auth login` or pass token=..."
+            raise FileError(self._of(name), "access denied", "a repository open to you", hint) from error
         except errors.RepositoryNotFoundError as error:
-            mend = "Check the name; if it is private, log in with `hf auth login` or pass token=..."
+            hint = "Check the name; if it is private, log in with `hf auth login` or pass token=..."
             raise FileError(
-                self._of(name), "no such repository", "a folder here or a repository", mend
+                self._of(name), "no such repository", "a folder here or a repository", hint
             ) from error
         except errors.RevisionNotFoundError as error:
             got = f"no revision {self._revision!r}"
-            mend = "See the repository's history."
-            raise FileError(self._of(name), got, "a commit, tag or branch", mend) from error
+            hint = "See the repository's history."
+            raise FileError(self._of(name), got, "a commit, tag or branch", hint) from error
         except errors.LocalEntryNotFoundError as error:
             return self._instead(name, error)
         except errors.EntryNotFoundError as error:
@@ -141,8 +141,8 @@ class Repository:
         found = only_pickles(self._of(name), self._names()) if ask and name.endswith(".safetensors") else None
         if found is not None:
             return found
-        mend = "Ask for a repository that save_pretrained or push_to_hub wrote."
-        return AbsentFileError(self._of(name), "no such file", f"a repository with {name}", mend)
+        hint = "Ask for a repository that save_pretrained or push_to_hub wrote."
+        return AbsentFileError(self._of(name), "no such file", f"a repository with {name}", hint)
 
     def _names(self) -> list[str]:
         """The files of the repository, where the Hub tells them."""
@@ -166,8 +166,8 @@ class Repository:
         """What the cache has where the Hub is out of order; an error where it says no."""
         if status >= 500 or status in _BUSY:
             return self._instead(name, error, f"status {status}")
-        mend = _MENDS.get(status, "Check the repository's name, and HF_ENDPOINT.")
-        raise FileError(self._of(name), f"the Hub's answer {status}", "a download", mend) from error
+        hint = _MENDS.get(status, "Check the repository's name, and HF_ENDPOINT.")
+        raise FileError(self._of(name), f"the Hub's answer {status}", "a download", hint) from error
 
     def _instead(self, name: str, error: Exception, reason: str = "") -> Path:
         """What was downloaded before, where the Hub does not answer."""
@@ -175,11 +175,11 @@ class Repository:
         if stored is not None:
             return stored
         reason = reason or " ".join(str(error).split())[:200] or type(error).__name__
-        mend = (
+        hint = (
             "Check the connection and HF_ENDPOINT; or pass a folder, "
             "or local_files_only=True where the files have been downloaded before."
         )
-        raise FileError(self._of(name), f"no answer from the Hub ({reason})", "a download", mend) from error
+        raise FileError(self._of(name), f"no answer from the Hub ({reason})", "a download", hint) from error
 
     def _compare(self, path: Path) -> None:
         """The cache names a file stored as LFS by its content's hash: a flipped bit is found here."""
@@ -193,16 +193,16 @@ class Repository:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
         if digest.hexdigest() != declared:
-            got, mend = f"sha256 {digest.hexdigest()}", "Load it once more with force_download=True."
-            raise FileError(self._of(path.name), got, f"sha256 {declared}, as the Hub says", mend)
+            got, hint = f"sha256 {digest.hexdigest()}", "Load it once more with force_download=True."
+            raise FileError(self._of(path.name), got, f"sha256 {declared}, as the Hub says", hint)
 
     def _of(self, name: str) -> str:
         return f"{name} of {self._name}" + (f" at {self._revision}" if self._revision else "")
 
     def _misnamed(self) -> FileError:
-        mend = "Check the path, or the repository's name."
+        hint = "Check the path, or the repository's name."
         return FileError(
-            repr(self._name), "no folder, and no name of a repository", "FOLDER or OWNER/NAME", mend
+            repr(self._name), "no folder, and no name of a repository", "FOLDER or OWNER/NAME", hint
         )
 
 
@@ -218,5 +218,5 @@ def checked(path: Path, largest: int) -> Path:
 
 
 def _too_large(argument: str, size: int, largest: int) -> FileError:
-    mend = "Check that it is the file of such a network."
-    return FileError(argument, f"{size} bytes", f"at most {largest} for what it holds", mend)
+    hint = "Check that it is the file of such a network."
+    return FileError(argument, f"{size} bytes", f"at most {largest} for what it holds", hint)

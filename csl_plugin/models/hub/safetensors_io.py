@@ -35,13 +35,13 @@ def read_config(path: Path) -> NetworkConfig:
         FileError: Missing, too large, or no configuration.
     """
     if check_file(path) > LARGEST_CONFIG:
-        mend = "Take the file that was saved with the network."
-        raise FileError(str(path), f"{path.stat().st_size} bytes", f"at most {LARGEST_CONFIG}", mend)
+        hint = "Take the file that was saved with the network."
+        raise FileError(str(path), f"{path.stat().st_size} bytes", f"at most {LARGEST_CONFIG}", hint)
     try:
         with damage_named(path, "a network's configuration"):
             return NetworkConfig.from_json(json.loads(path.read_text(encoding="utf-8")))
     except OptionError as error:
-        raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.mend) from error
+        raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.hint) from error
 
 
 def largest_weights(expected: Mapping[str, Tensor]) -> int:
@@ -84,8 +84,8 @@ def read_weights(
                 wrong.append(f"{name} of {kind} for {value.dtype}")
         if wrong:
             got = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
-            mend = "Take the weights that were saved with this configuration."
-            raise FileError(str(path), got, "exactly the weights of the network", mend)
+            hint = "Take the weights that were saved with this configuration."
+            raise FileError(str(path), got, "exactly the weights of the network", hint)
         # Copied: what safetensors gives may lie in the file, on addresses that change how kernels round.
         weights = {
             name: stored.get_tensor(name).to(value.dtype, copy=True)
@@ -116,8 +116,8 @@ def only_pickles(argument: str, names: Iterable[str]) -> FileError | None:
     pickles = sorted(name for name in names if Path(name).suffix in PICKLES)
     if not pickles:
         return None
-    mend = _ADVICE.format(command=_CONVERSION.format(name=pickles[0]))
-    return FileError(argument, f"only {', '.join(pickles[:4])}", "weights as safetensors", mend)
+    hint = _ADVICE.format(command=_CONVERSION.format(name=pickles[0]))
+    return FileError(argument, f"only {', '.join(pickles[:4])}", "weights as safetensors", hint)
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:

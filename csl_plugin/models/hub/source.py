@@ -45,8 +45,8 @@ def origin(
     path = Path(source)
     if path.is_dir():
         if revision is not None:
-            mend = "Leave it away: a folder holds one version."
-            raise OptionError("revision", repr(revision), "None for a folder", mend)
+            hint = "Omit it: a folder holds one version."
+            raise OptionError("revision", repr(revision), "None for a folder", hint)
         return lambda name, largest: checked(path / name, largest)
     if path.exists() or not isinstance(source, str) or path.is_absolute() or source.startswith((".", "~")):
         got = "a file" if path.exists() else "nothing there"

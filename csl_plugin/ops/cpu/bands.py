@@ -99,7 +99,7 @@ class Upsampled:
         below = wide.index_select(1, torch.from_numpy(after - first)).mul_(share)
         return to_probabilities(above.add_(below), dim=0) if self.logits else above.add_(below)
 
-    def materialised(self) -> Tensor:
+    def materialized(self) -> Tensor:
         """The whole of D, (B, C, H, W), for paths that read it at once."""
         whole = F.interpolate(self.values, self.size, mode="bilinear", align_corners=False)
         return to_probabilities(whole, dim=1) if self.logits else whole

@@ -19,7 +19,7 @@ class Axis(NamedTuple):
 
 @lru_cache(maxsize=64)
 def axis(length: int, samples: int) -> Axis:
-    """`length` pixels over `samples` samples, centres aligned, clamped at the border.
+    """`length` pixels over `samples` samples, centers aligned, clamped at the border.
 
     In float32 with one rounding for scale * (x + 1/2) - 1/2, as torch's kernels compute it.
     """

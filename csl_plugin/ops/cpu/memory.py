@@ -12,7 +12,7 @@ _OF_SIZE = {1: np.uint8, 2: np.int16, 4: np.int32, 8: np.int64}
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """An uninitialised tensor on the CPU, contiguous.
+    """An uninitialized tensor on the CPU, contiguous.
 
     Its memory is numpy's, which asks the system for large pages. torch's comes in pages of 4 KiB, and each
     is handed out when it is first written: for a result of 100 MB that takes several times as long as the
@@ -23,7 +23,7 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
 
 
 def empty_like(values: Tensor) -> Tensor:
-    """An uninitialised tensor of the same shape, dtype, device and memory layout."""
+    """An uninitialized tensor of the same shape, dtype, device and memory layout."""
     if values.device.type != "cpu":
         return torch.empty_like(values)
     like = torch.empty_like(values, device="meta")  # for the strides alone

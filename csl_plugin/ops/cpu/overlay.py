@@ -59,10 +59,10 @@ class Overlay(NamedTuple):
         """The fused maps of the rule "trust" in bands: image, rows and (C, rows, W)."""
         most = self.pieces.sizes.shape[1]
         means = on_runs.means(Rooted(scores), self.runs, most).double()
-        centre = experts.centre(means, self.pieces).to(scores.dtype)
-        squares = on_runs.means(Rooted(scores, centre), self.runs, most).double()
-        belief = experts.trusted(means - centre[..., None], squares, self.pieces, trust)
-        prior = (belief.prior + centre[..., None]).to(scores.dtype).numpy()
+        center = experts.center(means, self.pieces).to(scores.dtype)
+        squares = on_runs.means(Rooted(scores, center), self.runs, most).double()
+        belief = experts.trusted(means - center[..., None], squares, self.pieces, trust)
+        prior = (belief.prior + center[..., None]).to(scores.dtype).numpy()
         loudness = experts.audible(belief.noise).to(scores.dtype).numpy()
         for b, image in enumerate(self.runs):
             silent = belief.silent[b].numpy()
@@ -71,7 +71,7 @@ class Overlay(NamedTuple):
                 lengths = image.lengths[part]
                 said = np.repeat(prior[b][:, part], lengths, axis=1)
                 own = band.flatten(1).numpy()
-                fused = _settled_in_cache(own, said, loudness[b][:, None], trust.outlier**2)
+                fused = _settled_in_cache(own, said, loudness[b][:, None], trust.keep_sigma**2)
                 if silent[part].any():
                     np.copyto(fused, own, where=np.repeat(silent[part], lengths))
                 yield b, rows, torch.from_numpy(fused).view(band.shape)
@@ -116,10 +116,10 @@ def trusted(distribution: Tensor, partitions: Sequence[Partition], trust: Trust)
     scores = to_scores(distribution).flatten(2)
     roots = rooted(scores).to(sum_dtype(scores.device))
     pixels = _pixels(scores, partitions)
-    centre = experts.centre(roots, pixels)[..., None]
-    apart = roots - centre
+    center = experts.center(roots, pixels)[..., None]
+    apart = roots - center
     belief: Belief = experts.trusted(apart, apart * apart, pixels, trust)
-    prior, noise = (belief.prior + centre).to(scores.dtype), belief.noise.to(scores.dtype)
+    prior, noise = (belief.prior + center).to(scores.dtype), belief.noise.to(scores.dtype)
     return _settled(scores, prior, belief.silent, noise, trust).view(distribution.shape)
 
 

@@ -46,7 +46,7 @@ def find_runs(labels: Ints) -> Runs:
 
 
 def components(runs: Runs, connectivity: int) -> tuple[Runs, int]:
-    """The same runs, labelled by connected component, and how many components there are.
+    """The same runs, labeled by connected component, and how many components there are.
 
     Components are numbered from 0 by their first pixel in raster order; unassigned runs become -1.
     """
@@ -92,7 +92,7 @@ def without(runs: Runs, unassigned: NDArray[np.bool_]) -> Runs:
 
 
 def _touching(runs: Runs, reach: int) -> tuple[Ints, Ints]:
-    """All pairs of runs (above, below) in neighbouring rows that touch; reach 1 counts diagonal contact."""
+    """All pairs of runs (above, below) in neighboring rows that touch; reach 1 counts diagonal contact."""
     starts, width = runs.starts, runs.shape[1]
     below = np.arange(np.searchsorted(starts, width), len(starts))
     row = starts[below] // width * width

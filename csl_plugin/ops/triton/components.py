@@ -180,7 +180,7 @@ def _join_across_borders(
     columns: tl.constexpr,
     pixels: tl.constexpr,
 ) -> None:
-    """Join every pixel after a border between tiles with its neighbours before it."""
+    """Join every pixel after a border between tiles with its neighbors before it."""
     program = tl.program_id(0).to(tl.int64)
     image = program // blocks
     number = (program % blocks) * pixels + tl.arange(0, pixels)

@@ -256,7 +256,7 @@ def _add_up(
         current = first
         while current < nothing:
             mine = (region == current)[None, :]
-            # Four neighbours in float32, three roundings at most; everything else in float64.
+            # Four neighbors in float32, three roundings at most; everything else in float64.
             fours = tl.reshape(tl.where(mine, value.to(tl.float32), 0.0), [together, rows * columns // 4, 4])
             total = tl.sum(tl.sum(fours, 2).to(tl.float64), 1)
             _add_to_words(words + (c * num_regions + current) * 12, total, c < classes)

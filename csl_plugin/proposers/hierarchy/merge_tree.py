@@ -109,10 +109,10 @@ def region_graph(labels: Values, features: Values, strength: Values) -> RegionGr
 
 
 def merge_tree(graph: RegionGraph, max_leaves: int) -> MergeTree:
-    """Merge neighbours, the cheapest pair first, until nothing can be merged.
+    """Merge neighbors, the cheapest pair first, until nothing can be merged.
 
     A graph of more than `max_leaves` regions is thinned out first by rounds in which every region merges with
-    its cheapest neighbour (Boruvka's), because those are array operations and the rest is a loop in Python.
+    its cheapest neighbor (Boruvka's), because those are array operations and the rest is a loop in Python.
 
     Args:
         graph: The regions to merge.
@@ -120,7 +120,7 @@ def merge_tree(graph: RegionGraph, max_leaves: int) -> MergeTree:
     """
     leaf_of_region = np.arange(graph.sizes.size)
     while graph.sizes.size > max_leaves:
-        group = _cheapest_neighbours(graph)
+        group = _cheapest_neighbors(graph)
         graph, leaf_of_region = _contracted(graph, group), group[leaf_of_region]
     leaves = graph.sizes.size
     merges = _GreedyMerging(graph).merges
@@ -155,8 +155,8 @@ def _costs(graph: RegionGraph) -> Values:
     return np.asarray(cost)
 
 
-def _cheapest_neighbours(graph: RegionGraph) -> Values:
-    """The group of each region, (n,), when all merge with their cheapest neighbours at once."""
+def _cheapest_neighbors(graph: RegionGraph) -> Values:
+    """The group of each region, (n,), when all merge with their cheapest neighbors at once."""
     count, order = graph.sizes.size, np.argsort(_costs(graph), kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(order.size)
@@ -189,9 +189,9 @@ def _boundaries(
 
 
 class _GreedyMerging:
-    """A loop that merges the cheapest pair of neighbours until there is none; `merges` says what it did.
+    """A loop that merges the cheapest pair of neighbors until there is none; `merges` says what it did.
 
-    A merged region keeps the number of the one with more neighbours. Where those are very many, not all of
+    A merged region keeps the number of the one with more neighbors. Where those are very many, not all of
     them are told its new cost at each merge, or the loop would be quadratic on noise: a cost that has risen
     is found out when its turn comes, one that has fallen when the other side changes.
     """
@@ -203,11 +203,11 @@ class _GreedyMerging:
         self._nodes = list(range(graph.sizes.size))
         self._sizes: list[float] = graph.sizes.tolist()
         self._means: list[list[float]] = graph.means.tolist()
-        self._neighbours: list[dict[int, _Boundary]] = [{} for _ in self._nodes]
+        self._neighbors: list[dict[int, _Boundary]] = [{} for _ in self._nodes]
         self._queue: list[tuple[float, int, int]] = []
         costs = _costs(graph)
         for one, two, *boundary in zip(*(column.tolist() for column in (*graph[2:], costs)), strict=True):
-            self._neighbours[one][two] = self._neighbours[two][one] = boundary
+            self._neighbors[one][two] = self._neighbors[two][one] = boundary
             self._queue.append((boundary[_QUEUED_COST], one, two))
         heapq.heapify(self._queue)
         while self._queue:
@@ -215,7 +215,7 @@ class _GreedyMerging:
 
     def _take_cheapest(self) -> None:
         cost, one, two = heapq.heappop(self._queue)
-        boundary = self._neighbours[one].get(two)
+        boundary = self._neighbors[one].get(two)
         if boundary is None or boundary[_QUEUED_COST] != cost:
             return
         if self._cost(one, two) > cost:
@@ -224,7 +224,7 @@ class _GreedyMerging:
             self._merge(one, two, cost)
 
     def _merge(self, one: int, two: int, cost: float) -> None:
-        kept, gone = (one, two) if len(self._neighbours[one]) >= len(self._neighbours[two]) else (two, one)
+        kept, gone = (one, two) if len(self._neighbors[one]) >= len(self._neighbors[two]) else (two, one)
         self.merges.append((self._nodes[kept], self._nodes[gone], cost))
         self._nodes[kept] = len(self._nodes) + len(self.merges) - 1
         total = self._sizes[kept] + self._sizes[gone]
@@ -233,31 +233,31 @@ class _GreedyMerging:
         self._means[kept] = [ours + share * (theirs - ours) for ours, theirs in means]
         self._sizes[kept] = total
         inherited = self._inherit_boundaries(kept, gone)
-        around = self._neighbours[kept]
+        around = self._neighbors[kept]
         for other in around if len(around) <= self._TOLD_ALL else inherited:
             self._enqueue(kept, other)
 
     def _inherit_boundaries(self, kept: int, gone: int) -> list[int]:
-        """Give the boundaries of a region to the one it becomes a part of; returns its other neighbours."""
-        ours, theirs = self._neighbours[kept], self._neighbours[gone]
-        self._neighbours[gone] = {}
+        """Give the boundaries of a region to the one it becomes a part of; returns its other neighbors."""
+        ours, theirs = self._neighbors[kept], self._neighbors[gone]
+        self._neighbors[gone] = {}
         del ours[gone], theirs[kept]
         for other, boundary in theirs.items():
-            del self._neighbours[other][gone]
+            del self._neighbors[other][gone]
             if other in ours:
                 ours[other][_LENGTH] += boundary[_LENGTH]
                 ours[other][_EDGE] += boundary[_EDGE]
             else:
-                ours[other] = self._neighbours[other][kept] = boundary
+                ours[other] = self._neighbors[other][kept] = boundary
         return list(theirs)
 
     def _enqueue(self, one: int, two: int) -> None:
         cost = self._cost(one, two)
-        self._neighbours[one][two][_QUEUED_COST] = cost
+        self._neighbors[one][two][_QUEUED_COST] = cost
         heapq.heappush(self._queue, (cost, one, two))
 
     def _cost(self, one: int, two: int) -> float:
-        sizes, means, boundary = self._sizes, self._means, self._neighbours[one][two]
+        sizes, means, boundary = self._sizes, self._means, self._neighbors[one][two]
         cost: float = _cost(
             sizes[one], means[one], sizes[two], means[two], boundary[_LENGTH], boundary[_EDGE]
         )

@@ -33,7 +33,7 @@ def node_validity(
         step: Rows and columns of the image from one cell to the next.
 
     Returns:
-        (nodes,); zero for a node that holds no cell's centre, -1 for one beyond the coarsest scale.
+        (nodes,); zero for a node that holds no cell's center, -1 for one beyond the coarsest scale.
     """
     tree, (height, width) = hierarchy.tree, hierarchy.basins.shape
     count, h, w = mask_logits.shape

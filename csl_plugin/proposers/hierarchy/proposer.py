@@ -57,10 +57,10 @@ class Hierarchy(NamedTuple):
         return split_components(RegionMap(parts[None]), connectivity=4).labels[0].numpy()
 
 
-def grow(relief: Values, colour: Values, strength: Values) -> Hierarchy:
-    """Merge the basins of a relief (H, W) by colour (H, W, 3) and the edge strength (H, W) between them."""
+def grow(relief: Values, color: Values, strength: Values) -> Hierarchy:
+    """Merge the basins of a relief (H, W) by color (H, W, 3) and the edge strength (H, W) between them."""
     found = basins(relief)
-    graph = region_graph(found, colour, strength)
+    graph = region_graph(found, color, strength)
     count = min(max(found.size // _PIXELS_PER_LEAF, _MIN_LEAVES), _MAX_LEAVES)
     return Hierarchy(found, merge_tree(graph, count))
 
@@ -70,7 +70,7 @@ class HierarchicalRegions(ABC):
 
     Args:
         scale: How coarse the partitions are: the thickness, in thousandths of the image's side sqrt(H W),
-            from which two regions stay apart when they differ by 10 units of colour and an edge of strength
+            from which two regions stay apart when they differ by 10 units of color and an edge of strength
             1 lies between them. Positive and finite.
 
     Raises:
@@ -90,9 +90,9 @@ class HierarchicalRegions(ABC):
             OptionError: Not a positive finite number.
         """
         if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < math.inf:
-            mend = f"The default is {scale_name(cls.default_scale)}; half of a scale gives smaller regions."
+            hint = f"The default is {scale_name(cls.default_scale)}; half of a scale gives smaller regions."
             auto = '"auto" or ' if cls.default_scale == AUTO else ""
-            raise OptionError("scale", repr(scale), f"{auto}a positive finite number", mend)
+            raise OptionError("scale", repr(scale), f"{auto}a positive finite number", hint)
         return float(scale)
 
     def __call__(self, images: Array) -> RegionMap:

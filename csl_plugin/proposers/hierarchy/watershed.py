@@ -1,4 +1,4 @@
-"""From an image to its smallest regions: the basins of a relief, such as its colour gradient."""
+"""From an image to its smallest regions: the basins of a relief, such as its color gradient."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _SURROUNDINGS_SIGMA = 12.0
 _FAINT_GRADIENT = 4.0  # CIELAB units per pixel; below it an edge is faint even in flat surroundings
 
 
-def opponent_colour(rgb: Values) -> Values:
+def opponent_color(rgb: Values) -> Values:
     """CIELAB with chroma counted twice, (H, W, 3) float32, of RGB in [0, 1]."""
     weights = np.array([1.0, _CHROMA_WEIGHT, _CHROMA_WEIGHT], np.float32)
-    colour: Values = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB) * weights
-    return colour
+    color: Values = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB) * weights
+    return color
 
 
-def colour_gradient(colour: Values) -> Values:
-    """Largest change of colour per pixel in any direction (Di Zenzo), (H, W) float32."""
-    smooth = gaussian(colour, _GRADIENT_SIGMA)
+def color_gradient(color: Values) -> Values:
+    """Largest change of color per pixel in any direction (Di Zenzo), (H, W) float32."""
+    smooth = gaussian(color, _GRADIENT_SIGMA)
     step = np.array([[-0.5, 0.0, 0.5]], np.float32)
     across = cv2.filter2D(smooth, -1, step, borderType=cv2.BORDER_REPLICATE)
     down = cv2.filter2D(smooth, -1, step.T, borderType=cv2.BORDER_REPLICATE)
@@ -46,9 +46,9 @@ def gaussian(values: Values, sigma: float) -> Values:
 
 
 def basins(relief: Values) -> Values:
-    """Basins of a relief: every pixel flows to its lowest 4-neighbour until none is lower.
+    """Basins of a relief: every pixel flows to its lowest 4-neighbor until none is lower.
 
-    On a plateau it flows to the neighbour of the lowest index, so that flat areas have few basins.
+    On a plateau it flows to the neighbor of the lowest index, so that flat areas have few basins.
 
     Args:
         relief: (H, W) float, without nan.

@@ -11,7 +11,7 @@ from csl_plugin.errors import OptionError
 from csl_plugin.proposers.transformers import mask2former as mask_classification
 from csl_plugin.proposers.transformers import sam as prompted_points
 from csl_plugin.proposers.transformers.mask2former import MaskClassificationProposals
-from csl_plugin.proposers.transformers.preprocessing import Normalisation
+from csl_plugin.proposers.transformers.preprocessing import Normalization
 from csl_plugin.proposers.transformers.sam import PromptedPointProposals
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def proposer_from_model(
-    model: torch.nn.Module, *, normalisation: Normalisation | None = None, **options: Any
+    model: torch.nn.Module, *, normalization: Normalization | None = None, **options: Any
 ) -> Proposer:
     """A segmentation model of transformers, already loaded, as a proposer.
 
     Args:
         model: A Mask2Former, MaskFormer, OneFormer, EoMT or DETR with its segmentation head, a SAM or a SAM2;
             in evaluation mode. It is not changed.
-        normalisation: Of the colours; ImageNet's, which all of them were published with, if left out.
+        normalization: Of the colors; ImageNet's, which all of them were published with, if left out.
         options: Of `MaskClassificationProposals` (validity, longest_side, task) or of
             `PromptedPointProposals` (points_per_side, num_regions).
 
@@ -47,8 +47,8 @@ def proposer_from_model(
     )
     pointed = kind in prompted_points.MODEL_TYPES
     maker = PromptedPointProposals if pointed else MaskClassificationProposals
-    known = inspect.signature(maker).parameters.keys() - {"model", "normalisation"}
+    known = inspect.signature(maker).parameters.keys() - {"model", "normalization"}
     if unknown := sorted(options.keys() - known):
-        got, mend = ", ".join(unknown), f"See {maker.__name__}."
-        raise OptionError("options", got, ", ".join(sorted(known)), mend)
-    return maker(model, normalisation=normalisation, **options)
+        got, hint = ", ".join(unknown), f"See {maker.__name__}."
+        raise OptionError("options", got, ", ".join(sorted(known)), hint)
+    return maker(model, normalization=normalization, **options)

@@ -19,7 +19,7 @@ from csl_plugin.models.hub.source import Origin, optional, origin
 from csl_plugin.proposers.transformers import mask2former as mask_classification
 from csl_plugin.proposers.transformers import sam as prompted_points
 from csl_plugin.proposers.transformers.from_model import proposer_from_model
-from csl_plugin.proposers.transformers.preprocessing import Normalisation, read_normalisation
+from csl_plugin.proposers.transformers.preprocessing import Normalization, read_normalization
 
 if TYPE_CHECKING:
     from csl_plugin.proposers import Proposer
@@ -77,16 +77,16 @@ def load_transformers(found: Published, device: torch.device | str | None) -> Pr
     else:
         known = ", ".join(mask_classification.MODEL_TYPES + prompted_points.MODEL_TYPES)
         got, expected = f"a model of type {found.kind!r}", f"a CSL network, or one of {known}"
-        mend = "Load it yourself and pass a function from images to RegionProposals."
-        raise FileError(str(found.config), got, expected, mend)
+        hint = "Load it yourself and pass a function from images to RegionProposals."
+        raise FileError(str(found.config), got, expected, hint)
     _check_numbers(found.config)
     weights = found.files(WEIGHTS, MAX_BYTES)
     check_weights(weights)
     processors = (optional(found.files, name, LARGEST_CONFIG) for name in _PROCESSORS)
     processor = next((path for path in processors if path is not None), None)
-    normalisation = read_normalisation(processor) if processor else Normalisation()
+    normalization = read_normalization(processor) if processor else Normalization()
     model = _load(found.config, weights, maker)
-    return proposer_from_model(model.to(device or "cpu").eval(), normalisation=normalisation)
+    return proposer_from_model(model.to(device or "cpu").eval(), normalization=normalization)
 
 
 def _model_type(path: Path) -> str | None:
@@ -105,8 +105,8 @@ def _load(config: Path, weights: Path, maker: str) -> Any:
     try:
         transformers = importlib.import_module("transformers")
     except ImportError as error:
-        mend = "Install it with: pip install transformers"
-        raise MissingExtraError(str(config), "no module transformers", "the package", mend) from error
+        hint = "Install it with: pip install transformers"
+        raise MissingExtraError(str(config), "no module transformers", "the package", hint) from error
     auto = getattr(transformers, maker)
     local = {"local_files_only": True, "trust_remote_code": False}
     try:
@@ -128,21 +128,21 @@ def _load(config: Path, weights: Path, maker: str) -> Any:
         raise
     except ImportError as error:
         reason = " ".join(str(error).split())[:200]
-        mend = "Install what the message names."
-        raise MissingExtraError(str(config), reason, "the packages of this model", mend) from error
+        hint = "Install what the message names."
+        raise MissingExtraError(str(config), reason, "the packages of this model", hint) from error
     except Exception as error:  # what transformers raises differs from model to model and by version
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        mend = "Take config.json and model.safetensors of one and the same model."
+        hint = "Take config.json and model.safetensors of one and the same model."
         raise FileError(
-            str(config.parent), f"a model that cannot be built ({reason})", maker, mend
+            str(config.parent), f"a model that cannot be built ({reason})", maker, hint
         ) from error
     parameters = dict(model.named_parameters())
     missing = sorted(name for name in loaded["missing_keys"] if name in parameters)
     if missing:
         got = ", ".join(f"no {name}" for name in missing[:4])
         got += f" and {len(missing) - 4} more" if len(missing) > 4 else ""
-        mend = "Take the weights of a model with its segmentation head."
-        raise FileError(str(weights), got, "all weights of the model", mend)
+        hint = "Take the weights of a model with its segmentation head."
+        raise FileError(str(weights), got, "all weights of the model", hint)
     for name, value in parameters.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
             raise FileError(str(weights), f"{name} with nan or inf", "finite weights", "Take another copy.")
@@ -154,8 +154,8 @@ def _check_extent(parameters: int, config: Path, weights: Path) -> None:
     size = weights.stat().st_size
     if parameters > size + _ROOM:
         got = f"a model of {parameters} parameters for {size} bytes of weights"
-        mend = "Take config.json and model.safetensors of one and the same model."
-        raise FileError(str(config), got, "a model that fits its weights", mend)
+        hint = "Take config.json and model.safetensors of one and the same model."
+        raise FileError(str(config), got, "a model that fits its weights", hint)
 
 
 def _check_numbers(path: Path) -> None:
@@ -164,11 +164,11 @@ def _check_numbers(path: Path) -> None:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             most = _MOST_LAYERS if _REPEATED.search(name) else _LARGEST_NUMBER
             if not abs(value) <= most:
-                mend = "Take the file that was saved with the model."
-                raise FileError(f"{path}, {name}", repr(value), f"at most {most}", mend)
+                hint = "Take the file that was saved with the model."
+                raise FileError(f"{path}, {name}", repr(value), f"at most {most}", hint)
         if name.endswith("backbone") and isinstance(value, str) and not re.fullmatch(r"[\w.-]+", value):
-            mend = "Save the model with its backbone's own configuration."
-            raise FileError(f"{path}, {name}", repr(value), "the name of an architecture", mend)
+            hint = "Save the model with its backbone's own configuration."
+            raise FileError(f"{path}, {name}", repr(value), "the name of an architecture", hint)
 
 
 def _leaves(value: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError, OutputError
 from csl_plugin.proposers.images import read_images
-from csl_plugin.proposers.transformers.preprocessing import Normalisation, cropped, padded, scaled
+from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded, scaled
 from csl_plugin.regions.proposals import RegionProposals
 
 Validity: TypeAlias = Literal["object", "class"]
@@ -38,7 +38,7 @@ class MaskClassificationProposals:
     from the class logits, of which the last is "no object". With one class both kinds of V are
     its probability.
 
-    Images are normalised and padded to a multiple of 32, their masks cropped again. EoMT takes squares only:
+    Images are normalized and padded to a multiple of 32, their masks cropped again. EoMT takes squares only:
     the longest side is brought to its size, the rest padded.
 
     Args:
@@ -47,7 +47,7 @@ class MaskClassificationProposals:
             evaluation mode.
         validity: What V is: "object", 1 - P(no object); or "class", the largest probability of a class, which
             is low where several classes are in question.
-        normalisation: Of the colours; ImageNet's if left out.
+        normalization: Of the colors; ImageNet's if left out.
         longest_side: Larger images are shrunk to it before the network sees them.
         task: What OneFormer is asked for: "panoptic", "instance" or "semantic"; others ignore it.
 
@@ -71,24 +71,24 @@ class MaskClassificationProposals:
         model: torch.nn.Module,
         *,
         validity: Validity = "object",
-        normalisation: Normalisation | None = None,
+        normalization: Normalization | None = None,
         longest_side: int = 2048,
         task: str = "panoptic",
     ) -> None:
         config: Any = getattr(model, "config", None)
         self._kind = check_model(model, MODEL_TYPES)
         if validity not in get_args(Validity):
-            mend = '"object" counts what is anything, "class" what is one class for sure.'
-            raise OptionError("validity", repr(validity), '"object" or "class"', mend)
+            hint = '"object" counts what is anything, "class" what is one class for sure.'
+            raise OptionError("validity", repr(validity), '"object" or "class"', hint)
         if not isinstance(longest_side, int) or longest_side < 1:
-            mend = "2048 is Cityscapes' width."
-            raise OptionError("longest_side", repr(longest_side), "a positive number of pixels", mend)
+            hint = "2048 is Cityscapes' width."
+            raise OptionError("longest_side", repr(longest_side), "a positive number of pixels", hint)
         if task not in _TASKS:
             expected = ", ".join(repr(name) for name in _TASKS)
             raise OptionError("task", repr(task), expected, 'For all things and surfaces ask for "panoptic".')
         self.model = model
         self.validity: Validity = validity
-        self.normalisation = normalisation or Normalisation()
+        self.normalization = normalization or Normalization()
         self._longest_side = longest_side
         self._square: int | None = int(config.image_size) if self._kind in _SQUARE else None
         self._task = task
@@ -108,15 +108,15 @@ class MaskClassificationProposals:
         tensor = read_images(images)
         parameter = next(self.model.parameters())
         with torch.inference_mode():
-            pixels = self.normalisation(self._resized(tensor.to(parameter.device, torch.float32)))
+            pixels = self.normalization(self._resized(tensor.to(parameter.device, torch.float32)))
             size = (pixels.shape[2], pixels.shape[3])
             canvas = self._canvas(size)
             output = self.model(pixel_values=padded(pixels, canvas).to(parameter.dtype), **self._more(pixels))
             masks, classes = _named(output, _MASKS), _named(output, _CLASSES)
             if masks.ndim != 4 or classes.shape[:2] != masks.shape[:2] or classes.shape[2] < 2:
                 got = f"masks {tuple(masks.shape)} and classes {tuple(classes.shape)}"
-                mend = "Pass the model as transformers builds it."
-                raise OutputError("model", got, "(B, N, h, w) and (B, N, K + 1)", mend)
+                hint = "Pass the model as transformers builds it."
+                raise OutputError("model", got, "(B, N, h, w) and (B, N, K + 1)", hint)
             validity = validity_logits(classes.float(), self.validity)
             masks = cropped(masks.float(), canvas, size)
         return RegionProposals.from_logits(masks.to(tensor.device), validity.to(tensor.device))
@@ -155,8 +155,8 @@ class MaskClassificationProposals:
         options = f"validity={self.validity!r}, longest_side={self._longest_side}"
         if self._kind == "oneformer":
             options += f", task={self._task!r}"
-        if self.normalisation != Normalisation():
-            options += f", normalisation={self.normalisation}"
+        if self.normalization != Normalization():
+            options += f", normalization={self.normalization}"
         return f"MaskClassificationProposals({self._kind} {self._digest}, {options})"
 
 
@@ -188,11 +188,11 @@ def check_model(model: torch.nn.Module, known: tuple[str, ...]) -> str:
     kind = getattr(getattr(model, "config", None), "model_type", None)
     if kind not in known:
         got = f"a {type(model).__name__} of model type {kind!r}"
-        mend = "Load it with a class of transformers that has a segmentation head."
-        raise OptionError("model", got, "one of " + ", ".join(known), mend)
+        hint = "Load it with a class of transformers that has a segmentation head."
+        raise OptionError("model", got, "one of " + ", ".join(known), hint)
     if model.training:
-        mend = "Call model.eval() first."
-        raise OptionError("model", "a model in training mode", "one in evaluation mode", mend)
+        hint = "Call model.eval() first."
+        raise OptionError("model", "a model in training mode", "one in evaluation mode", hint)
     return str(kind)
 
 
@@ -201,5 +201,5 @@ def _named(output: Any, names: tuple[str, ...]) -> Tensor:
         value = getattr(output, name, None)
         if isinstance(value, Tensor):
             return value
-    got, mend = f"a {type(output).__name__} without it", "Pass a model with a segmentation head."
-    raise OutputError("model", got, " or ".join(names), mend)
+    got, hint = f"a {type(output).__name__} without it", "Pass a model with a segmentation head."
+    raise OutputError("model", got, " or ".join(names), hint)

@@ -1,4 +1,4 @@
-"""From an image to what a network was trained on, normalised and padded, and back: its masks cropped."""
+"""From an image to what a network was trained on, normalized and padded, and back: its masks cropped."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
-class Normalisation:
-    """The mean and the standard deviation of the colours that a network was trained with.
+class Normalization:
+    """The mean and the standard deviation of the colors that a network was trained with.
 
     Args:
         mean: Of red, green and blue in [0, 1]; ImageNet's if left out.
@@ -31,7 +31,7 @@ class Normalisation:
 
     Example:
         >>> import torch
-        >>> Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))(torch.ones(1, 3, 1, 1)).flatten()
+        >>> Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))(torch.ones(1, 3, 1, 1)).flatten()
         tensor([1., 1., 1.])
     """
 
@@ -46,8 +46,8 @@ class Normalisation:
             )
             if not numbers or len(values) != 3:
                 expected = "three finite numbers" + (" above 0" if low == 0 else "")
-                mend = "Give one of red, green and blue, for images in [0, 1]."
-                raise OptionError(name, repr(values)[:80], expected, mend)
+                hint = "Give one of red, green and blue, for images in [0, 1]."
+                raise OptionError(name, repr(values)[:80], expected, hint)
             object.__setattr__(self, name, tuple(float(value) for value in values))
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -58,8 +58,8 @@ class Normalisation:
         )
 
 
-def read_normalisation(path: Path) -> Normalisation:
-    """The normalisation that an image processor's JSON file declares, ImageNet's where it names none.
+def read_normalization(path: Path) -> Normalization:
+    """The normalization that an image processor's JSON file declares, ImageNet's where it names none.
 
     Args:
         path: `preprocessor_config.json`, or the `processor_config.json` of a processor with several parts.
@@ -71,12 +71,12 @@ def read_normalisation(path: Path) -> Normalisation:
         values = json.loads(path.read_text(encoding="utf-8"))
         values = values.get("image_processor", values)
         if not values.get("do_normalize", True):
-            return Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+            return Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
         stated = {"mean": values.get("image_mean"), "deviation": values.get("image_std")}
     try:
-        return Normalisation(**{name: value for name, value in stated.items() if value is not None})
+        return Normalization(**{name: value for name, value in stated.items() if value is not None})
     except OptionError as error:
-        raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.mend) from error
+        raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.hint) from error
 
 
 def scaled(images: Tensor, share: float) -> Tensor:
@@ -109,8 +109,8 @@ def cropped(masks: Tensor, canvas: tuple[int, int], size: tuple[int, int]) -> Te
         extent = samples * size[axis - 2] / canvas[axis - 2]
         wanted = max(1, math.ceil(extent - 1e-6))
         if abs(wanted - extent) > 1e-6:
-            centres = (torch.arange(wanted, device=masks.device, dtype=torch.float64) + 0.5) * extent / wanted
-            lower = (centres - 0.5).clamp(0, samples - 1)
+            centers = (torch.arange(wanted, device=masks.device, dtype=torch.float64) + 0.5) * extent / wanted
+            lower = (centers - 0.5).clamp(0, samples - 1)
             first = lower.floor().long()
             second = (first + 1).clamp(max=samples - 1)
             weight = (lower - first).to(masks.dtype)

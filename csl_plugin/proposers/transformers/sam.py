@@ -13,7 +13,7 @@ from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.proposers.images import read_images
 from csl_plugin.proposers.transformers.mask2former import check_model
-from csl_plugin.proposers.transformers.preprocessing import Normalisation, cropped, padded, scaled
+from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded, scaled
 from csl_plugin.regions.proposals import RegionProposals
 
 MODEL_TYPES = ("sam", "sam2", "sam2_video")
@@ -38,9 +38,9 @@ class PromptedPointProposals:
 
     Args:
         model: `SamModel` or `Sam2Model` from transformers, in evaluation mode.
-        points_per_side: The grid has its square of points, centred in their cells; at least 1.
+        points_per_side: The grid has its square of points, centered in their cells; at least 1.
         num_regions: Most regions of an image; at least 1.
-        normalisation: Of the colours; ImageNet's if left out.
+        normalization: Of the colors; ImageNet's if left out.
 
     Raises:
         OptionError: Another kind of model, a model in training mode, or a number below 1.
@@ -63,7 +63,7 @@ class PromptedPointProposals:
         *,
         points_per_side: int = 16,
         num_regions: int = 200,
-        normalisation: Normalisation | None = None,
+        normalization: Normalization | None = None,
     ) -> None:
         config: Any = getattr(model, "config", None)
         self._kind = check_model(model, MODEL_TYPES)
@@ -71,7 +71,7 @@ class PromptedPointProposals:
             if not isinstance(value, int) or value < 1:
                 raise OptionError(name, repr(value), "an integer >= 1", "Leave it out for the default.")
         self.model = model
-        self.normalisation = normalisation or Normalisation()
+        self.normalization = normalization or Normalization()
         self._points_per_side, self._num_regions = points_per_side, num_regions
         self._side = int(config.prompt_encoder_config.image_size)
 
@@ -105,7 +105,7 @@ class PromptedPointProposals:
         else:
             pixels = F.interpolate(pixels, side, mode="bilinear", align_corners=False, antialias=True)
         size = (pixels.shape[2], pixels.shape[3])
-        pixels = padded(self.normalisation(pixels), side)
+        pixels = padded(self.normalization(pixels), side)
         embeddings = model.get_image_embeddings(pixels.to(parameter.dtype))
         masks, validity = [], []
         for points in torch.split(self._grid(size).to(pixels.device), _POINTS_AT_ONCE):
@@ -149,6 +149,6 @@ class PromptedPointProposals:
 
     def __repr__(self) -> str:
         options = f"points_per_side={self._points_per_side}, num_regions={self._num_regions}"
-        if self.normalisation != Normalisation():
-            options += f", normalisation={self.normalisation}"
+        if self.normalization != Normalization():
+            options += f", normalization={self.normalization}"
         return f"PromptedPointProposals({self._kind} {self._digest}, {options})"

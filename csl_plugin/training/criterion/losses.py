@@ -37,7 +37,7 @@ def losses(
     draw: torch.Generator | None = None,
     total: Total = alone,
 ) -> dict[str, Tensor]:
-    """The weighted losses of a batch by name; their sum is minimised.
+    """The weighted losses of a batch by name; their sum is minimized.
 
     Args:
         output: Of the network, for images whose sides are multiples of 4.
@@ -143,8 +143,8 @@ def _class_logits(predictions: Sequence[RegionPrediction], targets: RegionTarget
     most = found.shape[-1] - 2
     if targets.classes is None or int(targets.classes.max()) > most:
         got = "none" if targets.classes is None else f"a class {int(targets.classes.max())}"
-        mend = "Name as many region_classes as the labels have, and pass the classes of the batch."
-        raise OptionError("classes", got, f"class ids up to {most}, as the network has", mend)
+        hint = "Name as many region_classes as the labels have, and pass the classes of the batch."
+        raise OptionError("classes", got, f"class ids up to {most}, as the network has", hint)
     return found
 
 

@@ -1,1 +1,1 @@
-"""Labelled pictures, and what is made of them."""
+"""Labeled pictures, and what is made of them."""

@@ -11,7 +11,7 @@ from csl_plugin.errors import OptionError
 from csl_plugin.training.data.scene import Picture, Scores
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-# An orthonormal basis of colour whose first axis is grey: turning the other two turns the hue.
+# An orthonormal basis of color whose first axis is gray: turning the other two turns the hue.
 _GREY_BASIS = np.array(
     [[1 / 3**0.5] * 3, [2**-0.5, -(2**-0.5), 0.0], [6**-0.5, 6**-0.5, -2 * 6**-0.5]], np.float32
 )
@@ -47,7 +47,7 @@ class Window:
         return np.ascontiguousarray(part[:, ::-1] if self.flipped else part)
 
     def cut_labels(self, labels: NDArray[np.integer], size: tuple[int, int]) -> NDArray[np.integer]:
-        """The window of (H, W) at `size`, every pixel the label at its centre."""
+        """The window of (H, W) at `size`, every pixel the label at its center."""
         rows = self.top + ((np.arange(size[0]) + 0.5) * (self.height / size[0])).astype(np.intp)
         columns = self.left + ((np.arange(size[1]) + 0.5) * (self.width / size[1])).astype(np.intp)
         cut: NDArray[np.integer] = labels[rows[:, None], columns[:: -1 if self.flipped else 1]]
@@ -72,8 +72,8 @@ class Window:
 def _weights(length: int, first: float, extended: float, count: int) -> Scores:
     """(count, length): what each of `length` samples adds to each of `count` between first and its end."""
     step = extended / count
-    centres = first + (np.arange(count) + 0.5) * step
-    distance = np.abs(np.arange(length) + 0.5 - centres[:, None]) / max(step, 1.0)
+    centers = first + (np.arange(count) + 0.5) * step
+    distance = np.abs(np.arange(length) + 0.5 - centers[:, None]) / max(step, 1.0)
     weights = np.maximum(1.0 - distance, 0.0)
     return np.asarray(weights / weights.sum(1, keepdims=True), np.float32)
 
@@ -106,8 +106,8 @@ class Cropping:
     def __post_init__(self) -> None:
         if not (0 < self.smallest <= self.largest and self.aspect >= 1):
             got = f"smallest {self.smallest}, largest {self.largest}, aspect {self.aspect}"
-            mend = "Use for example 0.5, 1.6 and 1.15."
-            raise OptionError("smallest, largest, aspect", got, "0 < smallest <= largest, aspect >= 1", mend)
+            hint = "Use for example 0.5, 1.6 and 1.15."
+            raise OptionError("smallest, largest, aspect", got, "0 < smallest <= largest, aspect >= 1", hint)
 
     def draw(self, rng: np.random.Generator, extent: tuple[int, int], size: tuple[int, int]) -> Window:
         """A window of a picture of `extent` (H, W) for a crop of `size` (h, w)."""
@@ -122,7 +122,7 @@ class Cropping:
 
 @dataclass(frozen=True)
 class Appearance:
-    """Random colours, blur, noise and JPEG artefacts; the places of things stay.
+    """Random colors, blur, noise and JPEG artifacts; the places of things stay.
 
     Attributes:
         brightness: Greatest change of brightness, as a share.
@@ -146,7 +146,7 @@ class Appearance:
         """The picture (h, w, 3) as it might have looked through another camera."""
         import cv2
 
-        image = self._recoloured(rng, image)
+        image = self._recolored(rng, image)
         blur, noise, jpeg = rng.random(3) < (self.blur, self.noise, self.jpeg)
         if blur:
             image = np.asarray(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.4, 1.5))), np.uint8)
@@ -160,8 +160,8 @@ class Appearance:
             image = np.asarray(decoded, np.uint8)
         return image
 
-    def _recoloured(self, rng: np.random.Generator, image: Picture) -> Picture:
-        """All four changes of colour are affine, so they are one 3 x 4 matrix."""
+    def _recolored(self, rng: np.random.Generator, image: Picture) -> Picture:
+        """All four changes of color are affine, so they are one 3 x 4 matrix."""
         import cv2
 
         bright, contrast, saturation, turn = rng.uniform(-1.0, 1.0, 4)

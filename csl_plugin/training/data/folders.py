@@ -1,4 +1,4 @@
-"""Labelled pictures of a folder: semantic classes, or segments by one or several people."""
+"""Labeled pictures of a folder: semantic classes, or segments by one or several people."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class _Annotated:
         teacher: SavedTeacher | None,
     ) -> None:
         if any(not 0 <= value < _VALUES for value in hidden):
-            mend = "Name the values as the label files hold them."
-            raise OptionError("ignore", str(sorted(hidden)), f"values from 0 to {_VALUES - 1}", mend)
+            hint = "Name the values as the label files hold them."
+            raise OptionError("ignore", str(sorted(hidden)), f"values from 0 to {_VALUES - 1}", hint)
         if teacher is not None:
             teacher.check_has([path.stem for path in pairs])
         self._pairs, self._cropping, self._teacher = list(pairs.items()), cropping, teacher
@@ -97,7 +97,7 @@ class _Annotated:
         return image, [_read_labels(file, image.shape[:2]) for file in labels]
 
 
-class LabelledFolder(_Annotated):
+class LabeledFolder(_Annotated):
     """Pictures with semantic label maps of the same stem.
 
     Args:
@@ -145,7 +145,7 @@ class SegmentFolder(_Annotated):
         ignore: Values that are no segment.
         cropping: How crops are drawn; each crop has the labels of one annotator, drawn anew.
         memory: Bytes of decoded pictures and labels to keep.
-        teacher: As for `LabelledFolder`.
+        teacher: As for `LabeledFolder`.
 
     Raises:
         FileError: A folder or a picture's labels are missing, a file is damaged, or sizes differ.
@@ -182,15 +182,15 @@ class SegmentFolder(_Annotated):
 def _check_partners(labels: str | os.PathLike[str], missing: list[str], expected: str) -> None:
     if missing:
         got = f"no labels for {len(missing)} of the images, the first {missing[0]!r}"
-        mend = "Name labels by their images, or take the images without labels out of the folder."
-        raise FileError(os.fspath(labels), got, f"{expected} for every image", mend)
+        hint = "Name labels by their images, or take the images without labels out of the folder."
+        raise FileError(os.fspath(labels), got, f"{expected} for every image", hint)
 
 
 def _read_labels(path: Path, size: tuple[int, ...]) -> NDArray[np.integer]:
     labels = read_label_png(path)
     if labels.shape != size:
-        mend = "Scale neither of the two: export the labels anew at the image's size."
-        raise FileError(str(path), f"labels of {labels.shape}", f"{size}, its image's size", mend)
+        hint = "Scale neither of the two: export the labels anew at the image's size."
+        raise FileError(str(path), f"labels of {labels.shape}", f"{size}, its image's size", hint)
     if labels.dtype != np.uint8 and int(labels.max()) < 256:
         labels = labels.astype(np.uint8)
     return np.asarray(labels)

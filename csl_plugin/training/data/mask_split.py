@@ -48,8 +48,8 @@ def mask_split(
         Paper, "Mask Split". The authors' code drops components under 100 pixels of crops 512 pixels high.
     """
     if connectivity not in (4, 8):
-        mend = "Use 8 unless corners must not connect."
-        raise OptionError("connectivity", repr(connectivity), "4 or 8", mend)
+        hint = "Use 8 unless corners must not connect."
+        raise OptionError("connectivity", repr(connectivity), "4 or 8", hint)
     compact = _compact(labels, ignore)
     parts, count = ops.components(torch.from_numpy(compact)[None], connectivity)
     return _without_small(parts[0].numpy(), count, min_area)
@@ -87,11 +87,11 @@ def _compact(labels: Array, ignore: Collection[int]) -> NDArray[np.int32]:
     """The labels numbered from 0 in the order of their values; -1 where no region may be."""
     array = as_tensor("labels", labels).cpu().numpy()
     if array.dtype.kind not in "iu":
-        mend = "Convert them with .astype('int32')."
-        raise DTypeError("labels", describe(labels), "integers", mend)
+        hint = "Convert them with .astype('int32')."
+        raise DTypeError("labels", describe(labels), "integers", hint)
     if array.ndim != 2 or 0 in array.shape:
-        mend = "Pass one image's labels, without batch or channel axis."
-        raise ShapeError("labels", f"shape {array.shape}", "(H, W), not empty", mend)
+        hint = "Pass one image's labels, without batch or channel axis."
+        raise ShapeError("labels", f"shape {array.shape}", "(H, W), not empty", hint)
     low, high = int(array.min()), int(array.max())
     if low >= -1 and high < 65536:  # a table of all values is faster than sorting the pixels
         present = np.bincount((array.astype(np.int32, copy=False) + np.int32(1)).ravel()) > 0

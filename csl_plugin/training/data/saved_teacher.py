@@ -61,8 +61,8 @@ class SavedTeacher:
         missing = sorted(set(stems) - set(self._files))
         if missing:
             got = f"no map of {len(missing)} of the images, the first {missing[0]!r}"
-            mend = "Run the teacher on all images of the source, and name maps by their images."
-            raise FileError(self._folder, got, "a map of every image", mend)
+            hint = "Run the teacher on all images of the source, and name maps by their images."
+            raise FileError(self._folder, got, "a map of every image", hint)
 
     def read(self, stem: str) -> Scores:
         """The distribution of an image, (C, h, w) float32 in [0, 1].
@@ -77,15 +77,15 @@ class SavedTeacher:
         if scores.ndim == 2:
             scores = scores[None]
         if self.classes and len(scores) != self.classes:
-            mend = "Write all maps with one teacher."
-            raise ShapeError(str(path), f"{len(scores)} classes", f"{self.classes}, as the first map", mend)
+            hint = "Write all maps with one teacher."
+            raise ShapeError(str(path), f"{len(scores)} classes", f"{self.classes}, as the first map", hint)
         low, high = float(scores.min()), float(scores.max())
         if self._logits and np.isfinite([low, high]).all():
             return _distribution(scores)
         if not (low >= 0 and high <= 1):  # also where either is nan
             expected = "finite logits" if self._logits else "a distribution in [0, 1]"
-            mend = 'Say "logits": true of logits; apply softmax or a Calibration to other scores.'
-            raise ScoreRangeError(str(path), f"values from {low:g} to {high:g}", expected, mend)
+            hint = 'Say "logits": true of logits; apply softmax or a Calibration to other scores.'
+            raise ScoreRangeError(str(path), f"values from {low:g} to {high:g}", expected, hint)
         return scores
 
 

@@ -1,4 +1,4 @@
-"""What flows on the data side of training: a labelled picture, the sample made of it, a batch of samples."""
+"""What flows on the data side of training: a labeled picture, the sample made of it, a batch of samples."""
 
 from __future__ import annotations
 

@@ -55,8 +55,8 @@ class DeadLeaves:
         image, labels = self._ground.draw(rng, *size), np.zeros(size, np.int32)
         fade = rng.uniform(0.0, 1.0)
         for number, extent in enumerate(self._extents(rng, max(size)), start=1):
-            centre = int(rng.integers(size[0])), int(rng.integers(size[1]))
-            place, covered = paste(image, self._objects.draw(rng, extent), centre, min(fade, extent / 12))
+            center = int(rng.integers(size[0])), int(rng.integers(size[1]))
+            place, covered = paste(image, self._objects.draw(rng, extent), center, min(fade, extent / 12))
             labels[place][covered] = number
         return Scene(image, labels, np.full(size, -1, np.int32))
 

@@ -132,8 +132,8 @@ class SegmentBank:
                         continue
                     self._cutouts.append(_cut(image, mask, box))
         if not self._cutouts:
-            mend = "Lower the limits, or pass a folder of photographs with things in them."
-            raise FileError("folder", "no fitting segment", "segments of objects", mend)
+            hint = "Lower the limits, or pass a folder of photographs with things in them."
+            raise FileError("folder", "no fitting segment", "segments of objects", hint)
 
     def __len__(self) -> int:
         return len(self._cutouts)

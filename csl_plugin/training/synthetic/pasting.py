@@ -29,7 +29,7 @@ class Pasting:
         smallest: Least length of an object's longer side, in pixels.
         largest: Greatest length of it, as a share of the scene's longer side. Sizes are log-uniform.
         feather: Greatest sigma of the Gaussian by which an edge fades, in pixels.
-        match: Probability that an object's colours are drawn towards its surroundings'.
+        match: Probability that an object's colors are drawn toward its surroundings'.
         shadow: Probability of a soft shadow.
 
     Example:
@@ -57,12 +57,12 @@ class Pasting:
     def __post_init__(self) -> None:
         shares = [share for _, share in self.objects]
         if not shares or min(shares) < 0 or sum(shares) <= 0:
-            mend = "Pass (objects, share) pairs; leave pasting out where nothing shall be pasted."
-            raise OptionError("objects", f"shares {shares}", "shares of at least 0, not all 0", mend)
+            hint = "Pass (objects, share) pairs; leave pasting out where nothing shall be pasted."
+            raise OptionError("objects", f"shares {shares}", "shares of at least 0, not all 0", hint)
         if not (0 <= self.fewest <= self.most and self.smallest > 0 and self.largest > 0):
             got = f"fewest {self.fewest}, most {self.most}, smallest {self.smallest}, largest {self.largest}"
-            mend = "Put the limits in order and the lengths above 0."
-            raise OptionError("fewest, most, smallest, largest", got, "0 <= fewest <= most", mend)
+            hint = "Put the limits in order and the lengths above 0."
+            raise OptionError("fewest, most, smallest, largest", got, "0 <= fewest <= most", hint)
 
     def __call__(self, rng: np.random.Generator, scene: Scene) -> Scene:
         """The scene with random objects; the one given stays as it is."""
@@ -75,12 +75,12 @@ class Pasting:
             objects = self.objects[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))][0]
             extent = float(np.exp(rng.uniform(*span)))
             cutout = objects.draw(rng, extent)
-            centre = int(rng.integers(labels.shape[0])), int(rng.integers(labels.shape[1]))
+            center = int(rng.integers(labels.shape[0])), int(rng.integers(labels.shape[1]))
             fade = min(rng.uniform(0.0, self.feather), extent / 12)
             match = rng.uniform(0.1, 0.7) if rng.random() < self.match else 0.0
             if rng.random() < self.shadow:
-                cast_shadow(rng, image, cutout, centre)
-            place, covered = paste(image, cutout, centre, fade, match)
+                cast_shadow(rng, image, cutout, center)
+            place, covered = paste(image, cutout, center, fade, match)
             labels[place][covered] = label + number
             classes[place][covered] = -1
             if known is not None:
@@ -89,23 +89,23 @@ class Pasting:
 
 
 def paste(
-    image: Picture, cutout: Cutout, centre: tuple[int, int], fade: float = 0.0, match: float = 0.0
+    image: Picture, cutout: Cutout, center: tuple[int, int], fade: float = 0.0, match: float = 0.0
 ) -> tuple[Box, NDArray[np.bool_]]:
     """Paint an object into a picture, in place.
 
     Args:
         image: (H, W, 3) uint8, painted on.
         cutout: The object.
-        centre: Row and column of the middle of its box; the rest may lie outside.
+        center: Row and column of the middle of its box; the rest may lie outside.
         fade: Sigma of the Gaussian by which its edge fades.
-        match: How far its mean colour moves towards the surroundings', 0 to 1.
+        match: How far its mean color moves toward the surroundings', 0 to 1.
 
     Returns:
         The box of the picture it lies in, and which pixels of that box it covers by half or more.
     """
     import cv2
 
-    box, part = _meeting(image.shape, cutout.coverage.shape, centre)
+    box, part = _meeting(image.shape, cutout.coverage.shape, center)
     coverage = cutout.coverage
     if fade > 0.2:
         coverage = np.asarray(cv2.GaussianBlur(coverage, (0, 0), fade), np.uint8)
@@ -121,7 +121,7 @@ def paste(
     return box, covered
 
 
-def cast_shadow(rng: np.random.Generator, image: Picture, cutout: Cutout, centre: tuple[int, int]) -> None:
+def cast_shadow(rng: np.random.Generator, image: Picture, cutout: Cutout, center: tuple[int, int]) -> None:
     """Darken a picture, in place, where an object about to be pasted keeps the light away."""
     import cv2
 
@@ -130,16 +130,16 @@ def cast_shadow(rng: np.random.Generator, image: Picture, cutout: Cutout, centre
     padded = np.pad(cutout.coverage, int(2 * soft))
     shade = cv2.boxFilter(padded, -1, (2 * int(soft) + 1,) * 2)
     shade = cv2.boxFilter(shade, -1, (2 * int(soft) + 1,) * 2)
-    moved = (rng.uniform([0.0, -0.15], [0.2, 0.15]) * extent).astype(int) + centre
+    moved = (rng.uniform([0.0, -0.15], [0.2, 0.15]) * extent).astype(int) + center
     box, part = _meeting(image.shape, shade.shape, (int(moved[0]), int(moved[1])))
     light = 1 - shade[part][..., None] * np.float32(rng.uniform(0.2, 0.6) / 255)
     image[box] = (image[box] * light).astype(np.uint8)
 
 
-def _meeting(shape: tuple[int, ...], size: tuple[int, ...], centre: tuple[int, int]) -> tuple[Box, Box]:
+def _meeting(shape: tuple[int, ...], size: tuple[int, ...], center: tuple[int, int]) -> tuple[Box, Box]:
     """Where a box of `size` around a point meets a picture: in the picture, and in the box."""
     inside, own = [], []
-    for length, side, middle in zip(shape[:2], size, centre, strict=True):
+    for length, side, middle in zip(shape[:2], size, center, strict=True):
         start = middle - side // 2
         first, last = max(start, 0), min(start + side, length)
         inside.append(slice(first, max(last, first)))

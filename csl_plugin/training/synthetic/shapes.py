@@ -55,7 +55,7 @@ def _single(rng: np.random.Generator) -> Outline:
 
 
 def _composed(rng: np.random.Generator) -> list[Outline]:
-    """Two to four parts, each centred on the outline of an earlier one."""
+    """Two to four parts, each centered on the outline of an earlier one."""
     parts = [_single(rng)]
     for _ in range(int(rng.integers(1, 4))):
         onto = parts[int(rng.integers(len(parts)))]

@@ -42,16 +42,16 @@ class Textures:
     ) -> None:
         for picture in pictures:
             if picture.dtype != np.uint8:
-                mend = "Convert it with (picture * 255).round().astype('uint8')."
-                raise DTypeError("pictures", describe(picture), "uint8", mend)
+                hint = "Convert it with (picture * 255).round().astype('uint8')."
+                raise DTypeError("pictures", describe(picture), "uint8", hint)
             if picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
-                mend = "Repeat a grey picture three times, drop an alpha channel."
-                raise ShapeError("pictures", describe(picture), "(H, W, 3)", mend)
+                hint = "Repeat a gray picture three times, drop an alpha channel."
+                raise ShapeError("pictures", describe(picture), "(H, W, 3)", hint)
         masks = list(allowed) if allowed is not None else [None] * len(pictures)
         sizes = [picture.shape[:2] for picture in pictures]
         if [size if mask is None else mask.shape for mask, size in zip(masks, sizes, strict=False)] != sizes:
-            mend = "Pass one mask of a picture's size, or None, for each picture."
-            raise ShapeError("allowed", f"{len(masks)} masks of other sizes", "the pictures' sizes", mend)
+            hint = "Pass one mask of a picture's size, or None, for each picture."
+            raise ShapeError("allowed", f"{len(masks)} masks of other sizes", "the pictures' sizes", hint)
         self._pictures, self._allowed, self._share = tuple(pictures), masks, share
 
     def draw(self, rng: np.random.Generator, height: int, width: int) -> Picture:
@@ -86,16 +86,14 @@ class Textures:
 
 
 def _painted(rng: np.random.Generator, field: Field) -> Picture:
-    """A field of [0, 1] in two to five colours, most of them dull and near one another as in nature."""
+    """A field of [0, 1] in two to five colors, most of them dull and near one another as in nature."""
     import cv2
 
     count = int(rng.integers(2, 6))
     spread, vivid = np.exp(rng.uniform(np.log([6.0, 3.0]), np.log([75.0, 50.0])))
-    colours = rng.uniform(15.0, 240.0) + vivid * rng.standard_normal(3)
-    colours = (
-        colours + spread * rng.standard_normal((count, 1)) + 0.5 * vivid * rng.standard_normal((count, 3))
-    )
-    ends = np.clip(colours, 0, 255).astype(np.uint8)[None]
+    colors = rng.uniform(15.0, 240.0) + vivid * rng.standard_normal(3)
+    colors = colors + spread * rng.standard_normal((count, 1)) + 0.5 * vivid * rng.standard_normal((count, 3))
+    ends = np.clip(colors, 0, 255).astype(np.uint8)[None]
     table = np.asarray(cv2.resize(ends, (256, 1)), np.uint8)[0]
     levels = np.asarray(cv2.convertScaleAbs(field, alpha=255.0), np.uint8)
     return np.asarray(table.take(levels, axis=0))
