@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -14,12 +14,9 @@ from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion._out import check_out
 from csl_plugin.fusion._regions import Regions, read_partitions, read_valid
 from csl_plugin.fusion._scores import check_scores, read_distribution
-from csl_plugin.ops.rules import Trust
+from csl_plugin.fusion.rules import Rule, read_rule
 
-Rule: TypeAlias = "Literal['product', 'geometric', 'mean', 'trust'] | Trust"
 ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
-
-_RULES = ("product", "geometric", "mean", "trust")
 
 
 def fuse(
@@ -92,7 +89,8 @@ def fuse(
     Source:
         Paper, "Structure-Constrained Fusion", eq. 3.
     """
-    how = _read_options(rule, regions, split, logits)
+    _check_flags(split=split, logits=logits)
+    how = read_rule(rule, regions)
     read = read_distribution(distribution, size)
     if out is not None:
         check_out(out, read)
@@ -154,7 +152,8 @@ def fuse_labels(
     Source:
         Paper, eq. 3, as used for zero-shot and domain adaptation (C classes).
     """
-    how = _read_options(rule, regions, split, logits)
+    _check_flags(split=split, logits=logits)
+    how = read_rule(rule, regions)
     read = read_distribution(distribution, size)
     if not read.has_class_axis:
         raise ShapeError(
@@ -172,22 +171,8 @@ def fuse_labels(
     return cast("ArrayT", read.give_back_labels(winners))
 
 
-def default_rule(regions: Regions) -> Literal["product", "trust"]:
-    """What regions are fused by where no rule is named: eq. 3 for one partition, "trust" for several."""
-    return "trust" if isinstance(regions, (list, tuple)) and len(regions) > 1 else "product"
-
-
-def _read_options(rule: Rule | None, regions: Regions, split: bool, logits: bool) -> ops.Rule | Trust:
-    rule = default_rule(regions) if rule is None else rule
-    if not isinstance(rule, Trust) and rule not in _RULES:
-        raise OptionError(
-            "rule",
-            repr(rule),
-            '"product", "geometric", "mean", "trust" or a Trust',
-            'Equation 3 of the paper is "product".',
-        )
-    for name, value in (("split", split), ("logits", logits)):
+def _check_flags(**flags: bool) -> None:
+    for name, value in flags.items():
         if not isinstance(value, bool):
             hint = "Pass other options by name, as in fuse(d, r, rule=...)."
             raise OptionError(name, repr(value), "True or False", hint)
-    return Trust() if rule == "trust" else rule

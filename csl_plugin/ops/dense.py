@@ -5,15 +5,21 @@ Used where a call is compiled, exported or differentiated; memory is that of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from csl_plugin.ops.dtypes import Rule, Sigmoid, compute_dtype, sum_dtype, to_scores
+from csl_plugin.ops import trust
+from csl_plugin.ops.dtypes import Sigmoid, compute_dtype, sum_dtype, to_scores
+from csl_plugin.ops.partition import Partition
+from csl_plugin.ops.pieces import Pieces, average_means
+from csl_plugin.ops.rules import PlainRule, Trust
 
 
 def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
-    """Equation 2 over the full (B, N, H, W) tensor. Returns labels (B, H, W) int32."""
+    """Equation 2 over the full (B, N, H, W) tensor. Returns ids (B, H, W) int32."""
     planes = values.to(compute_dtype(values.dtype))
     planes = planes.sigmoid() if sigmoid == "before" else planes
     planes = F.interpolate(planes, size, mode="bilinear", align_corners=False)
@@ -21,11 +27,11 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
     return (planes * validity.to(planes.dtype)[:, :, None, None]).argmax(1).to(torch.int32)
 
 
-def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
+def means(distribution: Tensor, ids: Tensor, num_regions: int) -> Tensor:
     """Region means of D, (B, C, K) in the dtype of the arithmetic; 0 for regions without a pixel."""
     batch, classes = distribution.shape[:2]
     scores = to_scores(distribution).flatten(2)
-    index = _slots(labels, num_regions)
+    index = _slots(ids, num_regions)
     total = sum_dtype(scores.device)
     sums = torch.zeros(batch, classes, num_regions + 1, dtype=total, device=scores.device)
     sums = sums.scatter_add(2, index[:, None].expand(-1, classes, -1), scores.to(total))
@@ -35,11 +41,11 @@ def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
     return quotients[..., :num_regions].to(scores.dtype)
 
 
-def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: Rule) -> Tensor:
+def apply(distribution: Tensor, ids: Tensor, table: Tensor, rule: PlainRule) -> Tensor:
     """The fused maps, (B, C, H, W) in the dtype of the arithmetic."""
     scores = to_scores(distribution).flatten(2)
     classes, num_regions = scores.shape[1], table.shape[2]
-    index = _slots(labels, num_regions)
+    index = _slots(ids, num_regions)
     padded = F.pad(table, (0, 1))
     gathered = padded.gather(2, index[:, None].expand(-1, classes, -1))
     prior = torch.where((index == num_regions)[:, None], scores, gathered)
@@ -52,14 +58,36 @@ def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: Rule) -> Te
     return fused.view(distribution.shape)
 
 
-def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: Rule) -> Tensor:
+def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: PlainRule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64."""
-    return apply(distribution, region_labels, table, "mean" if rule == "mean" else "product").argmax(1)
+    return apply(distribution, ids, table, "mean" if rule == "mean" else "product").argmax(1)
 
 
-def _slots(labels: Tensor, num_regions: int) -> Tensor:
+def average(distribution: Tensor, partitions: Sequence[Partition]) -> tuple[Partition, Tensor]:
+    """The average of each pixel's region means: a partition into pixels, and its table (B, C, H*W)."""
+    scores = to_scores(distribution).flatten(2)
+    prior, unassigned = average_means(scores.to(sum_dtype(scores.device)), _pixels(scores, partitions))
+    pixels = torch.arange(scores.shape[2], device=scores.device).expand_as(unassigned)
+    ids = torch.where(unassigned, -1, pixels).view(-1, *distribution.shape[2:])
+    return Partition(scores.shape[2], ids), prior.to(scores.dtype)
+
+
+def fused_by_trust(distribution: Tensor, partitions: Sequence[Partition], rule: Trust) -> Tensor:
+    """The fused maps of the rule "trust", (B, C, H, W) in the dtype of the arithmetic; a few copies of D."""
+    scores = to_scores(distribution).flatten(2)
+    pixels = _pixels(scores, partitions)
+    return trust.fused(scores, pixels, rule, sum_dtype(scores.device)).view(distribution.shape)
+
+
+def _pixels(scores: Tensor, partitions: Sequence[Partition]) -> Pieces:
+    members = torch.stack([part.ids.flatten(1).long() for part in partitions], dim=1)
+    sizes = torch.ones_like(scores[:, 0], dtype=sum_dtype(scores.device))
+    return Pieces(sizes, members, [part.count for part in partitions])
+
+
+def _slots(ids: Tensor, num_regions: int) -> Tensor:
     """One flat slot per pixel, (B, H*W) int64; unassigned pixels share the slot after the last region."""
-    flat = labels.flatten(1).long()
+    flat = ids.flatten(1).long()
     return torch.where(flat < 0, num_regions, flat)
 
 

@@ -7,7 +7,6 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-Rule: TypeAlias = Literal["product", "geometric", "mean"]
 Sigmoid: TypeAlias = Literal["none", "before", "after"]
 
 # From 32 768 elements on torch spreads an operation over threads, and waits for each where a core is busy.
@@ -35,7 +34,7 @@ def to_stored(scores: Tensor, dtype: torch.dtype) -> Tensor:
     return ((scores * 255).round() if dtype == torch.uint8 else scores).to(dtype)
 
 
-def rooted(scores: Tensor) -> Tensor:
+def fourth_root(scores: Tensor) -> Tensor:
     """Fourth roots of scores; the gradient at 0 is 0, not infinite.
 
     Noise of scores grows with their level. The fourth root levels it as the logarithm of eq. 3's geometric
@@ -43,3 +42,8 @@ def rooted(scores: Tensor) -> Tensor:
     """
     positive = scores > 0
     return torch.where(positive, torch.where(positive, scores, 1.0) ** 0.25, 0.0)
+
+
+def to_probabilities(logits: Tensor, dim: int) -> Tensor:
+    """Softmax over the classes, or a sigmoid where there is one only."""
+    return logits.softmax(dim) if logits.shape[dim] > 1 else logits.sigmoid()

@@ -1,4 +1,4 @@
-"""The partition that means and fusion work with: labels, and on the CPU their runs."""
+"""The partition that means and fusion work with: region ids as a map, and on the CPU as runs."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from csl_plugin.ops.cpu.runs import Runs
 
 @dataclass(frozen=True)
 class Partition:
-    """Labels (B, H, W) below `count`, negative for unassigned, painted or as runs.
+    """Region ids (B, H, W) below `count`, negative for unassigned.
 
     Attributes:
-        count: K, a bound of the labels.
-        painted: The labels as a tensor, or None.
-        runs: The labels as runs, one entry per image, or None.
+        count: An upper bound of the ids.
+        id_map: The ids as a tensor, or None.
+        runs: The ids as runs, one entry per image, or None.
     """
 
     count: int
-    painted: Tensor | None = None
+    id_map: Tensor | None = None
     runs: tuple[Runs, ...] | None = None
 
     @property
-    def labels(self) -> Tensor:
-        """The labels, (B, H, W); painted now where only runs are known."""
-        if self.painted is not None:
-            return self.painted
+    def ids(self) -> Tensor:
+        """The ids, (B, H, W); painted now where only runs are known."""
+        if self.id_map is not None:
+            return self.id_map
         painted = [torch.from_numpy(image.paint())[None] for image in self.runs or ()]
         return painted[0] if len(painted) == 1 else torch.cat(painted)

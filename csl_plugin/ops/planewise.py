@@ -6,38 +6,39 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from csl_plugin.ops.dtypes import Rule, Sigmoid, compute_dtype, sum_dtype, to_scores, to_stored
+from csl_plugin.ops.dtypes import Sigmoid, compute_dtype, sum_dtype, to_scores, to_stored
+from csl_plugin.ops.rules import PlainRule
 
 
 def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
-    """Equation 2, one region after the other. Returns labels (B, H, W) int32."""
-    labels = torch.zeros(values.shape[0], *size, dtype=torch.int32, device=values.device)
+    """Equation 2, one region after the other. Returns ids (B, H, W) int32."""
+    ids = torch.zeros(values.shape[0], *size, dtype=torch.int32, device=values.device)
     best: Tensor | None = None
     for n in range(values.shape[1]):
-        probability = raised(values[:, n], size, sigmoid)
+        probability = upsampled(values[:, n], size, sigmoid)
         probability *= validity[:, n, None, None].to(probability.dtype)
         if best is None:
             best = probability
             continue
         # Strictly greater, so that ties stay with the lowest index.
-        labels.masked_fill_(probability > best, n)
+        ids.masked_fill_(probability > best, n)
         torch.maximum(best, probability, out=best)
-    return labels
+    return ids
 
 
 def hard_assign(
     values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid, threshold: float
 ) -> Tensor:
-    """Binary masks painted in ascending validity. Returns labels (B, H, W) int32, -1 where nothing covers."""
-    labels = torch.full((values.shape[0], *size), -1, dtype=torch.int32, device=values.device)
-    for image, masks, trust in zip(labels, values, validity, strict=True):
+    """Binary masks painted in ascending validity. Returns ids (B, H, W) int32, -1 where nothing covers."""
+    ids = torch.full((values.shape[0], *size), -1, dtype=torch.int32, device=values.device)
+    for image, masks, valid in zip(ids, values, validity, strict=True):
         # Stable and descending, then reversed: among equal validities the lowest index is painted last.
-        for n in reversed(torch.argsort(trust, descending=True, stable=True).tolist()):
-            image.masked_fill_(raised(masks[n, None], size, sigmoid)[0] > threshold, n)
-    return labels
+        for n in reversed(torch.argsort(valid, descending=True, stable=True).tolist()):
+            image.masked_fill_(upsampled(masks[n, None], size, sigmoid)[0] > threshold, n)
+    return ids
 
 
-def raised(planes: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
+def upsampled(planes: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
     """(B, h, w) scores or logits of one region at the image's size, (B, H, W), freshly allocated."""
     source = planes.to(compute_dtype(planes.dtype), copy=True)
     source = source.sigmoid_() if sigmoid == "before" else source
@@ -45,13 +46,13 @@ def raised(planes: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
     return result.sigmoid_() if sigmoid == "after" else result
 
 
-def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
+def means(distribution: Tensor, ids: Tensor, num_regions: int) -> Tensor:
     """Region means of D, (B, C, K) in the dtype of the arithmetic; 0 for regions without a pixel."""
     batch, classes = distribution.shape[:2]
     dtype, total = compute_dtype(distribution.dtype), sum_dtype(distribution.device)
     table = torch.empty(batch, classes, num_regions, dtype=dtype, device=distribution.device)
     for b in range(batch):
-        slots = _slots(labels[b], num_regions)
+        slots = _slots(ids[b], num_regions)
         counts = torch.bincount(slots, minlength=num_regions + 1).clamp_(min=1)
         for c in range(classes):
             plane = to_scores(distribution[b, c]).flatten().to(total)
@@ -60,11 +61,11 @@ def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
     return table
 
 
-def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: Rule, out: Tensor) -> None:
+def apply(distribution: Tensor, ids: Tensor, table: Tensor, rule: PlainRule, out: Tensor) -> None:
     """Write the fused maps into `out`, which may be the distribution itself."""
     factors = table.sqrt() if rule == "geometric" else table
     for b in range(distribution.shape[0]):
-        slots = _slots(labels[b], table.shape[2])
+        slots = _slots(ids[b], table.shape[2])
         for c in range(distribution.shape[1]):
             scores = to_scores(distribution[b, c])
             scores = scores.sqrt() if rule == "geometric" else scores
@@ -73,12 +74,12 @@ def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: Rule, out: 
             out[b, c] = to_stored(fused, out.dtype)
 
 
-def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: Rule) -> Tensor:
+def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: PlainRule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64, holding two planes at a time."""
     batch, classes, height, width = distribution.shape
     winners = torch.zeros(batch, height, width, dtype=torch.int64, device=distribution.device)
     for b in range(batch):
-        slots = _slots(region_labels[b], table.shape[2])
+        slots = _slots(ids[b], table.shape[2])
         best: Tensor | None = None
         for c in range(classes):
             scores = to_scores(distribution[b, c])
@@ -92,9 +93,9 @@ def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: Rul
     return winners
 
 
-def _slots(labels: Tensor, num_regions: int) -> Tensor:
+def _slots(ids: Tensor, num_regions: int) -> Tensor:
     """One flat slot per pixel, int64; unassigned pixels share the slot after the last region."""
-    flat = labels.flatten().long()
+    flat = ids.flatten().long()
     return torch.where(flat < 0, num_regions, flat)
 
 

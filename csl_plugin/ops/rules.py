@@ -1,23 +1,26 @@
-"""How far the rule "trust" believes a region: its few parameters, each with a meaning."""
+"""The fusion rules: their names, and the parameters of "trust"."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
 from numbers import Real
+from typing import Literal, TypeAlias
 
 from csl_plugin.errors import OptionError
+
+PlainRule: TypeAlias = Literal["product", "geometric", "mean"]
+"""Rules without parameters: of a pixel's score and the average of its region means."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """The fusion rule that believes no region blindly: what to assume of scores and regions.
+    """The fusion rule that weights every region by how well it predicts its pixels.
 
-    Every region of every partition is an expert on its pixels. It answers with its mean score, the smaller
-    the region the more shrunk toward the image's mean, and it is believed by how well it has predicted the
-    pixels it holds. The experts of a pixel are averaged by that belief; what then still sets the pixel apart
-    is kept where it stands out from the noise. `docs/guide/fusion.md` derives this and shows what each
-    parameter does.
+    Every region of every partition is an expert on its pixels. Its answer is its mean score, shrunk toward
+    the image's mean, more for smaller regions. Its weight is how well it predicts the pixels it holds. A
+    pixel gets the weighted mean of its experts, plus the part of its own difference from it that exceeds the
+    noise. `docs/guide/fusion.md` derives the rule and shows what each parameter does.
 
     Args:
         effective_samples: How many independent observations the scores of a whole image are worth.

@@ -1,136 +1,113 @@
-"""What several partitions together say of every piece of the image that no region divides.
-
-A piece is whatever no region boundary crosses: a run of pixels on the CPU, a single pixel elsewhere. Pieces
-carry the mean of the scores, and of their squares, so that all statistics of regions are sums over pieces.
-"""
+"""The rule "trust": every region of every partition is an expert on its pixels (docs/guide/fusion.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from csl_plugin.ops.dtypes import fourth_root
+from csl_plugin.ops.pieces import Pieces, gather, slots_of, sums
 from csl_plugin.ops.rules import Trust
 
-# Of regions that differ by nothing, so that what they are shrunk by stays a number.
+# A lower bound of the variance between regions, as a share of the whole: shrinkage stays defined.
 _LEAST_BETWEEN = 1e-3
 
 
-class Pieces(NamedTuple):
-    """A images with their pieces, padded to the same number A with pieces of no pixels.
+class Estimate(NamedTuple):
+    """What the experts of each piece expect.
 
     Attributes:
-        sizes: Pixels of each piece, (B, A).
-        members: The region of each piece in each of K partitions, (B, K, A) int64; negative for unassigned.
-        counts: A bound of the regions of each partition, K numbers.
-    """
-
-    sizes: Tensor
-    members: Tensor
-    counts: Sequence[int]
-
-
-class Belief(NamedTuple):
-    """What the experts say.
-
-    Attributes:
-        prior: Of each piece, (B, C, A); of no meaning where silent.
-        silent: Pieces of which no expert says anything, (B, A).
+        prior: Expected score of each piece, (B, C, A); undefined where unassigned.
+        unassigned: Pieces without an expert, (B, A).
         noise: Variance of the pixels about their regions' means, (B, C).
     """
 
     prior: Tensor
-    silent: Tensor
+    unassigned: Tensor
     noise: Tensor
 
 
-def average(means: Tensor, pieces: Pieces) -> tuple[Tensor, Tensor]:
-    """The average of a piece's region means over the partitions that assign it.
-
-    Args:
-        means: Mean score of each piece, (B, C, A).
-        pieces: Their sizes and regions.
-
-    Returns:
-        (B, C, A), and which pieces no partition assigns, (B, A).
-    """
-    total, voices = torch.zeros_like(means), torch.zeros_like(pieces.sizes)
-    for member, count in zip(pieces.members.unbind(1), pieces.counts, strict=True):
-        slots, assigned = _slots(member, count)
-        sizes = _sums(pieces.sizes, slots, count)
-        table = _sums(means * pieces.sizes[:, None], slots, count) / sizes.clamp(min=1)[:, None]
-        total = total + _gather(table, slots)
-        voices = voices + assigned
-    prior = total / voices.clamp(min=1)[:, None]
-    return prior, voices == 0
-
-
 def center(means: Tensor, pieces: Pieces) -> Tensor:
-    """The mean of all pixels that some partition assigns, (B, C)."""
+    """The mean over all pixels that some partition assigns, (B, C)."""
     counted = (pieces.members >= 0).any(1)
     sizes = torch.where(counted, pieces.sizes, 0.0)
-    sums = torch.where(counted[:, None], means * pieces.sizes[:, None], 0.0).sum(2)
-    return sums / sizes.sum(1, keepdim=True).clamp(min=1)
+    total = torch.where(counted[:, None], means * pieces.sizes[:, None], 0.0).sum(2)
+    return total / sizes.sum(1, keepdim=True).clamp(min=1)
 
 
-def trusted(means: Tensor, squares: Tensor, pieces: Pieces, trust: Trust) -> Belief:
-    """The experts' answers, weighted by how far each deserves it.
+def estimate(means: Tensor, squares: Tensor, pieces: Pieces, trust: Trust) -> Estimate:
+    """The experts' answers, averaged by their weights.
 
     Args:
-        means: Mean score of each piece, (B, C, A), less the image's: else rounding swallows small spreads.
+        means: Mean score of each piece, (B, C, A), minus the image's mean: rounding would hide small spreads.
         squares: Mean of the squares of such scores, (B, C, A).
         pieces: Their sizes and regions.
-        trust: What is assumed.
+        trust: The rule's parameters.
     """
     experts = [
-        _Partition.of(means, squares, pieces.sizes, member, count, trust)
+        _Experts.of(means, squares, pieces.sizes, member, count, trust)
         for member, count in zip(pieces.members.unbind(1), pieces.counts, strict=True)
     ]
-    scale = torch.stack([expert.overall for expert in experts]).amax(0)
-    scale = _positive(scale)[:, None]
-    answer, weight = torch.zeros_like(means), torch.zeros_like(pieces.sizes)
+    scale = _nonzero(torch.stack([expert.overall for expert in experts]).amax(0))[:, None]
+    total, weight = torch.zeros_like(means), torch.zeros_like(pieces.sizes)
     for expert in experts:
-        believed = expert.experience * (expert.variance / scale).clamp(min=1e-12) ** -trust.exponent
-        answer = answer + _gather(expert.answer * believed[:, None], expert.slots)
-        weight = weight + _gather(believed[:, None], expert.slots)[:, 0]
-    silent = weight <= 0
-    prior = answer / _positive(weight)[:, None]
+        weights = expert.evidence * (expert.variance / scale).clamp(min=1e-12) ** -trust.exponent
+        total = total + gather(expert.answer * weights[:, None], expert.slots)
+        weight = weight + gather(weights[:, None], expert.slots)[:, 0]
     noise = torch.stack([expert.noise for expert in experts]).mean(0)
-    return Belief(prior, silent, noise)
+    return Estimate(total / _nonzero(weight)[:, None], weight <= 0, noise)
 
 
-def kept(apart: Tensor, noise: Tensor, trust: Trust) -> Tensor:
-    """What of a pixel's difference from its experts is signal: the local Wiener filter.
-
-    A pixel stands apart in all its classes or in none: the class that does most decides.
+def fused(scores: Tensor, pieces: Pieces, trust: Trust, dtype: torch.dtype) -> Tensor:
+    """The fused scores of pixels, (B, C, P), each pixel a piece; whole-tensor torch, differentiable.
 
     Args:
-        apart: The differences, (B, C, A).
-        noise: Variance of such differences, (B, C).
-        trust: What is assumed.
+        scores: D in the dtype of the arithmetic, (B, C, P).
+        pieces: The pixels and their regions.
+        trust: The rule's parameters.
+        dtype: Of sums over regions.
     """
-    power = (apart * apart / _positive(audible(noise))[..., None]).amax(1, keepdim=True)
+    roots = fourth_root(scores)
+    wide = roots.to(dtype)
+    middle = center(wide, pieces)[..., None]
+    apart = wide - middle
+    found = estimate(apart, apart * apart, pieces, trust)
+    prior, noise = (found.prior + middle).to(scores.dtype), found.noise.to(scores.dtype)
+    result = prior + _kept(roots - prior, noise, trust)
+    return torch.where(found.unassigned[:, None], scores, result.clamp(min=0) ** 4)
+
+
+def _kept(apart: Tensor, noise: Tensor, trust: Trust) -> Tensor:
+    """How much of a pixel's difference from its experts is signal, by the local Wiener filter.
+
+    A pixel stands apart in all its classes or in none: the class with the largest difference decides.
+
+    Args:
+        apart: The differences, (B, C, P).
+        noise: Variance of such differences, (B, C).
+        trust: The rule's parameters.
+    """
+    power = (apart * apart / _nonzero(floored(noise))[..., None]).amax(1, keepdim=True)
     ground = power + trust.keep_sigma**2
-    alone = (noise.sum(1) == 0)[:, None, None] | (ground == 0)
-    return apart * torch.where(alone, 1.0, power / _positive(ground))
+    noiseless = (noise.sum(1) == 0)[:, None, None] | (ground == 0)
+    return apart * torch.where(noiseless, 1.0, power / _nonzero(ground))
 
 
-def audible(noise: Tensor) -> Tensor:
-    """No class is quieter than rounding: at least a millionth of all classes' noise, (B, C)."""
+def floored(noise: Tensor) -> Tensor:
+    """Noise per class, (B, C), at least a millionth of the sum over classes: rounding is no signal."""
     return torch.maximum(noise, 1e-6 * noise.sum(1, keepdim=True))
 
 
-class _Partition(NamedTuple):
-    """The R regions of one partition as experts.
+class _Experts(NamedTuple):
+    """The R regions of one partition.
 
     Attributes:
         slots: Region of each piece, (B, A); R where there is none.
-        answer: What a region says, (B, C, R).
-        variance: How far off it expects to be, summed over the classes, (B, R).
-        experience: How much it has seen, in [0, 1), (B, R).
+        answer: Shrunk mean of each region, (B, C, R).
+        variance: Predictive variance, summed over the classes, (B, R).
+        evidence: Share of the evidence that is the region's own, in [0, 1), (B, R).
         overall: Variance of all scores, summed over the classes, (B).
         noise: Variance within regions, (B, C).
     """
@@ -138,55 +115,37 @@ class _Partition(NamedTuple):
     slots: Tensor
     answer: Tensor
     variance: Tensor
-    experience: Tensor
+    evidence: Tensor
     overall: Tensor
     noise: Tensor
 
     @staticmethod
     def of(
         means: Tensor, squares: Tensor, sizes: Tensor, member: Tensor, count: int, trust: Trust
-    ) -> _Partition:
-        slots, _ = _slots(member, count)
-        pixels = _sums(sizes, slots, count)
+    ) -> _Experts:
+        slots, _ = slots_of(member, count)
+        pixels = sums(sizes, slots, count)
         some = pixels.clamp(min=1)[:, None]
-        mean = _sums(means * sizes[:, None], slots, count) / some
-        spread = (_sums(squares * sizes[:, None], slots, count) / some - mean * mean).clamp(min=0)
+        mean = sums(means * sizes[:, None], slots, count) / some
+        spread = (sums(squares * sizes[:, None], slots, count) / some - mean * mean).clamp(min=0)
         image = pixels.sum(1, keepdim=True).clamp(min=1)
         share = (pixels / image)[:, None]
-        center = (share * mean).sum(2, keepdim=True)
+        middle = (share * mean).sum(2, keepdim=True)
         noise = (share * spread).sum(2)
         within = noise.sum(1, keepdim=True)
-        overall = within + (share * (mean - center) ** 2).sum((1, 2))[:, None]
+        overall = within + (share * (mean - middle) ** 2).sum((1, 2))[:, None]
         between = torch.maximum(overall - within, _LEAST_BETWEEN * overall)
         observations = pixels * (trust.effective_samples / image).clamp(max=1)
         signal = observations * between
-        known = torch.where(signal + within > 0, signal / _positive(signal + within), 1.0)[:, None]
-        # One observation places the mean; only what comes after says how good it is.
+        shrinkage = torch.where(signal + within > 0, signal / _nonzero(signal + within), 1.0)[:, None]
+        # One observation places the mean; only further ones measure how good it is.
         more = (observations - 1).clamp(min=0)
-        evidence = (trust.prior_strength + more).clamp(min=1e-12)
-        variance = (trust.prior_strength * overall + more * spread.sum(1)) / evidence
-        answer = center + known * (mean - center)
-        return _Partition(slots, answer, variance, more / evidence, overall[:, 0], noise)
+        total = (trust.prior_strength + more).clamp(min=1e-12)
+        variance = (trust.prior_strength * overall + more * spread.sum(1)) / total
+        answer = middle + shrinkage * (mean - middle)
+        return _Experts(slots, answer, variance, more / total, overall[:, 0], noise)
 
 
-def _positive(values: Tensor) -> Tensor:
+def _nonzero(values: Tensor) -> Tensor:
     """Values to divide by: 1 in place of 0."""
     return torch.where(values > 0, values, 1.0)
-
-
-def _slots(member: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    assigned = member >= 0
-    return torch.where(assigned, member, count), assigned
-
-
-def _sums(values: Tensor, slots: Tensor, count: int) -> Tensor:
-    """Values of pieces (B, A) or (B, C, A) added up by region, (..., R)."""
-    if values.ndim == 3:
-        slots = slots[:, None].expand(-1, values.shape[1], -1)
-    zeros = values.new_zeros((*values.shape[:-1], count + 1))
-    return zeros.scatter_add(-1, slots, values)[..., :count]
-
-
-def _gather(table: Tensor, slots: Tensor) -> Tensor:
-    """Values of regions (B, C, R) at pieces, (B, C, A); 0 where there is no region."""
-    return F.pad(table, (0, 1)).gather(2, slots[:, None].expand(-1, table.shape[1], -1))

@@ -9,6 +9,7 @@ from torch import Tensor
 from csl_plugin import ops
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, OptionError
+from csl_plugin.ops.dtypes import Sigmoid
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap, check_size
 
@@ -108,7 +109,7 @@ def _check(proposals: RegionProposals, size: tuple[int, int]) -> tuple[int, int]
     return check_size(size)
 
 
-def _source(proposals: RegionProposals, interpolate: Interpolate) -> tuple[Tensor, ops.Sigmoid]:
+def _source(proposals: RegionProposals, interpolate: Interpolate) -> tuple[Tensor, Sigmoid]:
     if interpolate == "scores":
         return (proposals.mask_logits, "before") if proposals.holds_logits else (proposals.scores, "none")
     if interpolate == "logits":

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels, soft_assignment, split_components
-from csl_plugin.ops import planewise as streamed
+from csl_plugin.ops import planewise
 
 
 def noise(draw, count, height, width):
@@ -92,7 +92,9 @@ def test_no_region_beats_the_assigned_one(order, case):
     everything = in_double(values, validity, size, order)
     best = everything.amax(1)
     chosen = everything.gather(1, labels.long()[:, None])[:, 0]
-    assert (best - chosen <= 1e-6 * best + 1e-30).all()
+    # Interpolated logits are float32: one of size 30 is itself rounded by 2e-6.
+    rounding = 2**-23 * float(values.abs().max()) if order == "logits" else 0.0
+    assert (best - chosen <= (1e-6 + rounding) * best + 1e-30).all()
 
 
 @pytest.mark.parametrize("sigmoid", ["none", "before", "after"])
@@ -106,7 +108,7 @@ def test_equal_to_region_after_region_on_a_real_size(kind, sigmoid):
         values = values.sigmoid()
         made = RegionProposals(values, validity)
     fast = soft_assignment(made, (181, 317), interpolate="logits" if sigmoid == "after" else "scores").labels
-    slow = streamed.assign(values, made.validity, (181, 317), sigmoid)
+    slow = planewise.assign(values, made.validity, (181, 317), sigmoid)
     order = {"none": "scores", "before": "scores from logits", "after": "logits"}[sigmoid]
     probabilities = in_double(values, made.validity, (181, 317), order)
     a, b = (probabilities.gather(1, labels.long()[:, None]) for labels in (fast, slow))
@@ -141,9 +143,9 @@ def test_runs_and_planes_agree(rule, dtype, seed, height, width):
     labels = labels[..., :width]
     scores = torch.rand(2, 3, height, width, generator=generator)
     scores = (scores * 255).to(dtype) if dtype == torch.uint8 else scores.to(dtype)
-    table = streamed.means(scores, labels, 6)
+    table = planewise.means(scores, labels, 6)
     expected = torch.empty_like(scores)
-    streamed.apply(scores, labels, table, rule, expected)
+    planewise.apply(scores, labels, table, rule, expected)
     found = fuse(scores, RegionMap(labels), rule=rule, split=False)
     step = {torch.float16: 1e-3, torch.uint8: 1.0}.get(dtype, 1e-6)
     torch.testing.assert_close(found.double(), expected.double(), atol=step, rtol=1e-6)

@@ -13,7 +13,7 @@ if not torch.cuda.is_available():
 pytest.importorskip("triton", reason="Triton is not installed")
 
 from csl_plugin import RegionProposals, fuse, ops
-from csl_plugin.ops import planewise as streamed
+from csl_plugin.ops import planewise
 from csl_plugin.ops import triton as kernels
 
 SIGMOIDS = ["none", "before", "after"]
@@ -109,17 +109,17 @@ def test_fuses_narrow_scores_as_the_streamed_path(frame, dtype):
     scores = (frame[2] * 255).to(dtype) if dtype == torch.uint8 else frame[2].to(dtype)
     values, validity, scores = on_gpu(frame[0], frame[1], scores)
     labels, table, _, _ = stage(values, validity, scores)
-    torch.testing.assert_close(table, streamed.means(scores, labels, 100), rtol=5e-7, atol=0)
+    torch.testing.assert_close(table, planewise.means(scores, labels, 100), rtol=5e-7, atol=0)
     for rule in RULES:
         out, expected = torch.empty_like(scores), torch.empty_like(scores)
         kernels.apply(scores, labels, table, rule, out)
-        streamed.apply(scores, labels, table, rule, expected)
+        planewise.apply(scores, labels, table, rule, expected)
         # One step of the dtype, for the last bit of a square root.
         step = {torch.float16: 1e-3, torch.bfloat16: 8e-3, torch.uint8: 0.0}[dtype]
         byte = float(dtype == torch.uint8 and rule == "geometric")
         torch.testing.assert_close(out.double(), expected.double(), rtol=step, atol=byte)
         found = kernels.labels(scores, labels, table, rule)
-        assert torch.equal(found, streamed.labels(scores, labels, table, rule))
+        assert torch.equal(found, planewise.labels(scores, labels, table, rule))
 
 
 @pytest.mark.parametrize("connectivity", [4, 8])

@@ -28,8 +28,7 @@ if not NATIVE and np.lib.NumpyVersion(triton.__version__) < "3.7.0" <= "3.7.0":
     if not numpy_is_old:
         pytest.skip("before 3.7 Triton's interpreter needs numpy < 2.4", allow_module_level=True)
 
-from csl_plugin.ops import planewise as streamed  # noqa: E402
-from csl_plugin.ops import reference  # noqa: E402
+from csl_plugin.ops import planewise, reference  # noqa: E402
 from csl_plugin.ops import triton as kernels  # noqa: E402
 
 RULES = ["product", "geometric", "mean"]
@@ -119,7 +118,7 @@ def test_assigns_as_the_streamed_path(tiles, shape, size, sigmoid):
     labels = assigned(values, validity, size, sigmoid)
     assert labels.shape == (shape[0], *size)
     assert_wins(labels, values, validity, size, sigmoid)
-    assert (labels != streamed.assign(values, validity, size, sigmoid)).float().mean() < 0.01
+    assert (labels != planewise.assign(values, validity, size, sigmoid)).float().mean() < 0.01
 
 
 @st.composite
@@ -224,21 +223,21 @@ def test_means_and_fusion_as_the_streamed_path(tiles, dtype, classes, height, wi
     scores = some_scores(dtype, 2, classes, height, width)
     labels = some_labels(2, height, width, 7, 4)
     table = means_of(scores, labels, 7)
-    expected = streamed.means(scores, labels, 7)
+    expected = planewise.means(scores, labels, 7)
     assert table.dtype == torch.float32
     torch.testing.assert_close(table, expected, rtol=5e-7, atol=0)
     # The interpreter cuts bfloat16 off where torch and the device round it.
     step = {torch.bfloat16: 1e-2, torch.float16: 1e-3, torch.float32: 3e-7, torch.uint8: 0.0}[dtype]
     for rule in RULES:
         plain = torch.empty_like(scores)
-        streamed.apply(scores, labels, expected, rule, plain)
+        planewise.apply(scores, labels, expected, rule, plain)
         found = fused(scores, labels, expected, rule)
         # torch's square root on the CPU is a unit off now and then, a byte where that is half a byte's.
         byte = float(dtype == torch.uint8 and rule == "geometric")
         torch.testing.assert_close(found.double(), plain.double(), rtol=step, atol=byte)
         winners = kernels.labels(scores.to(DEVICE), labels.to(DEVICE), expected.to(DEVICE), rule).cpu()
         assert winners.dtype == torch.int64
-        assert torch.equal(winners, streamed.labels(scores, labels, expected, rule))
+        assert torch.equal(winners, planewise.labels(scores, labels, expected, rule))
 
 
 def test_fusion_as_the_reference():
@@ -294,7 +293,7 @@ def test_labels_out_of_range_and_no_region_at_all():
 def test_labels_of_any_integer_type(dtype):
     scores = random(1, 2, 6, 7)
     labels = some_labels(1, 6, 7, 5, 2).clamp(min=0)
-    torch.testing.assert_close(means_of(scores, labels.to(dtype), 5), streamed.means(scores, labels, 5))
+    torch.testing.assert_close(means_of(scores, labels.to(dtype), 5), planewise.means(scores, labels, 5))
     assert torch.equal(split(labels.to(dtype), 8)[0], split(labels, 8)[0])
 
 
@@ -313,7 +312,7 @@ def test_in_place_and_any_strides():
     assert torch.equal(out.cpu(), expected)
     half = random(2, 3, 10, 36).to(DEVICE)[..., ::2]
     torch.testing.assert_close(
-        kernels.means(half, turned, 5).cpu(), streamed.means(half.cpu(), labels, 5), rtol=5e-7, atol=0
+        kernels.means(half, turned, 5).cpu(), planewise.means(half.cpu(), labels, 5), rtol=5e-7, atol=0
     )
 
 
@@ -327,7 +326,7 @@ def test_offsets_beyond_two_to_the_31():
     scores.copy_(some_scores(torch.uint8, 1, 2, 4, 5))
     near, labels = scores.clone().cpu(), some_labels(1, 4, 5, 3, 2)
     table = kernels.means(scores, labels.to(DEVICE), 3)
-    torch.testing.assert_close(table.cpu(), streamed.means(near, labels, 3), rtol=5e-7, atol=0)
+    torch.testing.assert_close(table.cpu(), planewise.means(near, labels, 3), rtol=5e-7, atol=0)
     expected = fused(near, labels, table.cpu(), "product")
     kernels.apply(scores, labels.to(DEVICE), table, "product", scores)
     assert torch.equal(scores.cpu(), expected)

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from csl_plugin.ops import planewise as streamed
-from csl_plugin.ops.cpu.bilinear import Axis, axis
-from csl_plugin.ops.cpu.samples import Floats, Ints, Samples, squash
+from csl_plugin.ops import planewise
+from csl_plugin.ops.cpu.bilinear import Axis, Floats, Ints, Samples, axis, squash
 from csl_plugin.ops.cpu.top2 import Winners, winners
 from csl_plugin.ops.dtypes import SERIAL, Sigmoid
 
@@ -90,7 +89,7 @@ def assign(values: Tensor, validity: Tensor, sigmoid: Sigmoid, out: NDArray[np.i
         squares = np.unique(image.squares(pixels))
         if len(squares) * 8 > is_open.size:
             size = out.shape[0], out.shape[1]
-            out[...] = streamed.assign(values[None], validity[None], size, sigmoid)[0].numpy()
+            out[...] = planewise.assign(values[None], validity[None], size, sigmoid)[0].numpy()
             return
         pixels = _settle_among(flat, image, pixels, squares, min(contenders, samples.count))
 

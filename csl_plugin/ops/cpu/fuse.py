@@ -1,4 +1,4 @@
-"""Means, fusion and labels on the CPU: runs in place of pixels, tiles of rows that stay in the cache."""
+"""Region means, fusion and class labels on the CPU: runs in place of pixels, tiles that stay in the cache."""
 
 from __future__ import annotations
 
@@ -14,42 +14,45 @@ from torch import Tensor
 from csl_plugin.ops.cpu.bands import Bands
 from csl_plugin.ops.cpu.memory import empty
 from csl_plugin.ops.cpu.runs import Ints, Runs
-from csl_plugin.ops.dtypes import SERIAL, Rule, to_stored
+from csl_plugin.ops.dtypes import SERIAL, to_stored
+from csl_plugin.ops.partition import Partition
+from csl_plugin.ops.rules import PlainRule
 
 Floats = NDArray[np.floating[Any]]
 
 _TILE_PIXELS = SERIAL
 
-# Pixels that do not count may hold anything; what is computed from them is not worth a warning.
+# Pixels that do not count may hold any value; what is computed from them is not worth a warning.
 _quiet = np.errstate(all="ignore")
 
 
 @_quiet
-def means(scores: Bands, runs: tuple[Runs, ...], num_regions: int) -> Tensor:
+def means(scores: Bands, regions: Partition) -> Tensor:
     """Region means of D, (B, C, K) in the dtype of the arithmetic; 0 for regions without a pixel.
 
     Within a run numpy adds pairwise in the dtype of the arithmetic, across runs in float64.
     """
     batch, classes, _, _ = scores.shape
-    table = torch.empty(batch, classes, num_regions, dtype=scores.dtype)
-    for b, image in enumerate(runs):
+    count = regions.count
+    table = torch.empty(batch, classes, count, dtype=scores.dtype)
+    for b, image in enumerate(regions.runs or ()):
         sums = np.empty((classes, len(image.ids)))
         for rows, part in tiles(image, image.shape[0] if scores.free else None):
             starts = image.starts[part] - rows.start * image.shape[1]
             for c, plane in enumerate(scores.band(b, rows)):
                 sums[c, part] = _sum_runs(plane.reshape(-1).numpy(), starts)
-        slots = np.where(image.ids < 0, num_regions, image.ids)
-        counts = np.maximum(np.bincount(slots, image.lengths, num_regions + 1), 1)
+        slots = np.where(image.ids < 0, count, image.ids)
+        sizes = np.maximum(np.bincount(slots, image.lengths, count + 1), 1)
         for c in range(classes):
-            quotients = np.bincount(slots, sums[c], num_regions + 1) / counts
-            table[b, c] = torch.from_numpy(quotients[:num_regions])
+            quotients = np.bincount(slots, sums[c], count + 1) / sizes
+            table[b, c] = torch.from_numpy(quotients[:count])
     return table
 
 
 @_quiet
-def apply(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule, out: Tensor) -> None:
+def apply(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule, out: Tensor) -> None:
     """Write the fused maps into `out`, which may be the distribution itself."""
-    for b, image in enumerate(runs):
+    for b, image in enumerate(regions.runs or ()):
         for rows, part in tiles(image):
             tile = _Tile.of(image, part, table[b].numpy(), rule)
             for c, plane in enumerate(scores.band(b, rows)):
@@ -63,13 +66,13 @@ def apply(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule, out:
 
 
 @_quiet
-def labels(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule) -> Tensor:
+def labels(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64, one tile of one class at a time."""
     batch, _, height, width = scores.shape
     winners = empty((batch, height, width), torch.int64)
     # The square root keeps the order, so the product decides for it.
     rule = "product" if rule == "geometric" else rule
-    for b, image in enumerate(runs):
+    for b, image in enumerate(regions.runs or ()):
         for rows, part in tiles(image):
             tile = _Tile.of(image, part, table[b].numpy(), rule)
             band = scores.band(b, rows)
@@ -78,7 +81,7 @@ def labels(scores: Bands, runs: tuple[Runs, ...], table: Tensor, rule: Rule) -> 
             winner = np.zeros(best.shape, np.min_scalar_type(len(band)))
             for c in range(1, len(band)):
                 tile.fuse(c, band[c].numpy(), fused)
-                _lead(best, winner, fused, c)
+                _take_larger(best, winner, fused, c)
             winners[b, rows] = torch.from_numpy(winner.astype(np.int32, copy=False))
     return winners
 
@@ -88,13 +91,13 @@ def first_largest(fused: Floats) -> Ints:
     """Arg max over the classes of (C, rows, W), int32; ties go to the lowest class."""
     best, winner = fused[0].copy(), np.zeros(fused.shape[1:], np.min_scalar_type(len(fused)))
     for c in range(1, len(fused)):
-        _lead(best, winner, fused[c], c)
+        _take_larger(best, winner, fused[c], c)
     return winner.astype(np.int32, copy=False)
 
 
-def _lead(best: Floats, winner: Ints, fused: Floats, c: int) -> None:
-    """Let class `c` lead where it is ahead; classes come in rising order."""
-    # So the largest index that ever led is the last that did; a masked copy takes twenty times as long.
+def _take_larger(best: Floats, winner: Ints, fused: Floats, c: int) -> None:
+    """Take class `c` where it exceeds the best so far; classes come in ascending order."""
+    # The largest index that ever led is the last that did; a masked copy takes twenty times as long.
     np.maximum(winner, (fused > best) * winner.dtype.type(c), out=winner)
     np.maximum(best, fused, out=best)
 
@@ -106,10 +109,10 @@ class _Tile:
     factors: Floats
     lengths: Ints
     unassigned: NDArray[np.bool_] | None
-    rule: Rule
+    rule: PlainRule
 
     @staticmethod
-    def of(image: Runs, part: slice, means_of_image: Floats, rule: Rule) -> _Tile:
+    def of(image: Runs, part: slice, means_of_image: Floats, rule: PlainRule) -> _Tile:
         """With the (C, K) means of the image's regions."""
         ids, lengths = image.ids[part], image.lengths[part]
         without = ids < 0

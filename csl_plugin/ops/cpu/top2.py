@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from csl_plugin.ops.cpu.samples import Samples, squash
+from csl_plugin.ops.cpu.bilinear import Samples, squash
 from csl_plugin.ops.dtypes import SERIAL
 
 _SIDE = 32

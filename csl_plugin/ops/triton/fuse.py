@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from csl_plugin.ops.dtypes import Rule
+from csl_plugin.ops.rules import PlainRule
 from csl_plugin.ops.triton.launch import cdiv, on_device_of, pixels_of_tile, power_of_two
 
 # The pixels, the greatest width and the classes of a tile.
@@ -86,7 +86,7 @@ def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
     return table
 
 
-def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: Rule, out: Tensor) -> None:
+def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: PlainRule, out: Tensor) -> None:
     """Write the fused maps into `out`, which may be the distribution itself. One launch."""
     batch, classes, height, width = distribution.shape
     together = min(_CLASSES, power_of_two(classes))
@@ -119,7 +119,7 @@ def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: Rule, out: 
         )
 
 
-def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: Rule) -> Tensor:
+def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: PlainRule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64, the lowest on ties. One launch."""
     batch, classes, height, width = distribution.shape
     winners = torch.empty(batch, height, width, dtype=torch.int64, device=distribution.device)
