@@ -64,4 +64,4 @@ class FileError(CSLError, OSError):
 
 
 class MissingExtraError(CSLError, ImportError):
-    """A feature needs an optional dependency that is not installed."""
+    """A feature needs a package that is not installed, or that cannot be imported."""

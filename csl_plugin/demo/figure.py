@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
 from csl_plugin.demo.rx import rx_score
 from csl_plugin.fusion import fuse
 from csl_plugin.regions.region_map import RegionMap
@@ -96,7 +96,7 @@ def _count(regions: RegionMap) -> int:
 
 
 def _pieces(mask: Values) -> int:
-    return int(cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0]) - 1
+    return int(opencv().connectedComponents(mask.astype(np.uint8), connectivity=8)[0]) - 1
 
 
 def _of_partitions(count: int, partitions: int) -> str:

@@ -8,10 +8,11 @@ texture.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtr
+
+from csl_plugin._opencv import opencv
 
 # Rounding to 8 bits alone moves Lab by about a tenth: a direction that varies less holds no information.
 _LEAST_DEVIATION = 0.05
@@ -27,6 +28,7 @@ def pixel_features(image: NDArray[np.uint8], scale: float = 1.0) -> NDArray[np.f
     Returns:
         (H, W, 5), all in the units of CIELAB.
     """
+    cv2 = opencv()
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     light = lab[..., 0]
     smooth = cv2.GaussianBlur(light, (0, 0), scale)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from csl_plugin._opencv import opencv
 
 Picture: TypeAlias = NDArray[np.uint8]
 Values: TypeAlias = NDArray[Any]
@@ -45,6 +46,7 @@ def heat_colors(values: Values, low: float, high: float) -> Picture:
     span = high - low if high > low else np.inf
     unit = np.clip((np.where(known, values, low) - low) / span, 0.0, 1.0)
     steps = np.arange(256, dtype=np.uint8)[:, None]
+    cv2 = opencv()
     table = np.asarray(cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO), dtype=np.uint8)[:, 0, ::-1]
     colors = table[np.rint(unit * 255).astype(np.intp)]
     colors[~known] = NOTHING
@@ -114,6 +116,7 @@ def highlight(image: Picture, coverage: Values) -> Picture:
     Returns:
         (h, w, 3) uint8 RGB.
     """
+    cv2 = opencv()
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
     faded = 0.55 * gray + 0.45 * 255
     marked = 0.25 * faded + 0.75 * np.array(MASK, dtype=np.float32)
@@ -130,5 +133,6 @@ def _class_color(label: int) -> tuple[int, int, int]:
     extra = label - len(_CLASSES)
     angle, lightness = np.radians(137.508 * extra), (70, 55, 85)[extra % 3]
     lab = np.array([[[lightness, 45 * np.cos(angle), 45 * np.sin(angle)]]], dtype=np.float32)
+    cv2 = opencv()
     red, green, blue = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, 0], 0, 1) * 255
     return round(float(red)), round(float(green)), round(float(blue))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
+from csl_plugin._opencv import opencv
 from csl_plugin.viz.colors import Values
 
 
@@ -24,6 +24,7 @@ def resize(values: Values, size: tuple[int, int]) -> Values:
     Returns:
         (h, w) or (h, w, 3) in the dtype of `values`.
     """
+    cv2 = opencv()
     growth = size[0] / values.shape[0]
     way = cv2.INTER_AREA if growth < 1 else cv2.INTER_LINEAR if growth < 3 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(np.ascontiguousarray(values), (size[1], size[0]), interpolation=way))

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
 
+from csl_plugin._opencv import opencv
 from csl_plugin.viz.colors import Picture
 
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_CAP_HEIGHT = 21.0  # of this font at scale 1
+_CAP_HEIGHT = 21.0  # of FONT_HERSHEY_SIMPLEX at scale 1
 # OpenCV puts letters on whole pixels: drawn four times as large and averaged, they come out smooth.
 _ENLARGED = 4
 
@@ -19,7 +18,9 @@ def text_width(text: str, cap_height: float) -> int:
     """Width in pixels of a line of ASCII text whose capitals are `cap_height` pixels high."""
     if not text:
         return 0
-    (width, _), _ = cv2.getTextSize(text, _FONT, _scale(cap_height), _stroke(cap_height))
+    cv2 = opencv()
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    width: int = cv2.getTextSize(text, font, _scale(cap_height), _stroke(cap_height))[0][0]
     return math.ceil(width / _ENLARGED)
 
 
@@ -38,11 +39,13 @@ def write_text(
     """
     if not text:
         return
+    cv2 = opencv()
     pad = round(cap_height)
     height, width = 3 * pad, text_width(text, cap_height) + 2 * pad
     plate = np.zeros((height * _ENLARGED, width * _ENLARGED), dtype=np.uint8)
     origin = (pad * _ENLARGED, 2 * pad * _ENLARGED)
-    cv2.putText(plate, text, origin, _FONT, _scale(cap_height), 255, _stroke(cap_height), cv2.LINE_AA)
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(plate, text, origin, font, _scale(cap_height), 255, _stroke(cap_height), cv2.LINE_AA)
     cover = np.asarray(cv2.resize(plate, (width, height), interpolation=cv2.INTER_AREA), dtype=np.float32)
     top, start = baseline - 2 * pad, left - pad
     rows = slice(max(top, 0), min(top + height, canvas.shape[0]))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
 from csl_plugin.datasets import Frame
 from csl_plugin.errors import FileError
 from csl_plugin.evaluation.frames import FrameWork
@@ -99,8 +100,7 @@ def _stem(work: FrameWork, frame: Frame) -> str:
 
 
 def _picture(caption: str, pixels: NDArray[Any], kind: str) -> Picture:
-    import cv2
-
+    cv2 = opencv()
     quality = [cv2.IMWRITE_JPEG_QUALITY, 85] if kind == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
     encoded, data = cv2.imencode(kind, np.ascontiguousarray(pixels[..., ::-1]), quality)
     assert encoded  # noqa: S101
