@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
+from csl_plugin._entry_points import entry_point_names, find_entry_point, load_entry_point
 from csl_plugin.adapters.adapter import Adapter
 from csl_plugin.adapters.output_path import Path
 from csl_plugin.adapters.presets import domain_adaptation, frameworks, ood, zero_shot
@@ -55,6 +55,7 @@ def preset(
 
     Raises:
         OptionError: No such name, or an option that the preset has no use for.
+        MissingExtraError: The package that registers the name cannot be imported.
 
     Example:
         >>> import torch
@@ -73,24 +74,7 @@ def preset(
     }
     known: Any = PRESETS.get(name)
     if known is None:
-        entries = entry_points(group=ENTRY_POINTS)
-        registered = {entry.name: entry for entry in entries}
-        makers = {entry.value for entry in entries if entry.name == name}
-        if len(makers) > 1:
-            raise OptionError(
-                "name",
-                f"{name!r}, which {' and '.join(sorted(makers))} register",
-                "a name of one package",
-                "Uninstall one of the packages.",
-            )
-        if not makers:
-            raise OptionError(
-                "name",
-                repr(name),
-                "one of " + ", ".join([*PRESETS, *registered]),
-                "Declare another model's output with OutputAdapter(score, item=...).",
-            )
-        known = _load(registered[name])
+        known = _registered(name)
     if isinstance(known, Preset):
         return known.adapter(**options)
     made = known(**{option: value for option, value in options.items() if value is not None})
@@ -104,20 +88,21 @@ def preset(
     return made  # type: ignore[no-any-return]
 
 
-def _load(entry: EntryPoint) -> Any:
-    try:
-        found = entry.load()
-    except Exception as error:  # whatever another package's import raises
+def _registered(name: str) -> Any:
+    """What another package registers under a name: a `Preset`, or a callable that makes an adapter."""
+    point = find_entry_point(ENTRY_POINTS, name, "name")
+    if point is None:
         raise OptionError(
             "name",
-            f"{entry.name!r}, whose entry point {entry.value} cannot be loaded ({error})",
-            "a Preset or a callable",
-            "Reinstall the package that registers the name.",
-        ) from error
+            repr(name),
+            "one of " + ", ".join([*PRESETS, *entry_point_names(ENTRY_POINTS)]),
+            "Declare another model's output with OutputAdapter(score, item=...).",
+        )
+    found = load_entry_point(point, "name")
     if not callable(found) and not isinstance(found, Preset):
         raise OptionError(
             "name",
-            f"{entry.name!r}, whose entry point {entry.value} is a {type(found).__name__}",
+            f"{name!r}, whose entry point {point.value} is a {type(found).__name__}",
             "a Preset or a callable",
             "Report it to the package that registers the name.",
         )

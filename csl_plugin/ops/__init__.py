@@ -21,9 +21,9 @@ from csl_plugin.ops.cpu import assign as squares
 from csl_plugin.ops.cpu import fuse as on_runs
 from csl_plugin.ops.cpu import overlay as several
 from csl_plugin.ops.cpu import runs
-from csl_plugin.ops.cpu.bands import AsStored, Upsampled, to_probabilities
+from csl_plugin.ops.cpu.bands import AsStored, Upsampled
 from csl_plugin.ops.cpu.memory import empty, empty_like
-from csl_plugin.ops.dtypes import Rule, Sigmoid, to_stored
+from csl_plugin.ops.dtypes import Rule, Sigmoid, to_probabilities, to_stored
 from csl_plugin.ops.partition import Partition
 from csl_plugin.ops.rules import Trust
 
@@ -40,6 +40,7 @@ __all__ = [
     "labels",
     "means",
     "partition",
+    "to_probabilities",
     "upsample",
 ]
 

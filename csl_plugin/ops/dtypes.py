@@ -35,6 +35,11 @@ def to_stored(scores: Tensor, dtype: torch.dtype) -> Tensor:
     return ((scores * 255).round() if dtype == torch.uint8 else scores).to(dtype)
 
 
+def to_probabilities(logits: Tensor, dim: int) -> Tensor:
+    """Softmax over the classes along `dim`; a sigmoid where there is only one. The dtype stays."""
+    return logits.softmax(dim) if logits.shape[dim] > 1 else logits.sigmoid()
+
+
 def rooted(scores: Tensor) -> Tensor:
     """Fourth roots of scores; the gradient at 0 is 0, not infinite.
 

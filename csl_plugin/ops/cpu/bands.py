@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csl_plugin.ops.cpu.bilinear import axis
-from csl_plugin.ops.dtypes import compute_dtype, to_scores
+from csl_plugin.ops.dtypes import compute_dtype, to_probabilities, to_scores
 
 
 class Bands(Protocol):
@@ -133,8 +133,3 @@ class Rooted:
         return (
             roots if self.apart_from is None else roots.sub_(self.apart_from[image, :, None, None]).square_()
         )
-
-
-def to_probabilities(logits: Tensor, dim: int) -> Tensor:
-    """Softmax over the classes, or a sigmoid where there is one only."""
-    return logits.softmax(dim) if logits.shape[dim] > 1 else logits.sigmoid()
