@@ -1,8 +1,8 @@
-"""Reading tensors and numpy arrays alike: everything inside the package is a torch tensor."""
+"""What is done alike with tensors and numpy arrays. Inside the package everything is a torch tensor."""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from csl_plugin.errors import DTypeError
 
 Array: TypeAlias = "Tensor | np.ndarray[Any, Any]"
+ArrayT = TypeVar("ArrayT", Tensor, np.ndarray[Any, Any])
 
 _WIDENED_TORCH = {torch.uint16: torch.int32, torch.uint32: torch.int64}
 _WIDENED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
@@ -91,3 +92,15 @@ def bounds(values: Tensor) -> tuple[float, float]:
     pieces = (flat[start : start + _PIECE] for start in starts)
     found = np.array([(piece.min(), piece.max()) for piece in pieces])
     return float(found[:, 0].min()), float(found[:, 1].max())
+
+
+def resize_nearest(values: ArrayT, size: tuple[int, int]) -> ArrayT:
+    """Values (..., H, W) at another size (h, w): each new pixel takes the value at its center."""
+    device = values.device if isinstance(values, Tensor) else None
+    rows, columns = (
+        (2 * torch.arange(new, device=device) + 1) * old // (2 * new)
+        for new, old in zip(size, values.shape[-2:], strict=True)
+    )
+    if isinstance(values, np.ndarray):
+        return values[..., rows.numpy()[:, None], columns.numpy()]
+    return values[..., rows, :][..., columns]

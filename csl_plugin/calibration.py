@@ -9,17 +9,15 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.arrays import Array, ArrayT, as_tensor, describe
 from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError
 from csl_plugin.io.atomic import atomic_path
-
-ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
 
 _LARGEST_FILE = 1 << 20
 

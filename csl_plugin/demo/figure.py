@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin._opencv import opencv
+from csl_plugin.arrays import resize_nearest
 from csl_plugin.demo.rx import rx_score
 from csl_plugin.fusion import fuse
 from csl_plugin.regions.region_map import RegionMap
 from csl_plugin.viz.colors import Picture, Values, draw_edges, heat_colors, highlight, region_colors
-from csl_plugin.viz.scaling import fit, resize, resize_ids
+from csl_plugin.viz.scaling import fit, resize
 from csl_plugin.viz.sheet import Panel, sheet
 
 TOP = 0.05
@@ -54,7 +55,7 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
     before, after = (_pieces(mask) for mask in masks)
 
     size = fit(image.shape[:2], _BOX)
-    photograph, ids = resize(image, size), resize_ids(labels, size)
+    photograph, ids = resize(image, size), resize_nearest(labels, size)
     heats = [heat_colors(resize(values, size), 0.0, 1.0) for values in (score, fused)]
     marks = [highlight(photograph, resize(mask.astype(np.float32), size)) for mask in masks]
     partition = draw_edges(region_colors(photograph, ids), ids)

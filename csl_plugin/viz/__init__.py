@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from csl_plugin.arrays import describe
+from csl_plugin.arrays import describe, resize_nearest
 from csl_plugin.errors import DTypeError, ShapeError
 from csl_plugin.viz.colors import (
     Picture,
@@ -14,7 +14,7 @@ from csl_plugin.viz.colors import (
     heat_colors,
     region_colors,
 )
-from csl_plugin.viz.scaling import fit, resize, resize_ids
+from csl_plugin.viz.scaling import fit, resize
 from csl_plugin.viz.sheet import Panel, sheet
 
 __all__ = ["overlay"]
@@ -55,7 +55,7 @@ def overlay(image: Picture, labels: Values, score: Values, fused: Values) -> Pic
     _check(image, labels, score, fused)
     height, width = image.shape[:2]
     size = fit((height, width), _BOX)
-    small, ids = resize(image, size), resize_ids(labels, size)
+    small, ids = resize(image, size), resize_nearest(labels, size)
     regions = draw_edges(region_colors(small, ids), ids)
     count = np.unique(labels[labels >= 0]).size
     first = [
@@ -85,9 +85,10 @@ def _heat_panels(score: Values, fused: Values, size: tuple[int, int]) -> list[Pa
 def _class_panels(score: Values, fused: Values, size: tuple[int, int]) -> list[Panel]:
     before, after = (_arg_max(values) for values in (score, fused))
     changed = float(np.mean(before != after))
+    drawn = [class_colors(resize_nearest(labels, size)) for labels in (before, after)]
     return [
-        Panel(class_colors(resize_ids(before, size)), "Arg max of the score", f"{len(score)} classes"),
-        Panel(class_colors(resize_ids(after, size)), "Arg max, fused", f"{changed:.1%} of pixels changed"),
+        Panel(drawn[0], "Arg max of the score", f"{len(score)} classes"),
+        Panel(drawn[1], "Arg max, fused", f"{changed:.1%} of pixels changed"),
     ]
 
 
@@ -102,7 +103,7 @@ def _resize_known(values: Values, size: tuple[int, int]) -> Values:
     if known.all():
         return resize(values, size)
     resized = resize(np.where(known, values, 0), size)
-    return np.where(resize_ids(known, size), resized, np.nan)
+    return np.where(resize_nearest(known, size), resized, np.nan)
 
 
 def _arg_max(values: Values) -> Values:

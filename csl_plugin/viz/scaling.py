@@ -28,10 +28,3 @@ def resize(values: Values, size: tuple[int, int]) -> Values:
     growth = size[0] / values.shape[0]
     way = cv2.INTER_AREA if growth < 1 else cv2.INTER_LINEAR if growth < 3 else cv2.INTER_NEAREST
     return np.asarray(cv2.resize(np.ascontiguousarray(values), (size[1], size[0]), interpolation=way))
-
-
-def resize_ids(labels: Values, size: tuple[int, int]) -> Values:
-    """Integer ids (H, W) at another size (h, w), each taken from the nearest pixel."""
-    rows = (np.arange(size[0]) * 2 + 1) * labels.shape[0] // (2 * size[0])
-    columns = (np.arange(size[1]) * 2 + 1) * labels.shape[1] // (2 * size[1])
-    return np.asarray(labels[rows[:, None], columns])
