@@ -1,4 +1,4 @@
-"""Every preset by name: those of the package, and those that other packages register."""
+"""Presets by name: those of this package, and those that other packages register."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from csl_plugin._entry_points import entry_point_names, find_entry_point, load_entry_point
 from csl_plugin.adapters.adapter import Adapter
-from csl_plugin.adapters.output_path import Path
+from csl_plugin.adapters.output_path import Steps
 from csl_plugin.adapters.presets import domain_adaptation, frameworks, ood, zero_shot
 from csl_plugin.adapters.presets.class_statistics import ClassStatistics
 from csl_plugin.adapters.presets.preset import Preset
@@ -16,7 +16,7 @@ from csl_plugin.calibration import Calibration
 from csl_plugin.errors import OptionError
 
 ENTRY_POINTS = "csl_plugin.adapters"
-"""The entry point group in which other packages register a `Preset`, or a callable that makes an adapter."""
+"""The entry-point group in which other packages register a `Preset`, or a callable that makes an adapter."""
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
@@ -25,14 +25,14 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         for known in family.PRESETS
     }
 )
-"""What the package knows, by name; `docs/guide/adapters.md` shows it as a table."""
+"""The presets of this package by name; `docs/guide/adapters.md` is their table."""
 
 
 def preset(
     name: str,
     *,
     calibration: Calibration | None = None,
-    item: int | str | Path | None = None,
+    item: int | str | Steps | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     unseen: Sequence[int] | None = None,
@@ -41,20 +41,20 @@ def preset(
     """The adapter for a published method or a framework's models, by name.
 
     Args:
-        name: One of `PRESETS`, or a name that an installed package registers under the entry point group
+        name: One of `PRESETS`, or a name that an installed package registers in the entry-point group
             "csl_plugin.adapters".
         calibration: The map of a raw score onto [0, 1], for methods whose score has no fixed zero.
-        item: Where the scores lie, if elsewhere than the preset has them; as for `OutputAdapter`.
-        mean: The preprocessing's mean, if another; as for `OutputAdapter`.
-        std: Its standard deviation, if another.
-        unseen: For zero-shot methods that lower seen classes: the indices of the others.
+        item: Where the scores are, if not where the preset expects them; as for `OutputAdapter`.
+        mean: Mean of the preprocessing, if not that of the preset; as for `OutputAdapter`.
+        std: Standard deviation of the preprocessing, likewise.
+        unseen: For zero-shot methods that lower the seen classes: the indices of the unseen ones.
         statistics: For "standardized_max_logit": mean and variance of each class.
 
     Returns:
         An adapter for `CSLWrapper`.
 
     Raises:
-        OptionError: No such name, or an option that the preset has no use for.
+        OptionError: An unknown name, or an option that the preset does not have.
         MissingExtraError: The package that registers the name cannot be imported.
 
     Example:
