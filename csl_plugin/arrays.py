@@ -1,4 +1,4 @@
-"""What is done alike with tensors and numpy arrays. Inside the package everything is a torch tensor."""
+"""Reading, describing and resizing tensors and numpy arrays alike."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ ArrayT = TypeVar("ArrayT", Tensor, np.ndarray[Any, Any])
 _WIDENED_TORCH = {torch.uint16: torch.int32, torch.uint32: torch.int64}
 _WIDENED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
 _SERIAL_DTYPES = (torch.float32, torch.float64)
-_PIECE = 1 << 17  # elements that stay in the cache between two readings
+_PIECE = 1 << 17  # elements that stay in the cache between two passes
 
 
 def describe(value: object) -> str:
-    """What a value is, in the words of an error message."""
+    """A value, described for an error message."""
     if isinstance(value, Tensor):
         where = "" if value.device.type == "cpu" else f" on {value.device}"
         return f"a torch tensor of {value.dtype} and shape {tuple(value.shape)}{where}"
@@ -31,10 +31,10 @@ def describe(value: object) -> str:
 
 
 def as_tensor(argument: str, value: object) -> Tensor:
-    """The value as a tensor that shares its memory wherever torch can share it.
+    """The value as a tensor, which shares its memory wherever torch can.
 
     Raises:
-        DTypeError: Neither a dense torch tensor nor a plain numpy array of numbers.
+        DTypeError: It is neither a dense torch tensor nor a plain numpy array of numbers.
     """
     if isinstance(value, Tensor):
         if value.layout != torch.strided or value.is_quantized:
@@ -70,16 +70,16 @@ def as_tensor(argument: str, value: object) -> Tensor:
         raise DTypeError(
             argument,
             describe(value),
-            "an element type that torch has too",
+            "an element type that torch supports",
             "Convert it with value.astype(...).",
         ) from None
 
 
 def bounds(values: Tensor) -> tuple[float, float]:
-    """The smallest and the largest value, nan where any is nan; 0 and 0 of none.
+    """The smallest and the largest value; nan if any is nan, 0 and 0 if there are none.
 
-    On the CPU it works on one thread and in the cache: torch's own spreads over threads, and waits for each
-    where a core is busy with something else.
+    On the CPU it uses one thread and pieces that fit the cache. torch.aminmax uses several threads, and waits
+    for the slowest where cores are busy.
     """
     if values.numel() == 0:
         return 0.0, 0.0

@@ -1,4 +1,4 @@
-"""Pictures of what fusion does, drawn with numpy and OpenCV alone."""
+"""Pictures of fusion, drawn with numpy and OpenCV."""
 
 from __future__ import annotations
 
@@ -25,12 +25,11 @@ _BOX = (600, 440)
 def overlay(image: Picture, labels: Values, score: Values, fused: Values) -> Picture:
     """Image, regions, score and fused score side by side.
 
-    Both scores are drawn on one color scale, whose ends stand beside its bar, so that neither panel is
-    stretched on its own: [0, 1] where the largest value of the two is between 0.1 and 1, which keeps the
-    pictures of many images comparable, else [0, largest]. Integers count as a share of their type's largest.
-    `rule="product"` squares the scale and therefore looks darker than the score; `"geometric"` does not.
-    With more than one class the two panels show the arg max, one color per class; gray is where a score
-    is not finite.
+    Both scores share one color scale, and the color bar shows its ends. The scale is [0, 1] where the largest
+    value of the two is between 0.1 and 1, so that pictures of several images compare; else [0, largest].
+    Integers are divided by the largest value of their dtype. `rule="product"` squares the scale and looks
+    darker than the score; `"geometric"` does not. With several classes the two panels show the arg max, one
+    color per class. Gray marks scores that are not finite.
 
     Args:
         image: (H, W, 3) uint8 RGB.

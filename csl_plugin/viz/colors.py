@@ -1,4 +1,4 @@
-"""Turning images, regions, scores and masks into pixels one can look at."""
+"""Images, regions, scores and masks as colored pixels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MASK = (255, 106, 0)
 EDGE = (255, 255, 255)
 NOTHING = (128, 128, 128)
 
-# Okabe and Ito's palette, which stays distinct under the common color-vision deficiencies.
+# The palette of Okabe and Ito, distinct under the common color-vision deficiencies.
 _CLASSES = (
     (0, 114, 178),
     (230, 159, 0),
@@ -30,13 +30,13 @@ _CLASSES = (
 
 
 def heat_colors(values: Values, low: float, high: float) -> Picture:
-    """Values as colors of the inferno map, which is perceptually even and safe for the color-blind.
+    """Values as colors of the inferno map, which is perceptually uniform and safe for the color-blind.
 
     Args:
-        values: (h, w), any real dtype. What is not finite becomes gray.
-        low: The value drawn black.
-        high: The value drawn brightest; what lies outside [low, high] takes the nearer end. Where high is
-            not above low, everything is drawn as `low`.
+        values: (h, w), any real dtype. Values that are not finite become gray.
+        low: The value of black.
+        high: The value of the brightest color. Values are clipped to [low, high]. If high is not above low,
+            every value is drawn as `low`.
 
     Returns:
         (h, w, 3) uint8 RGB.
@@ -54,10 +54,10 @@ def heat_colors(values: Values, low: float, high: float) -> Picture:
 
 
 def class_colors(labels: Values) -> Picture:
-    """One color per class id: Okabe and Ito's eight, then hues by the golden angle.
+    """One color per class id: the eight of Okabe and Ito, then hues by the golden angle.
 
     Args:
-        labels: (h, w) integer ids; what is negative becomes gray.
+        labels: (h, w) integer ids; negative ones become gray.
 
     Returns:
         (h, w, 3) uint8 RGB.
@@ -69,7 +69,7 @@ def class_colors(labels: Values) -> Picture:
 
 
 def region_colors(image: Picture, labels: Values) -> Picture:
-    """Every region in the mean color of its pixels; pixels of no region (negative ids) stay as they are.
+    """Every region in the mean color of its pixels; pixels of no region (negative ids) do not change.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -93,7 +93,7 @@ def draw_edges(picture: Picture, labels: Values) -> Picture:
 
     Args:
         picture: (h, w, 3) uint8 RGB.
-        labels: (h, w) integer ids at the picture's own size.
+        labels: (h, w) integer ids.
 
     Returns:
         (h, w, 3) uint8 RGB.
@@ -107,7 +107,7 @@ def draw_edges(picture: Picture, labels: Values) -> Picture:
 
 
 def highlight(image: Picture, coverage: Values) -> Picture:
-    """The mask in one strong color on the faded gray image.
+    """The mask in orange on the faded gray image.
 
     Args:
         image: (h, w, 3) uint8 RGB.

@@ -1,4 +1,4 @@
-"""Bringing images, values and region ids to the size of a panel."""
+"""Images and values at the size of a panel."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from csl_plugin.viz.colors import Values
 
 
 def fit(size: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
-    """The largest (h, w) of the proportions of `size` inside `box`, both (height, width), at least (1, 1)."""
+    """The largest (h, w) inside `box`, (h, w) too, with the aspect ratio of `size`; at least (1, 1)."""
     scale = min(box[0] / size[0], box[1] / size[1])
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 
 def resize(values: Values, size: tuple[int, int]) -> Values:
-    """Values at another size: averaged when shrinking, interpolated when growing, left as blocks from 3 x on.
+    """Values at another size: averaged if smaller, bilinear if larger, nearest from three times the size on.
 
     Args:
         values: (H, W) or (H, W, 3), uint8, float32 or float64.

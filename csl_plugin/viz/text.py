@@ -1,4 +1,4 @@
-"""Smooth lettering with OpenCV's own fonts."""
+"""Smooth text in OpenCV's own font."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from csl_plugin._opencv import opencv
 from csl_plugin.viz.colors import Picture
 
 _CAP_HEIGHT = 21.0  # of FONT_HERSHEY_SIMPLEX at scale 1
-# OpenCV puts letters on whole pixels: drawn four times as large and averaged, they come out smooth.
+# OpenCV draws letters at whole pixels. Drawn four times as large and averaged, they are smooth.
 _ENLARGED = 4
 
 
@@ -27,13 +27,13 @@ def text_width(text: str, cap_height: float) -> int:
 def write_text(
     canvas: Picture, text: str, baseline: int, left: int, cap_height: float, ink: tuple[int, int, int]
 ) -> None:
-    """Write a line of ASCII text onto the canvas, in place; what does not fit is cut off.
+    """Write a line of ASCII text onto the canvas, in place; text outside the canvas is cut off.
 
     Args:
         canvas: (h, w, 3) uint8 RGB.
         text: The line.
-        baseline: The row the letters stand on.
-        left: The column they start at.
+        baseline: The row of the baseline.
+        left: The first column of the text.
         cap_height: Height of the capitals in pixels.
         ink: RGB.
     """

@@ -1,4 +1,4 @@
-"""One photograph scored by RX, fused with its regions, and the figure that shows both."""
+"""A photograph scored by RX, the score fused with regions, and the picture that shows both."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _BOX = (700, 490)
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What was computed, and the figure of it.
+    """The results and their picture.
 
     Attributes:
-        score: RX of every pixel, (H, W) float64 in [0, 1].
+        score: RX score of every pixel, (H, W) float64 in [0, 1].
         fused: The score fused with the regions by the rule "trust", (H, W) float64 in [0, 1].
         num_regions: Number of regions of the finest partition.
-        pieces: Connected pieces of the two masks, of the score and of the fused score.
-        figure: (h, w, 3) uint8 RGB.
+        pieces: Number of connected components of the two masks, of the score and of the fused score.
+        picture: (h, w, 3) uint8 RGB.
     """
 
     score: Values
     fused: Values
     num_regions: int
     pieces: tuple[int, int]
-    figure: Picture
+    picture: Picture
 
 
 def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> Demonstration:
@@ -45,7 +45,7 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
     Args:
         image: (H, W, 3) uint8 RGB.
         regions: Partitions of the image, (1, H, W) each; the finest is drawn.
-        note: What stands below the word "Photograph"; ASCII.
+        note: The line below the title "Photograph", ASCII.
     """
     score = rx_score(image)
     fused = fuse(score, regions, rule="trust")
@@ -59,7 +59,7 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
     heats = [heat_colors(resize(values, size), 0.0, 1.0) for values in (score, fused)]
     marks = [highlight(photograph, resize(mask.astype(np.float32), size)) for mask in masks]
     partition = draw_edges(region_colors(photograph, ids), ids)
-    figure = sheet(
+    picture = sheet(
         [
             [
                 Panel(photograph, "Photograph", note),
@@ -74,8 +74,8 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
         ],
         text=18.0,
     )
-    # The two lowest bits cannot be seen and are a third of the file.
-    return Demonstration(score, fused, count, (before, after), figure | np.uint8(3))
+    # The two lowest bits are not visible and take a third of the file.
+    return Demonstration(score, fused, count, (before, after), picture | np.uint8(3))
 
 
 def top_share(values: Values, share: float) -> NDArray[np.bool_]:
