@@ -1,8 +1,8 @@
-"""Reading tensors and numpy arrays alike: everything inside the package is a torch tensor."""
+"""Reading, describing and resizing tensors and numpy arrays alike."""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -11,15 +11,16 @@ from torch import Tensor
 from csl_plugin.errors import DTypeError
 
 Array: TypeAlias = "Tensor | np.ndarray[Any, Any]"
+ArrayT = TypeVar("ArrayT", Tensor, np.ndarray[Any, Any])
 
 _WIDENED_TORCH = {torch.uint16: torch.int32, torch.uint32: torch.int64}
 _WIDENED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
 _SERIAL_DTYPES = (torch.float32, torch.float64)
-_PIECE = 1 << 17  # elements that stay in the cache between two readings
+_PIECE = 1 << 17  # elements that stay in the cache between two passes
 
 
 def describe(value: object) -> str:
-    """What a value is, in the words of an error message."""
+    """A value, described for an error message."""
     if isinstance(value, Tensor):
         where = "" if value.device.type == "cpu" else f" on {value.device}"
         return f"a torch tensor of {value.dtype} and shape {tuple(value.shape)}{where}"
@@ -30,10 +31,10 @@ def describe(value: object) -> str:
 
 
 def as_tensor(argument: str, value: object) -> Tensor:
-    """The value as a tensor that shares its memory wherever torch can share it.
+    """The value as a tensor, which shares its memory wherever torch can.
 
     Raises:
-        DTypeError: Neither a dense torch tensor nor a plain numpy array of numbers.
+        DTypeError: It is neither a dense torch tensor nor a plain numpy array of numbers.
     """
     if isinstance(value, Tensor):
         if value.layout != torch.strided or value.is_quantized:
@@ -69,16 +70,16 @@ def as_tensor(argument: str, value: object) -> Tensor:
         raise DTypeError(
             argument,
             describe(value),
-            "an element type that torch has too",
+            "an element type that torch supports",
             "Convert it with value.astype(...).",
         ) from None
 
 
 def bounds(values: Tensor) -> tuple[float, float]:
-    """The smallest and the largest value, nan where any is nan; 0 and 0 of none.
+    """The smallest and the largest value; nan if any is nan, 0 and 0 if there are none.
 
-    On the CPU it works on one thread and in the cache: torch's own spreads over threads, and waits for each
-    where a core is busy with something else.
+    On the CPU it uses one thread and pieces that fit the cache. torch.aminmax uses several threads, and waits
+    for the slowest where cores are busy.
     """
     if values.numel() == 0:
         return 0.0, 0.0
@@ -91,3 +92,15 @@ def bounds(values: Tensor) -> tuple[float, float]:
     pieces = (flat[start : start + _PIECE] for start in starts)
     found = np.array([(piece.min(), piece.max()) for piece in pieces])
     return float(found[:, 0].min()), float(found[:, 1].max())
+
+
+def resize_nearest(values: ArrayT, size: tuple[int, int]) -> ArrayT:
+    """Values (..., H, W) at another size (h, w): each new pixel takes the value at its center."""
+    device = values.device if isinstance(values, Tensor) else None
+    rows, columns = (
+        (2 * torch.arange(new, device=device) + 1) * old // (2 * new)
+        for new, old in zip(size, values.shape[-2:], strict=True)
+    )
+    if isinstance(values, np.ndarray):
+        return values[..., rows.numpy()[:, None], columns.numpy()]
+    return values[..., rows, :][..., columns]

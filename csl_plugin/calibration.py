@@ -1,4 +1,4 @@
-"""Monotone maps of raw scores onto [0, 1]: eq. 3 keeps the order of non-negative scores only."""
+"""Monotone maps of raw scores onto [0, 1], as eq. 3 keeps the order of non-negative scores only."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.arrays import Array, ArrayT, as_tensor, describe
 from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError
 from csl_plugin.io.atomic import atomic_path
 
-ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
+__all__ = ["Calibration"]
 
 _LARGEST_FILE = 1 << 20
 
 
 class Calibration(ABC):
-    """A monotone map of a teacher's raw score onto [0, 1], made once per data set and applied to every image.
+    """A monotone map of a teacher's raw score onto [0, 1], fitted once per data set, applied to every image.
 
-    Made by `sigmoid`, `affine`, `fit_sigmoid` or `fit_quantile`, or read by `load`; applied by calling it. A
-    map fitted to each image by itself would break the order between images, so none is offered.
+    Make one with `sigmoid`, `affine`, `fit_sigmoid` or `fit_quantile`, or read one with `load`; call it to
+    apply it. A map fitted to each image would break the order between images.
 
     Example:
         >>> import numpy as np
         >>> from csl_plugin import Calibration, fuse
-        >>> max_logit = np.array([[9.0, 8.0, 2.0, 7.0]])         # high where the model is sure
-        >>> anomaly = Calibration.sigmoid(center=6.0, scale=-1.5)  # a negative scale turns the order round
+        >>> max_logit = np.array([[9.0, 8.0, 2.0, 7.0]])         # high where the model is certain
+        >>> anomaly = Calibration.sigmoid(center=6.0, scale=-1.5)  # a negative scale reverses the order
         >>> fuse(anomaly(max_logit), np.array([[0, 0, 1, 1]])).round(3)
         array([[0.02 , 0.034, 0.596, 0.216]])
     """
@@ -43,12 +43,12 @@ class Calibration(ABC):
 
     @staticmethod
     def sigmoid(center: float = 0.0, scale: float = 1.0) -> Calibration:
-        """1 / (1 + exp(-(x - center) / scale)); strictly monotone, so it loses no order.
+        """1 / (1 + exp(-(x - center) / scale)); strictly monotone, so the order is kept.
 
         Args:
             center: The raw score that becomes 0.5, in the score's units.
-            scale: Its spread, in the score's units, not 0. A negative one turns the order round, for scores
-                that are high where all is normal.
+            scale: Its spread, in the score's units, not 0. A negative one reverses the order, for scores that
+                are high for normal pixels.
 
         Raises:
             OptionError: A value is not finite, or `scale` is 0.
@@ -61,7 +61,7 @@ class Calibration(ABC):
 
         Args:
             low: The raw score that becomes 0.
-            high: The raw score that becomes 1; below `low` it turns the order round.
+            high: The raw score that becomes 1; below `low` it reverses the order.
 
         Raises:
             OptionError: A value is not finite, or they are equal.
@@ -70,14 +70,14 @@ class Calibration(ABC):
 
     @staticmethod
     def fit_sigmoid(maps: Iterable[Array]) -> Calibration:
-        """The sigmoid centered on the mean of a data set's scores; its scale is their standard deviation.
+        """The sigmoid with the mean of a data set's scores as center and their deviation as scale.
 
         Args:
             maps: The raw score maps of in-distribution images, of any shape, read one at a time.
 
         Raises:
-            DTypeError: A single array instead of several, or an entry that is no array.
-            ScoreRangeError: No map, a value that is not finite, or scores that are all equal.
+            DTypeError: A single array, or an entry that is no array.
+            ScoreRangeError: No map, a value that is not finite, or equal scores only.
         """
         count, mean, squares = 0, 0.0, 0.0
         for scores in _each(maps):
@@ -91,21 +91,20 @@ class Calibration(ABC):
 
     @staticmethod
     def fit_quantile(maps: Iterable[Array], *, levels: int = 256, sample: int = 20_000) -> Calibration:
-        """The share of in-distribution scores that lie below: their cumulative distribution, with open ends.
+        """The cumulative distribution of in-distribution scores, with exponential tails.
 
-        The middle 7/8 of [0, 1] are the quantiles of the data set, joined by straight lines. The outermost
-        sixteenth on either side is an exponential tail, so that scores beyond all that was seen keep their
-        order instead of being clipped to 1.
+        The middle 7/8 of [0, 1] interpolates the quantiles of the data set linearly. The sixteenth at each
+        end is an exponential tail, so that scores outside the range of the data set keep their order.
 
         Args:
             maps: The raw score maps of in-distribution images, of any shape, read one at a time.
             levels: Number of quantiles, at least 2.
-            sample: Pixels drawn from each map, without replacement and the same in every run; at least 1.
+            sample: Pixels drawn from each map, without replacement and with a fixed seed; at least 1.
 
         Raises:
             OptionError: `levels` or `sample` is too small.
-            DTypeError: A single array instead of several, or an entry that is no array.
-            ScoreRangeError: No map, a value that is not finite, or scores that are all equal.
+            DTypeError: A single array, or an entry that is no array.
+            ScoreRangeError: No map, a value that is not finite, or equal scores only.
         """
         if levels < 2 or sample < 1:
             raise OptionError(
@@ -238,7 +237,7 @@ class AffineCalibration(Calibration):
 
 @dataclass(frozen=True)
 class QuantileCalibration(Calibration):
-    """See `Calibration.fit_quantile`; rising raw scores `knots` and the rising `values` they become."""
+    """See `Calibration.fit_quantile`: `knots`, increasing raw scores, become `values`, increasing too."""
 
     kind: ClassVar[str] = "quantile"
     knots: tuple[float, ...]
@@ -257,7 +256,7 @@ class QuantileCalibration(Calibration):
             raise OptionError(
                 "knots, values",
                 f"{len(self.knots)} and {len(self.values)} numbers",
-                "at least two of each, both rising, the values inside (0, 1)",
+                "at least two of each, both increasing, the values inside (0, 1)",
                 "Make them with Calibration.fit_quantile.",
             )
 
@@ -269,7 +268,7 @@ class QuantileCalibration(Calibration):
         slopes = (values[1:] - values[:-1]) / (knots[1:] - knots[:-1])
         middle = values[left] + (scores - knots[left]) * slopes[left]
         below, above = (knots[0] - scores).clamp(min=0), (scores - knots[-1]).clamp(min=0)
-        # The tails leave the outermost knots with the slope of the segment they continue.
+        # Each tail starts with the slope of the segment at its knot.
         lower = values[0] * torch.exp(-below * slopes[0] / values[0])
         upper = 1 - (1 - values[-1]) * torch.exp(-above * slopes[-1] / (1 - values[-1]))
         mapped = torch.where(scores < knots[0], lower, torch.where(scores > knots[-1], upper, middle))
@@ -299,7 +298,7 @@ def _each(maps: Iterable[Array]) -> Iterable[np.ndarray[Any, np.dtype[np.float64
                 "maps",
                 "a value that is not finite",
                 "finite scores",
-                "Leave such pixels out with scores[mask].",
+                "Omit such pixels with scores[mask].",
             )
         if values.size:
             yield values

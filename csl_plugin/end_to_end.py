@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.models import CSLNetwork
+from csl_plugin.ops import to_probabilities
 from csl_plugin.proposers import Proposer
 from csl_plugin.proposers.combine import Proposed
 from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
@@ -99,8 +100,7 @@ class EndToEnd(nn.Module):
     @staticmethod
     def _scores(score: Score, logits: Tensor, size: tuple[int, int]) -> Tensor:
         upsampled = F.interpolate(logits, size, mode="bilinear", align_corners=False)
-        distribution = upsampled.softmax(1) if logits.shape[1] > 1 else upsampled.sigmoid()
-        scores = score(distribution)
+        scores = score(to_probabilities(upsampled, 1))
         if scores.ndim != 4 or (len(scores), *scores.shape[2:]) != (len(logits), *size):
             got, expected = f"shape {tuple(scores.shape)}", f"({len(logits)}, K, {size[0]}, {size[1]})"
             raise ShapeError("score", got, expected, "Keep the class axis, as in amax(1, keepdim=True).")

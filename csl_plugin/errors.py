@@ -1,21 +1,33 @@
-"""The exceptions of the package: one small family, each also the matching built-in.
+"""The exceptions of the package: one family, each also the matching built-in.
 
-Every message has the same four parts: which argument, what came, what was expected, how to fix it.
+Every message has four parts: the argument, what it got, what was expected, and a hint.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+__all__ = [
+    "CSLError",
+    "DTypeError",
+    "DeviceError",
+    "FileError",
+    "MissingExtraError",
+    "OptionError",
+    "OutputError",
+    "ScoreRangeError",
+    "ShapeError",
+]
+
 
 class CSLError(Exception):
     """Base of every error this package raises on purpose.
 
     Args:
-        argument: Name of the argument, option or file at fault.
-        got: What came.
-        expected: What would have been accepted.
-        hint: A full sentence that says how to fix it.
+        argument: Name of the argument, option or file with the error.
+        got: Its value.
+        expected: A value that is accepted.
+        hint: A full sentence on how to fix it.
 
     Example:
         >>> from csl_plugin import CSLError, RegionMap
@@ -36,27 +48,27 @@ class CSLError(Exception):
 
 
 class ShapeError(CSLError, ValueError):
-    """An array has the wrong number of axes, an empty axis, or a size that fits no other argument."""
+    """An array has the wrong number of axes, an empty axis, or a size that does not fit another argument."""
 
 
 class DTypeError(CSLError, TypeError):
-    """A value is of a type, or an array of an element type, that has no meaning here."""
+    """A value has a type, or an array an element type, that is not accepted."""
 
 
 class DeviceError(CSLError, ValueError):
-    """Two tensors that must meet lie on different devices, or a tensor holds no values."""
+    """Two tensors are on different devices, or a tensor holds no values."""
 
 
 class ScoreRangeError(CSLError, ValueError):
-    """Scores are negative, not finite, or outside the range the operation is defined on."""
+    """Scores are negative, not finite, or outside the range of the operation."""
 
 
 class OptionError(CSLError, ValueError):
-    """An option has a value that does not exist."""
+    """An option has an unknown or impossible value."""
 
 
 class OutputError(CSLError, TypeError):
-    """A model's output is not what the adapter was told to find."""
+    """A model's output does not have the structure that the adapter declares."""
 
 
 class FileError(CSLError, OSError):
@@ -64,4 +76,4 @@ class FileError(CSLError, OSError):
 
 
 class MissingExtraError(CSLError, ImportError):
-    """A feature needs an optional dependency that is not installed."""
+    """A feature needs a package that is not installed, or that cannot be imported."""

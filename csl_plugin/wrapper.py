@@ -1,4 +1,4 @@
-"""An unchanged model whose answers are structure-constrained: scheme 2 of the paper as one module."""
+"""Structure-constrained fusion around an unchanged model: scheme 2 of the paper as one module."""
 
 from __future__ import annotations
 
@@ -17,32 +17,34 @@ from csl_plugin.proposers import Proposer, load_proposer
 from csl_plugin.proposers.combine import Partitioning, Proposed
 from csl_plugin.regions.region_map import RegionMap
 
+__all__ = ["CSLWrapper"]
+
 
 class CSLWrapper(nn.Module):
-    """A segmentation model with structure-constrained fusion behind it: same call, same type of output.
+    """A segmentation model followed by structure-constrained fusion: same call, same type of output.
 
-    The model runs as it is, with no hook and no change to its weights, state_dict or training flag. Its
-    distribution D is read from the output, fused with the regions of the input image (`fuse`) and put back in
-    the place it came from, at the resolution it came in. What is put back is the fused distribution, also
-    where the model gave logits: its arg max is the prediction, and no softmax belongs after it.
+    The model does not change: no hook is added, and its weights, state_dict and training flag stay. Its
+    distribution D is read from the output, fused with the regions of the input image (`fuse`), and written
+    back in place of the model's scores, at their resolution. The output then holds the fused distribution,
+    also where the model returns logits: take its arg max, without a softmax before.
 
     Args:
         model: The model, an `nn.Module` or any callable.
         proposer: A callable from RGB images (B, 3, H, W) in [0, 1] to `RegionProposals`, a `RegionMap` or a
             tuple of them; None for `load_proposer()`.
-        adapter: How to read and write the output. The name of a preset (`csl_plugin.adapters.PRESETS`), an
-            `OutputAdapter`, or any object of the `Adapter` protocol. None or "auto" recognizes outputs that
-            name what they hold (see `csl_plugin.adapters.recognize`), for a model that takes RGB in [0, 1];
-            every other output must be declared.
+        adapter: How to read and write the output: the name of a preset (`csl_plugin.adapters.PRESETS`), an
+            `OutputAdapter`, or any object with the `Adapter` protocol. None or "auto" recognizes outputs
+            whose names say what they hold (`csl_plugin.adapters.recognize`), of a model that takes RGB in
+            [0, 1]. Any other output must be declared.
         rule: As for `fuse`.
         split: As for `fuse`.
         check: As for `fuse`.
 
     Raises:
         DTypeError: `model` or `proposer` is not callable, or `adapter` lacks a method of the protocol.
-        OptionError: No such preset.
-        OutputError: When called: the output, or the images among the arguments, could not be told apart.
-        ShapeError: When called: more images than the model can take in one call.
+        OptionError: An unknown preset.
+        OutputError: When called: the output is not recognized, or no argument holds images.
+        ShapeError: When called: more images than the model takes in one call.
 
     Example:
         >>> import torch
@@ -93,7 +95,7 @@ class CSLWrapper(nn.Module):
         self.training = getattr(model, "training", False)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the model with these arguments and return its output with the fused distribution in it."""
+        """The model's output for these arguments, with the fused distribution in it."""
         adapter = self.adapter
         images = None if adapter is None else adapter.images(args, kwargs)
         if images is not None:
@@ -107,8 +109,8 @@ class CSLWrapper(nn.Module):
             raise OutputError(
                 "model output",
                 f"scores of {len(distribution)} images",
-                f"of the {len(images)} that went in",
-                "Pass one image at a time: this model does not answer for each image of a batch.",
+                f"of the {len(images)} images of the call",
+                "Pass one image at a time: this model does not return scores of each image of a batch.",
             )
         with torch.no_grad():
             regions = self.proposer(images)
@@ -117,7 +119,7 @@ class CSLWrapper(nn.Module):
         return adapter.write(output, fused)
 
     def eject(self) -> nn.Module | Callable[..., Any]:
-        """The model, untouched."""
+        """The model, unchanged."""
         return self.model
 
 
@@ -127,19 +129,19 @@ def _check_batch(images: Tensor, adapter: Adapter | None) -> None:
         raise ShapeError(
             "model input",
             f"{len(images)} images",
-            f"at most {most}: the model gives wrong answers for more",
+            f"at most {most}: the model is wrong for larger batches",
             "Call it once for each image.",
         )
 
 
 def _at_size(regions: Proposed, distribution: Tensor) -> Proposed:
-    """Regions that fit the distribution: a map is sampled at its pixel centers, proposals fit any size."""
+    """Regions at the distribution's size: a map is resized, proposals fit any size."""
     if isinstance(regions, tuple):
-        return tuple(_fitted(each, distribution) for each in regions)
-    return _fitted(regions, distribution)
+        return tuple(_resized(each, distribution) for each in regions)
+    return _resized(regions, distribution)
 
 
-def _fitted(regions: Partitioning, distribution: Tensor) -> Partitioning:
+def _resized(regions: Partitioning, distribution: Tensor) -> Partitioning:
     if isinstance(regions, RegionMap):
         height, width = distribution.shape[-2:]
         return regions.resize((height, width))

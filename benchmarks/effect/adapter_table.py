@@ -79,7 +79,7 @@ def page() -> str:
 
 
 def _row(known: Preset) -> tuple[str, ...]:
-    kind, place = known.kind, _place(known)
+    kind, place = known.score_kind, _place(known)
     holds = f"{kind.name}{f' at {place}' if place else ''}, {kind.direction}"
     corners = "" if known.align_corners is None else f", align_corners={known.align_corners}"
     return (
@@ -96,9 +96,9 @@ def _row(known: Preset) -> tuple[str, ...]:
 
 
 def _place(known: Preset) -> str:
-    if isinstance(known.container, Detections):
+    if isinstance(known.output_path, Detections):
         return "`masks`, `boxes`"
-    paths = [".".join(map(str, path)) for path in known.container.paths if path]  # type: ignore[attr-defined]
+    paths = [".".join(map(str, path)) for path in known.output_path.paths if path]  # type: ignore[attr-defined]
     return ", ".join(f"`{path}`" for path in paths)
 
 

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin import RegionMap, fuse, load_proposer
+from csl_plugin.arrays import resize_nearest
 from csl_plugin.io import image_batch, write_png
 from csl_plugin.metrics import PooledAnomaly
 from csl_plugin.proposers.combine import as_partitions
 from csl_plugin.viz.colors import Picture, draw_edges, heat_colors, region_colors
-from csl_plugin.viz.scaling import fit, resize, resize_ids
+from csl_plugin.viz.scaling import fit, resize
 from csl_plugin.viz.sheet import Panel, sheet
 
 _BOX = (400, 540)
@@ -98,7 +99,7 @@ def draw(case: Case) -> Picture:
     several = regions_of(case)
     labels, count = several[0].labels[0].numpy(), len(several)
     size = fit(case.image.shape[:2], _BOX)
-    photograph, ids = resize(case.image, size), resize_ids(labels, size)
+    photograph, ids = resize(case.image, size), resize_nearest(labels, size)
     partition = draw_edges(region_colors(photograph, ids), ids)
 
     def heat(title: str, values: Map, note: str) -> Panel:

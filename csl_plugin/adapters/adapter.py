@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 class Adapter(Protocol):
-    """A lens on one teacher: what it saw, what it said, and the same answer with another distribution.
+    """Finds a teacher's images and its distribution, and writes another distribution into its output.
 
-    An adapter may also have `direction` ("up", or "down" for a score that is high where all is normal;
-    `check_adapter` wants it), `max_batch` (how many images the teacher can take in one call), and
-    `align_corners` (True or False: `read` takes the images' size as a second argument and upsamples to it).
+    Optional attributes: `direction`, "up", or "down" for a score that is high for normal pixels
+    (`check_adapter` requires it); `max_batch`, the largest batch of the teacher; `align_corners`, True or
+    False, with which `read` takes the images' size as a second argument and upsamples to it.
     """
 
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
@@ -21,19 +21,19 @@ class Adapter(Protocol):
         ...
 
     def read(self, output: Any) -> Tensor:
-        """The distribution D, (B, C, h, w) >= 0, in what the teacher returned."""
+        """The distribution D, (B, C, h, w) >= 0, of the teacher's output."""
         ...
 
     def write(self, output: Any, fused: Tensor) -> Any:
-        """What the teacher returned, of the same type, with `fused` in the distribution's place.
+        """A copy of the output, of the same type, with `fused` in place of the distribution.
 
-        The output that was read is left as it was.
+        The output itself does not change.
         """
         ...
 
 
 def read_at(adapter: Any, output: Any, size: tuple[int, int]) -> Tensor:
-    """D, at the images' size where the adapter says that its scores are to be upsampled."""
+    """D, upsampled to the images' size where the adapter has `align_corners`."""
     if getattr(adapter, "align_corners", None) is None:
         return adapter.read(output)  # type: ignore[no-any-return]
     return adapter.read(output, size)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""What every adapter promises, checked: for the package's own and for those of others."""
+"""The laws of an adapter, and a function that checks them."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def check_adapter(
     *,
     odd_sizes: bool = True,
 ) -> None:
-    """Check an adapter against the model it is for, or against an output of it.
+    """Check an adapter with its model, or with an output of the model.
 
-    The laws: `images` gives RGB (B, 3, H, W) in [0, 1]; `read` gives D (B, C, h, w) >= 0, finite, the same
-    each time, on the images' device; the adapter names the direction of the score; `write` returns the type
-    that came, with what was put in read back in the same order; neither changes its arguments; every
-    floating dtype works, and is kept. With a model in place of its output, also: each image alone gives what
-    it gives in the batch (unless `max_batch` is 1), and odd sizes work.
+    The laws: `images` gives RGB (B, 3, H, W) in [0, 1]. `read` gives D (B, C, h, w) >= 0, finite, the same
+    each time, on the images' device. `direction` is "up" or "down". `write` returns the type of the output,
+    and `read` then gives the order of the map that was written. Neither changes its arguments. Every floating
+    dtype works and is kept. With a model: an image gives the same D by itself and in a batch (unless
+    `max_batch` is 1), and odd sizes work.
 
     Args:
         adapter: The adapter.
-        teacher: The model, called with `args` and `kwargs`; or what it returned, if it is not callable.
+        teacher: The model, called with `args` and `kwargs`; or its output, if that is not callable.
         args: The arguments of the call.
         kwargs: Its keyword arguments.
         odd_sizes: Whether the model takes images of any size.
 
     Raises:
         OutputError: A law is broken; the message begins with its name.
-        CSLError: What the adapter itself raises.
+        CSLError: An error of the adapter itself.
 
     Example:
         >>> import torch
@@ -88,8 +88,8 @@ def _check_output(adapter: Adapter, output: Any, args: tuple[Any, ...], kwargs: 
     _law(
         "no side effects",
         _same(before, _snapshot((output, args, kwargs))),
-        "an argument or output that is not what it was",
-        "images, read and write to leave what they are given as it was",
+        "a changed argument or output",
+        "images, read and write to change nothing that they are given",
     )
 
 
@@ -118,7 +118,7 @@ def _check_round_trip(adapter: Adapter, output: Any, scores: Tensor, size: tuple
     got = f"D of shape {tuple(again.shape)} after {tuple(scores.shape)} was written"
     _law("round trip", again.shape == scores.shape, got, "the shape that was written")
     _law("round trip", _keeps_order(fused, again), "scores in another order", "the order that was written")
-    _law("no side effects", fused.equal(kept), "a changed fused map", "write to leave it as it was")
+    _law("no side effects", fused.equal(kept), "a changed fused map", "write to leave it unchanged")
 
 
 def _keeps_order(fused: Tensor, again: Tensor) -> bool:
@@ -133,9 +133,9 @@ def _check_dtype(adapter: Adapter, output: Any, size: tuple[int, int]) -> None:
     scores = read_at(adapter, output, size)
     low, high = bounds(scores)
     _law("dtype", low >= 0 and high < float("inf"), f"values from {low:.3g} to {high:.3g}", "finite D >= 0")
-    came = {tensor.dtype for tensor in _tensors(output)}
+    old = {tensor.dtype for tensor in _tensors(output)}
     new = {tensor.dtype for tensor in _tensors(adapter.write(output, scores))}
-    _law("dtype", new <= came, f"{new} for {came}", "the output's own dtypes")
+    _law("dtype", new <= old, f"{new} for {old}", "the output's own dtypes")
 
 
 def _check_batch(
@@ -146,11 +146,11 @@ def _check_batch(
     together = read_at(adapter, output, size)
     for index in range(len(images)):
         own_args, own = (_row(value, index, len(images)) for value in (args, kwargs))
-        alone = read_at(adapter, teacher(*own_args, **own), size)
-        close = alone.shape[1:] == together.shape[1:] and torch.allclose(
-            alone[0], together[index], rtol=1e-3, atol=1e-4
+        single = read_at(adapter, teacher(*own_args, **own), size)
+        close = single.shape[1:] == together.shape[1:] and torch.allclose(
+            single[0], together[index], rtol=1e-3, atol=1e-4
         )
-        _law("batch", close, f"image {index} alone unlike in its batch", "the same D")
+        _law("batch", close, f"another D of image {index} by itself than in its batch", "the same D")
 
 
 def _law(name: str, holds: bool, got: str, expected: str) -> None:
@@ -184,7 +184,7 @@ def _same(before: list[Tensor], after: list[Tensor]) -> bool:
 
 
 def _each(value: Any, change: Any, depth: int = _DEPTH) -> Any:
-    """A copy of a value with every tensor in it changed."""
+    """A copy of a value with every tensor in it replaced by `change(tensor)`."""
     if isinstance(value, Tensor):
         return change(value)
     if not depth:
@@ -211,7 +211,7 @@ def _to(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _cropped(tensor: Tensor) -> Tensor:
-    """An image batch of odd height and width."""
+    """An image batch cropped to odd height and width."""
     if tensor.ndim < 3 or tensor.shape[-3] != 3:
         return tensor
     height, width = (size - 1 if size % 2 == 0 else size for size in tensor.shape[-2:])
@@ -219,7 +219,7 @@ def _cropped(tensor: Tensor) -> Tensor:
 
 
 def _row(value: Any, index: int, count: int) -> Any:
-    """One image of the arguments: of every tensor, and every list, with an entry for each image."""
+    """The arguments of one image: its entry of every tensor and list that has one for each image."""
     if isinstance(value, Tensor):
         return value[index : index + 1] if value.ndim and len(value) == count else value
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""The RGB images of a call, from whatever a model's preprocessing made of them."""
+"""The RGB images of a call, recovered from a model's preprocessed input."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _INSIDE = ("image", "inputs", "img", "pixel_values")
 
 @dataclass(frozen=True)
 class ImageInput:
-    """How a model takes its images: ``input = (image * peak - mean) / std``, channels in `order`.
+    """A model's preprocessing: ``input = (image * peak - mean) / std``, channels in `order`.
 
     Args:
-        mean: What was subtracted from each channel, on the scale of `peak`, in the order of the channels.
-        std: What it was divided by.
+        mean: Mean of each channel, on the scale of `peak`, in the order of the channels.
+        std: Standard deviation of each channel.
         order: Order of the three channels.
-        peak: What white is before `mean` and `std`: 1, or 255. Integers are 0 to 255 and never normalized.
+        peak: The value of white before `mean` and `std`, 1 or 255. Integers are 0 to 255, not normalized.
 
     Raises:
-        OptionError: `mean` or `std` is not three finite numbers, or a standard deviation is not positive.
+        OptionError: `mean` or `std` is not three numbers, or the order is unknown.
 
     Example:
         >>> import torch
@@ -53,13 +53,13 @@ class ImageInput:
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
         """RGB (B, 3, H, W) in [0, 1] of the first images among the arguments of a call.
 
-        Images are a tensor (B, 3, H, W) or (3, H, W), an array (H, W, 3), a PIL image, a list of these that
-        have one size, or mappings that hold them, as detectron2's and mmsegmentation's inputs do.
+        Images are a tensor (B, 3, H, W) or (3, H, W), an array (H, W, 3), a PIL image, a list of these of one
+        size, or mappings with such values, as detectron2 and mmsegmentation take.
 
         Raises:
-            OutputError: There are none.
+            OutputError: There are no images.
             ShapeError: They have different sizes.
-            DTypeError: They are of a type without a meaning here.
+            DTypeError: They are integers other than uint8.
             ScoreRangeError: Their values are not in [0, 1] after `mean` and `std` are undone.
         """
         named = [kwargs[name] for name in _NAMES if name in kwargs]
@@ -96,7 +96,7 @@ class ImageInput:
         return rgb.flip(1) if self.order == "BGR" else rgb
 
     def _check(self, rgb: Tensor) -> None:
-        # Denormalizing leaves rounding errors outside [0, 1], half precision larger ones.
+        # Rounding leaves values slightly outside [0, 1], most of all in half precision.
         low, high = bounds(rgb)
         if not (low >= -0.01 and high <= 1.01):
             raise ScoreRangeError(
@@ -108,7 +108,7 @@ class ImageInput:
 
 
 def _find(value: Any, axes: int) -> Tensor | None:
-    """The images in a value as (B, 3, H, W), with a batch axis of their own (4) or without (3)."""
+    """The images in a value as (B, 3, H, W); the value has a batch axis (`axes` 4) or not (3)."""
     if isinstance(value, Tensor):
         if value.ndim != axes or value.shape[axes - 3] != 3:
             return None

@@ -1,4 +1,4 @@
-"""The adapter made of three parts: where the scores lie, what they are, and how images went in."""
+"""The adapter of three parts: the score kind, the output path and the image input."""
 
 from __future__ import annotations
 
@@ -10,40 +10,41 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from csl_plugin.adapters.inputs import ImageInput, Order
-from csl_plugin.adapters.output_path import Container, Items, Path
-from csl_plugin.adapters.score_kinds import Direction, Kind, NonNegative, Raw, Sigmoid, Softmax
+from csl_plugin.adapters.output_path import Items, OutputPath, Steps
+from csl_plugin.adapters.score_kinds import Direction, NonNegative, RawScore, ScoreKind, Sigmoid, Softmax
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import OptionError
 
-Score: TypeAlias = "Literal['logits', 'binary_logits', 'probabilities'] | Calibration | Kind"
+Score: TypeAlias = "Literal['logits', 'binary_logits', 'probabilities'] | Calibration | ScoreKind"
 
 _KINDS = {"logits": Softmax(), "binary_logits": Sigmoid(), "probabilities": NonNegative()}
 
 
 class OutputAdapter:
-    """A lens on the scores in a model's output, with the kind of score they are declared.
+    """An adapter for outputs that hold their scores as tensors, with the score kind declared.
 
     Args:
         score: What the tensor holds. "logits": (B, C, h, w), C >= 2, softmax over C. "binary_logits":
-            sigmoid of each value. "probabilities": non-negative scores, taken as they are. A `Calibration`:
-            raw scores, mapped by it. Or a kind of `csl_plugin.adapters.score_kinds`. With a single channel
-            the tensor may also be (B, h, w) or (h, w).
-        item: Where the tensor is: None if it is the output itself, an index into a tuple or list, a key of a
-            mapping (a transformers ModelOutput is one), the name of an attribute, a tuple of such steps, or a
-            container of `csl_plugin.adapters.output_path`.
-        mean: Mean of the three channels that the caller's preprocessing subtracted, on the scale of `peak`,
-            in the order of the channels.
-        std: Their standard deviation it divided by. The model's input is turned back into RGB in [0, 1] as
-            ``(input * std + mean) / peak``; left out, the input is RGB in [0, 1] already.
+            sigmoid of each value. "probabilities": non-negative scores, used unchanged. A `Calibration`: raw
+            scores, which it maps. Or a `ScoreKind`. With a single channel the tensor may also be (B, h, w) or
+            (h, w).
+        item: Where the tensor is: None if it is the output itself, an index of a tuple or list, a key of a
+            mapping (a transformers ModelOutput is one), the name of an attribute, a tuple of such steps, or
+            an `OutputPath`.
+        mean: Mean of each channel that the preprocessing subtracts, on the scale of `peak`, in the order of
+            the channels.
+        std: Standard deviation of each channel that the preprocessing divides by. The model's input becomes
+            RGB in [0, 1] again by ``(input * std + mean) / peak``. Omit `mean` and `std` for an input that is
+            not normalized.
         order: Order of the input's channels, "RGB" or "BGR".
-        peak: What white is in the input before `mean` and `std`, 1 or 255.
-        align_corners: None reads D at the model's resolution. True or False: `CSLWrapper` has the scores
-            upsampled to the images' size, before the softmax, by bilinear interpolation of that kind, and the
+        peak: The value of white in the input before `mean` and `std`, 1 or 255.
+        align_corners: None reads D at the model's resolution. With True or False `CSLWrapper` upsamples the
+            scores to the images' size, before the softmax, by bilinear interpolation with that option. The
             result stays at that size.
-        max_batch: How many images the model can take in one call; None for any number.
+        max_batch: The largest batch that the model takes; None for any.
 
     Raises:
-        OptionError: An unknown kind of score or order, or `mean` or `std` that is not three numbers.
+        OptionError: An unknown score kind or order, or `mean` or `std` that is not three numbers.
 
     Example:
         >>> import torch
@@ -59,7 +60,7 @@ class OutputAdapter:
     def __init__(
         self,
         score: Score,
-        item: int | str | Path | Container | None = None,
+        item: int | str | Steps | OutputPath | None = None,
         *,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
@@ -70,27 +71,27 @@ class OutputAdapter:
     ) -> None:
         known = _KINDS.get(score) if isinstance(score, str) else score
         if isinstance(known, Calibration):
-            known = Raw(known)
-        if not isinstance(known, Kind):
+            known = RawScore(known)
+        if not isinstance(known, ScoreKind):
             raise OptionError(
                 "score",
                 repr(score),
                 '"logits", "binary_logits", "probabilities" or a Calibration',
                 "Declare what the model returns; it is never guessed from values.",
             )
-        self.kind = known
-        self.container = _container(item)
+        self.score_kind = known
+        self.output_path = _path(item)
         self.image_input = ImageInput(mean, std, order, peak)
         self.align_corners = align_corners
         self.max_batch = max_batch
 
     @property
     def direction(self) -> Direction:
-        """Whether a higher value of the model's own score means more ("up") or less ("down") of the class."""
-        return self.kind.direction
+        """Whether a higher value of the model's own score means more of the class, "up", or less, "down"."""
+        return self.score_kind.direction
 
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-        """RGB (B, 3, H, W) in [0, 1]: the first images among the model's arguments, denormalized.
+        """RGB (B, 3, H, W) in [0, 1]: the first images among the model's arguments, not normalized.
 
         Raises:
             OutputError: There are none.
@@ -100,34 +101,34 @@ class OutputAdapter:
         return self.image_input.images(args, kwargs)
 
     def read(self, output: Any, size: tuple[int, int] | None = None) -> Tensor:
-        """D, (B, C, h, w) >= 0, in single precision at least.
+        """D, (B, C, h, w) >= 0, float32 or float64.
 
         Args:
-            output: What the model returned.
-            size: Where `align_corners` is given: the (H, W) to upsample to, before the activation.
+            output: The model's output.
+            size: The (H, W) to upsample to before the activation; used only with `align_corners`.
 
         Raises:
-            OutputError: The tensor is not where `item` says.
-            ShapeError: It has another shape than its kind needs.
-            OptionError: Its kind needs a calibration, or other facts, that were not given.
+            OutputError: There is no tensor at `item`.
+            ShapeError: The tensor has a shape that its score kind cannot have.
+            OptionError: The score kind needs a calibration or another option that is missing.
         """
-        return self.kind.read(*self._tensors(output, size))
+        return self.score_kind.read(*self._tensors(output, size))
 
     def raw(self, output: Any) -> Tensor:
-        """The score before its calibration, (B, 1, h, w), higher for more: what to fit a calibration to."""
-        return self.kind.raw(*self._tensors(output, None))
+        """The score before its calibration, (B, 1, h, w), higher for more: fit a calibration to it."""
+        return self.score_kind.raw(*self._tensors(output, None))
 
     def write(self, output: Any, fused: Tensor) -> Any:
-        """A shallow copy of the output with `fused` in the scores' place, in their own dtype and axes."""
-        taken = self.container.take(output)
-        written = self.kind.write(fused, *taken)
+        """A shallow copy of the output with `fused` in place of the scores, in their dtype and axes."""
+        taken = self.output_path.take(output)
+        written = self.score_kind.write(fused, *taken)
         pairs = zip(written, taken, strict=True)
-        return self.container.put(output, [_as_came(new, old) for new, old in pairs])
+        return self.output_path.put(output, [_like(new, old) for new, old in pairs])
 
     def _tensors(self, output: Any, size: tuple[int, int] | None) -> tuple[Tensor, ...]:
         tensors = tuple(
             tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
-            for tensor in self.container.take(output)
+            for tensor in self.output_path.take(output)
         )
         if size is None or self.align_corners is None:
             return tensors
@@ -139,10 +140,10 @@ class OutputAdapter:
         )
 
     def __repr__(self) -> str:
-        return f"OutputAdapter({self.kind!r}, item={self.container!r})"
+        return f"OutputAdapter({self.score_kind!r}, item={self.output_path!r})"
 
 
-def _container(item: int | str | Path | Container | None) -> Container:
+def _path(item: int | str | Steps | OutputPath | None) -> OutputPath:
     if item is None:
         return Items()
     if isinstance(item, (int, str)):
@@ -150,8 +151,8 @@ def _container(item: int | str | Path | Container | None) -> Container:
     return Items((item,)) if isinstance(item, tuple) else item
 
 
-def _as_came(new: Tensor, old: Tensor) -> Tensor:
-    """A written tensor with the dtype, and without the axes of size one, of what it replaces."""
+def _like(new: Tensor, old: Tensor) -> Tensor:
+    """A written tensor with the dtype and the number of axes of the one it replaces."""
     while new.ndim > old.ndim:
         new = new.squeeze(1) if new.ndim == 4 else new.squeeze(0)
     return new.to(old.dtype)

@@ -1,4 +1,4 @@
-"""Where in a model's output its tensors lie, and the same output with others in their places."""
+"""Where a model's output holds its tensors; reads them there, and writes others there."""
 
 from __future__ import annotations
 
@@ -13,49 +13,49 @@ from torch import Tensor
 from csl_plugin.arrays import describe
 from csl_plugin.errors import OutputError, ShapeError
 
-Path: TypeAlias = tuple[int | str, ...]
-"""Steps into an output, each an index, a key or the name of an attribute; no step: the output itself."""
+Steps: TypeAlias = tuple[int | str, ...]
+"""The way to one tensor: each step an index, a key or the name of an attribute. () is the output itself."""
 
 
-class Container(Protocol):
-    """A place in an output: what `OutputAdapter` asks of it."""
+class OutputPath(Protocol):
+    """Reads tensors from an output and writes others in their place, for `OutputAdapter`."""
 
     def take(self, output: Any) -> tuple[Tensor, ...]:
-        """The tensors there, with the batch as their first axis where the output has one."""
+        """The tensors, with the batch as their first axis where the output has one."""
         ...
 
     def put(self, output: Any, tensors: Sequence[Tensor]) -> Any:
-        """A copy of the output, as deep as it takes, with other tensors in their places."""
+        """A copy of the output with other tensors in place of these, copied only as deep as needed."""
         ...
 
 
 @dataclass(frozen=True)
 class Items:
-    """Tensors at fixed paths inside an output.
+    """The output path of tensors at fixed indices, keys or attributes.
 
     Args:
-        paths: One path for each tensor.
-        each: The output is a list with one such object per image, or that object alone (one image); the
-            tensors come without a batch axis there.
-        labels: Where the model's own arg max lies, if it gives one: it is written anew.
+        paths: The steps to each tensor.
+        each: The output is a list with one object per image, or a single such object. The tensors in it have
+            no batch axis.
+        labels: The steps to the model's own arg max, if it returns one; it is computed again from `fused`.
 
     Example:
         >>> import torch
-        >>> place = Items((("out",),))
+        >>> path = Items((("out",),))
         >>> output = {"out": torch.zeros(1, 2, 1, 1), "aux": None}
-        >>> place.put(output, place.take(output)).keys() == output.keys()
+        >>> path.put(output, path.take(output)).keys() == output.keys()
         True
     """
 
-    paths: tuple[Path, ...] = ((),)
+    paths: tuple[Steps, ...] = ((),)
     each: bool = False
-    labels: Path | None = None
+    labels: Steps | None = None
 
     def take(self, output: Any) -> tuple[Tensor, ...]:
-        """The tensors at the paths; those of several images stacked.
+        """The tensors at the paths; those of several images are stacked.
 
         Raises:
-            OutputError: No tensor lies there.
+            OutputError: There is no tensor.
             ShapeError: The images of one output have different sizes.
         """
         if not self.each:
@@ -75,7 +75,7 @@ class Items:
         return tuple(torch.stack(same) for same in zip(*rows, strict=True))
 
     def put(self, output: Any, tensors: Sequence[Tensor]) -> Any:
-        """A copy of the output with `tensors` at the paths, and their arg max where its labels lie."""
+        """A copy of the output with `tensors` at the paths, and their arg max at `labels`."""
         if not self.each:
             return self._with(output, tensors, batched=True)
         images = [[tensor[index] for tensor in tensors] for index in range(len(tensors[0]))]
@@ -92,14 +92,14 @@ class Items:
             output = _replaced(output, self.labels, winners.reshape(own.shape).to(own.dtype))
         return output
 
-    def _tensor(self, output: Any, path: Path) -> Tensor:
+    def _tensor(self, output: Any, path: Steps) -> Tensor:
         found = _at(output, path)
         if not isinstance(found, Tensor):
-            place = ", ".join(repr(step) for step in path)
+            steps = ", ".join(repr(step) for step in path)
             raise OutputError(
                 "model output",
                 contents(output),
-                f"a tensor at {place}" if path else "a tensor",
+                f"a tensor at {steps}" if path else "a tensor",
                 "Pass OutputAdapter(score, item=...) with the index or key of the scores, or the preset of "
                 "this model.",
             )
@@ -107,7 +107,7 @@ class Items:
 
 
 def contents(output: Any) -> str:
-    """What a model returned, in the words of an error message."""
+    """A model's output, described for an error message."""
     if isinstance(output, Mapping):
         inside = ", ".join(f"{key!r}: {describe(value)}" for key, value in output.items())
         return f"a {type(output).__name__} of {inside or 'nothing'}"
@@ -116,8 +116,8 @@ def contents(output: Any) -> str:
     return describe(output)
 
 
-def _at(output: Any, path: Path) -> Any:
-    """What lies at a path, or None."""
+def _at(output: Any, path: Steps) -> Any:
+    """The value at a path, or None."""
     for step in path:
         if isinstance(step, str) and not isinstance(output, Mapping):
             output = getattr(output, step, None)
@@ -129,7 +129,7 @@ def _at(output: Any, path: Path) -> Any:
     return output
 
 
-def _replaced(output: Any, path: Path, tensor: Tensor) -> Any:
+def _replaced(output: Any, path: Steps, tensor: Tensor) -> Any:
     """A copy of the output, copied along the path, with `tensor` at its end."""
     if not path:
         return tensor
@@ -142,7 +142,7 @@ def _replaced(output: Any, path: Path, tensor: Tensor) -> Any:
         items[step] = inner
         return type(output)(*items) if hasattr(output, "_fields") else type(output)(items)
     if is_dataclass(output) and not isinstance(output, type) and isinstance(step, str):
-        # Also a transformers ModelOutput, of which a compiler copies only the fields this way.
+        # Also a transformers ModelOutput: under torch.compile only `replace` copies all of its fields.
         return replace(output, **{step: inner})
     changed = copy.copy(output)
     if isinstance(step, str) and not isinstance(output, Mapping):

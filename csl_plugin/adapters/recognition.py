@@ -1,4 +1,4 @@
-"""Which adapter fits an output, where that is certain from its container alone."""
+"""The adapter of an output whose structure names its scores."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _PROMPTED = "CLIPSegImageSegmentationOutput"
 
 
 def recognize(output: Any) -> OutputAdapter:
-    """The adapter for an output that names what it holds, of a model that takes RGB in [0, 1].
+    """The adapter for an output whose names say what it holds, of a model that takes RGB in [0, 1].
 
     A mapping with a tensor (B, C, h, w) under "logits" (transformers) or "out" (torchvision) holds logits:
     softmax over C, or a sigmoid where C = 1. Masks and class logits of queries under the names of
-    transformers (Mask2Former, MaskFormer, OneFormer, EoMT, DETR) are summed over queries; CLIPSeg's output
-    class holds one logit per prompt. Everything else could be logits, probabilities or raw scores of either
-    direction, and values cannot tell them apart.
+    transformers (Mask2Former, MaskFormer, OneFormer, EoMT, DETR) are summed over queries. CLIPSeg's output
+    holds one logit per prompt. Any other output may hold logits, probabilities or raw scores of either
+    direction, which their values cannot show.
 
     Raises:
-        OutputError: The output cannot be told apart; the message lists the presets whose containers fit.
+        OutputError: The output is not one of these; the message lists the presets that can read it.
     """
     if isinstance(output, Mapping):
         for queries in (QUERIES, DETR_QUERIES):
@@ -53,14 +53,14 @@ def recognize(output: Any) -> OutputAdapter:
 
 
 def candidates(output: Any) -> list[str]:
-    """The names of the presets that could read an output, by its container and its axes alone."""
+    """The names of the presets that can read an output, by its structure and its axes."""
     return [name for name, known in PRESETS.items() if _fits(known.adapter(), output)]
 
 
 def _fits(adapter: OutputAdapter, output: Any) -> bool:
     try:
         adapter.read(output)
-    except OptionError:  # it fits, and something remains to be declared
+    except OptionError:  # the output fits; only an option is missing
         return True
     except CSLError:
         return False

@@ -1,14 +1,14 @@
-"""Every preset by name: those of the package, and those that other packages register."""
+"""Presets by name: those of this package, and those that other packages register."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any
 
+from csl_plugin._entry_points import entry_point_names, find_entry_point, load_entry_point
 from csl_plugin.adapters.adapter import Adapter
-from csl_plugin.adapters.output_path import Path
+from csl_plugin.adapters.output_path import Steps
 from csl_plugin.adapters.presets import domain_adaptation, frameworks, ood, zero_shot
 from csl_plugin.adapters.presets.class_statistics import ClassStatistics
 from csl_plugin.adapters.presets.preset import Preset
@@ -16,7 +16,7 @@ from csl_plugin.calibration import Calibration
 from csl_plugin.errors import OptionError
 
 ENTRY_POINTS = "csl_plugin.adapters"
-"""The entry point group in which other packages register a `Preset`, or a callable that makes an adapter."""
+"""The entry-point group in which other packages register a `Preset`, or a callable that makes an adapter."""
 
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
@@ -25,14 +25,14 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
         for known in family.PRESETS
     }
 )
-"""What the package knows, by name; `docs/guide/adapters.md` shows it as a table."""
+"""The presets of this package by name; `docs/guide/adapters.md` is their table."""
 
 
 def preset(
     name: str,
     *,
     calibration: Calibration | None = None,
-    item: int | str | Path | None = None,
+    item: int | str | Steps | None = None,
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     unseen: Sequence[int] | None = None,
@@ -41,20 +41,21 @@ def preset(
     """The adapter for a published method or a framework's models, by name.
 
     Args:
-        name: One of `PRESETS`, or a name that an installed package registers under the entry point group
+        name: One of `PRESETS`, or a name that an installed package registers in the entry-point group
             "csl_plugin.adapters".
         calibration: The map of a raw score onto [0, 1], for methods whose score has no fixed zero.
-        item: Where the scores lie, if elsewhere than the preset has them; as for `OutputAdapter`.
-        mean: The preprocessing's mean, if another; as for `OutputAdapter`.
-        std: Its standard deviation, if another.
-        unseen: For zero-shot methods that lower seen classes: the indices of the others.
+        item: Where the scores are, if not where the preset expects them; as for `OutputAdapter`.
+        mean: Mean of the preprocessing, if not that of the preset; as for `OutputAdapter`.
+        std: Standard deviation of the preprocessing, likewise.
+        unseen: For zero-shot methods that lower the seen classes: the indices of the unseen ones.
         statistics: For "standardized_max_logit": mean and variance of each class.
 
     Returns:
         An adapter for `CSLWrapper`.
 
     Raises:
-        OptionError: No such name, or an option that the preset has no use for.
+        OptionError: An unknown name, or an option that the preset does not have.
+        MissingExtraError: The package that registers the name cannot be imported.
 
     Example:
         >>> import torch
@@ -73,24 +74,7 @@ def preset(
     }
     known: Any = PRESETS.get(name)
     if known is None:
-        entries = entry_points(group=ENTRY_POINTS)
-        registered = {entry.name: entry for entry in entries}
-        makers = {entry.value for entry in entries if entry.name == name}
-        if len(makers) > 1:
-            raise OptionError(
-                "name",
-                f"{name!r}, which {' and '.join(sorted(makers))} register",
-                "a name of one package",
-                "Uninstall one of the packages.",
-            )
-        if not makers:
-            raise OptionError(
-                "name",
-                repr(name),
-                "one of " + ", ".join([*PRESETS, *registered]),
-                "Declare another model's output with OutputAdapter(score, item=...).",
-            )
-        known = _load(registered[name])
+        known = _registered(name)
     if isinstance(known, Preset):
         return known.adapter(**options)
     made = known(**{option: value for option, value in options.items() if value is not None})
@@ -104,20 +88,21 @@ def preset(
     return made  # type: ignore[no-any-return]
 
 
-def _load(entry: EntryPoint) -> Any:
-    try:
-        found = entry.load()
-    except Exception as error:  # whatever another package's import raises
+def _registered(name: str) -> Any:
+    """What another package registers under a name: a `Preset`, or a callable that makes an adapter."""
+    point = find_entry_point(ENTRY_POINTS, name, "name")
+    if point is None:
         raise OptionError(
             "name",
-            f"{entry.name!r}, whose entry point {entry.value} cannot be loaded ({error})",
-            "a Preset or a callable",
-            "Reinstall the package that registers the name.",
-        ) from error
+            repr(name),
+            "one of " + ", ".join([*PRESETS, *entry_point_names(ENTRY_POINTS)]),
+            "Declare another model's output with OutputAdapter(score, item=...).",
+        )
+    found = load_entry_point(point, "name")
     if not callable(found) and not isinstance(found, Preset):
         raise OptionError(
             "name",
-            f"{entry.name!r}, whose entry point {entry.value} is a {type(found).__name__}",
+            f"{name!r}, whose entry point {point.value} is a {type(found).__name__}",
             "a Preset or a callable",
             "Report it to the package that registers the name.",
         )

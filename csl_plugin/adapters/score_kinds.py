@@ -1,4 +1,4 @@
-"""What a model's tensors hold, and how they become a distribution D >= 0 and back."""
+"""Score kinds: what a model's tensors hold, and how they become a distribution D >= 0 and back."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from csl_plugin.errors import OptionError, ShapeError
 Direction: TypeAlias = Literal["up", "down"]
 
 
-class Kind(ABC):
-    """One reading of the tensors that a container holds; frozen, without state of its own.
+class ScoreKind(ABC):
+    """What the tensors at an output path hold; frozen and without state.
 
     Attributes:
-        name: What the tensors hold, in one of the words of the documentation.
+        name: What the tensors hold, as docs/guide/adapters.md names it.
         direction: "up" where a higher value means more of the class, "down" where it means less.
     """
 
@@ -29,29 +29,29 @@ class Kind(ABC):
 
     @abstractmethod
     def read(self, *tensors: Tensor) -> Tensor:
-        """D, (B, C, h, w) >= 0, from the tensors, floating point of at least single precision."""
+        """D, (B, C, h, w) >= 0, from the tensors, float32 or float64."""
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
-        """What to put in the tensors' places so that `fused` is read there again, or its order."""
+        """The tensors from which `read` gives `fused` again, or scores in its order."""
         return (fused,)
 
     def raw(self, *tensors: Tensor) -> Tensor:
-        """The scores before their calibration, higher for more; D itself where there is none."""
+        """The scores before calibration, higher for more; D itself where there is no calibration."""
         return self.read(*tensors)
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What of it a preset leaves to its user: names of fields."""
+        """Names of the fields that a preset leaves to its user."""
         return ()
 
 
 @dataclass(frozen=True)
-class Softmax(Kind):
+class Softmax(ScoreKind):
     """Logits (B, C, h, w), C >= 2.
 
     Args:
-        classes: How many of the channels are classes, the first ones; all if left out.
-        channel: The one channel of the softmax that is D, for two-class detectors.
+        classes: How many of the first channels are classes; None for all.
+        channel: The channel of the softmax that is D, for two-class detectors; None for all.
     """
 
     classes: int | None = None
@@ -67,7 +67,7 @@ class Softmax(Kind):
         return scores if self.channel is None else scores[:, self.channel, None]
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """The fused map; of one channel of two, with its complement; channels that are no class become 0."""
+        """The fused map, with its complement where D is one of two channels; other channels become 0."""
         (logits,) = tensors
         if self.channel is not None:
             both = [1 - fused, fused] if self.channel == 1 else [fused, 1 - fused]
@@ -77,8 +77,8 @@ class Softmax(Kind):
 
 
 @dataclass(frozen=True)
-class Sigmoid(Kind):
-    """Logits of which each stands alone, (B, C, h, w) or (B, h, w)."""
+class Sigmoid(ScoreKind):
+    """Independent logits, (B, C, h, w) or (B, h, w)."""
 
     name: str = "binary logits"
 
@@ -88,15 +88,16 @@ class Sigmoid(Kind):
 
 
 @dataclass(frozen=True)
-class NonNegative(Kind):
-    """Scores >= 0 that are D as they are: probabilities, or sums of them over queries.
+class NonNegative(ScoreKind):
+    """Scores >= 0 that are D without change: probabilities, or their sums over queries.
 
     Args:
-        unseen: Classes that no training image showed, where the model lowers the others' scores.
-        lowered: By how much it lowers the classes that were seen. They are raised again before fusion and
-            lowered after it, so that no score is negative where the mean is taken. The offset is on D's own
-            scale: fuse with ``rule="geometric"`` or "trust", which keep it.
-        classes: How many channels the model must have, where `unseen` was written for one number.
+        unseen: Indices of the classes without training images, where the model lowers the scores of the
+            other classes.
+        lowered: The offset by which it lowers the seen classes. It is added before fusion, so that the mean
+            is over scores >= 0, and subtracted after it. It is on the scale of D: fuse with
+            ``rule="geometric"`` or "trust", which keep that scale.
+        classes: The number of channels for which `unseen` holds; None for any.
         name: "probabilities", or "query sum" for scores that may exceed 1.
     """
 
@@ -106,32 +107,32 @@ class NonNegative(Kind):
     name: str = "probabilities"
 
     def read(self, *tensors: Tensor) -> Tensor:
-        """The scores, with the offset of seen classes undone."""
+        """The scores, with the offset of the seen classes added."""
         scores = maps(tensors[0], self.name)
-        # What rounding leaves below zero is no score of its own.
+        # Rounding leaves values slightly below zero.
         return (scores + self._offset(scores)).clamp(min=0) if self.lowered else scores
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """The fused map, with the offset of seen classes."""
+        """The fused map, with the offset of the seen classes subtracted."""
         return (fused - self._offset(tensors[0]) if self.lowered else fused,)
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The unseen classes, where the others are lowered."""
+        """`unseen`, where the model lowers the seen classes."""
         return ("unseen",) if self.lowered else ()
 
     def _offset(self, scores: Tensor) -> Tensor:
         channels = scores.shape[1]
         if self.unseen is None:
             raise OptionError(
-                "unseen", "None", "the indices of the classes never seen", "Pass preset(name, unseen=[...])."
+                "unseen", "None", "the indices of the unseen classes", "Pass preset(name, unseen=[...])."
             )
         if channels != (self.classes or channels) or any(not 0 <= c < channels for c in self.unseen):
             raise OptionError(
                 "unseen",
                 f"{self.unseen} for {self.classes or 'any number of'} classes",
                 f"indices below {channels}, the model's channels",
-                "Pass preset(name, unseen=[...]) with the classes never seen in your data set's order.",
+                "Pass preset(name, unseen=[...]) with the unseen classes in the order of your data set.",
             )
         offset = scores.new_full((1, channels, 1, 1), self.lowered)
         offset[0, list(self.unseen)] = 0.0
@@ -139,13 +140,13 @@ class NonNegative(Kind):
 
 
 @dataclass(frozen=True)
-class Raw(Kind):
+class RawScore(ScoreKind):
     """A score per pixel of any range, (B, C, h, w), (B, h, w) or (h, w).
 
     Args:
         calibration: Its map onto [0, 1]; None until one is fitted.
-        direction: "down" for a score that is high where all is normal. It is negated before the calibration,
-            and what is written is negated again, so that code behind the model goes on as before.
+        direction: "down" for a score that is high for normal pixels. It is negated before the calibration,
+            and the fused map is negated when written, so that code after the model works unchanged.
     """
 
     calibration: Calibration | None = None
@@ -157,12 +158,12 @@ class Raw(Kind):
         return calibrated(self.raw(*tensors), self.calibration)
 
     def raw(self, *tensors: Tensor) -> Tensor:
-        """The score, negated where it is low for more."""
+        """The score, negated if its direction is "down"."""
         scores = maps(tensors[0], self.name)
         return -scores if self.direction == "down" else scores
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:  # noqa: ARG002
-        """The fused map in the score's own direction."""
+        """The fused map in the direction of the score."""
         return (-fused if self.direction == "down" else fused,)
 
     @property
@@ -171,14 +172,14 @@ class Raw(Kind):
         return ("calibration",)
 
 
-def maps(scores: Tensor, kind: str) -> Tensor:
-    """Scores as (B, C, h, w), from that, (B, h, w) or (h, w).
+def maps(scores: Tensor, name: str) -> Tensor:
+    """Scores (B, C, h, w), (B, h, w) or (h, w) as (B, C, h, w).
 
     Raises:
-        ShapeError: Other axes.
+        ShapeError: Another number of axes.
     """
     if scores.ndim not in (2, 3, 4):
-        raise wrong_shape(scores, kind, "scores (B, C, h, w), (B, h, w) or (h, w)")
+        raise wrong_shape(scores, name, "scores (B, C, h, w), (B, h, w) or (h, w)")
     return scores if scores.ndim == 4 else scores[:, None] if scores.ndim == 3 else scores[None, None]
 
 
@@ -199,11 +200,11 @@ def calibrated(raw: Tensor, calibration: Calibration | None) -> Tensor:
     return calibration(raw)
 
 
-def wrong_shape(scores: Tensor, kind: str, expected: str) -> ShapeError:
-    """The error of a tensor that cannot hold what was declared."""
+def wrong_shape(scores: Tensor, name: str, expected: str) -> ShapeError:
+    """The error of a tensor that cannot hold the declared scores."""
     return ShapeError(
         "model output",
-        f"{describe(scores)} as {kind!r}",
+        f"{describe(scores)} as {name!r}",
         expected,
-        'Declare another kind of score, such as "binary_logits", or another item.',
+        'Declare another score kind, such as "binary_logits", or another item.',
     )

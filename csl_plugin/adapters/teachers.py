@@ -1,4 +1,4 @@
-"""Teachers that are not one model: two networks in a row, and maps that lie in files."""
+"""Teachers that are not a single model: a pair of networks, and score maps in files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores
 
 
 class ObserverPair(nn.Module):
-    """ObsNet: a segmentation network and the observer that looks at its features.
+    """ObsNet: a segmentation network, and an observer network that takes its features.
 
     Args:
-        segmenter: Called as ``segmenter(images, return_feat=True)``; returns the list of its features.
+        segmenter: Called as ``segmenter(images, return_feat=True)``; returns a list of its features.
         observer: Called as ``observer(images, features)``; returns logits (B, 1, h, w).
 
     Example:
@@ -36,21 +36,20 @@ class ObserverPair(nn.Module):
         self.segmenter, self.observer = segmenter, observer
 
     def forward(self, images: Tensor) -> Tensor:
-        """The observer's logits; one sigmoid makes them the published score."""
+        """The observer's logits; their sigmoid is the published score."""
         return self.observer(images, self.segmenter(images, return_feat=True))
 
 
 class SavedScores:
-    """A teacher that ran before: score maps of a folder, found by the images' stems.
+    """A teacher whose score maps are in a folder, by the stems of the images' files.
 
     Args:
-        folder: Files that `csl_plugin.io.read_scores` reads: the official tools' `.hdf5`, `.npz`, `.npy`,
-            `.png`.
+        folder: Files for `csl_plugin.io.read_scores`: `.hdf5` (the official tools), `.npz`, `.npy`, `.png`.
         key: The array to read in `.hdf5` and `.npz` files: "discrepancy" for Image Resynthesis, "arr_0" for
-            S2M's score folder. Left out, as for `read_scores`.
+            the score folder of S2M; None as for `read_scores`.
 
     Raises:
-        FileError: No such folder, or no score map in it.
+        FileError: There is no such folder, or no score map in it.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -73,12 +72,12 @@ class SavedScores:
         """The maps of the images, (B, C, H, W) float32 on the images' device.
 
         Args:
-            images: RGB (B, 3, H, W) in [0, 1]; only their number and device matter.
+            images: RGB (B, 3, H, W) in [0, 1]; only their number and device are used.
             names: The stem of each image's file.
 
         Raises:
-            OptionError: Not one name for each image.
-            FileError: No map of a name, or a damaged file.
+            OptionError: The number of names is not the number of images.
+            FileError: There is no map of a name, or its file is damaged.
         """
         if len(names) != len(images):
             raise OptionError("names", f"{len(names)} names", f"{len(images)}", "Name each image.")

@@ -1,4 +1,4 @@
-"""Sliding windows and flip averaging behind a teacher, on its distribution before fusion."""
+"""Test-time augmentation of a teacher: its distribution averaged over windows or mirror images."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from csl_plugin.errors import OptionError
 
 
 class Averaged:
-    """The adapter for `SlidingWindow` and `FlipAverage`: the output is D itself, the input the model's."""
+    """The adapter of `SlidingWindow` and `FlipAverage`: the output is D, the input is that of the model."""
 
     direction = "up"
 
@@ -22,7 +22,7 @@ class Averaged:
         self.inner = inner
 
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-        """As the model's own adapter has them."""
+        """The images, by the model's own adapter."""
         return self.inner.images(args, kwargs)
 
     def read(self, output: Tensor) -> Tensor:
@@ -35,22 +35,22 @@ class Averaged:
 
 
 class SlidingWindow(nn.Module):
-    """A model called window by window: the mean of D over the windows that cover a pixel.
+    """A model called on each window of an image: a pixel has the mean of D over the windows that cover it.
 
-    Windows lie on a grid from the top left, the last of each row and column moved inwards to end at the
-    border; an image smaller than the window is one window. The model sees one window of one image at a time.
+    Windows form a grid from the top left. The last window of each row and column moves inwards to end at the
+    border. An image smaller than the window is one window. The model takes one window of one image at a time.
 
     Args:
         model: A callable from a tensor (1, 3, h, w) to an output.
-        adapter: The model's own adapter; a D of lower resolution is upsampled, bilinear.
-        window: (height, width) of a window.
-        stride: Steps from window to window, at most the window's size.
+        adapter: The model's own adapter. A D of lower resolution is upsampled, bilinear.
+        window: (height, width) of a window in pixels.
+        stride: (vertical, horizontal) distance of neighboring windows in pixels, at most the window's size.
 
     Attributes:
-        adapter: What `CSLWrapper` needs: ``CSLWrapper(windowed, adapter=windowed.adapter)``.
+        adapter: The adapter for `CSLWrapper`: ``CSLWrapper(windowed, adapter=windowed.adapter)``.
 
     Raises:
-        OptionError: Sizes that leave gaps or are not positive.
+        OptionError: The sizes leave gaps, or are not positive.
 
     Example:
         >>> import torch
@@ -61,7 +61,7 @@ class SlidingWindow(nn.Module):
         torch.Size([1, 2, 20, 20])
 
     Source:
-        The inference of mmsegmentation's mode "slide".
+        mmsegmentation, inference mode "slide".
     """
 
     def __init__(
@@ -89,14 +89,14 @@ class SlidingWindow(nn.Module):
         total: Tensor | None = None
         for top in tops:
             for left in lefts:
-                place = (..., slice(top, top + height), slice(left, left + width))
-                scores = _scores(self.model, self.adapter.inner, image[place])
+                window = (..., slice(top, top + height), slice(left, left + width))
+                scores = _scores(self.model, self.adapter.inner, image[window])
                 if total is None:
                     shape = (1, scores.shape[1], *image.shape[-2:])
                     total, count = scores.new_zeros(shape), scores.new_zeros(shape[-2:])
-                total[place] += scores
-                count[place] += 1
-        assert total is not None  # noqa: S101 - there is a window at the top left
+                total[window] += scores
+                count[window] += 1
+        assert total is not None  # noqa: S101 - the top left always has a window
         return total / count
 
 
@@ -105,10 +105,10 @@ class FlipAverage(nn.Module):
 
     Args:
         model: A callable from a tensor (B, 3, H, W) to an output.
-        adapter: The model's own adapter; a D of lower resolution is upsampled, bilinear.
+        adapter: The model's own adapter. A D of lower resolution is upsampled, bilinear.
 
     Attributes:
-        adapter: What `CSLWrapper` needs: ``CSLWrapper(averaged, adapter=averaged.adapter)``.
+        adapter: The adapter for `CSLWrapper`: ``CSLWrapper(averaged, adapter=averaged.adapter)``.
 
     Example:
         >>> import torch

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     regions = propose_regions(load_proposer(), image, "")
     shown = demonstrate(image, regions, _CREDIT if path is None else size)
     target: Path = arguments.out / "demo.png"
-    write_png(target, shown.figure)
+    write_png(target, shown.picture)
     print(target)
     print(
         f"Scored {size} with the Reed-Xiaoli anomaly detector (color and texture, no training) and fused "
@@ -77,7 +77,7 @@ def _shrink(image: Picture) -> Picture:
 
 
 def _what_one_sees(shown: Demonstration) -> str:
-    from csl_plugin.demo.figure import TOP
+    from csl_plugin.demo.picture import TOP
 
     before, after = shown.pieces
     if 0 in (before, after):

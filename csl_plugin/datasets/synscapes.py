@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin.arrays import resize_nearest
 from csl_plugin.datasets.cityscapes import class_names, ids_of_label_ids
 from csl_plugin.datasets.dataset import Dataset, DatasetInfo, Frame
 from csl_plugin.datasets.layout import find_root, frames_of, listed
@@ -52,13 +53,7 @@ class ResizedLabels(Dataset):
         """The labels at the image's size by nearest neighbor; errors as in the base class."""
         labels = super().read_label(frame)
         size = png_size(frame.image)
-        if labels.shape == size:
-            return labels
-        rows, columns = (
-            ((2 * np.arange(wanted) + 1) * have) // (2 * wanted)
-            for wanted, have in zip(size, labels.shape, strict=True)
-        )
-        return np.asarray(labels[rows[:, None], columns])
+        return labels if labels.shape == size else resize_nearest(labels, size)
 
 
 def _is_number(name: str) -> bool:

@@ -1,5 +1,5 @@
-"""The demonstration behind `csl-plugin demo`: a photograph, a score that needs no training, one figure."""
+"""The demonstration of `csl-plugin demo`: a photograph, a score without training, and one picture."""
 
-from csl_plugin.demo.figure import Demonstration, demonstrate
+from csl_plugin.demo.picture import Demonstration, demonstrate
 
 __all__ = ["Demonstration", "demonstrate"]

@@ -8,30 +8,32 @@ texture.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import chdtr
 
-# Rounding to 8 bits alone moves Lab by about a tenth: a direction that varies less holds no information.
+from csl_plugin._opencv import opencv
+
+# Rounding to 8 bits changes Lab by about 0.1: a direction that varies less holds no information.
 _LEAST_DEVIATION = 0.05
 
 
 def pixel_features(image: NDArray[np.uint8], scale: float = 1.0) -> NDArray[np.float64]:
-    """Color and texture of every pixel: L, a, b, and gradient and local deviation of L.
+    """Color and texture of every pixel: L, a, b, the gradient of L and the local deviation of L.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         scale: Standard deviation in pixels of the Gaussian window of the two texture features.
 
     Returns:
-        (H, W, 5), all in the units of CIELAB.
+        (H, W, 5), in the units of CIELAB.
     """
+    cv2 = opencv()
     lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
     light = lab[..., 0]
     smooth = cv2.GaussianBlur(light, (0, 0), scale)
     down, right = (cv2.Sobel(smooth, cv2.CV_32F, *axis, scale=1 / 8) for axis in ((0, 1), (1, 0)))
-    # The squares are taken about the image's mean, where they cancel least.
+    # Squares about the image's mean lose the least precision in the difference.
     centered = light - light.mean()
     variance = cv2.GaussianBlur(centered**2, (0, 0), scale) - (smooth - light.mean()) ** 2
     texture = (np.hypot(down, right), np.sqrt(np.maximum(variance, 0)))
@@ -39,17 +41,17 @@ def pixel_features(image: NDArray[np.uint8], scale: float = 1.0) -> NDArray[np.f
 
 
 def rx_distance(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
-    """The RX statistic: squared Mahalanobis distance of each pixel to the image's own mean and covariance.
+    """The RX statistic: squared Mahalanobis distance of each pixel to the image's mean and covariance.
 
     With m and C the mean and the covariance of all pixels, d2(x) = (x - m)^T C^-1 (x - m). Directions in
-    which the image hardly varies (C is singular for a gray image) are left out instead of divided by zero.
-    An invertible affine change of the features changes nothing, as long as no direction is left out.
+    which the image hardly varies are omitted, as C is singular for a gray image. If no direction is omitted,
+    d2 is invariant to an invertible affine map of the features.
 
     Args:
         features: (H, W, F), finite.
 
     Returns:
-        d2, (H, W), and the number of directions it is a sum over, at most F.
+        d2, (H, W), and the number of directions in its sum, at most F.
     """
     height, width, bands = features.shape
     centered = features.reshape(-1, bands) - features.mean(axis=(0, 1))
@@ -63,10 +65,10 @@ def rx_distance(features: NDArray[np.float64]) -> tuple[NDArray[np.float64], int
 def rx_score(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The RX detector as a score in [0, 1].
 
-    On a Gaussian background d2 follows a chi-square distribution with as many degrees of freedom as it has
-    directions. Its distribution function, by which RX sets a false-alarm rate, is the map: the score is the
-    share of background pixels that would be less unusual. Photographs have heavier tails than a Gaussian,
-    so the order of the scores is to be trusted more than their values.
+    On a Gaussian background d2 has a chi-square distribution with one degree of freedom per direction. The
+    score is its distribution function, which RX uses to set a false-alarm rate: the share of background
+    pixels with a smaller d2. Photographs have heavier tails than a Gaussian, so the order of the scores is
+    more reliable than their values.
 
     Args:
         image: (H, W, 3) uint8 RGB.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, FileError, ShapeError
 from csl_plugin.io.atomic import atomic_path
@@ -53,8 +54,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     Raises:
         FileError: Missing, no file, of another format, too large, damaged or cut short.
     """
-    import cv2
-
+    cv2 = opencv()
     path = Path(path)
     data = _checked_bytes(path)
     bgr = _decode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
@@ -73,8 +73,7 @@ def read_gray_png(path: str | os.PathLike[str]) -> NDArray[Any]:
     Raises:
         FileError: As for `read_image`, or a PNG of another kind.
     """
-    import cv2
-
+    cv2 = opencv()
     path = Path(path)
     data = _checked_bytes(path)
     kind = png_kind(data)
@@ -98,8 +97,7 @@ def write_png(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
         ShapeError: Another shape, or an empty axis.
         FileError: The place cannot be written.
     """
-    import cv2
-
+    cv2 = opencv()
     color = image.ndim == 3
     if image.dtype not in ((np.uint8,) if color else (np.uint8, np.uint16)):
         hint = "Scale and round the values, then convert them with .astype(numpy.uint8)."
@@ -146,8 +144,7 @@ def _checked_bytes(path: Path) -> bytes:
 
 
 def _decode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
-    import cv2
-
+    cv2 = opencv()
     with damage_named(path, "an image"):
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
 from csl_plugin.errors import FileError
 from csl_plugin.io.limits import check_extent, check_file, damage_named
 
@@ -41,8 +42,7 @@ def read_label_png(path: str | os.PathLike[str]) -> NDArray[Any]:
         ...     read_label_png(f"{folder}/a.png")
         array([[  0,   7, 255]], dtype=uint8)
     """
-    import cv2
-
+    cv2 = opencv()
     path = Path(path)
     check_file(path)
     with damage_named(path, "a readable file"):

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
+
 _TABLE = 1 << 22  # pairs of components up to which a table is counted into
 
 
@@ -90,8 +92,7 @@ def _components(
 
     0 is no component, and has size 0.
     """
-    import cv2
-
+    cv2 = opencv()
     pixels = np.ascontiguousarray(mask).view(np.uint8)
     count, found = cv2.connectedComponents(pixels, connectivity=8, ltype=cv2.CV_32S)
     ids = np.asarray(found, np.int32)

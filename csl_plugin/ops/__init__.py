@@ -33,6 +33,7 @@ __all__ = [
     "hard_assign",
     "means",
     "partition",
+    "to_probabilities",
     "upsample",
 ]
 

@@ -45,5 +45,5 @@ def fourth_root(scores: Tensor) -> Tensor:
 
 
 def to_probabilities(logits: Tensor, dim: int) -> Tensor:
-    """Softmax over the classes, or a sigmoid where there is one only."""
+    """Softmax over the classes along `dim`; a sigmoid where there is only one. The dtype stays."""
     return logits.softmax(dim) if logits.shape[dim] > 1 else logits.sigmoid()

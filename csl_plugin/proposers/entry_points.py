@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from csl_plugin.errors import DTypeError, MissingExtraError, OptionError
+from csl_plugin._entry_points import entry_point_names, find_entry_point, load_entry_point
+from csl_plugin.errors import DTypeError
 
 if TYPE_CHECKING:
     from csl_plugin.proposers import Proposer
@@ -35,24 +35,17 @@ def registered_proposer(name: str, device: torch.device | str | None) -> Propose
         >>> registered_proposer("nobody's", None) is None
         True
     """
-    found = tuple(entry_points(group=GROUP, name=name))
-    if not found:
+    point = find_entry_point(GROUP, name, "source")
+    if point is None:
         return None
-    if len({point.value for point in found}) > 1:
-        got = f"{name!r}, which " + " and ".join(sorted(point.value for point in found)) + " registered"
-        raise OptionError("source", got, "a name of one package", "Uninstall one of the packages.")
-    try:
-        factory: Any = found[0].load()
-    except (ImportError, AttributeError) as error:
-        hint = f"Install the package again that registered {name!r}."
-        raise MissingExtraError("source", f"{name!r}: {error}", found[0].value, hint) from error
+    factory = load_entry_point(point, "source")
     proposer: Any = factory(device=device) if callable(factory) else factory
     if not callable(factory) or not callable(proposer):
-        got, hint = f"{found[0].value}, which makes none", "Register a function of `device` that returns one."
+        got, hint = f"{point.value}, which makes none", "Register a function of `device` that returns one."
         raise DTypeError("source", got, "a factory of a callable", hint)
     return proposer  # type: ignore[no-any-return]
 
 
 def registered_names() -> list[str]:
     """All names that installed packages registered."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted(entry_point_names(GROUP))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.arrays import Array, as_tensor, describe, resize_nearest
 from csl_plugin.errors import DeviceError, DTypeError, OptionError, ScoreRangeError, ShapeError
 
 _DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -110,9 +110,7 @@ class RegionMap:
         height, width = check_size(size)
         if (height, width) == self.size:
             return self
-        rows = _centers(height, self.size[0], self.device)
-        columns = _centers(width, self.size[1], self.device)
-        return RegionMap(self._labels[:, rows][:, :, columns], self._num_regions)
+        return RegionMap(resize_nearest(self._labels, (height, width)), self._num_regions)
 
     def __repr__(self) -> str:
         return f"RegionMap(batch_size={self.batch_size}, size={self.size}, num_regions={self.num_regions})"
@@ -136,11 +134,6 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
             "Pass the size of the image, image.shape[-2:].",
         )
     return height, width
-
-
-def _centers(count: int, length: int, device: torch.device) -> Tensor:
-    """The index of the old pixel that holds the center of each new one."""
-    return (2 * torch.arange(count, device=device) + 1) * length // (2 * count)
 
 
 def _id_bounds(labels: Tensor) -> tuple[int, int]:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from csl_plugin._opencv import opencv
 from csl_plugin.errors import OptionError
 from csl_plugin.training.data.scene import Batch
 from csl_plugin.training.mixture import Mixture
@@ -76,6 +77,4 @@ class _Steps(Dataset[Sequence[Tensor]]):
 
 def _start_worker(_: int) -> None:
     """OpenCV's own threads do not survive a fork."""
-    import cv2
-
-    cv2.setNumThreads(0)
+    opencv().setNumThreads(0)

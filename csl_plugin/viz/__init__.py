@@ -1,10 +1,10 @@
-"""Pictures of what fusion does, drawn with numpy and OpenCV alone."""
+"""Pictures of fusion, drawn with numpy and OpenCV."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from csl_plugin.arrays import describe
+from csl_plugin.arrays import describe, resize_nearest
 from csl_plugin.errors import DTypeError, ShapeError
 from csl_plugin.viz.colors import (
     Picture,
@@ -14,7 +14,7 @@ from csl_plugin.viz.colors import (
     heat_colors,
     region_colors,
 )
-from csl_plugin.viz.scaling import fit, resize, resize_ids
+from csl_plugin.viz.scaling import fit, resize
 from csl_plugin.viz.sheet import Panel, sheet
 
 __all__ = ["overlay"]
@@ -25,12 +25,11 @@ _BOX = (600, 440)
 def overlay(image: Picture, labels: Values, score: Values, fused: Values) -> Picture:
     """Image, regions, score and fused score side by side.
 
-    Both scores are drawn on one color scale, whose ends stand beside its bar, so that neither panel is
-    stretched on its own: [0, 1] where the largest value of the two is between 0.1 and 1, which keeps the
-    pictures of many images comparable, else [0, largest]. Integers count as a share of their type's largest.
-    `rule="product"` squares the scale and therefore looks darker than the score; `"geometric"` does not.
-    With more than one class the two panels show the arg max, one color per class; gray is where a score
-    is not finite.
+    Both scores share one color scale, and the color bar shows its ends. The scale is [0, 1] where the largest
+    value of the two is between 0.1 and 1, so that pictures of several images compare; else [0, largest].
+    Integers are divided by the largest value of their dtype. `rule="product"` squares the scale and looks
+    darker than the score; `"geometric"` does not. With several classes the two panels show the arg max, one
+    color per class. Gray marks scores that are not finite.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -55,7 +54,7 @@ def overlay(image: Picture, labels: Values, score: Values, fused: Values) -> Pic
     _check(image, labels, score, fused)
     height, width = image.shape[:2]
     size = fit((height, width), _BOX)
-    small, ids = resize(image, size), resize_ids(labels, size)
+    small, ids = resize(image, size), resize_nearest(labels, size)
     regions = draw_edges(region_colors(small, ids), ids)
     count = np.unique(labels[labels >= 0]).size
     first = [
@@ -85,9 +84,10 @@ def _heat_panels(score: Values, fused: Values, size: tuple[int, int]) -> list[Pa
 def _class_panels(score: Values, fused: Values, size: tuple[int, int]) -> list[Panel]:
     before, after = (_arg_max(values) for values in (score, fused))
     changed = float(np.mean(before != after))
+    drawn = [class_colors(resize_nearest(labels, size)) for labels in (before, after)]
     return [
-        Panel(class_colors(resize_ids(before, size)), "Arg max of the score", f"{len(score)} classes"),
-        Panel(class_colors(resize_ids(after, size)), "Arg max, fused", f"{changed:.1%} of pixels changed"),
+        Panel(drawn[0], "Arg max of the score", f"{len(score)} classes"),
+        Panel(drawn[1], "Arg max, fused", f"{changed:.1%} of pixels changed"),
     ]
 
 
@@ -102,7 +102,7 @@ def _resize_known(values: Values, size: tuple[int, int]) -> Values:
     if known.all():
         return resize(values, size)
     resized = resize(np.where(known, values, 0), size)
-    return np.where(resize_ids(known, size), resized, np.nan)
+    return np.where(resize_nearest(known, size), resized, np.nan)
 
 
 def _arg_max(values: Values) -> Values:

@@ -1,12 +1,13 @@
-"""Turning images, regions, scores and masks into pixels one can look at."""
+"""Images, regions, scores and masks as colored pixels."""
 
 from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from csl_plugin._opencv import opencv
 
 Picture: TypeAlias = NDArray[np.uint8]
 Values: TypeAlias = NDArray[Any]
@@ -15,7 +16,7 @@ MASK = (255, 106, 0)
 EDGE = (255, 255, 255)
 NOTHING = (128, 128, 128)
 
-# Okabe and Ito's palette, which stays distinct under the common color-vision deficiencies.
+# The palette of Okabe and Ito, distinct under the common color-vision deficiencies.
 _CLASSES = (
     (0, 114, 178),
     (230, 159, 0),
@@ -29,13 +30,13 @@ _CLASSES = (
 
 
 def heat_colors(values: Values, low: float, high: float) -> Picture:
-    """Values as colors of the inferno map, which is perceptually even and safe for the color-blind.
+    """Values as colors of the inferno map, which is perceptually uniform and safe for the color-blind.
 
     Args:
-        values: (h, w), any real dtype. What is not finite becomes gray.
-        low: The value drawn black.
-        high: The value drawn brightest; what lies outside [low, high] takes the nearer end. Where high is
-            not above low, everything is drawn as `low`.
+        values: (h, w), any real dtype. Values that are not finite become gray.
+        low: The value of black.
+        high: The value of the brightest color. Values are clipped to [low, high]. If high is not above low,
+            every value is drawn as `low`.
 
     Returns:
         (h, w, 3) uint8 RGB.
@@ -45,6 +46,7 @@ def heat_colors(values: Values, low: float, high: float) -> Picture:
     span = high - low if high > low else np.inf
     unit = np.clip((np.where(known, values, low) - low) / span, 0.0, 1.0)
     steps = np.arange(256, dtype=np.uint8)[:, None]
+    cv2 = opencv()
     table = np.asarray(cv2.applyColorMap(steps, cv2.COLORMAP_INFERNO), dtype=np.uint8)[:, 0, ::-1]
     colors = table[np.rint(unit * 255).astype(np.intp)]
     colors[~known] = NOTHING
@@ -52,10 +54,10 @@ def heat_colors(values: Values, low: float, high: float) -> Picture:
 
 
 def class_colors(labels: Values) -> Picture:
-    """One color per class id: Okabe and Ito's eight, then hues by the golden angle.
+    """One color per class id: the eight of Okabe and Ito, then hues by the golden angle.
 
     Args:
-        labels: (h, w) integer ids; what is negative becomes gray.
+        labels: (h, w) integer ids; negative ones become gray.
 
     Returns:
         (h, w, 3) uint8 RGB.
@@ -67,7 +69,7 @@ def class_colors(labels: Values) -> Picture:
 
 
 def region_colors(image: Picture, labels: Values) -> Picture:
-    """Every region in the mean color of its pixels; pixels of no region (negative ids) stay as they are.
+    """Every region in the mean color of its pixels; pixels of no region (negative ids) do not change.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -91,7 +93,7 @@ def draw_edges(picture: Picture, labels: Values) -> Picture:
 
     Args:
         picture: (h, w, 3) uint8 RGB.
-        labels: (h, w) integer ids at the picture's own size.
+        labels: (h, w) integer ids.
 
     Returns:
         (h, w, 3) uint8 RGB.
@@ -105,7 +107,7 @@ def draw_edges(picture: Picture, labels: Values) -> Picture:
 
 
 def highlight(image: Picture, coverage: Values) -> Picture:
-    """The mask in one strong color on the faded gray image.
+    """The mask in orange on the faded gray image.
 
     Args:
         image: (h, w, 3) uint8 RGB.
@@ -114,6 +116,7 @@ def highlight(image: Picture, coverage: Values) -> Picture:
     Returns:
         (h, w, 3) uint8 RGB.
     """
+    cv2 = opencv()
     gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)[..., None]
     faded = 0.55 * gray + 0.45 * 255
     marked = 0.25 * faded + 0.75 * np.array(MASK, dtype=np.float32)
@@ -130,5 +133,6 @@ def _class_color(label: int) -> tuple[int, int, int]:
     extra = label - len(_CLASSES)
     angle, lightness = np.radians(137.508 * extra), (70, 55, 85)[extra % 3]
     lab = np.array([[[lightness, 45 * np.cos(angle), 45 * np.sin(angle)]]], dtype=np.float32)
+    cv2 = opencv()
     red, green, blue = np.clip(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB)[0, 0], 0, 1) * 255
     return round(float(red)), round(float(green)), round(float(blue))

@@ -1,4 +1,4 @@
-"""Panels with captions in a grid on white."""
+"""Panels with captions in a grid on a white sheet."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 from csl_plugin.viz.colors import Picture, heat_colors
 from csl_plugin.viz.text import text_width, write_text
 
-_INK = (24, 24, 27)
-_SOFT_INK = (96, 96, 104)
+_BLACK = (24, 24, 27)
+_GRAY = (96, 96, 104)
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class Panel:
     """One picture of a sheet with its caption.
 
     Attributes:
-        picture: (h, w, 3) uint8 RGB, drawn pixel for pixel.
+        picture: (h, w, 3) uint8 RGB, drawn without scaling.
         title: The first line of the caption, ASCII.
-        note: The second line, smaller and softer, ASCII; empty for none.
-        bar: The values at the two ends of the picture's heat colors; draws a color bar at the right end
-            of the second line.
+        note: The second line, smaller and gray, ASCII; empty for none.
+        bar: The values at the two ends of the heat colors. Draws a color bar at the right end of the second
+            line.
     """
 
     picture: Picture
@@ -33,13 +33,13 @@ class Panel:
 
 
 def sheet(rows: Sequence[Sequence[Panel]], *, text: float = 15.0) -> Picture:
-    """Panels in rows on white, columns aligned, with the same margin all round.
+    """Panels in rows on white, with aligned columns and the same margin on all sides.
 
-    A column is as wide as its widest picture or caption, so no caption is ever cut off.
+    A column is as wide as its widest picture or caption, so captions are never cut off.
 
     Args:
-        rows: Rows of panels; they may differ in length.
-        text: Height of the titles' capitals in pixels. Margins and the other sizes follow from it.
+        rows: Rows of panels, of any lengths.
+        text: Height of the titles' capitals in pixels; margins and other sizes are multiples of it.
 
     Returns:
         (h, w, 3) uint8 RGB.
@@ -64,9 +64,9 @@ def sheet(rows: Sequence[Sequence[Panel]], *, text: float = 15.0) -> Picture:
 def _place(canvas: Picture, panel: Panel, top: int, left: int, caption: int, text: float) -> None:
     height, width = panel.picture.shape[:2]
     canvas[top + caption : top + caption + height, left : left + width] = panel.picture
-    write_text(canvas, panel.title, top + round(1.3 * text), left, text, _INK)
+    write_text(canvas, panel.title, top + round(1.3 * text), left, text, _BLACK)
     baseline = top + round(3.25 * text)
-    write_text(canvas, panel.note, baseline, left, _note_height(text), _SOFT_INK)
+    write_text(canvas, panel.note, baseline, left, _note_height(text), _GRAY)
     if panel.bar is not None:
         _draw_bar(canvas, panel.bar, baseline, left + _width(panel, text), text)
 
@@ -78,10 +78,10 @@ def _draw_bar(canvas: Picture, ends: tuple[float, float], baseline: int, right: 
     words_left = right - text_width(high, size)
     bar_right = words_left - space
     bar_left = bar_right - length
-    write_text(canvas, high, baseline, words_left, size, _SOFT_INK)
+    write_text(canvas, high, baseline, words_left, size, _GRAY)
     ramp = np.linspace(0.0, 1.0, length)[None].repeat(thickness, axis=0)
     canvas[baseline - thickness : baseline, bar_left:bar_right] = heat_colors(ramp, 0.0, 1.0)
-    write_text(canvas, low, baseline, bar_left - space - text_width(low, size), size, _SOFT_INK)
+    write_text(canvas, low, baseline, bar_left - space - text_width(low, size), size, _GRAY)
 
 
 def _width(panel: Panel, text: float) -> int:

@@ -19,8 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-import csl_plugin.adapters as adapters
-from csl_plugin import Calibration, CSLError, CSLWrapper, RegionMap, fuse
+from csl_plugin import Calibration, CSLError, CSLWrapper, RegionMap, adapters, fuse
 from csl_plugin.adapters import (
     PRESETS,
     ClassStatistics,
@@ -270,8 +269,7 @@ def test_other_packages_register_presets_and_adapters(tmp_path):
     lines += ["number = their_models:NUMBER", "nothing = their_models:nothing"]
     (info / "entry_points.txt").write_text("[csl_plugin.adapters]\n" + "\n".join(lines) + "\n")
     (package / "their_models.py").write_text(
-        "from csl_plugin.adapters import OutputAdapter, Preset\n"
-        "from csl_plugin.adapters.score_kinds import Sigmoid\n"
+        "from csl_plugin.adapters import OutputAdapter, Preset, Sigmoid\n"
         "PRESET = Preset('theirs', 'Their model', 'framework', 'model(x)', Sigmoid())\n"
         "NUMBER = 3\n"
         "def make(item=None):\n    return OutputAdapter('logits', item)\n"
@@ -424,7 +422,7 @@ def test_unknown_orders_are_refused():
         OutputAdapter("logits", order="GBR")
 
 
-# Containers
+# Output paths
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def share(*shape, seed=0):
 
 
 RGB = share(1, 3, *SIZE, seed=7)
-NORMALISED = (RGB - IMAGENET[0]) / IMAGENET[1]
+NORMALIZED = (RGB - IMAGENET[0]) / IMAGENET[1]
 BYTES = (RGB * 255).round()
 BGR = BYTES[0].flip(0).movedim(0, -1).numpy().astype(np.uint8)
 CAFFE = (RGB * 255).flip(1) - torch.tensor([104.00698793, 116.66876762, 122.67891434]).view(3, 1, 1)
@@ -132,35 +132,35 @@ STANDARD = (WINNERS.values - WINNERS.indices) / (1 + WINNERS.indices / 19).sqrt(
 
 # name: the arguments of the call, what it returned, D, and the options of the preset.
 CASES = {
-    "msp": ((NORMALISED,), LOGITS, lambda o: 1 - softmax(o).max(1, keepdim=True).values, {}),
-    "max_logit": ((NORMALISED,), LOGITS, lambda o: FIT(-o.max(1, keepdim=True).values), {"calibration": FIT}),
+    "msp": ((NORMALIZED,), LOGITS, lambda o: 1 - softmax(o).max(1, keepdim=True).values, {}),
+    "max_logit": ((NORMALIZED,), LOGITS, lambda o: FIT(-o.max(1, keepdim=True).values), {"calibration": FIT}),
     "entropy": (
-        (NORMALISED,),
+        (NORMALIZED,),
         LOGITS,
         lambda o: torch.special.entr(softmax(o)).sum(1, keepdim=True) / np.log(19),
         {},
     ),
     "energy": (
-        (NORMALISED,),
+        (NORMALIZED,),
         LOGITS,
         lambda o: FIT(-o.exp().sum(1, keepdim=True).log()),
         {"calibration": FIT},
     ),
     "standardized_max_logit": (
-        (NORMALISED,),
+        (NORMALIZED,),
         LOGITS,
         lambda o: FIT(-STANDARD),
         {"calibration": FIT, "statistics": STATISTICS},
     ),
     "sml": (
-        (NORMALISED,),
+        (NORMALIZED,),
         (LOGITS, draw(1, *SIZE)),
         lambda o: FIT(-o[1])[:, None],
         {"calibration": FIT},
     ),
-    "obsnet": ((NORMALISED,), draw(1, 1, *SIZE), torch.sigmoid, {}),
+    "obsnet": ((NORMALIZED,), draw(1, 1, *SIZE), torch.sigmoid, {}),
     "image_resynthesis": (
-        (NORMALISED, NORMALISED, torch.zeros(1, *SIZE, dtype=torch.uint8)),
+        (NORMALIZED, NORMALIZED, torch.zeros(1, *SIZE, dtype=torch.uint8)),
         draw(1, 2, *SIZE),
         lambda o: (o[:, 1:] - o[:, :1]).sigmoid(),
         {},
@@ -174,9 +174,9 @@ CASES = {
         lambda o: FIT(-o[0].logsumexp(1, keepdim=True) + softmax(o[1])[:, 1:].log()),
         {"calibration": FIT},
     ),
-    "pebal": ((NORMALISED,), draw(*SIZE), lambda o: FIT(o)[None, None], {"calibration": FIT}),
+    "pebal": ((NORMALIZED,), draw(*SIZE), lambda o: FIT(o)[None, None], {"calibration": FIT}),
     "rpl": (
-        (NORMALISED,),
+        (NORMALIZED,),
         (draw(1, 19, *SIZE), LOGITS),
         lambda o: FIT(gaussian(-o[1].logsumexp(1, keepdim=True))),
         {"calibration": FIT},
@@ -200,18 +200,18 @@ CASES = {
         {"unseen": [15, 16]},
     ),
     "zsseg": ((DETECTRON,), sem_seg(SUMS), field, {}),
-    "zegclip": ((NORMALISED,), lowered(STUFF, UNSEEN), lambda o: STUFF, {}),
+    "zegclip": ((NORMALIZED,), lowered(STUFF, UNSEEN), lambda o: STUFF, {}),
     "catseg": ((DETECTRON,), sem_seg(VOC), field, {}),
     "sed": ((DETECTRON,), sem_seg(VOC), field, {}),
     "advent": ((CAFFE,), (draw(1, 19, 4, 5), 2 * draw(1, 19, 4, 5, seed=1)), lambda o: softmax(o[1]), {}),
     "source_only_deeplabv2": ((CAFFE,), (None, 2 * draw(1, 19, 4, 5)), lambda o: softmax(o[1]), {}),
-    "torchvision": ((NORMALISED,), {"out": LOGITS, "aux": LOGITS}, lambda o: softmax(o["out"]), {}),
-    "smp": ((NORMALISED,), LOGITS, softmax, {}),
-    "smp_binary": ((NORMALISED,), draw(1, 1, *SIZE), torch.sigmoid, {}),
-    "smp_with_label": ((NORMALISED,), (LOGITS, draw(1, 4)), lambda o: softmax(o[0]), {}),
+    "torchvision": ((NORMALIZED,), {"out": LOGITS, "aux": LOGITS}, lambda o: softmax(o["out"]), {}),
+    "smp": ((NORMALIZED,), LOGITS, softmax, {}),
+    "smp_binary": ((NORMALIZED,), draw(1, 1, *SIZE), torch.sigmoid, {}),
+    "smp_with_label": ((NORMALIZED,), (LOGITS, draw(1, 4)), lambda o: softmax(o[0]), {}),
     "logits": ((RGB,), LOGITS, softmax, {}),
     "probabilities": ((RGB,), VOC, lambda o: o, {}),
-    "mmseg0_logits": ((NORMALISED, [{}]), LOGITS, softmax, {}),
+    "mmseg0_logits": ((NORMALIZED, [{}]), LOGITS, softmax, {}),
     "mmseg1_logits": ((BGR,), sample(LOGITS), lambda o: softmax(o.seg_logits.data[None]), {}),
     "mmseg1_probabilities": ((BGR,), sample(VOC), lambda o: o.seg_logits.data[None], {}),
     "detectron2_logits": ((DETECTRON,), sem_seg(LOGITS), lambda o: softmax(field(o)), {}),
@@ -230,9 +230,9 @@ CASES = {
         )[None],
         {},
     ),
-    "pytorch_ood": ((NORMALISED,), draw(1, *SIZE), lambda o: FIT(o)[:, None], {"calibration": FIT}),
+    "pytorch_ood": ((NORMALIZED,), draw(1, *SIZE), lambda o: FIT(o)[:, None], {"calibration": FIT}),
     **{
-        name: ((NORMALISED, [{"ori_shape": SIZE}]), softmax(LOGITS), lambda o: o, {})
+        name: ((NORMALIZED, [{"ori_shape": SIZE}]), softmax(LOGITS), lambda o: o, {})
         for name in ("source_only_segformer", "daformer", "hrda", "mic", "mmseg0_probabilities")
     },
 }
@@ -272,10 +272,10 @@ def test_wrapped_is_read_fuse_write(name):
     expected = adapter.read(output, SIZE)
     fused = fuse(expected, halves(RGB).resize(expected.shape[-2:]))
     by_hand = adapter.write(output, fused)
-    for got, wanted in zip(adapter.container.take(wrapped), adapter.container.take(by_hand), strict=True):
+    for got, wanted in zip(adapter.output_path.take(wrapped), adapter.output_path.take(by_hand), strict=True):
         torch.testing.assert_close(got, wanted, atol=1e-6, rtol=0)
     if name not in ("eam", "uno", "densehybrid", "image_resynthesis", "sml", "zegformer", "zegclip"):
-        torch.testing.assert_close(adapter.container.take(wrapped)[-1].reshape(fused.shape), fused)
+        torch.testing.assert_close(adapter.output_path.take(wrapped)[-1].reshape(fused.shape), fused)
 
 
 # What a row of the table cannot say.
@@ -417,12 +417,12 @@ def test_torchvisions_own_models_with_random_weights():
     torch.manual_seed(0)
     for maker in (segmentation.lraspp_mobilenet_v3_large, segmentation.fcn_resnet50):
         model = maker(weights=None, weights_backbone=None, num_classes=5).eval()
-        output = model(NORMALISED)
-        wrapped = CSLWrapper(model, halves, "torchvision")(NORMALISED)
+        output = model(NORMALIZED)
+        wrapped = CSLWrapper(model, halves, "torchvision")(NORMALIZED)
         assert type(wrapped) is type(output)
         torch.testing.assert_close(wrapped["out"], fuse(softmax(output["out"]), halves(RGB)))
         assert recognize(output).read(output).equal(softmax(output["out"]))
-        check_adapter(preset("torchvision"), model, (NORMALISED,))
+        check_adapter(preset("torchvision"), model, (NORMALIZED,))
 
 
 def test_obsnet_is_a_pair():
@@ -434,9 +434,9 @@ def test_obsnet_is_a_pair():
         return features
 
     pair = ObserverPair(segmenter, lambda images, given: given[-1])
-    assert torch.equal(pair(NORMALISED), features[-1])
+    assert torch.equal(pair(NORMALIZED), features[-1])
     assert seen == [True]
-    fused = CSLWrapper(pair, halves, "obsnet")(NORMALISED)
+    fused = CSLWrapper(pair, halves, "obsnet")(NORMALIZED)
     torch.testing.assert_close(fused, fuse(features[-1].sigmoid(), halves(RGB)))
 
 

@@ -165,7 +165,7 @@ def test_wrapped_is_read_fuse_write(name):
     written = distribution(name, wrapped) if name in QUERIES else wrapped.logits.reshape(fused.shape)
     torch.testing.assert_close(written, fused, atol=1e-6, rtol=1e-5)
     assert not torch.allclose(fused, expected**2, atol=1e-4)
-    named_fields = adapter.container.paths
+    named_fields = adapter.output_path.paths
     kept = [key for key in output if (key,) not in named_fields and isinstance(output[key], torch.Tensor)]
     assert all(wrapped[key] is not None and wrapped[key].equal(output[key]) for key in kept)
 
@@ -190,7 +190,7 @@ def test_half_precision(name, dtype):
     output = small(**named)
     wrapped = CSLWrapper(small, blocks, name)(**named)
     adapter = preset(name)
-    for new, old in zip(adapter.container.take(wrapped), adapter.container.take(output), strict=True):
+    for new, old in zip(adapter.output_path.take(wrapped), adapter.output_path.take(output), strict=True):
         assert new.dtype == old.dtype
         assert new.isfinite().all()
     expected = fuse(

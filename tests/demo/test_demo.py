@@ -8,7 +8,7 @@ from scipy.stats import chi2
 from csl_plugin import RegionMap, fuse
 from csl_plugin.cli import main
 from csl_plugin.demo import demonstrate
-from csl_plugin.demo.figure import TOP, top_share
+from csl_plugin.demo.picture import TOP, top_share
 from csl_plugin.demo.rx import pixel_features, rx_distance, rx_score
 
 
@@ -118,7 +118,7 @@ def test_demonstration_is_fair_and_repeatable():
     labels = (np.arange(48)[:, None] // 16 * 4 + np.arange(64)[None] // 16).astype(np.int32)
     labels[:4] = -1
     first, second = (demonstrate(image, (RegionMap(labels[None]),), "note") for _ in range(2))
-    assert first.figure.tobytes() == second.figure.tobytes()
+    assert first.picture.tobytes() == second.picture.tobytes()
     assert first.num_regions == 12
     assert np.array_equal(first.score, rx_score(image))
     inside = labels == 5
@@ -135,14 +135,14 @@ def run(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-def test_the_command_makes_its_figure(tmp_path, capsys):
+def test_the_command_writes_its_picture(tmp_path, capsys):
     code, said, _ = run(capsys, "--out", tmp_path / "new" / "folder")
     target = tmp_path / "new" / "folder" / "demo.png"
     assert code == 0
     assert [path.name for path in target.parent.iterdir()] == ["demo.png"]
     assert target.stat().st_size < 1_100_000
-    figure = cv2.imread(str(target))
-    assert 1500 < figure.shape[1] < 2000
+    picture = cv2.imread(str(target))
+    assert 1500 < picture.shape[1] < 2000
     assert said.splitlines()[0] == str(target)
     assert "Reed-Xiaoli" in said
     assert "ground truth" in said

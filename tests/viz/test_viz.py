@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from csl_plugin import CSLError
+from csl_plugin.arrays import resize_nearest
 from csl_plugin.errors import DTypeError, ShapeError
 from csl_plugin.viz import overlay
 from csl_plugin.viz.colors import (
@@ -14,7 +15,7 @@ from csl_plugin.viz.colors import (
     highlight,
     region_colors,
 )
-from csl_plugin.viz.scaling import fit, resize, resize_ids
+from csl_plugin.viz.scaling import fit, resize
 from csl_plugin.viz.sheet import Panel, sheet
 from csl_plugin.viz.text import text_width, write_text
 
@@ -201,10 +202,10 @@ def test_resizing(size):
     assert resize(values, size).shape == size
     assert np.allclose(resize(values, size), 0.25)
     labels = np.arange(48).reshape(6, 8)
-    assert resize_ids(labels, size).shape == size
-    assert set(np.unique(resize_ids(labels, size))) <= set(range(48))
-    assert np.array_equal(resize_ids(labels, (6, 8)), labels)
-    assert np.array_equal(resize_ids(labels, (12, 16)), labels.repeat(2, axis=0).repeat(2, axis=1))
+    assert resize_nearest(labels, size).shape == size
+    assert set(np.unique(resize_nearest(labels, size))) <= set(range(48))
+    assert np.array_equal(resize_nearest(labels, (6, 8)), labels)
+    assert np.array_equal(resize_nearest(labels, (12, 16)), labels.repeat(2, axis=0).repeat(2, axis=1))
 
 
 def test_a_narrow_panel_does_not_cut_its_caption():

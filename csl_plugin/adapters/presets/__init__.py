@@ -1,1 +1,6 @@
-"""Presets: what there is to know of each method's output, by family, and the scores they read."""
+"""Presets: the input and output of each method, by task, and the score kinds and output paths they need.
+
+`csl_plugin.adapters` exports what is public of it.
+"""
+
+__all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Out-of-distribution scores that are computed from what a model returns, by their published formulas."""
+"""Out-of-distribution scores of a model's output, by their published formulas."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from csl_plugin.adapters.presets.class_statistics import ClassStatistics
-from csl_plugin.adapters.score_kinds import Kind, calibrated, wrong_shape
+from csl_plugin.adapters.score_kinds import ScoreKind, calibrated, wrong_shape
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import OptionError
 
 
 @dataclass(frozen=True)
-class Anomaly(Kind):
-    """A score of the classes' maps (B, C, h, w): how little the pixel looks like any of them.
+class AnomalyScore(ScoreKind):
+    """An anomaly score of the class maps (B, C, h, w): how little a pixel resembles any class.
 
-    What is written is one map in the classes' place, (B, 1, h, w); reading takes a single channel for a map
-    that was written.
+    The fused map is written in place of the class maps, with one channel, (B, 1, h, w). A single channel is
+    therefore read as a written map.
 
     Args:
         formula: From (B, C, h, w) to (B, 1, h, w), higher for more anomalous.
-        bounded: The score lies in [0, 1] already; else it needs a calibration.
-        classes: How many channels are classes, the first ones; all if left out.
+        bounded: The score is in [0, 1]; otherwise it needs a calibration.
+        classes: How many of the first channels are classes; None for all.
         smooth: Blur the score by a Gaussian of 7 x 7 pixels, sigma 1, where that is part of the method.
         calibration: The map of an unbounded score onto [0, 1].
         statistics: For `standardized_max_logit`.
-        name: What the formula is of: "logits", or "query sum".
+        name: What the class maps hold: "logits" or "query sum".
     """
 
     formula: Callable[..., Tensor]
@@ -62,7 +62,7 @@ class Anomaly(Kind):
 
     @property
     def options(self) -> tuple[str, ...]:
-        """The calibration of an unbounded score, and what else its formula takes."""
+        """The calibration of an unbounded score, and the statistics where the formula takes them."""
         statistics = ("statistics",) if self.formula is standardized_max_logit else ()
         return statistics if self.bounded else ("calibration", *statistics)
 
@@ -73,26 +73,26 @@ def one_minus_max_probability(logits: Tensor) -> Tensor:
 
 
 def negative_max_logit(logits: Tensor) -> Tensor:
-    """- the largest logit, of any sign."""
+    """Minus the largest logit, of any sign."""
     return -logits.amax(1, keepdim=True)
 
 
 def entropy(logits: Tensor) -> Tensor:
-    """The entropy of the softmax over that of C equal classes, in [0, 1]."""
+    """The entropy of the softmax, divided by log C, in [0, 1]."""
     log_shares = logits.log_softmax(1)
     return -(log_shares.exp() * log_shares).sum(1, keepdim=True) / math.log(logits.shape[1])
 
 
 def energy(logits: Tensor) -> Tensor:
-    """- log sum exp of the logits, of any sign."""
+    """Minus the log-sum-exp of the logits, of any sign."""
     return -logits.logsumexp(1, keepdim=True)
 
 
 def standardized_max_logit(logits: Tensor, statistics: ClassStatistics | None) -> Tensor:
-    """- (largest logit - its class's mean) / its class's standard deviation, of any sign (SML).
+    """Minus the largest logit, standardized by the mean and deviation of its class, of any sign (SML).
 
     Raises:
-        OptionError: No statistics, or of another number of classes.
+        OptionError: The statistics are missing, or are of another number of classes.
     """
     if statistics is None or len(statistics.mean) != logits.shape[1]:
         raise OptionError(
@@ -107,14 +107,15 @@ def standardized_max_logit(logits: Tensor, statistics: ClassStatistics | None) -
 
 
 def one_minus_tanh(sums: Tensor) -> Tensor:
-    """1 - the mean over classes of tanh (RbA's minus sum, brought from [-C, 0] to [0, 1])."""
+    """1 - the mean over classes of tanh: RbA's negative sum, mapped from [-C, 0] to [0, 1]."""
     return 1 - sums.tanh().mean(1, keepdim=True)
 
 
 def refined_one_minus_max(sums: Tensor, classes: int = 19) -> Tensor:
-    """1 - the largest channel, 0 where a mask beyond the classes says so (Mask2Anomaly).
+    """1 - the largest channel, and 0 where a refining mask is at least 0.5 (Mask2Anomaly).
 
-    The published code takes the maximum over the refining masks too, and refines with two or more of them.
+    Channels after the classes are refining masks. As in the published code, the largest channel may be one of
+    them, and they refine only if there are two or more.
     """
     scores = 1 - sums.amax(1, keepdim=True)
     extra = sums[:, classes:]
@@ -133,11 +134,11 @@ def gaussian(scores: Tensor, size: int = 7, sigma: float = 1.0) -> Tensor:
 
 
 @dataclass(frozen=True)
-class DenseHybrid(Kind):
-    """Class logits (B, C, h, w) and two logits of in- and out-of-distribution, (B, 2, h, w).
+class DenseHybrid(ScoreKind):
+    """Class logits (B, C, h, w), and logits of in- and out-of-distribution (B, 2, h, w).
 
-    The score is the energy plus the log probability of the second of the two. The fused map is written in
-    their place, one channel; the class logits stay.
+    The score is the energy plus the log probability of out-of-distribution. The fused map is written in place
+    of the second logits, with one channel; the class logits do not change.
     """
 
     calibration: Calibration | None = None
@@ -150,14 +151,14 @@ class DenseHybrid(Kind):
         return calibrated(self.raw(*tensors), self.calibration)
 
     def raw(self, *tensors: Tensor) -> Tensor:
-        """The score as published, without its infinities: the log probability is taken from the logits."""
-        logits, out = tensors
-        if logits.ndim != 4 or out.ndim != 4 or out.shape[1] != 2:
-            raise wrong_shape(out, self.name, "logits (B, C, h, w) and (B, 2, h, w)")
-        return energy(logits) + out.log_softmax(1)[:, 1:]
+        """The score as published, but finite: the log probability is computed from the logits."""
+        classes, outliers = tensors
+        if classes.ndim != 4 or outliers.ndim != 4 or outliers.shape[1] != 2:
+            raise wrong_shape(outliers, self.name, "logits (B, C, h, w) and (B, 2, h, w)")
+        return energy(classes) + outliers.log_softmax(1)[:, 1:]
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """The class logits as they are, and the fused map."""
+        """The class logits, and the fused map."""
         return tensors[0], fused
 
     @property

@@ -24,14 +24,14 @@ _TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 @dataclass(frozen=True)
 class ClassStatistics:
-    """How large the largest logit is where a class wins, on in-distribution images.
+    """Mean and variance of the largest logit over the in-distribution pixels of each class.
 
     Args:
         mean: One number for each class.
         variance: One positive number for each class.
 
     Raises:
-        OptionError: They are not as many, not finite, or a variance is not positive.
+        OptionError: Their lengths differ, a number is not finite, or a variance is not positive.
 
     Example:
         >>> ClassStatistics((6.6, 9.5), (1.3, 6.7)).variance
@@ -58,12 +58,11 @@ class ClassStatistics:
     def load(mean: str | os.PathLike[str], variance: str | os.PathLike[str]) -> ClassStatistics:
         """The statistics in two `.npy` files.
 
-        Each is an array (C,) of numbers, or what the published code saves: a pickled dictionary from class to
-        number. The pickle is not executed: its numbers are read, and anything that is no dictionary of
-        numbers is refused.
+        Each holds an array (C,) of numbers, or what the published code saves: a pickled dictionary from class
+        to number. The pickle is not executed. Its numbers are read, and any other content is an error.
 
         Raises:
-            FileError: Missing, damaged, too large, or no such numbers.
+            FileError: A file is missing, damaged, too large, or holds something else.
         """
         return ClassStatistics(_numbers(Path(mean)), _numbers(Path(variance)))
 
@@ -90,7 +89,7 @@ def _check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
 
 
 def _dictionary(pickled: bytes) -> dict[int, float]:
-    """The one dictionary of numbers in a pickle, followed by its opcodes without any call."""
+    """The one dictionary of numbers in a pickle, read from its opcodes without any call."""
     stack: list[Any] = []
     found: list[dict[int, float]] = []
     mark = object()
@@ -106,7 +105,7 @@ def _dictionary(pickled: bytes) -> dict[int, float]:
         if name in _PUSHED:
             stack.append(argument)
         elif name in _NAMES:
-            stack.append(None)  # text and the names of classes mean nothing here
+            stack.append(None)  # text and names of Python classes are ignored
         elif name == "MARK":
             stack.append(mark)
         elif name == "EMPTY_DICT":
@@ -130,7 +129,7 @@ def _dictionary(pickled: bytes) -> dict[int, float]:
         elif name == "BUILD":
             stack.pop()
         elif name in ("BINGET", "LONG_BINGET"):
-            stack.append(None)  # what was stored is a text or a class, or the dictionary once more
+            stack.append(None)  # a memoized text or Python class, or the dictionary again
         elif name not in ("PROTO", "FRAME", "STOP", "MEMOIZE", "BINPUT", "LONG_BINPUT"):
             raise ValueError(f"the pickle opcode {name}, which no dictionary of numbers needs")
     if len(found) != 1 or sorted(found[0]) != list(range(len(found[0]))) or not found[0]:

@@ -19,11 +19,11 @@ PRESETS = (
     ),
     Preset(
         "source_only_deeplabv2", "Source only, DeepLabV2", _ADAPTATION, "model(x)", Softmax(), Items(((1,),)),
-        _CAFFE, "input/8 + 1", align_corners=True, note="multi_level=False: the first place is None.",
+        _CAFFE, "input/8 + 1", align_corners=True, note="With multi_level=False the first item is None.",
     ),
     Preset(
         "source_only_segformer", "Source only, SegFormer", _ADAPTATION, _INFERENCE, NonNegative(),
-        images=IMAGENET, note="Of transformers: segformer. " + _NOTE,
+        images=IMAGENET, note="For the model of transformers: segformer. " + _NOTE,
     ),
     Preset("daformer", "DAFormer", _ADAPTATION, _INFERENCE, NonNegative(), images=IMAGENET, note=_NOTE),
     Preset("hrda", "HRDA", _ADAPTATION, _INFERENCE, NonNegative(), images=IMAGENET, note=_NOTE),

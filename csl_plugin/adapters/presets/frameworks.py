@@ -1,4 +1,4 @@
-"""Models of the frameworks that people use, by what their own preprocessing and output classes are."""
+"""Models of common frameworks, by their preprocessing and their output classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from csl_plugin.adapters.output_path import Items
 from csl_plugin.adapters.presets.preset import BGR_BYTES, BYTES, IMAGENET, Preset, Task, Tested
 from csl_plugin.adapters.presets.queries import QuerySum
 from csl_plugin.adapters.presets.ultralytics import Detections
-from csl_plugin.adapters.score_kinds import Kind, NonNegative, Raw, Sigmoid, Softmax
+from csl_plugin.adapters.score_kinds import NonNegative, RawScore, ScoreKind, Sigmoid, Softmax
 
 _FRAMEWORK: Task = "framework"
 _HALVES = ImageInput((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
@@ -24,20 +24,20 @@ def _transformers(
     title: str,
     images: ImageInput = IMAGENET,
     resolution: str = "input/4",
-    kind: Kind | None = None,
-    container: Items = _LOGITS,
+    score_kind: ScoreKind | None = None,
+    output_path: Items = _LOGITS,
     note: str = "",
 ) -> Preset:
-    kind = Softmax() if kind is None else kind
+    score_kind = Softmax() if score_kind is None else score_kind
     return Preset(
-        name, title, _FRAMEWORK, "model(pixel_values=x)", kind, container, images, resolution,
+        name, title, _FRAMEWORK, "model(pixel_values=x)", score_kind, output_path, images, resolution,
         note=note, tested=_RUN,
     )  # fmt: skip
 
 
-def _queries(name: str, title: str, note: str = "", container: Items = QUERIES) -> Preset:
-    note = "Written as queries: the processor's post-processing finds the fused map. " + note
-    return _transformers(name, title, kind=QuerySum(), container=container, note=note.strip())
+def _queries(name: str, title: str, note: str = "", output_path: Items = QUERIES) -> Preset:
+    note = "Written as queries, so that the processor's post-processing gives the fused map. " + note
+    return _transformers(name, title, score_kind=QuerySum(), output_path=output_path, note=note.strip())
 
 
 PRESETS = (
@@ -57,28 +57,28 @@ PRESETS = (
     _transformers("dpt", "DPT (transformers)", _HALVES, "input"),
     _transformers("beit", "BEiT (transformers)", _HALVES),
     _transformers("mobilevit", "MobileViT (transformers)", ImageInput(order="BGR"), "input/32 to input/8"),
-    _transformers("clipseg", "CLIPSeg (transformers)", resolution="input", kind=Sigmoid(),
+    _transformers("clipseg", "CLIPSeg (transformers)", resolution="input", score_kind=Sigmoid(),
                   note="One image and one prompt per row of the batch; also takes input_ids."),
     _queries("mask2former", "Mask2Former (transformers)"),
     _queries("maskformer", "MaskFormer (transformers)"),
     _queries("oneformer", "OneFormer (transformers)", "Also takes task_inputs."),
     _queries("eomt", "EoMT (transformers)", "A fixed square input."),
-    _queries("detr", "DETR segmentation (transformers)", container=DETR_QUERIES),
+    _queries("detr", "DETR segmentation (transformers)", output_path=DETR_QUERIES),
     Preset("mmseg0_logits", "mmsegmentation 0.x", _FRAMEWORK, "model.encode_decode(img, img_metas)",
            Softmax(), images=IMAGENET),
     Preset("mmseg0_probabilities", "mmsegmentation 0.x", _FRAMEWORK,
            "model.inference(img, img_metas, rescale)", NonNegative(), images=IMAGENET),
     Preset("mmseg1_logits", "mmsegmentation 1.2", _FRAMEWORK, "inference_model(model, bgr)", Softmax(),
-           _SAMPLES, BGR_BYTES, "original", note="pred_sem_seg is written anew."),
+           _SAMPLES, BGR_BYTES, "original", note="pred_sem_seg is computed again."),
     Preset("mmseg1_probabilities", "mmsegmentation 1.x, earlier or with a query head", _FRAMEWORK,
            "inference_model(model, bgr)", NonNegative(), _SAMPLES, BGR_BYTES, "original",
-           note="pred_sem_seg is written anew."),
+           note="pred_sem_seg is computed again."),
     Preset("detectron2_logits", "detectron2, per-pixel models", _FRAMEWORK, 'model([{"image": x}])',
            Softmax(), _SEM_SEG, BYTES, "original", note="For INPUT.FORMAT RGB."),
     Preset("detectron2_query_sum", "detectron2, mask classification", _FRAMEWORK, 'model([{"image": x}])',
            NonNegative(name="query sum"), _SEM_SEG, BYTES, "original", note="For INPUT.FORMAT RGB."),
     Preset("ultralytics", "ultralytics segmentation", _FRAMEWORK, "model(bgr, retina_masks=True)",
            NonNegative(), Detections(), BGR_BYTES, "original",
-           note="Written as one object per class, the fused map its mask."),
-    Preset("pytorch_ood", "pytorch-ood detectors", _FRAMEWORK, "detector(x)", Raw(), images=IMAGENET),
+           note="Written as one object per class, with the fused map as its mask."),
+    Preset("pytorch_ood", "pytorch-ood detectors", _FRAMEWORK, "detector(x)", RawScore(), images=IMAGENET),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""A preset: everything there is to know of one method's output, as a value."""
+"""A preset: the input and output of one method, as a value."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeAlias
 
 from csl_plugin.adapters.inputs import ImageInput
 from csl_plugin.adapters.output import OutputAdapter
-from csl_plugin.adapters.output_path import Container, Items, Path
+from csl_plugin.adapters.output_path import Items, OutputPath, Steps
 from csl_plugin.adapters.presets.class_statistics import ClassStatistics
-from csl_plugin.adapters.score_kinds import Kind
+from csl_plugin.adapters.score_kinds import ScoreKind
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import OptionError
 
@@ -29,29 +29,29 @@ BGR_BYTES = ImageInput(order="BGR", peak=255.0)
 
 @dataclass(frozen=True)
 class Preset:
-    """What one method returns, as its own code has it.
+    """The input and output of one method, as in the method's own code.
 
     Args:
-        name: What `preset` finds it by.
+        name: The name for `preset`.
         title: The method's name.
         task: What the method is for.
-        call: The call whose arguments and output the preset is for.
-        kind: What the scores are, with direction, channels, calibration and the step after fusion.
-        container: Where they lie.
-        images: How images go in.
+        call: The call whose arguments and output the preset reads.
+        score_kind: What the scores are, with direction, channels, calibration and the step after fusion.
+        output_path: Where the scores are in the output.
+        images: The preprocessing of the images.
         resolution: The scores' resolution, in words.
         align_corners: As for `OutputAdapter`.
-        max_batch: How many images the method takes in one call; None for any number.
+        max_batch: The largest batch that the method takes; None for any.
         note: What else a user must know.
-        tested: What the tests run it against.
+        tested: What the tests check it against.
     """
 
     name: str
     title: str
     task: Task
     call: str
-    kind: Kind
-    container: Container = OUTPUT
+    score_kind: ScoreKind
+    output_path: OutputPath = OUTPUT
     images: ImageInput = RGB
     resolution: str = "input"
     align_corners: bool | None = None
@@ -61,36 +61,36 @@ class Preset:
 
     @property
     def calibration(self) -> str:
-        """Whether the map onto [0, 1] is part of the method, "fixed", or must be fitted, "fit one"."""
-        return "fit one" if "calibration" in self.kind.options else "fixed"
+        """Whether the score has a fixed zero, "fixed", or needs a calibration, "fit one"."""
+        return "fit one" if "calibration" in self.score_kind.options else "fixed"
 
     def adapter(
         self,
         *,
         calibration: Calibration | None = None,
-        item: int | str | Path | None = None,
+        item: int | str | Steps | None = None,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         unseen: Sequence[int] | None = None,
         statistics: ClassStatistics | None = None,
     ) -> OutputAdapter:
-        """The adapter, with what the preset leaves open; see `preset`."""
+        """The adapter with the options that the preset leaves open; see `preset`."""
         given: dict[str, Any] = {"calibration": calibration, "statistics": statistics}
         given["unseen"] = None if unseen is None else tuple(unseen)
         given = {name: value for name, value in given.items() if value is not None}
         for name in given:
-            if name not in self.kind.options:
+            if name not in self.score_kind.options:
                 raise OptionError(name, "a value", f"none for the preset {self.name!r}", "Omit it.")
-        kind = dataclasses.replace(self.kind, **given)  # type: ignore[type-var]
-        container: Any = self.container
+        score_kind = dataclasses.replace(self.score_kind, **given)  # type: ignore[type-var]
+        path: Any = self.output_path
         if item is not None:
-            if not isinstance(container, Items) or len(container.paths) != 1:
+            if not isinstance(path, Items) or len(path.paths) != 1:
                 raise OptionError("item", repr(item), f"none for the preset {self.name!r}", "Omit it.")
-            container = dataclasses.replace(container, paths=(item if isinstance(item, tuple) else (item,),))
+            path = dataclasses.replace(path, paths=(item if isinstance(item, tuple) else (item,),))
         own = self.images
         return OutputAdapter(
-            kind,
-            container,
+            score_kind,
+            path,
             mean=own.mean if mean is None else mean,
             std=own.std if std is None else std,
             order=own.order,

@@ -1,4 +1,4 @@
-"""Mask-classification models: every query has a mask and a distribution over classes."""
+"""Score kinds of mask-classification models: each query has a mask and a distribution over classes."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from csl_plugin.adapters.score_kinds import Kind, calibrated, wrong_shape
+from csl_plugin.adapters.score_kinds import ScoreKind, calibrated, wrong_shape
 from csl_plugin.calibration import Calibration
 
-# Softmax over logits this far apart is exactly one and zero, also in half precision.
+# The softmax of logits with this difference is exactly 1 and 0, also in half precision.
 _CERTAIN = 200.0
 
 
 @dataclass(frozen=True)
-class QuerySum(Kind):
+class QuerySum(ScoreKind):
     """Masks (B, Q, h, w) and class logits (B, Q, K + 1), the last one "no object".
 
     D[c] is the sum over queries of class probability times mask probability, as in MaskFormer: in [0, Q], not
-    normalized over classes. Masks are taken at their own resolution, with no detour over a fixed size.
+    normalized over classes. Masks keep their own resolution.
 
-    What is written are queries again, so that every post-processing of the model finds the fused map: one
-    per class, certain of its class, with the fused scores as its mask. Where scores exceed 1, as sums can,
-    each class has as many equal queries as it takes.
+    The fused map is written as queries, so that the model's post-processing gives it again: one query per
+    class, with probability 1 of that class and the fused scores as its mask. Where scores exceed 1, as sums
+    can, each class has several equal queries.
     """
 
     name: str = "queries"
@@ -45,11 +45,11 @@ class QuerySum(Kind):
 
 
 @dataclass(frozen=True)
-class QueryRejection(Kind):
-    """How little the queries claim of a pixel: 1 - sum of mask times the largest class probability (EAM).
+class QueryRejection(ScoreKind):
+    """The share of a pixel that no query claims: 1 - sum of mask times largest class probability (EAM).
 
-    Below 0, where claims add up to more than one, the pixel is as normal as can be: 0. The fused map is
-    written as one query that claims the rest.
+    Where the sum exceeds 1 the score is 0, the most normal one. The fused map is written as one query whose
+    mask is 1 - `fused`.
     """
 
     name: str = "queries"
@@ -65,18 +65,18 @@ class QueryRejection(Kind):
         return 1 - torch.einsum("bqhw,bq->bhw", masks.sigmoid(), best)[:, None]
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """One query, certain of the first class, that covers what is not anomalous."""
+        """One query of the first class that covers the normal part of each pixel."""
         masks, classes = tensors
-        # logit(1 - x) = -logit(x): the small scores keep their digits.
+        # logit(1 - x) = -logit(x) keeps the precision of small scores.
         return -_logit(fused.clamp(max=1.0), masks.dtype), _one_query(classes, 0)
 
 
 @dataclass(frozen=True)
-class QueryObjectness(Kind):
-    """Queries with a class for "an object of no known class" before the last one (UNO).
+class QueryObjectness(ScoreKind):
+    """Queries with a class "object of no known class" before the last one (UNO).
 
-    The score, of either sign: sum over queries of mask times that probability less the largest of a class.
-    The fused map is written as one query, certain of that class.
+    The score is the sum over queries of the mask times the difference between the probability of that class
+    and the largest of the known classes; of any sign. The fused map is written as one query of that class.
     """
 
     calibration: Calibration | None = None
@@ -94,7 +94,7 @@ class QueryObjectness(Kind):
         return torch.einsum("bqhw,bq->bhw", masks.sigmoid(), unknown)[:, None]
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """One query of an unknown object whose mask is the fused map."""
+        """One query of an unknown object, with the fused map as its mask."""
         masks, classes = tensors
         return _logit(fused.clamp(max=1.0), masks.dtype), _one_query(classes, classes.shape[-1] - 2)
 
@@ -104,22 +104,22 @@ class QueryObjectness(Kind):
         return ("calibration",)
 
 
-def check_queries(kind: str, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-    """Masks (B, Q, h, w) and class logits (B, Q, K), K >= 2, that belong together.
+def check_queries(name: str, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+    """Masks (B, Q, h, w) and class logits (B, Q, K), K >= 2, of the same queries.
 
     Raises:
-        ShapeError: They do not.
+        ShapeError: They have other shapes.
     """
     masks, classes = tensors
     if masks.ndim != 4:
-        raise wrong_shape(masks, kind, "masks (B, Q, h, w)")
+        raise wrong_shape(masks, name, "masks (B, Q, h, w)")
     if classes.ndim != 3 or classes.shape[:2] != masks.shape[:2] or classes.shape[2] < 2:
-        raise wrong_shape(classes, kind, f"class logits {(*masks.shape[:2], 'K + 1')}")
+        raise wrong_shape(classes, name, f"class logits {(*masks.shape[:2], 'K + 1')}")
     return masks, classes
 
 
 def _logit(shares: Tensor, dtype: torch.dtype) -> Tensor:
-    """The logits of shares in [0, 1], finite, and such that small shares keep their digits."""
+    """The logits of shares in [0, 1], finite, with the precision of small shares kept."""
     limits = torch.finfo(dtype)
     tiny = float(torch.finfo(torch.float32).tiny)
     return (shares.clamp(min=tiny).log() - (1 - shares).clamp(min=limits.eps / 2).log()).clamp(limits.min)

@@ -1,4 +1,4 @@
-"""Detections with masks, as ultralytics returns them, read as a distribution over classes."""
+"""The output path of ultralytics: its detections with masks, read as a distribution over classes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ from csl_plugin.errors import OutputError, ShapeError
 class Detections:
     """A list of ultralytics `Results`, or one: masks (N, h, w), confidences and classes of N objects.
 
-    D[c] of a pixel is the largest confidence of an object of class c whose mask covers it. What is written
-    are objects again: one per class with the whole frame as its box, confidence 1 and the fused scores as
-    its mask.
-    A result without any object is D = 0 everywhere, and is returned as it came.
+    D[c] of a pixel is the largest confidence of an object of class c whose mask covers it. The fused map is
+    written as objects: one per class, with the whole frame as its box, confidence 1 and the fused scores as
+    its mask. A result without objects is D = 0 everywhere, and is returned unchanged.
     """
 
     def take(self, output: Any) -> tuple[Tensor, ...]:
         """D, (B, C, h, w).
 
         Raises:
-            OutputError: Not such results.
-            ShapeError: Their masks have different sizes, or hold a letterbox's padding.
+            OutputError: The output is not a list of such results.
+            ShapeError: Their masks have different sizes, or include the padding of a letterbox.
         """
         results = output if isinstance(output, (list, tuple)) else [output]
         if not results or not all(hasattr(r, "masks") and hasattr(r, "boxes") for r in results):
@@ -42,7 +41,7 @@ class Detections:
         return (torch.stack([self._scores(result) for result in results]),)
 
     def put(self, output: Any, tensors: Sequence[Tensor]) -> Any:
-        """The results with the fused map as their objects."""
+        """The results, with the fused map as their objects."""
         if not isinstance(output, (list, tuple)):
             return self._written(output, tensors[0][0])
         pairs = zip(output, tensors[0], strict=True)
@@ -74,7 +73,7 @@ class Detections:
         if result.masks is None:
             return result
         height, width = result.orig_shape
-        fused = fused.to(result.boxes.data.dtype)  # masks may be bytes, which hold no scores
+        fused = fused.to(result.boxes.data.dtype)  # masks may be uint8, which cannot hold scores
         frame = fused.new_tensor([0, 0, width, height, 1])
         classes = torch.arange(len(fused), device=fused.device, dtype=fused.dtype)
         written, masks, boxes = (copy.copy(part) for part in (result, result.masks, result.boxes))

@@ -10,12 +10,12 @@ _ZERO_SHOT: Task = "zero-shot"
 _SEM_SEG = Items((("sem_seg",),), each=True)
 _DETECTRON = 'model([{"image": x}])'
 _COCO_STUFF_UNSEEN = (19, 23, 28, 29, 36, 51, 76, 88, 94, 112, 133, 136, 137, 157, 160)
-_AFTER = 'The seen classes\' offset is undone before and applied after fusion: rule="geometric" or "trust". '
+_OFFSET = 'Adds the seen classes\' offset before fusion and subtracts it after: rule="geometric" or "trust". '
 
 PRESETS = (
     Preset(
         "zegformer", "ZegFormer", _ZERO_SHOT, _DETECTRON, NonNegative(lowered=0.1, name="query sum"),
-        _SEM_SEG, BYTES, "original", note=_AFTER + "unseen=[...] is required.",
+        _SEM_SEG, BYTES, "original", note=_OFFSET + "unseen=[...] is required.",
     ),
     Preset(
         "zsseg", "ZSSeg", _ZERO_SHOT, _DETECTRON, NonNegative(name="query sum"), _SEM_SEG, BYTES, "original",
@@ -24,15 +24,15 @@ PRESETS = (
     Preset(
         "zegclip", "ZegCLIP", _ZERO_SHOT, "model.slide_inference(img, img_metas, rescale)",
         NonNegative(_COCO_STUFF_UNSEEN, 0.1, 171), images=IMAGENET,
-        note=_AFTER + "Not model.inference, whose softmax flattens the scores. unseen=[...] where the "
-        "classes are not COCO-Stuff's 171.",
+        note=_OFFSET + "Not model.inference, whose softmax flattens the scores. Pass unseen=[...] for "
+        "classes other than the 171 of COCO-Stuff.",
     ),
     Preset(
         "catseg", "CAT-Seg", _ZERO_SHOT, _DETECTRON, NonNegative(), _SEM_SEG, BYTES, "original", max_batch=1,
-        note="The model answers for the first image only.",
+        note="The model returns scores of the first image only.",
     ),
     Preset(
         "sed", "SED", _ZERO_SHOT, _DETECTRON, NonNegative(), _SEM_SEG, BYTES, "original", max_batch=1,
-        note="The model answers for the first image only.",
+        note="The model returns scores of the first image only.",
     ),
 )  # fmt: skip

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
+from csl_plugin.arrays import resize_nearest
 from csl_plugin.datasets import Frame
 from csl_plugin.errors import FileError
 from csl_plugin.evaluation.frames import FrameWork
 from csl_plugin.evaluation.result import FrameChange
 from csl_plugin.proposers.on_files import one_partition, propose_regions
 from csl_plugin.viz.colors import class_colors, draw_edges, heat_colors, region_colors
-from csl_plugin.viz.scaling import fit, resize, resize_ids
+from csl_plugin.viz.scaling import fit, resize
 
 _BOX = (640, 640)
 _WIDTH = 520
@@ -46,7 +48,7 @@ def frame_pictures(work: FrameWork, change: FrameChange) -> list[Picture]:
     height, width = read.image.shape[:2]
     size = fit((height, width), (_BOX[0], min(_WIDTH, width)))
     anomaly = work.measures.task == "anomaly"
-    label = resize_ids(read.label, size)
+    label = resize_nearest(read.label, size)
     pictures = [
         _picture("image", resize(read.image, size), ".jpg"),
         _picture("label", _masked(label) if anomaly else _classes(label), ".png"),
@@ -54,7 +56,7 @@ def frame_pictures(work: FrameWork, change: FrameChange) -> list[Picture]:
     if work.source is None:
         found = one_partition(propose_regions(work.proposer, read.image, _stem(work, frame)))
         regions = found.labels[0].cpu().numpy()
-        small, ids = resize(read.image, size), resize_ids(regions, size)
+        small, ids = resize(read.image, size), resize_nearest(regions, size)
         return [*pictures, _picture("regions", draw_edges(region_colors(small, ids), ids), ".jpg")]
     scores = work.source.scores(read.image, read.loaded)
     if anomaly:
@@ -66,7 +68,7 @@ def frame_pictures(work: FrameWork, change: FrameChange) -> list[Picture]:
     # Where the label is void no prediction counts, so none is shown.
     pairs = (("base", before), ("+CSL", after))
     for caption, classes in pairs:
-        shown = np.where(label == 255, 255, resize_ids(classes, size))
+        shown = np.where(label == 255, 255, resize_nearest(classes, size))
         pictures.append(_picture(caption, _classes(shown), ".png"))
     return pictures
 
@@ -99,8 +101,7 @@ def _stem(work: FrameWork, frame: Frame) -> str:
 
 
 def _picture(caption: str, pixels: NDArray[Any], kind: str) -> Picture:
-    import cv2
-
+    cv2 = opencv()
     quality = [cv2.IMWRITE_JPEG_QUALITY, 85] if kind == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
     encoded, data = cv2.imencode(kind, np.ascontiguousarray(pixels[..., ::-1]), quality)
     assert encoded  # noqa: S101

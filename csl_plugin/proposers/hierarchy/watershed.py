@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
+from csl_plugin._opencv import opencv
 from csl_plugin.proposers.hierarchy.merge_tree import Values, follow
 
 _GRADIENT_SIGMA = 1.0
@@ -17,12 +17,14 @@ _FAINT_GRADIENT = 4.0  # CIELAB units per pixel; below it an edge is faint even 
 def opponent_color(rgb: Values) -> Values:
     """CIELAB with chroma counted twice, (H, W, 3) float32, of RGB in [0, 1]."""
     weights = np.array([1.0, _CHROMA_WEIGHT, _CHROMA_WEIGHT], np.float32)
+    cv2 = opencv()
     color: Values = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB) * weights
     return color
 
 
 def color_gradient(color: Values) -> Values:
     """Largest change of color per pixel in any direction (Di Zenzo), (H, W) float32."""
+    cv2 = opencv()
     smooth = gaussian(color, _GRADIENT_SIGMA)
     step = np.array([[-0.5, 0.0, 0.5]], np.float32)
     across = cv2.filter2D(smooth, -1, step, borderType=cv2.BORDER_REPLICATE)
@@ -41,6 +43,7 @@ def relative_to_surroundings(gradient: Values) -> Values:
 
 def gaussian(values: Values, sigma: float) -> Values:
     """Gaussian blur of (H, W) or (H, W, C); sigma in pixels."""
+    cv2 = opencv()
     smooth: Values = cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     return smooth
 

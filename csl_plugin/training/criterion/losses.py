@@ -11,6 +11,7 @@ from torch import Tensor
 from csl_plugin.errors import OptionError
 from csl_plugin.models import NetworkOutput, RegionPrediction
 from csl_plugin.models.network import STRIDE
+from csl_plugin.ops import to_probabilities
 from csl_plugin.training.criterion.matching import match
 from csl_plugin.training.criterion.targets import RegionTargets, boundary_targets, region_targets
 from csl_plugin.training.processes import Total, alone
@@ -94,7 +95,7 @@ def distillation_loss(
         Paper, "two schemes": "the mean Huber loss between the predicted per-pixel distribution and the output
         of the base teacher network".
     """
-    own = distribution.float().softmax(1) if distribution.shape[1] > 1 else distribution.float().sigmoid()
+    own = to_probabilities(distribution.float(), 1)
     apart = F.huber_loss(own, teacher.float(), reduction="none").mean(1)
     if counted is None:
         counted = torch.ones_like(apart)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
 from csl_plugin.errors import OptionError
 from csl_plugin.training.data.scene import Picture, Scores
 
@@ -37,8 +38,7 @@ class Window:
 
     def cut_image(self, image: Picture, size: tuple[int, int]) -> Picture:
         """The window of (H, W, 3) at `size`: averaged where it shrinks, linear where it grows."""
-        import cv2
-
+        cv2 = opencv()
         part = image[self.top : self.top + self.height, self.left : self.left + self.width]
         if part.shape[:2] != size:
             shrinks = self.height * self.width > size[0] * size[1]
@@ -144,8 +144,7 @@ class Appearance:
 
     def __call__(self, rng: np.random.Generator, image: Picture) -> Picture:
         """The picture (h, w, 3) as it might have looked through another camera."""
-        import cv2
-
+        cv2 = opencv()
         image = self._recolored(rng, image)
         blur, noise, jpeg = rng.random(3) < (self.blur, self.noise, self.jpeg)
         if blur:
@@ -162,8 +161,7 @@ class Appearance:
 
     def _recolored(self, rng: np.random.Generator, image: Picture) -> Picture:
         """All four changes of color are affine, so they are one 3 x 4 matrix."""
-        import cv2
-
+        cv2 = opencv()
         bright, contrast, saturation, turn = rng.uniform(-1.0, 1.0, 4)
         angle = np.radians(turn * self.hue)
         turned = np.array(

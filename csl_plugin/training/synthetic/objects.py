@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
 from csl_plugin.errors import FileError
 from csl_plugin.training.data.folders import SegmentFolder
 from csl_plugin.training.data.mask_split import mask_split
@@ -140,8 +141,7 @@ class SegmentBank:
 
     def draw(self, rng: np.random.Generator, extent: float) -> Cutout:
         """A segment, scaled, turned and flipped; it grows to at most twice its size."""
-        import cv2
-
+        cv2 = opencv()
         cutout = self._cutouts[int(rng.integers(len(self._cutouts)))]
         height, width = (side - 2 * MARGIN for side in cutout.coverage.shape)
         scale = min(extent / max(height, width), _MOST_GROWTH)
@@ -190,8 +190,7 @@ def _touches(box: tuple[slice, slice], shape: tuple[int, ...]) -> bool:
 
 def _hull_area(mask: NDArray[np.uint8]) -> float:
     """Area of the convex hull of a mask, counted in whole pixels."""
-    import cv2
-
+    cv2 = opencv()
     rows, first = np.arange(len(mask)), mask.argmax(axis=1)
     last = mask.shape[1] - mask[:, ::-1].argmax(axis=1)
     some = mask.any(axis=1)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
 from csl_plugin.errors import OptionError
 from csl_plugin.training.data.scene import Picture, Scene
 from csl_plugin.training.synthetic.objects import Cutout, Objects
@@ -103,8 +104,7 @@ def paste(
     Returns:
         The box of the picture it lies in, and which pixels of that box it covers by half or more.
     """
-    import cv2
-
+    cv2 = opencv()
     box, part = _meeting(image.shape, cutout.coverage.shape, center)
     coverage = cutout.coverage
     if fade > 0.2:
@@ -123,8 +123,7 @@ def paste(
 
 def cast_shadow(rng: np.random.Generator, image: Picture, cutout: Cutout, center: tuple[int, int]) -> None:
     """Darken a picture, in place, where an object about to be pasted keeps the light away."""
-    import cv2
-
+    cv2 = opencv()
     extent = max(cutout.coverage.shape)
     soft = float(rng.uniform(0.03, 0.12) * extent) + 0.5
     padded = np.pad(cutout.coverage, int(2 * soft))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
+
 Outline = NDArray[np.float64]
 Coverage = NDArray[np.uint8]
 
@@ -124,8 +126,7 @@ def _turned(outline: Outline, angle: float) -> Outline:
 
 
 def _filled(outlines: list[Outline], extent: float, margin: int) -> Coverage:
-    import cv2
-
+    cv2 = opencv()
     points = np.concatenate(outlines)
     low, high = points.min(axis=0), points.max(axis=0)
     scale = extent / float((high - low).max())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, ShapeError
 from csl_plugin.training.data.scene import Picture
@@ -64,8 +65,7 @@ class Textures:
         return _painted(rng, kind(rng, height, width))
 
     def _crop(self, rng: np.random.Generator, height: int, width: int) -> Picture | None:
-        import cv2
-
+        cv2 = opencv()
         for _ in range(_TRIES):
             index = int(rng.integers(len(self._pictures)))
             picture, allowed = self._pictures[index], self._allowed[index]
@@ -87,8 +87,7 @@ class Textures:
 
 def _painted(rng: np.random.Generator, field: Field) -> Picture:
     """A field of [0, 1] in two to five colors, most of them dull and near one another as in nature."""
-    import cv2
-
+    cv2 = opencv()
     count = int(rng.integers(2, 6))
     spread, vivid = np.exp(rng.uniform(np.log([6.0, 3.0]), np.log([75.0, 50.0])))
     colors = rng.uniform(15.0, 240.0) + vivid * rng.standard_normal(3)
@@ -109,8 +108,7 @@ def _grid(rng: np.random.Generator, height: int, width: int) -> tuple[Field, Fie
 
 def _noise(rng: np.random.Generator, height: int, width: int) -> Field:
     """Noise of a random spectrum: octaves from a random largest cell, each a share of the one before."""
-    import cv2
-
+    cv2 = opencv()
     cell = float(np.exp(rng.uniform(np.log(3.0), np.log(96.0))))
     share, stretch = rng.uniform(0.25, 0.85), float(np.exp(rng.uniform(-0.7, 0.7)))
     field: Field = np.zeros((height, width), np.float32)

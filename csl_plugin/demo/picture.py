@@ -1,18 +1,19 @@
-"""One photograph scored by RX, fused with its regions, and the figure that shows both."""
+"""A photograph scored by RX, the score fused with regions, and the picture that shows both."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
+from csl_plugin.arrays import resize_nearest
 from csl_plugin.demo.rx import rx_score
 from csl_plugin.fusion import fuse
 from csl_plugin.regions.region_map import RegionMap
 from csl_plugin.viz.colors import Picture, Values, draw_edges, heat_colors, highlight, region_colors
-from csl_plugin.viz.scaling import fit, resize, resize_ids
+from csl_plugin.viz.scaling import fit, resize
 from csl_plugin.viz.sheet import Panel, sheet
 
 TOP = 0.05
@@ -21,21 +22,21 @@ _BOX = (700, 490)
 
 @dataclass(frozen=True)
 class Demonstration:
-    """What was computed, and the figure of it.
+    """The results and their picture.
 
     Attributes:
-        score: RX of every pixel, (H, W) float64 in [0, 1].
+        score: RX score of every pixel, (H, W) float64 in [0, 1].
         fused: The score fused with the regions by the rule "trust", (H, W) float64 in [0, 1].
         num_regions: Number of regions of the finest partition.
-        pieces: Connected pieces of the two masks, of the score and of the fused score.
-        figure: (h, w, 3) uint8 RGB.
+        pieces: Number of connected components of the two masks, of the score and of the fused score.
+        picture: (h, w, 3) uint8 RGB.
     """
 
     score: Values
     fused: Values
     num_regions: int
     pieces: tuple[int, int]
-    figure: Picture
+    picture: Picture
 
 
 def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> Demonstration:
@@ -44,7 +45,7 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
     Args:
         image: (H, W, 3) uint8 RGB.
         regions: Partitions of the image, (1, H, W) each; the finest is drawn.
-        note: What stands below the word "Photograph"; ASCII.
+        note: The line below the title "Photograph", ASCII.
     """
     score = rx_score(image)
     fused = fuse(score, regions, rule="trust")
@@ -54,11 +55,11 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
     before, after = (_pieces(mask) for mask in masks)
 
     size = fit(image.shape[:2], _BOX)
-    photograph, ids = resize(image, size), resize_ids(labels, size)
+    photograph, ids = resize(image, size), resize_nearest(labels, size)
     heats = [heat_colors(resize(values, size), 0.0, 1.0) for values in (score, fused)]
     marks = [highlight(photograph, resize(mask.astype(np.float32), size)) for mask in masks]
     partition = draw_edges(region_colors(photograph, ids), ids)
-    figure = sheet(
+    picture = sheet(
         [
             [
                 Panel(photograph, "Photograph", note),
@@ -73,8 +74,8 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
         ],
         text=18.0,
     )
-    # The two lowest bits cannot be seen and are a third of the file.
-    return Demonstration(score, fused, count, (before, after), figure | np.uint8(3))
+    # The two lowest bits are not visible and take a third of the file.
+    return Demonstration(score, fused, count, (before, after), picture | np.uint8(3))
 
 
 def top_share(values: Values, share: float) -> NDArray[np.bool_]:
@@ -96,7 +97,7 @@ def _count(regions: RegionMap) -> int:
 
 
 def _pieces(mask: Values) -> int:
-    return int(cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0]) - 1
+    return int(opencv().connectedComponents(mask.astype(np.uint8), connectivity=8)[0]) - 1
 
 
 def _of_partitions(count: int, partitions: int) -> str:
