@@ -62,7 +62,7 @@ def check_out(out: Array, read: Distribution) -> None:
             "out",
             "a call that records gradients",
             "one that does not, since writing in place loses them",
-            "Leave out= away, or call under torch.no_grad().",
+            "Omit out=, or call under torch.no_grad().",
         )
 
 

@@ -98,7 +98,7 @@ def _read_regions(regions: Partitioning, read: Distribution) -> RegionMap:
 
 
 def _check_channels_first(regions: RegionProposals, read: Distribution) -> None:
-    """Refuse (..., H, W, C), which would be assigned at (W, C) without a word."""
+    """Refuse (..., H, W, C), which would be assigned at (W, C) silently."""
     height, width = regions.resolution
     channels, rows, columns = read.scores.shape[1:]
     if min(height, width) >= 16 and channels >= height and rows >= width and columns < width:

@@ -70,16 +70,16 @@ class _Image:
 
 
 def assign(values: Tensor, validity: Tensor, sigmoid: Sigmoid, out: NDArray[np.int32]) -> None:
-    """Equation 2 for one image: (N, h, w) and (N) to labels, written into `out`, (H, W) contiguous."""
+    """Equation 2 for one image: (N, h, w) and (N) to region ids, written into `out`, (H, W) contiguous."""
     samples = Samples(values, validity)
     grid = (samples.height, samples.width)
     lowres = winners(samples, logits=sigmoid != "none")
     if out.shape == grid:
-        out[...] = lowres.labels
+        out[...] = lowres.ids
         return
     image = _Image(samples, sigmoid, axis(out.shape[0], grid[0]), axis(out.shape[1], grid[1]))
     is_open = ~_settled(lowres, sigmoid)
-    _spread(lowres.labels, image, out)
+    _spread(lowres.ids, image, out)
     flat = out.reshape(-1)
     pixels: Ints = np.flatnonzero(_spread(is_open, image, np.empty(out.shape, bool)))
     pixels = _settle_among_winners(flat, image, pixels, np.flatnonzero(is_open), lowres)
@@ -94,10 +94,10 @@ def assign(values: Tensor, validity: Tensor, sigmoid: Sigmoid, out: NDArray[np.i
         pixels = _settle_among(flat, image, pixels, squares, min(contenders, samples.count))
 
 
-def _settle_among_winners(labels: Ints, image: _Image, pixels: Ints, squares: Ints, lowres: Winners) -> Ints:
-    """Label pixels with the best of their corners' winners; return those another region might still win."""
+def _settle_among_winners(ids: Ints, image: _Image, pixels: Ints, squares: Ints, lowres: Winners) -> Ints:
+    """Assign pixels to the best of their corners' winners; return those another region might still win."""
     corners = image.corners(squares)
-    regions = np.sort(lowres.labels.reshape(-1)[corners], axis=0)
+    regions = np.sort(lowres.ids.reshape(-1)[corners], axis=0)
     bounds = lowres.second.reshape(-1)[corners]
     # Along an outline most squares have two regions at their corners: the lowest and the highest.
     many = (regions[1:] != regions[:-1]).sum(0) > 1
@@ -107,11 +107,11 @@ def _settle_among_winners(labels: Ints, image: _Image, pixels: Ints, squares: In
     for chosen, inside, rows in ((~many, ~own_many, [0, 3]), (many, own_many, [0, 1, 2, 3])):
         part, candidates = squares[chosen], np.ascontiguousarray(regions[:, chosen][rows])
         values = image.at_corners(candidates, part)
-        doubtful.append(_settle(labels, image, pixels[inside], part, candidates, values, bounds[:, chosen]))
+        doubtful.append(_settle(ids, image, pixels[inside], part, candidates, values, bounds[:, chosen]))
     return np.concatenate(doubtful)
 
 
-def _settle_among(labels: Ints, image: _Image, pixels: Ints, squares: Ints, contenders: int) -> Ints:
+def _settle_among(ids: Ints, image: _Image, pixels: Ints, squares: Ints, contenders: int) -> Ints:
     """Likewise, among the regions with the highest corner values of each square."""
     count = image.samples.count
     home = _Home.of(image, squares).squares_of(image, pixels)
@@ -133,12 +133,12 @@ def _settle_among(labels: Ints, image: _Image, pixels: Ints, squares: Ints, cont
             bounds = peaks[excluded, np.arange(len(part))] * image.samples.validity[excluded]
             bounds = np.broadcast_to(bounds, (4, len(part)))
             values = np.take_along_axis(values, regions[:, None], 0)
-        doubtful.append(_settle(labels, image, inside, part, regions, values, bounds))
+        doubtful.append(_settle(ids, image, inside, part, regions, values, bounds))
     return np.concatenate(doubtful)
 
 
 def _settle(
-    labels: Ints,
+    ids: Ints,
     image: _Image,
     pixels: Ints,
     squares: Ints,
@@ -146,7 +146,7 @@ def _settle(
     corner_values: Floats,
     bounds: Floats,
 ) -> Ints:
-    """Label pixels with the best of their square's regions; return those another region might still win.
+    """Assign pixels to the best of their square's regions; return those another region might still win.
 
     `squares` (Q) hold every pixel; `regions` (K, Q) rise along K, for ties; `corner_values` are theirs,
     (K, 4, Q), and `bounds` what no other region exceeds at the corners, (4, Q).
@@ -161,13 +161,13 @@ def _settle(
         part = pixels[start : start + _PIXELS]
         own, weights = home.squares_of(image, part), image.weights(part)
         best, winner = np.full(len(part), -1, np.float32), np.zeros(len(part), np.int32)
-        for region, values, trust in zip(regions, corner_values, validity, strict=True):
+        for region, values, valid in zip(regions, corner_values, validity, strict=True):
             score = _interpolate(values, own, weights)
-            score = squash(score) * trust[own] if after else score
+            score = squash(score) * valid[own] if after else score
             better = score > best
             np.copyto(winner, region[own], where=better, casting="same_kind")
             np.maximum(best, score, out=best)
-        labels[part] = winner
+        ids[part] = winner
         bound = bounds.max(0)[own] if after else _interpolate(bounds, own, weights)
         doubtful.append(part[best <= bound * _SLACK])
     return np.concatenate(doubtful)
@@ -200,9 +200,9 @@ def _interpolate(corner_values: Floats, own: Ints, weights: Floats) -> Floats:
 
 def _settled(lowres: Winners, sigmoid: Sigmoid) -> NDArray[Any]:
     """(h, w): whether one region wins throughout the square that begins at each sample."""
-    labels = lowres.labels
-    same = (labels == _right(labels)) & (labels == _below(labels))
-    same = same & (labels == _below(_right(labels)))
+    ids = lowres.ids
+    same = (ids == _right(ids)) & (ids == _below(ids))
+    same = same & (ids == _below(_right(ids)))
     if sigmoid == "after":
         lowest = np.minimum(lowres.best, _right(lowres.best))
         highest = np.maximum(lowres.second, _right(lowres.second))

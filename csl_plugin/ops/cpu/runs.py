@@ -1,6 +1,6 @@
-"""Label maps as horizontal runs: a map of millions of pixels has some ten thousand of them.
+"""Region maps as horizontal runs: a map of millions of pixels has some ten thousand of them.
 
-Components, means and fusion all work on runs; no label is painted unless somebody asks for the map.
+Components, means and fusion all work on runs; ids are painted only where a caller needs the map.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Ints: TypeAlias = "NDArray[np.integer[Any]]"
 
 @dataclass(frozen=True)
 class Runs:
-    """The maximal horizontal stretches of equal labels of one map, in raster order.
+    """The maximal horizontal stretches of equal ids of one map, in raster order.
 
     Attributes:
         starts: Flat position of each run's first pixel, (R,) rising.
         lengths: Pixels of each run, (R,).
-        ids: Label of each run, (R,); negative for unassigned.
+        ids: Region of each run, (R,); negative for unassigned.
         shape: (H, W) of the map.
     """
 
@@ -32,21 +32,21 @@ class Runs:
     shape: tuple[int, int]
 
     def paint(self) -> Ints:
-        """The label map, (H, W) int32."""
+        """The region map, (H, W) int32."""
         return np.repeat(self.ids.astype(np.int32), self.lengths).reshape(self.shape)
 
 
-def find_runs(labels: Ints) -> Runs:
+def find_runs(ids: Ints) -> Runs:
     """The runs of one (H, W) map."""
-    begins = np.ones(labels.shape, dtype=bool)
-    np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
+    begins = np.ones(ids.shape, dtype=bool)
+    np.not_equal(ids[:, 1:], ids[:, :-1], out=begins[:, 1:])
     starts = np.flatnonzero(begins)
-    shape = (labels.shape[0], labels.shape[1])
-    return Runs(starts, np.diff(starts, append=labels.size), labels.reshape(-1)[starts], shape)
+    shape = (ids.shape[0], ids.shape[1])
+    return Runs(starts, np.diff(starts, append=ids.size), ids.reshape(-1)[starts], shape)
 
 
 def components(runs: Runs, connectivity: int) -> tuple[Runs, int]:
-    """The same runs, labeled by connected component, and how many components there are.
+    """The same runs, numbered by connected component, and how many components there are.
 
     Components are numbered from 0 by their first pixel in raster order; unassigned runs become -1.
     """

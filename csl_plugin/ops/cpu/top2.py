@@ -25,12 +25,12 @@ class Winners(NamedTuple):
     """Equation 2 at the samples of one image.
 
     Attributes:
-        labels: The winning region, (h, w) int32, the lowest on ties.
+        ids: The winning region, (h, w) int32, the lowest on ties.
         best: Its r * v, (h, w) float32.
         second: What no other region exceeds, (h, w) float32.
     """
 
-    labels: NDArray[np.int32]
+    ids: NDArray[np.int32]
     best: NDArray[np.float32]
     second: NDArray[np.float32]
 
@@ -59,15 +59,15 @@ def _winners_in_tiles(samples: Samples, rows: slice, columns: slice, logits: boo
     down, across = height // side_y, width // side_x
     tiled = (samples.count, down, side_y, across, side_x)
     bits = samples.bits[:, rows, columns].reshape(tiled)
-    trust = samples.validity
+    validity = samples.validity
 
     def probability(regions: NDArray[Any], tiles: NDArray[Any]) -> NDArray[np.float32]:
         scores = samples.read(bits[regions, tiles // across, :, tiles % across], logits=logits)
-        scores *= trust[regions, None, None]
+        scores *= validity[regions, None, None]
         return scores
 
     peaks = _peaks(samples.tensor[:, rows, columns].view(tiled)).float().numpy()
-    peaks = (squash(peaks) if logits else peaks) * trust[:, None]  # (N, T)
+    peaks = (squash(peaks) if logits else peaks) * validity[:, None]  # (N, T)
     enters = peaks >= _floors(peaks, probability)
     counts = enters.sum(0)
     # Tiles with many regions come first: those still open after n rounds are then the first few.
@@ -76,7 +76,7 @@ def _winners_in_tiles(samples: Samples, rows: slice, columns: slice, logits: boo
     regions_in_order = np.nonzero(enters.T[order])[1]
     begins = np.cumsum(counts) - counts
     shape = (len(order), side_y, side_x)
-    labels, best = np.zeros(shape, np.int32), np.full(shape, -1, np.float32)
+    ids, best = np.zeros(shape, np.int32), np.full(shape, -1, np.float32)
     left_out = np.where(enters, 0, peaks).max(0)[order]
     second = np.broadcast_to(left_out[:, None, None], shape).astype(np.float32)
     for turn in range(counts[0]):
@@ -84,7 +84,7 @@ def _winners_in_tiles(samples: Samples, rows: slice, columns: slice, logits: boo
         regions = regions_in_order[begins[:still_open] + turn]
         value = probability(regions, order[:still_open])
         top, runner_up = best[:still_open], second[:still_open]
-        np.copyto(labels[:still_open], regions[:, None, None].astype(np.int32), where=value > top)
+        np.copyto(ids[:still_open], regions[:, None, None].astype(np.int32), where=value > top)
         np.maximum(runner_up, np.minimum(top, value), out=runner_up)
         np.maximum(top, value, out=top)
     place = np.argsort(order)
@@ -94,7 +94,7 @@ def _winners_in_tiles(samples: Samples, rows: slice, columns: slice, logits: boo
         plane: NDArray[Any] = blocks.swapaxes(1, 2).reshape(height, width)
         return plane
 
-    return Winners(untiled(labels), untiled(best), untiled(second))
+    return Winners(untiled(ids), untiled(best), untiled(second))
 
 
 def _peaks(tiled: Tensor) -> Tensor:

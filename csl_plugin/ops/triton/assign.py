@@ -29,7 +29,7 @@ _REGIONS_OF_A_PATCH = 32
 
 
 def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
-    """Equation 2: (B, N, h, w) and (B, N) to labels (B, H, W) int32; -1 everywhere where N = 0.
+    """Equation 2: (B, N, h, w) and (B, N) to region ids (B, H, W) int32; -1 everywhere where N = 0.
 
     Any floating dtype and strides; arithmetic in float32. Two launches, one where (H, W) is (h, w).
     """
@@ -64,7 +64,7 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
         )
         if not raised:
             return winners
-        labels = torch.empty(batch, height, width, dtype=torch.int32, device=values.device)
+        ids = torch.empty(batch, height, width, dtype=torch.int32, device=values.device)
         tile_width = max(16, min(64, power_of_two(width)))
         across, down = cdiv(width, tile_width), cdiv(height, _PIXELS // tile_width)
         _assign_pixels[(batch * across * down,)](
@@ -73,7 +73,7 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
             winners,
             best,
             second,
-            labels,
+            ids,
             count,
             rows,
             columns,
@@ -92,7 +92,7 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
             tile_width,
             num_warps=4,
         )
-    return labels
+    return ids
 
 
 @triton.jit
@@ -148,12 +148,12 @@ def _find_winners(
     for start in range(0, count, regions):
         n = (start + turn).to(tl.int64)
         known = n < count
-        trust = tl.load(validity + image * validity_b + n * validity_n, mask=known, other=0.0)
+        valid = tl.load(validity + image * validity_b + n * validity_n, mask=known, other=0.0)
         wanted = known[:, None] & inside[None, :]
         value = tl.load(first[None, :] + (n * values_n)[:, None], mask=wanted, other=0.0).to(tl.float32)
         if logits:
             value = _sigmoid(value)
-        value = tl.where(known[:, None], value * trust.to(tl.float32)[:, None], -1.0)
+        value = tl.where(known[:, None], value * valid.to(tl.float32)[:, None], -1.0)
         here, who = tl.max(value, 0, return_indices=True)
         others = tl.max(tl.where(turn[:, None] == who[None, :], -1.0, value), 0)
         runner_up = tl.maximum(tl.maximum(runner_up, others), tl.minimum(top, here))
@@ -228,8 +228,8 @@ def _raised(
 @triton.jit
 def _assign_patch(
     planes: tl.tensor,
-    trusts: tl.tensor,
-    labels: tl.tensor,
+    validities: tl.tensor,
+    ids: tl.tensor,
     count: tl.tensor,
     samples_y: tl.tensor,
     samples_x: tl.tensor,
@@ -260,7 +260,7 @@ def _assign_patch(
     for start in range(0, count, regions):
         n = (start + turn).to(tl.int64)
         known = n < count
-        trust = tl.load(trusts + n * validity_n, mask=known, other=0.0).to(tl.float32)
+        valid = tl.load(validities + n * validity_n, mask=known, other=0.0).to(tl.float32)
         wanted = known[:, None] & inside[None, :]
         value = _raised(
             planes + (n * values_n)[:, None],
@@ -273,11 +273,11 @@ def _assign_patch(
             wanted,
             sigmoid,
         )
-        value = tl.where(known[:, None], value * trust[:, None], -1.0)
+        value = tl.where(known[:, None], value * valid[:, None], -1.0)
         here, who = tl.max(value, 0, return_indices=True)
         leader = tl.where(here > top, start + who, leader)
         top = tl.maximum(top, here)
-    tl.store(labels + y.to(tl.int64) * width + x, leader, mask=inside)
+    tl.store(ids + y.to(tl.int64) * width + x, leader, mask=inside)
 
 
 @triton.jit(do_not_specialize=["count"])
@@ -287,7 +287,7 @@ def _assign_pixels(
     winners: tl.tensor,
     best: tl.tensor,
     second: tl.tensor,
-    labels: tl.tensor,
+    ids: tl.tensor,
     count: tl.tensor,
     samples_y: tl.tensor,
     samples_x: tl.tensor,
@@ -358,7 +358,7 @@ def _assign_pixels(
         a, b = y0 * values_y + x0 * values_x, y0 * values_y + x1 * values_x
         c, d = y1 * values_y + x0 * values_x, y1 * values_y + x1 * values_x
         planes = values + image * values_b
-        trusts = validity + image * validity_b
+        validities = validity + image * validity_b
         winner_a = label
         top = tl.full([rows * columns], -1.0, tl.float32)
         for corner in tl.static_range(4):
@@ -372,27 +372,27 @@ def _assign_pixels(
                 n = winner_d
                 fresh = is_open & (winner_d != winner_a) & (winner_d != winner_b) & (winner_d != winner_c)
             plane = planes + n.to(tl.int64) * values_n
-            trust = tl.load(trusts + n.to(tl.int64) * validity_n, mask=fresh, other=0.0).to(tl.float32)
-            value = _raised(plane, a, b, c, d, u, v, fresh, sigmoid) * trust
+            valid = tl.load(validities + n.to(tl.int64) * validity_n, mask=fresh, other=0.0).to(tl.float32)
+            value = _raised(plane, a, b, c, d, u, v, fresh, sigmoid) * valid
             better = fresh & ((value > top) | ((value == top) & (n < label)))
             label = tl.where(better, n, label)
             top = tl.where(better, value, top)
         doubtful = is_open & (top <= bound * slack)
         place = (image * height + y.to(tl.int64)) * width + x
-        tl.store(labels + place, label, mask=inside)
+        tl.store(ids + place, label, mask=inside)
         # Few pixels need all regions: they are taken by patches of sixteen, so that the regions of a patch,
         # not its pixels, keep the threads busy.
         patch = (tl.arange(0, rows * columns) % columns) // (16 // rows)
         last: tl.constexpr = rows * columns // 16
         current = tl.min(tl.where(doubtful, patch, last), 0)
         if current < last:
-            # The labels above are written by other threads than those that write over them.
+            # The ids above are written by other threads than those that write over them.
             tl.debug_barrier()
         while current < last:
             _assign_patch(
                 planes,
-                trusts,
-                labels + image * height * width,
+                validities,
+                ids + image * height * width,
                 count,
                 samples_y,
                 samples_x,
@@ -413,4 +413,4 @@ def _assign_pixels(
             current = tl.min(tl.where(doubtful & (patch > current), patch, last), 0)
     else:
         place = (image * height + y.to(tl.int64)) * width + x
-        tl.store(labels + place, label, mask=inside)
+        tl.store(ids + place, label, mask=inside)

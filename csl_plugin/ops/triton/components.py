@@ -22,32 +22,32 @@ _BORDER = 128
 _PIXELS = 1024
 
 
-def components(labels: Tensor, connectivity: int) -> tuple[Tensor, Tensor]:
+def components(ids: Tensor, connectivity: int) -> tuple[Tensor, Tensor]:
     """Connected components of each map of (B, H, W), and how many each image has, (B,) on the device.
 
     Numbered from 0 by their first pixel in raster order, int32 (int64 where an image has 2**31 pixels or
     more); -1 where unassigned. Four launches and a cumulative sum per image. Nothing waits for the device:
     the counts are for the caller to read, where a number is needed.
     """
-    batch, height, width = labels.shape
+    batch, height, width = ids.shape
     area = height * width
     index = torch.int32 if area < 2**31 else torch.int64
-    parents = torch.empty(batch, height, width, dtype=index, device=labels.device)
-    numbers = torch.empty(batch, area, dtype=index, device=labels.device)
+    parents = torch.empty(batch, height, width, dtype=index, device=ids.device)
+    numbers = torch.empty(batch, area, dtype=index, device=ids.device)
     columns = min(_COLUMNS, power_of_two(width))
     rows = _TILE // columns
     across, down = cdiv(width, columns), cdiv(height, rows)
     of_rows, of_columns = (down - 1) * width, (across - 1) * height
     eight = connectivity == 8
-    with on_device_of(labels):
+    with on_device_of(ids):
         _join_within_tiles[(batch * across * down,)](
-            labels,
+            ids,
             parents,
             height,
             width,
             across,
             across * down,
-            *labels.stride(),
+            *ids.stride(),
             eight,
             rows,
             columns,
@@ -56,14 +56,14 @@ def components(labels: Tensor, connectivity: int) -> tuple[Tensor, Tensor]:
         if of_rows + of_columns > 0:
             blocks = cdiv(of_rows + of_columns, _BORDER)
             _join_across_borders[(batch * blocks,)](
-                labels,
+                ids,
                 parents,
                 height,
                 width,
                 of_rows,
                 of_rows + of_columns,
                 blocks,
-                *labels.stride(),
+                *ids.stride(),
                 eight,
                 rows,
                 columns,
@@ -110,15 +110,15 @@ def _root(parents: tl.tensor, node: tl.tensor, active: tl.tensor) -> tl.tensor:
 
 @triton.jit
 def _join_within_tiles(
-    labels: tl.tensor,
+    ids: tl.tensor,
     parents: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
     across: tl.tensor,
     tiles: tl.tensor,
-    labels_b: tl.tensor,
-    labels_y: tl.tensor,
-    labels_x: tl.tensor,
+    ids_b: tl.tensor,
+    ids_y: tl.tensor,
+    ids_x: tl.tensor,
     eight: tl.constexpr,
     rows: tl.constexpr,
     columns: tl.constexpr,
@@ -132,21 +132,21 @@ def _join_within_tiles(
     y = ((tile // across) * rows + row).to(tl.int64)
     x = ((tile % across) * columns + column).to(tl.int64)
     inside = (y < height) & (x < width)
-    place = labels + image * labels_b + y * labels_y + x * labels_x
+    place = ids + image * ids_b + y * ids_y + x * ids_x
     parents += image * height * width
     region = tl.load(place, mask=inside, other=0)
     assigned = inside & (region >= 0)
     has_left, has_above = assigned & (column > 0), assigned & (row > 0)
-    like_left = has_left & (tl.load(place - labels_x, mask=has_left, other=0) == region)
+    like_left = has_left & (tl.load(place - ids_x, mask=has_left, other=0) == region)
     begin = tl.associative_scan(tl.where(like_left, 0, column), 1, _later)
     index = (y * width + x).to(parents.dtype.element_ty)
     head = index - (column - begin)
     tl.store(parents + index, tl.where(assigned, head, -1), mask=inside)
     tl.debug_barrier()
     # Of the pixels in which two runs touch, one joins them: the first.
-    like_above = has_above & (tl.load(place - labels_y, mask=has_above, other=0) == region)
+    like_above = has_above & (tl.load(place - ids_y, mask=has_above, other=0) == region)
     corner = has_above & (column > 0)
-    like_corner = corner & (tl.load(place - labels_y - labels_x, mask=corner, other=0) == region)
+    like_corner = corner & (tl.load(place - ids_y - ids_x, mask=corner, other=0) == region)
     active = like_above & ~(like_left & like_corner)
     other = index - width
     if eight:
@@ -154,7 +154,7 @@ def _join_within_tiles(
         other = tl.where(diagonal, other - 1, other)
         _unite(parents, head, other, active | diagonal)
         corner = has_above & ~like_above & (column < columns - 1) & (x < width - 1)
-        like_corner = corner & (tl.load(place - labels_y + labels_x, mask=corner, other=0) == region)
+        like_corner = corner & (tl.load(place - ids_y + ids_x, mask=corner, other=0) == region)
         _unite(parents, head, index - width + 1, like_corner)
     else:
         _unite(parents, head, other, active)
@@ -165,16 +165,16 @@ def _join_within_tiles(
 
 @triton.jit
 def _join_across_borders(
-    labels: tl.tensor,
+    ids: tl.tensor,
     parents: tl.tensor,
     height: tl.tensor,
     width: tl.tensor,
     of_rows: tl.tensor,
     of_both: tl.tensor,
     blocks: tl.tensor,
-    labels_b: tl.tensor,
-    labels_y: tl.tensor,
-    labels_x: tl.tensor,
+    ids_b: tl.tensor,
+    ids_y: tl.tensor,
+    ids_x: tl.tensor,
     eight: tl.constexpr,
     rows: tl.constexpr,
     columns: tl.constexpr,
@@ -186,18 +186,18 @@ def _join_across_borders(
     number = (program % blocks) * pixels + tl.arange(0, pixels)
     inside = number < of_both
     # The borders between rows of tiles, one after the other, then those between columns of tiles. `along`
-    # counts the pixels of a border, and the steps along it and back over it are those of labels and indices.
+    # counts the pixels of a border, and the steps along it and back over it are those of ids and indices.
     in_row = number < of_rows
     rest = number - of_rows
     along = tl.where(in_row, number % width, rest % height)
     y = tl.where(in_row, (number // width + 1) * rows, along)
     x = tl.where(in_row, along, (rest // height + 1) * columns)
     last = tl.where(in_row, width - 1, height - 1)
-    step = tl.where(in_row, labels_x, labels_y)
-    back = tl.where(in_row, labels_y, labels_x)
+    step = tl.where(in_row, ids_x, ids_y)
+    back = tl.where(in_row, ids_y, ids_x)
     index_step = tl.where(in_row, 1, width).to(parents.dtype.element_ty)
     index_back = tl.where(in_row, width, 1).to(parents.dtype.element_ty)
-    place = labels + image * labels_b + y * labels_y + x * labels_x
+    place = ids + image * ids_b + y * ids_y + x * ids_x
     parents += image * height * width
     region = tl.load(place, mask=inside, other=0)
     assigned = inside & (region >= 0)

@@ -1,4 +1,4 @@
-"""Region means, fusion and fused labels: each reads the distribution once, tile by tile.
+"""Region means, fusion and class labels: each reads the distribution once, tile by tile.
 
 Means are reproducible to the last bit whatever order tiles run in. Within a tile the scores of a region are
 added in float64 in a fixed order. Across tiles no floating-point number is added at all: a tile's sum is
@@ -33,10 +33,10 @@ _FEW = 2048
 _MOST = 2**31 - 1
 
 
-def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
+def means(distribution: Tensor, ids: Tensor, num_regions: int) -> Tensor:
     """Region means of D (B, C, H, W), (B, C, K) float32; 0 for regions without a pixel.
 
-    float32, float16, bfloat16 or uint8; labels (B, H, W) of any integer type, those outside [0, K) are
+    float32, float16, bfloat16 or uint8; ids (B, H, W) of any integer type, those outside [0, K) are
     unassigned. Two launches, a fill and the kernel; three where C * K exceeds 2048.
     """
     batch, classes, height, width = distribution.shape
@@ -57,7 +57,7 @@ def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
     with on_device_of(distribution):
         _add_up[(batch * tile.number,)](
             distribution,
-            labels,
+            ids,
             words,
             counts,
             tickets,
@@ -70,7 +70,7 @@ def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
             tile.across,
             tile.number,
             *distribution.stride(),
-            *labels.stride(),
+            *ids.stride(),
             few,
             together,
             _MEANS,
@@ -86,7 +86,7 @@ def means(distribution: Tensor, labels: Tensor, num_regions: int) -> Tensor:
     return table
 
 
-def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: PlainRule, out: Tensor) -> None:
+def apply(distribution: Tensor, ids: Tensor, table: Tensor, rule: PlainRule, out: Tensor) -> None:
     """Write the fused maps into `out`, which may be the distribution itself. One launch."""
     batch, classes, height, width = distribution.shape
     together = min(_CLASSES, power_of_two(classes))
@@ -95,7 +95,7 @@ def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: PlainRule, 
     with on_device_of(distribution):
         _fuse[(batch * tile.number * groups,)](
             distribution,
-            labels,
+            ids,
             table.contiguous(),
             out,
             classes,
@@ -106,7 +106,7 @@ def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: PlainRule, 
             tile.number,
             groups,
             *distribution.stride(),
-            *labels.stride(),
+            *ids.stride(),
             *out.stride(),
             rule,
             distribution.dtype == torch.uint8,
@@ -119,7 +119,7 @@ def apply(distribution: Tensor, labels: Tensor, table: Tensor, rule: PlainRule, 
         )
 
 
-def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: PlainRule) -> Tensor:
+def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: PlainRule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64, the lowest on ties. One launch."""
     batch, classes, height, width = distribution.shape
     winners = torch.empty(batch, height, width, dtype=torch.int64, device=distribution.device)
@@ -128,7 +128,7 @@ def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: Pla
     with on_device_of(distribution):
         _win[(batch * tile.number,)](
             distribution,
-            region_labels,
+            ids,
             table.contiguous(),
             winners,
             classes,
@@ -138,7 +138,7 @@ def labels(distribution: Tensor, region_labels: Tensor, table: Tensor, rule: Pla
             tile.across,
             tile.number,
             *distribution.stride(),
-            *region_labels.stride(),
+            *ids.stride(),
             # The square root keeps the order, so the product decides for it.
             "mean" if rule == "mean" else "product",
             distribution.dtype == torch.uint8,
@@ -169,16 +169,16 @@ class _Tiling(NamedTuple):
 
 @triton.jit
 def _regions_at(
-    labels: tl.tensor,
+    ids: tl.tensor,
     y: tl.tensor,
     x: tl.tensor,
     inside: tl.tensor,
-    labels_y: tl.tensor,
-    labels_x: tl.tensor,
+    ids_y: tl.tensor,
+    ids_x: tl.tensor,
     num_regions: tl.tensor,
 ) -> tl.tensor:
     """The region of each pixel, int32; -1 outside the image, where unassigned, and where out of range."""
-    place = labels + y.to(tl.int64) * labels_y + x.to(tl.int64) * labels_x
+    place = ids + y.to(tl.int64) * ids_y + x.to(tl.int64) * ids_x
     region = tl.load(place, mask=inside, other=0).to(tl.int64)
     return tl.where(inside & (region >= 0) & (region < num_regions), region, -1).to(tl.int32)
 
@@ -206,7 +206,7 @@ def _scores_of(
 @triton.jit
 def _add_up(
     distribution: tl.tensor,
-    labels: tl.tensor,
+    ids: tl.tensor,
     words: tl.tensor,
     counts: tl.tensor,
     tickets: tl.tensor,
@@ -222,9 +222,9 @@ def _add_up(
     distribution_c: tl.tensor,
     distribution_y: tl.tensor,
     distribution_x: tl.tensor,
-    labels_b: tl.tensor,
-    labels_y: tl.tensor,
-    labels_x: tl.tensor,
+    ids_b: tl.tensor,
+    ids_y: tl.tensor,
+    ids_x: tl.tensor,
     few: tl.constexpr,
     together: tl.constexpr,
     block: tl.constexpr,
@@ -236,7 +236,7 @@ def _add_up(
     program = tl.program_id(0)
     image = (program // tiles).to(tl.int64)
     y, x, inside = pixels_of_tile(program % tiles, across, height, width, rows, columns)
-    region = _regions_at(labels + image * labels_b, y, x, inside, labels_y, labels_x, num_regions)
+    region = _regions_at(ids + image * ids_b, y, x, inside, ids_y, ids_x, num_regions)
     place = y.to(tl.int64) * distribution_y + x.to(tl.int64) * distribution_x
     distribution += image * distribution_b
     words += image * classes * num_regions * 12
@@ -344,7 +344,7 @@ def _write_means(
 @triton.jit
 def _fuse(
     distribution: tl.tensor,
-    labels: tl.tensor,
+    ids: tl.tensor,
     table: tl.tensor,
     out: tl.tensor,
     classes: tl.tensor,
@@ -358,9 +358,9 @@ def _fuse(
     distribution_c: tl.tensor,
     distribution_y: tl.tensor,
     distribution_x: tl.tensor,
-    labels_b: tl.tensor,
-    labels_y: tl.tensor,
-    labels_x: tl.tensor,
+    ids_b: tl.tensor,
+    ids_y: tl.tensor,
+    ids_x: tl.tensor,
     out_b: tl.tensor,
     out_c: tl.tensor,
     out_y: tl.tensor,
@@ -377,7 +377,7 @@ def _fuse(
     tile = (program // groups) % tiles
     image = (program // groups // tiles).to(tl.int64)
     y, x, inside = pixels_of_tile(tile, across, height, width, rows, columns)
-    region = _regions_at(labels + image * labels_b, y, x, inside, labels_y, labels_x, num_regions)[None, :]
+    region = _regions_at(ids + image * ids_b, y, x, inside, ids_y, ids_x, num_regions)[None, :]
     c = (group * together + tl.arange(0, together)).to(tl.int64)[:, None]
     wanted = (c < classes) & inside[None, :]
     y, x = y.to(tl.int64)[None, :], x.to(tl.int64)[None, :]
@@ -401,7 +401,7 @@ def _fuse(
 @triton.jit
 def _win(
     distribution: tl.tensor,
-    labels: tl.tensor,
+    ids: tl.tensor,
     table: tl.tensor,
     winners: tl.tensor,
     classes: tl.tensor,
@@ -414,9 +414,9 @@ def _win(
     distribution_c: tl.tensor,
     distribution_y: tl.tensor,
     distribution_x: tl.tensor,
-    labels_b: tl.tensor,
-    labels_y: tl.tensor,
-    labels_x: tl.tensor,
+    ids_b: tl.tensor,
+    ids_y: tl.tensor,
+    ids_x: tl.tensor,
     rule: tl.constexpr,
     is_byte: tl.constexpr,
     together: tl.constexpr,
@@ -427,7 +427,7 @@ def _win(
     program = tl.program_id(0)
     image = (program // tiles).to(tl.int64)
     y, x, inside = pixels_of_tile(program % tiles, across, height, width, rows, columns)
-    region = _regions_at(labels + image * labels_b, y, x, inside, labels_y, labels_x, num_regions)[None, :]
+    region = _regions_at(ids + image * ids_b, y, x, inside, ids_y, ids_x, num_regions)[None, :]
     place = image * distribution_b + y.to(tl.int64) * distribution_y + x.to(tl.int64) * distribution_x
     winner = tl.zeros([rows * columns], tl.int32)
     top = tl.full([rows * columns], float("-inf"), tl.float32)
