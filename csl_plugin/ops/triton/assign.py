@@ -1,13 +1,8 @@
 """Exact soft assignment in two launches, from the winners of the low-resolution samples.
 
-Inside the square between four samples, bilinear interpolation gives every region the same convex
-combination of its four corner values. So a region that wins at all four corners wins at every pixel of
-the square, and any that wins at none stays below the interpolated runner-up. The first kernel finds winner
-and runner-up of every sample, reading R once; the second settles a pixel by its corners, else among the
-(at most four) corner winners, else, where the runner-up might still win, among all regions.
-
-With the sigmoid after the interpolation the corners bound the inside without deciding it: a square is
-settled where the winner's lowest corner exceeds the highest runner-up, and that one is the pixels' bound.
+`csl_plugin.ops.cpu.assign` derives the bounds. The first kernel finds winner and runner-up of every sample,
+reading R once. The second settles a pixel by its corners, else among the (at most four) corner winners, else,
+where the runner-up might still win, among all regions.
 """
 
 from __future__ import annotations
@@ -308,7 +303,7 @@ def _assign_pixels(
     rows: tl.constexpr,
     columns: tl.constexpr,
 ) -> None:
-    """Labels of one tile of pixels."""
+    """Region ids of one tile of pixels."""
     # Twenty times the rounding of an interpolation, and of a sigmoid of an interpolated logit.
     slack: tl.constexpr = 1.00002
     program = tl.program_id(0)
