@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from csl_plugin.io import atomic_path
-from csl_plugin.viz.line_plot import log_svg
+from csl_plugin.training.log_picture import log_svg
 
 _DIGITS = 6
 

@@ -1,163 +1,182 @@
-"""A run's figures over its steps as one SVG picture."""
+"""Line plots as SVG, drawn without a library: axes, ticks, grid, lines, title and legend."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import NamedTuple
 
-Lines = Mapping[str, Sequence[tuple[float, float]]]
-
-_PARTS = ("validity", "region", "dice", "boundary", "point_region", "point_dice", "point_validity")
-_PANELS: tuple[tuple[str, tuple[str, ...], bool], ...] = (
-    ("Loss", ("loss",), True),
-    ("Parts of the loss", (*_PARTS, "distillation"), True),
-    ("Norm of the gradient", ("gradient",), True),
-    ("Learning rate", ("rate",), False),
-    ("Validation: regions", ("covering", "best_iou"), False),
-    ("Validation: AP", ("base_ap", "fused_ap"), False),
-    ("Validation: FPR95", ("base_fpr95", "fused_fpr95"), False),
-)
 # Okabe and Ito's palette, which stays distinct under the common color-vision deficiencies.
-_COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7f00", "#464646")
-_WORDS = {"best_iou": "best IoU"} | {
-    f"{side}_{kind}": side for side in ("base", "fused") for kind in ("ap", "fpr95")
-}
-_POINTS = 300
-_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 560, 310, 62, 18, 72, 42
+COLORS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7f00", "#464646")
+
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#333}.title{font-size:15px;font-weight:600;fill:#111}"
     ".grid{stroke:#e3e3e3}.axis{stroke:#888}.curve{fill:none;stroke-width:1.8;stroke-linejoin:round}"
 )
+_TITLE_Y, _LEGEND_Y, _LEGEND_STEP = 22, 42, 17
 
 
-class _Axis(NamedTuple):
+class Axis(NamedTuple):
+    """A range of values.
+
+    Attributes:
+        low: Value at the left or lower end; above 0 if logarithmic.
+        high: Value at the other end; above `low`.
+        label: Stands beside the axis.
+        logarithmic: Whether the scale is logarithmic.
+    """
+
     low: float
     high: float
-    logarithmic: bool
+    label: str = ""
+    logarithmic: bool = False
 
-    def place(self, value: float) -> float:
-        """Where a value lies, from 0 to 1."""
+    @staticmethod
+    def around(values: Sequence[float], label: str = "", logarithmic: bool = False) -> Axis:
+        """An axis with a margin around finite values; a linear one starts at 0 if they come close to it."""
+        low, high = min(values), max(values)
+        if logarithmic:
+            return Axis(low / 1.1, high * 1.1, label, True)
+        margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
+        return Axis(0.0 if 0 <= low < 0.5 * high else low - margin, high + margin, label)
+
+    def position(self, value: float) -> float:
+        """Where a value lies, from 0 at `low` to 1 at `high`."""
         if self.logarithmic:
             return math.log(value / self.low) / math.log(self.high / self.low)
         return (value - self.low) / (self.high - self.low)
 
+    def ticks(self) -> list[float]:
+        """Four to eight round values.
 
-def log_svg(steps: Sequence[Mapping[str, float]]) -> str:
-    """Losses, gradient, learning rate and validation over the steps, each panel where there are figures.
+        Example:
+            >>> Axis(0, 100).ticks(), Axis(0.5, 60, logarithmic=True).ticks()
+            ([0.0, 20.0, 40.0, 60.0, 80.0, 100.0], [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0])
+        """
+        if self.logarithmic and self.high / self.low > 4:
+            decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            steps = (1, 2, 5) if self.high / self.low < 300 else (1,)
+            every = [step * 10.0**decade for decade in decades for step in steps]
+            return [tick for tick in every if self.low <= tick <= self.high]
+        apart = (self.high - self.low) / 5
+        size = 10.0 ** math.floor(math.log10(apart))
+        apart = next(step * size for step in (1, 2, 5, 10) if step * size >= apart)
+        first, last = math.ceil(self.low / apart - 1e-9), math.floor(self.high / apart + 1e-9)
+        return [number * apart for number in range(first, last + 1)]
 
-    Figures of every step are averaged over stretches of steps, some three hundred in all; losses and the
-    gradient's norm have logarithmic axes.
+
+class Line(NamedTuple):
+    """A line through points.
+
+    Attributes:
+        points: (x, y), finite, inside the axes.
+        color: A CSS color.
+        label: Its name in the legend; "" for none.
+        dots: Whether each point is marked by a dot.
+    """
+
+    points: Sequence[tuple[float, float]]
+    color: str
+    label: str = ""
+    dots: bool = False
+
+
+class Frame(NamedTuple):
+    """Size of a plot, and the margins around its axes, in pixels."""
+
+    width: int
+    height: int
+    left: int
+    right: int
+    top: int
+    bottom: int
+
+
+def line_plot(lines: Sequence[Line], across: Axis, up: Axis, frame: Frame, title: str = "") -> str:
+    """A plot as SVG elements, for an <svg> or <g> of the frame's size.
+
+    Their classes are `title`, `grid`, `axis` and `curve`; the document's style sheet must define them.
 
     Args:
-        steps: A run's log, each step's figures by name.
-
-    Returns:
-        An SVG document.
+        lines: Drawn in their order.
+        across: The horizontal axis.
+        up: The vertical axis.
+        frame: Size and margins; title and legend are drawn in the top margin.
+        title: Above the plot.
 
     Example:
-        >>> drawn = log_svg([{"step": 1, "loss": 9.0}, {"step": 2, "loss": 7.5}])
-        >>> drawn.count('class="curve"'), ">Loss<" in drawn
+        >>> line = Line([(0, 1), (2, 3)], COLORS[0], "a < b")
+        >>> drawn = line_plot([line], Axis(0, 2, "x"), Axis(0, 3, "y"), Frame(300, 200, 40, 10, 50, 40))
+        >>> drawn.count("<polyline"), "a &lt; b" in drawn
         (1, True)
     """
-    panels = []
-    for title, names, logarithmic in _PANELS:
-        lines = {name: points for name in names if (points := _points(steps, name, logarithmic))}
-        if lines:
-            panels.append((title, lines, logarithmic))
-    last = max((step["step"] for step in steps), default=1)
-    rows = max(1, -(-len(panels) // 2))
-    size = f'width="{2 * _WIDTH}" height="{rows * _HEIGHT}" viewBox="0 0 {2 * _WIDTH} {rows * _HEIGHT}"'
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{_STYLE}</style>']
-    parts.append('<rect width="100%" height="100%" fill="#fff"/>')
-    for number, (title, lines, logarithmic) in enumerate(panels):
-        parts.append(f'<g transform="translate({number % 2 * _WIDTH} {number // 2 * _HEIGHT})">')
-        parts += _panel(title, lines, logarithmic, last)
-        parts.append("</g>")
-    return "".join([*parts, "</svg>"])
+    parts = [f'<text class="title" x="{frame.left}" y="{_TITLE_Y}">{escape(title)}</text>'] if title else []
+    parts += _axes(across, up, frame)
+    for line in lines:
+        places = [(_x(across, x, frame), _y(up, y, frame)) for x, y in line.points]
+        where = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        color = escape(line.color)
+        parts.append(f'<polyline class="curve" style="stroke:{color}" points="{where}"/>')
+        if line.dots:
+            parts += [f'<circle r="3" style="fill:{color}" cx="{x:.1f}" cy="{y:.1f}"/>' for x, y in places]
+    return "".join(parts + _legend(lines, frame))
 
 
-def _points(steps: Sequence[Mapping[str, float]], name: str, logarithmic: bool) -> list[tuple[float, float]]:
-    """Means of a figure over stretches of steps, where there is one."""
-    given = [(step["step"], step[name]) for step in steps if isinstance(step.get(name), (int, float))]
-    given = [(step, value) for step, value in given if math.isfinite(value)]
-    together = -(-len(given) // _POINTS) or 1
-    means = []
-    for start in range(0, len(given), together):
-        stretch = given[start : start + together]
-        means.append(tuple(math.fsum(values) / len(stretch) for values in zip(*stretch, strict=True)))
-    return [(step, value) for step, value in means if value > 0 or not logarithmic]
+def svg_document(content: str, width: int, height: int) -> str:
+    """A file that holds plots, with a style sheet and a white background.
+
+    Args:
+        content: SVG elements.
+        width: Pixels.
+        height: Pixels.
+    """
+    size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}><style>{_STYLE}</style>'
+    return f'{head}<rect width="100%" height="100%" fill="#fff"/>{content}</svg>'
 
 
-def _panel(title: str, lines: Lines, logarithmic: bool, last: float) -> list[str]:
-    values = [value for points in lines.values() for _, value in points]
-    across, up = _Axis(0.0, max(last, 1.0), False), _vertical(values, logarithmic)
-    bottom, right = _HEIGHT - _BOTTOM, _WIDTH - _RIGHT
-    parts = [f'<text class="title" x="{_LEFT}" y="22">{escape(title)}</text>']
-    for tick in _ticks(up):
-        y = _y(up, tick)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{_number(tick)}</text>')
-    for tick in _ticks(across):
-        x = _x(across, tick)
+def _axes(across: Axis, up: Axis, frame: Frame) -> list[str]:
+    left, right, bottom = frame.left, frame.width - frame.right, frame.height - frame.bottom
+    parts = []
+    for tick in up.ticks():
+        y = _y(up, tick, frame)
+        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{_number(tick)}</text>')
+    for tick in across.ticks():
+        x = _x(across, tick, frame)
         parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>')
         parts.append(f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle">{_number(tick)}</text>')
-    parts.append(f'<line class="axis" x1="{_LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
-    parts.append(f'<text x="{(_LEFT + right) / 2}" y="{_HEIGHT - 8}" text-anchor="middle">step</text>')
-    for color, points in zip(_COLOURS, lines.values(), strict=False):
-        where = " ".join(f"{_x(across, step):.1f},{_y(up, value):.1f}" for step, value in points)
-        parts.append(f'<polyline class="curve" stroke="{color}" points="{where}"/>')
-        if len(points) < 30:
-            parts += [
-                f'<circle r="3" fill="{color}" cx="{_x(across, step):.1f}" cy="{_y(up, value):.1f}"/>'
-                for step, value in points
-            ]
-    return parts + (_legend(list(lines)) if len(lines) > 1 else [])
-
-
-def _legend(names: Sequence[str]) -> list[str]:
-    parts, left, line = [], float(_LEFT), 42
-    for color, name in zip(_COLOURS, names, strict=False):
-        label = _WORDS.get(name, name.replace("_", " "))
-        width = 34 + 6.1 * len(label)
-        if left + width > _WIDTH:
-            left, line = float(_LEFT), line + 17
-        parts.append(f'<rect x="{left:.0f}" y="{line - 6}" width="12" height="4" fill="{color}"/>')
-        parts.append(f'<text x="{left + 16:.0f}" y="{line}">{escape(label)}</text>')
-        left += width
+    parts.append(f'<line class="axis" x1="{left}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
+    middle = f'x="{(left + right) / 2}" y="{frame.height - 8}"'
+    turned = f'transform="translate(13 {(frame.top + bottom) / 2}) rotate(-90)"'
+    for label, where in ((across.label, middle), (up.label, turned)):
+        parts += [f'<text {where} text-anchor="middle">{escape(label)}</text>'] if label else []
     return parts
 
 
-def _vertical(values: Sequence[float], logarithmic: bool) -> _Axis:
-    low, high = min(values), max(values)
-    if logarithmic:
-        return _Axis(low / 1.1, high * 1.1, True)
-    margin = 0.06 * (high - low) or 0.05 * abs(high) or 0.05
-    return _Axis(0.0 if 0 <= low < 0.5 * high else low - margin, high + margin, False)
-
-
-def _ticks(axis: _Axis) -> list[float]:
-    """Four to eight round values."""
-    if axis.logarithmic and axis.high / axis.low > 4:
-        decades = range(math.floor(math.log10(axis.low)), math.ceil(math.log10(axis.high)) + 1)
-        steps = (1, 2, 5) if axis.high / axis.low < 300 else (1,)
-        every = [step * 10.0**decade for decade in decades for step in steps]
-        return [tick for tick in every if axis.low <= tick <= axis.high]
-    apart = (axis.high - axis.low) / 5
-    size = 10.0 ** math.floor(math.log10(apart))
-    apart = next(step * size for step in (1, 2, 5, 10) if step * size >= apart)
-    first, last = math.ceil(axis.low / apart - 1e-9), math.floor(axis.high / apart + 1e-9)
-    return [number * apart for number in range(first, last + 1)]
+def _legend(lines: Sequence[Line], frame: Frame) -> list[str]:
+    parts, left, y = [], float(frame.left), _LEGEND_Y
+    for line in lines:
+        if not line.label:
+            continue
+        width = 34 + 6.1 * len(line.label)
+        if left + width > frame.width:
+            left, y = float(frame.left), y + _LEGEND_STEP
+        color = escape(line.color)
+        parts.append(f'<rect x="{left:.0f}" y="{y - 6}" width="12" height="4" style="fill:{color}"/>')
+        parts.append(f'<text x="{left + 16:.0f}" y="{y}">{escape(line.label)}</text>')
+        left += width
+    return parts
 
 
 def _number(value: float) -> str:
     return f"{value:.4g}" if value < 10_000 else f"{value:,.0f}"
 
 
-def _x(axis: _Axis, value: float) -> float:
-    return _LEFT + axis.place(value) * (_WIDTH - _LEFT - _RIGHT)
+def _x(axis: Axis, value: float, frame: Frame) -> float:
+    return frame.left + axis.position(value) * (frame.width - frame.left - frame.right)
 
 
-def _y(axis: _Axis, value: float) -> float:
-    return _HEIGHT - _BOTTOM - axis.place(value) * (_HEIGHT - _TOP - _BOTTOM)
+def _y(axis: Axis, value: float, frame: Frame) -> float:
+    return frame.height - frame.bottom - axis.position(value) * (frame.height - frame.top - frame.bottom)

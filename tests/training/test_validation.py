@@ -20,7 +20,7 @@ from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
 from csl_plugin.training import AnomalyScores, LabeledFolder, SegmentFolder, Validation, mask_split
 from csl_plugin.training.log import RunLog
-from csl_plugin.viz.line_plot import log_svg
+from csl_plugin.training.log_picture import log_svg
 
 SIZE = (48, 64)
 NAMES = ["covering", "best_iou", "base_ap", "base_fpr95", "fused_ap", "fused_fpr95"]

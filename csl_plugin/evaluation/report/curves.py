@@ -1,4 +1,4 @@
-"""Precision-recall curves as inline SVG, drawn here so that the page needs no library."""
+"""Precision-recall curves for the report: an inline <svg> and a legend."""
 
 from __future__ import annotations
 
@@ -6,56 +6,46 @@ from collections.abc import Mapping
 from html import escape
 
 from csl_plugin.evaluation.result import Curve
+from csl_plugin.viz.line_plot import Axis, Frame, Line, line_plot
 
-_WIDTH, _HEIGHT = 560, 380
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 14, 46
+_FRAME = Frame(width=560, height=380, left=52, right=16, top=14, bottom=46)
 
 
 def curve_svg(curves: Mapping[str, tuple[str, Curve]], marks: Mapping[str, str]) -> str:
-    """Curves in one plot; colors come from the page's classes `curve-<side>`.
+    """Curves in one plot.
+
+    Colors are the custom properties `--<side>` of the page's style sheet, in the legend its classes
+    `key-<side>`.
 
     Args:
-        curves: Legend and curve by side, drawn in their order.
-        marks: A word behind each legend, such as "AP 80.1".
+        curves: Label and curve by side, drawn in their order.
+        marks: Text after a label by side, such as "AP 80.1".
 
     Returns:
-        An <svg> element.
+        An <svg> element and a list.
 
     Example:
         >>> drawn = curve_svg({"base": ("a < b", Curve((0.0, 1.0), (1.0, 0.5)))}, {})
-        >>> "a &lt; b" in drawn, drawn.count("<path")
+        >>> "a &lt; b" in drawn, drawn.count("<polyline")
         (True, 1)
     """
-    parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Precision over recall" class="plot">'
-    ]
-    for tick in range(6):
-        value = tick / 5
-        x, y = _x(value), _y(value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{_LEFT - 9}" y="{y + 4:.1f}" text-anchor="end">{100 * value:.0f}</text>')
-        anchor = "end" if tick == 5 else "middle"
-        parts.append(
-            f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 19}" text-anchor="{anchor}">{100 * value:.0f}</text>'
-        )
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(f'<text class="axis" x="{middle}" y="{_HEIGHT - 6}" text-anchor="middle">Recall, %</text>')
-    center = (_TOP + _HEIGHT - _BOTTOM) / 2
-    turned = f'transform="translate(13 {center}) rotate(-90)"'
-    parts.append(f'<text class="axis" {turned} text-anchor="middle">Precision, %</text>')
-    parts += [_path(side, curve) for side, (_, curve) in curves.items()]
-    return "".join(parts) + "</svg>" + _legend(curves, marks)
+    lines = [Line(_steps(curve), f"var(--{side})") for side, (_, curve) in curves.items()]
+    drawn = line_plot(lines, Axis(0.0, 100.0, "Recall, %"), Axis(0.0, 100.0, "Precision, %"), _FRAME)
+    box = f'viewBox="0 0 {_FRAME.width} {_FRAME.height}"'
+    head = f'<svg {box} role="img" aria-label="Precision over recall" class="plot">'
+    return f"{head}{drawn}</svg>{_legend(curves, marks)}"
 
 
-def _path(side: str, curve: Curve) -> str:
-    # A step from each point to the next, because precision between two thresholds is that of the lower one.
-    points = list(zip(curve.recall, curve.precision, strict=True))
-    words, before = [], None
-    for recall, precision in points:
-        where = f"{_x(recall):.1f} {_y(precision):.1f}"
-        words.append(f"M{where}" if before is None else f"V{_y(precision):.1f}H{_x(recall):.1f}")
-        before = precision
-    return f'<path class="curve curve-{escape(side)}" d="{"".join(words)}"/>'
+def _steps(curve: Curve) -> list[tuple[float, float]]:
+    """Points in percent; each is reached by a step, because between two thresholds precision is constant."""
+    recalls, precisions = (
+        [100 * min(max(v, 0.0), 1.0) for v in values] for values in (curve.recall, curve.precision)
+    )
+    points = list(zip(recalls, precisions, strict=True))
+    found = points[:1]
+    for recall, precision in points[1:]:
+        found += [(found[-1][0], precision), (recall, precision)]
+    return found
 
 
 def _legend(curves: Mapping[str, tuple[str, Curve]], marks: Mapping[str, str]) -> str:
@@ -65,11 +55,3 @@ def _legend(curves: Mapping[str, tuple[str, Curve]], marks: Mapping[str, str]) -
         for side, (name, _) in curves.items()
     ]
     return f'<ul class="legend">{"".join(entries)}</ul>'
-
-
-def _x(recall: float) -> float:
-    return _LEFT + min(max(recall, 0.0), 1.0) * (_WIDTH - _LEFT - _RIGHT)
-
-
-def _y(precision: float) -> float:
-    return _HEIGHT - _BOTTOM - min(max(precision, 0.0), 1.0) * (_HEIGHT - _TOP - _BOTTOM)
