@@ -1,13 +1,13 @@
-"""A small segmenter of CamVid's streets that never learns what a person or a cyclist is.
+"""A small segmenter for CamVid's streets, trained without the classes pedestrian and bicyclist.
 
     python examples/train_segmenter.py --data camvid --out segmenter
 
 DATA holds images/{train,val} and labels/{train,val} with CamVid's 11 classes (9 pedestrian, 10 bicyclist,
 11 void). The segmenter is the backbone, the feature pyramid and the distribution head of `CSLNetwork`. The
-first two begin as those of csl-tiny-strict, which saw street classes and drawn shapes alone; all of it is
-trained by cross-entropy on the nine other classes, and pixels of 9, 10 and 11 count in no loss. OUT/network
-holds it as safetensors, OUT/statistics.json what `ood_scores.py` needs. The IoU of the nine classes on val is
-printed. 4000 steps take half an hour on one CPU core.
+first two are initialized from csl-tiny-strict, which was trained on street classes and synthetic shapes only.
+The loss is the cross-entropy over the nine other classes; it ignores pixels of 9, 10 and 11. OUT/network
+holds the segmenter as safetensors, OUT/statistics.json the statistics that `ood_scores.py` reads. The IoU of
+the nine classes on val is printed. 4000 steps take half an hour on one CPU core.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from csl_plugin.training import Appearance, Cropping, LabeledFolder, Mixture, Pa
 
 CLASSES = ("Sky", "Building", "Pole", "Road", "Pavement", "Tree", "SignSymbol", "Fence", "Car")
 UNSEEN, VOID = (9, 10), 11
-_BEGUN_AS = Path(csl_plugin.__file__).parent / "weights" / "csl-tiny-strict"
+_INITIAL = Path(csl_plugin.__file__).parent / "weights" / "csl-tiny-strict"
 _PEAK, _WARM_UP, _DECAY, _CLIP = 1e-3, 100, 0.02, 5.0
-_RARE = 0.35  # a class with a tenth of another's pixels weighs 2.2 times as much
-# One query and one layer: the region decoder is there, takes no time, and learns nothing.
+_RARE = 0.35  # a class with a tenth of the pixels of another weighs 2.2 times as much
+# One query and one layer: the region decoder exists, costs no time, and gets no gradient.
 CONFIG = NetworkConfig(num_queries=1, num_layers=1, num_classes=len(CLASSES))
 
 
@@ -64,9 +64,9 @@ def train(
     cropping = Cropping(smallest=0.5, largest=1.2)
     folder = LabeledFolder(images, labels, ignore=[VOID], unseen=UNSEEN, cropping=cropping)
     weight = class_weights(folder)
-    network, begun = CSLNetwork(CONFIG), CSLNetwork.from_pretrained(_BEGUN_AS)
-    network.backbone.load_state_dict(begun.backbone.state_dict())
-    network.pixel_decoder.load_state_dict(begun.pixel_decoder.state_dict())
+    network, initial = CSLNetwork(CONFIG), CSLNetwork.from_pretrained(_INITIAL)
+    network.backbone.load_state_dict(initial.backbone.state_dict())
+    network.pixel_decoder.load_state_dict(initial.pixel_decoder.state_dict())
     model = Segmenter(network).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(model.parameters(), lr=_PEAK, weight_decay=_DECAY)
     rate = torch.optim.lr_scheduler.LambdaLR(
@@ -117,7 +117,7 @@ def statistics(model: Callable[[Tensor], Tensor], images: Path, labels: Path) ->
 
 
 def seen(label: NDArray[np.integer]) -> NDArray[np.uint8]:
-    """Labels with everything but the nine classes as 255."""
+    """Labels in which all but the nine classes are 255."""
     return np.where(label < len(CLASSES), label, 255).astype(np.uint8)
 
 
@@ -150,10 +150,10 @@ def main() -> int:
     write_network(options.out / "network", CONFIG, model.network.state_dict())
     with atomic_path(options.out / "statistics.json") as temporary:
         temporary.write_text(json.dumps(statistics(model, *folders)), encoding="utf-8")
-    figures = evaluate(model, *(options.data / kind / "val" for kind in ("images", "labels")))
-    for name, iou in zip(CLASSES, figures.per_class, strict=True):
+    result = evaluate(model, *(options.data / kind / "val" for kind in ("images", "labels")))
+    for name, iou in zip(CLASSES, result.per_class, strict=True):
         print(f"{name:12s} {100 * iou:5.1f}")
-    print(f"{'mean':12s} {100 * figures.miou:5.1f}")
+    print(f"{'mean':12s} {100 * result.miou:5.1f}")
     return 0
 
 

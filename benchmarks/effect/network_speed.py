@@ -173,7 +173,7 @@ def training(recipe: Recipe, data: Path, steps: int) -> dict[str, list[float]]:
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
             output = network(batch.images, points=points if recipe.network.points else None)
         marks.append(time.perf_counter())
-        total = torch.stack(list(losses(output, batch.regions, points, draw=draw).values())).sum()
+        total = torch.stack(list(losses(output, batch.regions, points, generator=draw).values())).sum()
         marks.append(time.perf_counter())
         optimizer.zero_grad(set_to_none=True)
         total.backward()

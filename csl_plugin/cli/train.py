@@ -14,17 +14,19 @@ def add_parser(subparsers: Any) -> None:
         "train",
         help="train a network that proposes regions",
         description="Train the network of a recipe. Writes OUT/state.safetensors, from which the same "
-        "command goes on, OUT/log.jsonl and OUT/log.svg, and at the end OUT/network, a folder that "
-        "load_proposer takes. Several processes, each on a device of its own, share every batch when started "
-        "with: torchrun --nproc-per-node N -m csl_plugin train RECIPE ... (or accelerate launch).",
+        "command continues, OUT/log.jsonl and OUT/log.svg, and at the end OUT/network, a folder that "
+        "load_proposer takes. Several processes, each on its own device, share every batch when started "
+        "with: torchrun --nproc-per-node N -m csl_plugin train RECIPE ...",
     )
     parser.add_argument(
         "recipe", metavar="RECIPE", type=Path, help="a JSON file; help(csl_plugin.training.Recipe)"
     )
-    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="where its paths begin")
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the run's folder")
     parser.add_argument(
-        "--weights", metavar="SOURCE", help="begin with a network: a folder, or OWNER/NAME on the Hub"
+        "--data", metavar="DIR", type=Path, required=True, help="what its paths are relative to"
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the job's folder")
+    parser.add_argument(
+        "--weights", metavar="SOURCE", help="start from a network: a folder, or OWNER/NAME on the Hub"
     )
     parser.add_argument(
         "--workers", metavar="N", type=int, default=1, help="processes that draw batches (%(default)s)"
@@ -38,24 +40,24 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command.
 
     Raises:
-        CSLError: The recipe, the data or the run's folder is not what it should be, the loss is no number, or
-            there are several processes without accelerate.
+        CSLError: The recipe, the data or the job's folder is invalid, the loss is not finite, or several
+            processes cannot be joined.
     """
-    from csl_plugin.training import Processes, Recipe, train_recipe
+    from csl_plugin.distributed import joined
+    from csl_plugin.training import Recipe, train_recipe
 
     recipe = Recipe.read(arguments.recipe)
-    processes = Processes.launched(arguments.device)
-    folder = train_recipe(
-        recipe,
-        arguments.data,
-        arguments.out,
-        weights=arguments.weights,
-        workers=arguments.workers,
-        device=arguments.device,
-        processes=processes,
-    )
-    processes.close()
-    if processes.rank > 0:
+    with joined(arguments.device) as processes:
+        folder = train_recipe(
+            recipe,
+            arguments.data,
+            arguments.out,
+            weights=arguments.weights,
+            workers=arguments.workers,
+            device=arguments.device,
+            processes=processes,
+        )
+    if not processes.is_first:
         return 0
     facts = {"command": "train", "exit_code": 0, "steps": recipe.settings.steps, "network": str(folder)}
     print(json.dumps(facts) if arguments.json else f"{recipe.settings.steps} steps -> {folder}")

@@ -16,13 +16,13 @@ import torch
 from csl_plugin import __version__
 from csl_plugin.calibration import Calibration
 from csl_plugin.datasets import Dataset, Frame
+from csl_plugin.distributed import Processes, joined
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.evaluation.frames import ComponentWork, FrameWork, Pass
 from csl_plugin.evaluation.fusing import Fusion, Kind
 from csl_plugin.evaluation.measures import SIDES
 from csl_plugin.evaluation.outputs import Outputs
 from csl_plugin.evaluation.pipeline import overlap
-from csl_plugin.evaluation.processes import Processes, joined
 from csl_plugin.evaluation.records import Records, claim, fingerprint
 from csl_plugin.evaluation.registry import REGIONS_BENCHMARK, open_benchmark
 from csl_plugin.evaluation.report.page import write_report
@@ -119,7 +119,7 @@ def run_benchmark(
         Records(out / "records", stamp),
     )
     with joined() as processes:
-        if processes.first:
+        if processes.is_first:
             claim(out, settings, overwrite=overwrite)
         processes.wait()
         _pass(work, dataset.frames, processes, "fuse", out)
@@ -129,14 +129,14 @@ def run_benchmark(
 def _summed(summary: Summary, processes: Processes, stamp: str, out: Path) -> Result | None:
     work, components = summary.work, None
     if work.measures.components and summary.measured:
-        found = summary.thresholds() if processes.first else (math.nan, math.nan)
-        thresholds = dict(zip(SIDES, processes.agree(found), strict=True))
+        found = summary.thresholds() if processes.is_first else (math.nan, math.nan)
+        thresholds = dict(zip(SIDES, processes.broadcast(found), strict=True))
         if all(math.isfinite(threshold) for threshold in thresholds.values()):
             own = fingerprint({"settings": stamp, "thresholds": thresholds})
             records = Records(out / "records", own, ".components.npz", strict=False)
             components = ComponentWork(work, thresholds, records)
             _pass(components, summary.measured, processes, "components", out)
-    if not processes.first:
+    if not processes.is_first:
         return None
     result = summary.result(components)
     write_report(out, result, work)
@@ -148,7 +148,7 @@ def _pass(work: Pass, frames: Sequence[Frame], processes: Processes, verb: str, 
 
     own = processes.share(frames)
     open_frames = [frame for frame in own if not work.made(frame)]
-    quiet = None if processes.first else True  # None: shown when stderr is a terminal
+    quiet = None if processes.is_first else True  # None: shown when stderr is a terminal
     with tqdm(total=len(own), desc=verb, unit="frame", disable=quiet, file=sys.stderr) as bar:
         bar.update(len(own) - len(open_frames))
 

@@ -1,4 +1,4 @@
-"""Batches made ahead by worker processes, in order, from any step on."""
+"""Batches drawn ahead by worker processes, in order, from any step on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from csl_plugin.errors import OptionError
 from csl_plugin.training.data.scene import Batch
 from csl_plugin.training.mixture import Mixture
 
-_NAMES, _TAUGHT = ("image", "labels", "classes"), ("taught", "known")
+_NAMES, _TEACHER_NAMES = ("image", "labels", "classes"), ("teacher_scores", "teacher_mask")
 
 
 def batches(
@@ -22,22 +22,22 @@ def batches(
 ) -> Iterator[Batch]:
     """The batches of the steps from `start` up to `stop`.
 
-    The batch of a step is the same whatever step one starts from and however many workers there are.
-    Several processes share one batch when each takes its own indices by `first`.
+    The batch of a step depends neither on `start` nor on the number of workers. Several processes share a
+    batch when each draws its own slice of it, which begins at `first`.
 
     Args:
         mixture: Where samples come from.
-        size: Samples of a batch.
+        size: Samples per batch.
         start: First step.
         stop: The step after the last.
-        first: Index of this batch's first sample in the step.
-        workers: Processes that make batches ahead; 0 makes them in this process when they are asked for.
+        first: Index of the first sample in the batch of the whole step.
+        workers: Processes that draw batches ahead; with 0, this process draws each when it is needed.
 
     Yields:
         Batches on the CPU.
 
     Raises:
-        OptionError: A batch without samples, or a negative number of workers.
+        OptionError: `size` is below 1, or `workers` negative.
 
     Example:
         >>> from csl_plugin.training import DeadLeaves, Part, Textures
@@ -63,18 +63,18 @@ def batches(
 
 
 class _Steps(Dataset[Sequence[Tensor]]):
-    """Whole batches by step, images as bytes: a quarter of what would go between processes as floats."""
+    """Whole batches by step; images are uint8, a quarter of the bytes of float32 between processes."""
 
     def __init__(self, mixture: Mixture, size: int, first: int) -> None:
         self._mixture, self._indices = mixture, range(first, first + size)
 
     def __getitem__(self, step: int) -> tuple[Tensor, ...]:
         scenes = [self._mixture.scene(step, index) for index in self._indices]
-        names = _NAMES + _TAUGHT if self._mixture.taught_classes else _NAMES
+        names = _NAMES + _TEACHER_NAMES if self._mixture.teacher_classes else _NAMES
         stacks = ([getattr(scene, name) for scene in scenes] for name in names)
         return tuple(torch.from_numpy(np.stack(stack)) for stack in stacks)
 
 
 def _start_worker(_: int) -> None:
-    """OpenCV's own threads do not survive a fork."""
+    """OpenCV's threads do not survive a fork."""
     opencv().setNumThreads(0)

@@ -1,4 +1,4 @@
-"""A mixture of sources, whose samples are pure functions of (seed, step, index)."""
+"""A mixture of sources; a sample is a pure function of (seed, step, index)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from csl_plugin.errors import OptionError
 from csl_plugin.training.data.augmentation import Appearance
 from csl_plugin.training.data.mask_split import mask_split
-from csl_plugin.training.data.saved_teacher import cells
+from csl_plugin.training.data.saved_teacher import output_size
 from csl_plugin.training.data.scene import Labels, Sample, Scene, Source
 from csl_plugin.training.synthetic.pasting import Pasting
 
@@ -24,8 +24,8 @@ class Part:
 
     Attributes:
         source: Where scenes come from.
-        share: Its share of the samples, relative to the other parts'.
-        pasting: What is pasted into its scenes, None for nothing.
+        share: Its share of the samples, relative to those of the other parts.
+        pasting: Pastes objects into its scenes; None for no objects.
     """
 
     source: Source
@@ -37,20 +37,20 @@ class Part:
 class Mixture:
     """Training samples from several sources.
 
-    The sources take turns so that every run of consecutive indices of a step has close to their shares.
+    Sources alternate, so that any consecutive indices of a step contain them close to their shares.
 
     Attributes:
         parts: The sources.
         crop: (h, w) of the samples.
-        seed: Where all chance starts. A sample depends on (seed, step, index) and on nothing else, so that
-            training goes on after an interruption as if there had been none.
-        split: From labels to regions: `mask_split`, or `class_regions` to train without it.
-        appearance: Changes of color and quality, the same for all sources; None for none.
-        taught_classes: C of the saved teacher that some sources have, 0 for none. Samples of the others are
-            filled up with what counts nowhere.
+        seed: Of all random draws. A sample depends on (seed, step, index) alone, so an interrupted training
+            continues exactly.
+        to_regions: From labels to regions: `mask_split`, or `class_regions` to train without mask split.
+        appearance: Random changes of color and quality, the same for all sources; None for none.
+        teacher_classes: C of the saved teacher that some sources have, 0 for none. Samples of other sources
+            get a mask that is False everywhere.
 
     Raises:
-        OptionError: No part, a share below 0, or none above it, or a crop without pixels.
+        OptionError: No part, a negative share, no share above 0, or a crop without pixels.
 
     Example:
         >>> from csl_plugin.training import DeadLeaves, Textures
@@ -63,9 +63,9 @@ class Mixture:
     parts: Sequence[Part]
     crop: tuple[int, int] = (192, 256)
     seed: int = 0
-    split: Callable[[Labels], Labels] = mask_split
+    to_regions: Callable[[Labels], Labels] = mask_split
     appearance: Appearance | None = field(default_factory=Appearance)
-    taught_classes: int = 0
+    teacher_classes: int = 0
 
     def __post_init__(self) -> None:
         shares = [part.share for part in self.parts]
@@ -76,26 +76,27 @@ class Mixture:
             raise OptionError("crop", str(self.crop), "at least one pixel", "Use (192, 256).")
 
     def scene(self, step: int, index: int) -> Scene:
-        """The picture of a sample as it is, uint8, its labels already regions."""
+        """The scene of a sample: the image is uint8, the labels are regions."""
         rng = np.random.default_rng([self.seed, step, index])
-        part = self.parts[self._turn(step, index)]
+        part = self.parts[self._choose(step, index)]
         scene = part.source.draw(rng, self.crop)
         if part.pasting is not None:
             scene = part.pasting(rng, scene)
         image = scene.image if self.appearance is None else self.appearance(rng, scene.image)
-        scene = replace(scene, image=image, labels=self.split(scene.labels))
-        if self.taught_classes and scene.taught is None:
-            nothing = np.zeros((self.taught_classes, *cells(self.crop)), np.float32)
-            scene = replace(scene, taught=nothing, known=np.zeros(self.crop, bool))
+        scene = replace(scene, image=image, labels=self.to_regions(scene.labels))
+        if self.teacher_classes and scene.teacher_scores is None:
+            scores = np.zeros((self.teacher_classes, *output_size(self.crop)), np.float32)
+            scene = replace(scene, teacher_scores=scores, teacher_mask=np.zeros(self.crop, bool))
         return scene
 
     def sample(self, step: int, index: int) -> Sample:
-        """Sample `index` of the batch of a step."""
+        """Sample `index` of the batch of `step`."""
         scene = self.scene(step, index)
         image = torch.from_numpy(scene.image).permute(2, 0, 1).contiguous().float().div_(255)
         return Sample(image, torch.from_numpy(scene.labels), torch.from_numpy(scene.classes))
 
-    def _turn(self, step: int, index: int) -> int:
+    def _choose(self, step: int, index: int) -> int:
+        """Which part a sample comes from: a low-discrepancy sequence over the indices of a step."""
         start = np.random.default_rng([self.seed, step]).random()
         ends = np.cumsum([part.share for part in self.parts])
         place = (start + index * _GOLDEN) % 1.0 * ends[-1]

@@ -1,4 +1,4 @@
-"""A training run as a JSON file: the network, the data, and how long."""
+"""A training as a JSON file: the network, the data, the settings."""
 
 from __future__ import annotations
 
@@ -37,31 +37,32 @@ _KEYS = _DATA_KEYS | {"network", "settings", "backbone"}
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a training run is made from.
+    """A training: the network, the data, the settings.
 
     The JSON object has these keys, all paths relative to a data folder:
 
-    - `network`: of `NetworkConfig`.
-    - `settings`: of `TrainingSettings`; `steps` is needed.
-    - `cropping`: of `Cropping`, for the folders.
-    - `sources`: by a name of your own, `{"labels_of": "classes", "images": DIR, "labels": DIR,
+    - `network`: arguments of `NetworkConfig`.
+    - `settings`: arguments of `TrainingSettings`; `steps` is required.
+    - `cropping`: arguments of `Cropping`, for all folders.
+    - `sources`: folders by a name of your choice, `{"labels_of": "classes", "images": DIR, "labels": DIR,
       "ignore": [ids], "unseen": [ids]}`, where a label is a class and mask split makes the regions; or
       `{"labels_of": "segments", "images": DIR, "labels": DIR}`, where a label is a segment and an image may
       have several annotations.
-    - `textures`: names of sources or folders of pictures whose crops give texture to procedural shapes; with
-      none, textures are noise and patterns.
+    - `textures`: names of sources or folders of pictures, whose crops are textures of procedural shapes;
+      without any, all textures are procedural.
     - `objects`: what is pasted, with shares: `{"procedural": 0.4, "<a source of segments>": 0.6}`.
-    - `parts`: what a batch is drawn from, `{"source": NAME or "dead-leaves", "share": 3, "paste": [0, 4]}`.
-    - `teacher`: `{"maps": DIR, "source": NAME, "logits": false}`, what a teacher said of all images of a
-      source (which may be left out where there is one): `SavedTeacher`. The network needs its `num_classes`.
+    - `parts`: what a batch is drawn from, `{"source": NAME or "dead-leaves", "share": 3, "paste": [0, 4]}`,
+      where `paste` is the range of the number of objects.
+    - `teacher`: `{"maps": DIR, "source": NAME, "logits": false}`, a teacher's distributions for all images of
+      a source (optional where there is only one): see `SavedTeacher`. The network needs its `num_classes`.
     - `validation`: `{"source": {as one of the sources}, "every": 500, "frames": "0::2", "scores": DIR,
-      "anomaly": [ids]}`, what the moving average is measured on: `Validation`. Only `source` is needed.
+      "anomaly": [ids]}`, what the moving average is measured on: see `Validation`. Only `source` is required.
     - `backbone`: a folder or OWNER/NAME on the Hub with ImageNet weights of a ResNet-50.
-    - `split`: false trains without mask split: a class, or a segment, is one region though it be in pieces.
+    - `split`: false trains without mask split: a class, or a segment, is one region, connected or not.
 
     Attributes:
-        network: What is built.
-        settings: How it is trained.
+        network: Configuration of the network.
+        settings: Settings of the training.
         document: The JSON object.
     """
 
@@ -74,10 +75,12 @@ class Recipe:
         """Read a recipe.
 
         Raises:
-            FileError: Missing, damaged, or a key or value that no recipe has.
+            FileError: The file is missing or damaged, or holds an unknown key or an invalid value.
         """
         if check_file(path) > _LARGEST:
-            raise FileError(str(path), "a very long file", "a recipe", "Take away what is no recipe.")
+            raise FileError(
+                str(path), "a very long file", "a recipe", "Remove what is not part of the recipe."
+            )
         with damage_named(path, "a JSON file"):
             document = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict) or not {"settings", "parts"} <= document.keys() <= _KEYS:
@@ -97,14 +100,14 @@ class Recipe:
             data: The folder that the recipe's paths are relative to.
 
         Raises:
-            FileError: A folder is missing or does not hold what it should.
-            OptionError: A name or value that the recipe does not explain.
+            FileError: A folder is missing, or does not hold the files that the recipe needs.
+            OptionError: An unknown name or an invalid value in the recipe.
         """
         cropping = _built(Cropping, self.document.get("cropping", {}), "cropping")
         entries = self.document.get("sources", {})
-        teacher, learner = self._teacher(data)
+        teacher, taught = self._teacher(data)
         sources = {
-            name: _source(name, entry, data, cropping, teacher if name == learner else None)
+            name: _source(name, entry, data, cropping, teacher if name == taught else None)
             for name, entry in entries.items()
         }
         textures = self._textures(sources, data)
@@ -115,26 +118,25 @@ class Recipe:
         parts = []
         for entry in self.document["parts"]:
             name = str(entry.get("source"))
-            source: Source = DeadLeaves(textures) if name == "dead-leaves" else _known(name, sources)
+            source: Source = DeadLeaves(textures) if name == "dead-leaves" else _find(name, sources)
             pasting = None
             if "paste" in entry:
                 fewest, most = entry["paste"]
                 pasting = Pasting(objects, fewest=fewest, most=most)
             parts.append(Part(source, float(entry.get("share", 1.0)), pasting))
-        split = self.document.get("split", True)
-        if not isinstance(split, bool):
-            raise OptionError("split", repr(split), "true or false", "Omit it for mask split.")
-        regions = mask_split if split else class_regions
+        splits = self.document.get("split", True)
+        if not isinstance(splits, bool):
+            raise OptionError("split", repr(splits), "true or false", "Omit it for mask split.")
         return Mixture(
             parts,
             crop=self.settings.crop,
             seed=self.settings.seed,
-            split=regions,
-            taught_classes=0 if teacher is None else teacher.classes,
+            to_regions=mask_split if splits else class_regions,
+            teacher_classes=0 if teacher is None else teacher.num_classes,
         )
 
     def validation(self, data: Path) -> Validation | None:
-        """Open what the moving average is measured on; None where the recipe names nothing.
+        """Open the data that the moving average is measured on; None where the recipe has no `validation`.
 
         Args:
             data: As for `mixture`.
@@ -155,7 +157,7 @@ class Recipe:
         return found
 
     def load_backbone(self, network: CSLNetwork, data: Path) -> None:
-        """Load what the recipe names as `backbone` into a fresh network, if it names anything.
+        """Load the weights of the recipe's `backbone`, if it has one, into a new network.
 
         Raises:
             OptionError, FileError: As for `load_backbone_weights`.
@@ -165,20 +167,20 @@ class Recipe:
             load_backbone_weights(network, data / source if (data / source).is_dir() else source)
 
     def _teacher(self, data: Path) -> tuple[SavedTeacher | None, str | None]:
-        """The saved teacher and the source that it saw."""
+        """The saved teacher, and the name of the source whose images its maps are for."""
         if "teacher" not in self.document:
             return None, None
         given = dict(_object(self.document["teacher"], "teacher", {"maps", "source", "logits"}))
         sources = list(self.document.get("sources", {}))
         name = given.pop("source", sources[0] if len(sources) == 1 else None)
         if name not in sources:
-            hint = "Name the source whose images the maps are of."
+            hint = "Name the source whose images the maps are for."
             raise OptionError("teacher.source", repr(name), ", ".join(map(repr, sources)), hint)
         given["folder"] = data / str(given.pop("maps", ""))
         teacher = _built(SavedTeacher, given, "teacher")
-        if teacher.classes != self.network.num_classes:
-            got = f"{teacher.classes} classes"
-            hint = f'Say "num_classes": {teacher.classes} of the network.'
+        if teacher.num_classes != self.network.num_classes:
+            got = f"{teacher.num_classes} classes"
+            hint = f'Set "num_classes": {teacher.num_classes} in "network".'
             raise OptionError("teacher.maps", got, f"the network's {self.network.num_classes}", hint)
         return teacher, name
 
@@ -190,7 +192,7 @@ class Recipe:
                 folder = sources[name]
                 for index in range(len(folder)):
                     pictures.append(folder.image(index))
-                    # What counts in no loss, unseen classes above all, is no texture either.
+                    # Ignored pixels are no texture either; above all, not those of unseen classes.
                     allowed.append(folder.labels(index) >= 0)
             else:
                 images = [read_image(path) for path in list_images(data / name).values()]
@@ -218,12 +220,12 @@ def _source(
 def _object(value: Any, where: str, known: set[str]) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not value.keys() <= known:
         got = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
-        raise OptionError(where, got, "some of " + ", ".join(sorted(known)), "Mend the recipe.")
+        raise OptionError(where, got, "some of " + ", ".join(sorted(known)), "Correct the recipe.")
     return value
 
 
 def _frames(text: object) -> slice:
-    """What stands between the brackets of a slice."""
+    """The slice that is written as in brackets, such as "0::2"."""
     words = text.split(":") if isinstance(text, str) else []
     if len(words) not in (2, 3) or not all(re.fullmatch(r"-?\d{0,9}", word) for word in words):
         hint = 'Write "0::2" for every second image.'
@@ -234,14 +236,14 @@ def _frames(text: object) -> slice:
 def _objects(name: str, sources: Mapping[str, Any], textures: Textures) -> Objects:
     if name == "procedural":
         return ProceduralObjects(textures)
-    folder = _known(name, sources)
+    folder = _find(name, sources)
     if not isinstance(folder, SegmentFolder):
-        hint = "Objects are cut from segments; classes do not say where one object ends."
+        hint = "Name a source of segments; class labels do not separate objects."
         raise OptionError("objects", repr(name), 'a source with labels_of "segments"', hint)
     return SegmentBank(folder)
 
 
-def _known(name: str, sources: Mapping[str, Any]) -> Any:
+def _find(name: str, sources: Mapping[str, Any]) -> Any:
     if name not in sources:
         expected = ", ".join(map(repr, (*sources, "dead-leaves", "procedural")))
         raise OptionError("source", repr(name), expected, "Name a source of the recipe.")
@@ -252,4 +254,4 @@ def _built(kind: Any, given: Mapping[str, Any], where: str) -> Any:
     try:
         return kind(**given)
     except TypeError as error:
-        raise OptionError(where, str(error), f"what {kind.__name__} takes", "Mend the recipe.") from error
+        raise OptionError(where, str(error), f"what {kind.__name__} takes", "Correct the recipe.") from error

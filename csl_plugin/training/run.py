@@ -1,4 +1,4 @@
-"""A recipe carried out: from data and settings to a network's folder."""
+"""A recipe executed: from data and settings to the folder of a network."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import cast
 
 import torch
 
+from csl_plugin.distributed import SINGLE, Processes
 from csl_plugin.errors import FileError
 from csl_plugin.models import CSLNetwork
 from csl_plugin.models.hub.safetensors_io import write_network
 from csl_plugin.training.batches import batches
 from csl_plugin.training.data.scene import Batch
 from csl_plugin.training.loop import train
-from csl_plugin.training.processes import Processes
 from csl_plugin.training.recipe import Recipe
 
 
@@ -26,58 +26,54 @@ def train_recipe(
     weights: str | None = None,
     workers: int = 1,
     device: str = "cpu",
-    processes: Processes | None = None,
+    processes: Processes = SINGLE,
 ) -> Path:
-    """Train the network of a recipe, or go on where a run in `out` stopped.
+    """Train the network of a recipe, or continue the job in `out` if it was interrupted.
 
     Args:
-        recipe: What to train, on what, how long.
+        recipe: Network, data and settings.
         data: The folder that the recipe's paths are relative to.
-        out: The run's folder.
-        weights: A network to begin with, a folder or OWNER/NAME on the Hub; of the recipe's configuration.
-            The recipe's `backbone` is then not asked for.
+        out: The job's folder.
+        weights: A network to start from, a folder or OWNER/NAME on the Hub, with the recipe's configuration.
+            The recipe's `backbone` is then not loaded.
         workers: Processes that draw batches ahead.
-        device: Where to train.
-        processes: Those that train together; each draws its own part of every batch.
+        device: Where to train; `processes.device` has priority.
+        processes: Those that share every batch; each draws its own slice.
 
     Returns:
         OUT/network, with the moving average of the weights in float16.
 
     Raises:
-        FileError: The data, the weights or the folder is not what it should be.
-        OptionError: The recipe is not one that can be carried out, or not by so many processes.
-        CSLError: The loss became no number.
+        FileError: The data or the weights are missing or do not match the recipe, or `out` holds another job.
+        OptionError: The recipe has an invalid value, or the processes cannot share a batch evenly.
+        CSLError: The loss is not finite.
     """
-    processes = processes or Processes()
-    share = processes.share(recipe.settings.batch_size)
+    own = processes.batch_slice(recipe.settings.batch_size)
     torch.manual_seed(recipe.settings.seed)
-    network = CSLNetwork(recipe.network)
     if weights is None:
+        network = CSLNetwork(recipe.network)
         recipe.load_backbone(network, data)
     else:
-        begun = CSLNetwork.from_pretrained(weights)
-        if begun.config != recipe.network:
-            hint = "Begin with a network of the recipe's configuration."
-            raise FileError(weights, f"{begun.config}", f"{recipe.network}", hint)
-        network = begun
+        network = CSLNetwork.from_pretrained(weights)
+        if network.config != recipe.network:
+            hint = "Start from a network with the recipe's configuration."
+            raise FileError(weights, f"{network.config}", f"{recipe.network}", hint)
     network = cast("CSLNetwork", network.to(processes.device or device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     mixture, settings = recipe.mixture(data), recipe.settings
 
     def batches_from(start: int) -> Iterator[Batch]:
-        return batches(
-            mixture, len(share), start=start, stop=settings.steps, first=share.start, workers=workers
-        )
+        return batches(mixture, len(own), start=start, stop=settings.steps, first=own.start, workers=workers)
 
     average = train(
         network,
         batches_from,
         settings,
         out,
-        teacher="saved" if mixture.taught_classes else None,
-        validation=recipe.validation(data) if processes.rank == 0 else None,
+        teacher="saved" if mixture.teacher_classes else None,
+        validation=recipe.validation(data) if processes.is_first else None,
         processes=processes,
     )
-    if processes.rank == 0:
+    if processes.is_first:
         stored = {
             name: value.half() if value.is_floating_point() else value for name, value in average.items()
         }

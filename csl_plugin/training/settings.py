@@ -1,4 +1,4 @@
-"""How long and how fast to train."""
+"""Settings of a training: length, batch size, optimizer."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ _POSITIVE = ("steps", "batch_size", "learning_rate", "clip", "save_every")
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What a run is made with, beside the network and the data.
+    """Settings of a training, besides the network and the data.
 
     Args:
-        steps: Optimizer steps of the whole run.
+        steps: Optimizer steps in total.
         batch_size: Images per step, over all processes.
         crop: Height and width of the crops, multiples of 32.
-        learning_rate: Of AdamW, at its peak.
-        backbone_factor: What the backbone's rate is multiplied with.
-        warm_up: Steps until the peak; afterwards a half cosine falls to zero.
-        weight_decay: Of matrices and kernels; not of norms and biases.
-        clip: Largest norm of the gradient.
-        average: Decay of the exponential moving average of the weights, which becomes the network.
-        points: Points asked for per image, where the network has point queries.
+        learning_rate: Peak learning rate of AdamW.
+        backbone_factor: Factor on the backbone's learning rate.
+        warm_up: Steps of linear warm-up to the peak; then a half cosine to zero.
+        weight_decay: Of matrices and kernels; norms and biases have none.
+        clip: Norm to which larger gradients are clipped.
+        average: Decay of the exponential moving average of the weights, which is the result.
+        points: Points per image, where the network has point queries.
         bfloat16: Whether the network computes in bfloat16.
-        seed: Of everything that is drawn.
-        save_every: Steps between saves.
+        seed: Of all random draws.
+        save_every: Steps between checkpoints.
 
     Raises:
-        OptionError: A value out of its bounds.
+        OptionError: A value is out of bounds.
     """
 
     steps: int
@@ -52,22 +52,22 @@ class TrainingSettings:
             if not getattr(self, name) > 0:
                 raise OptionError(name, repr(getattr(self, name)), "more than 0", "Choose another value.")
         if not 0 <= self.average < 1:
-            raise OptionError("average", repr(self.average), "in [0, 1)", "0.998 suits thousands of steps.")
+            raise OptionError("average", repr(self.average), "in [0, 1)", "Use 0.998 for thousands of steps.")
         if any(side <= 0 or side % 32 for side in self.crop):
-            hint = "Take the nearest multiples."
+            hint = "Use the nearest multiples."
             raise OptionError("crop", repr(self.crop), "positive multiples of 32", hint)
 
     @staticmethod
     def from_json(values: object) -> TrainingSettings:
-        """Inverse of `to_json`; what is left out has its default.
+        """Inverse of `to_json`; missing names get their defaults.
 
         Raises:
-            OptionError: Not an object, an unknown name, or a value out of its bounds.
+            OptionError: Not an object, an unknown name, or a value out of bounds.
         """
         known = {field.name for field in fields(TrainingSettings)}
         if not isinstance(values, dict) or not {"steps"} <= values.keys() <= known:
             got = ", ".join(map(str, values)) if isinstance(values, dict) else type(values).__name__
-            hint = "Only steps is needed."
+            hint = "Only steps is required."
             raise OptionError("settings", got, "some of " + ", ".join(sorted(known)), hint)
         given = dict(values)
         if "crop" in given:

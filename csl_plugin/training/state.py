@@ -1,4 +1,4 @@
-"""A run on disk: weights, their average and the optimizer's memory as safetensors; no pickle."""
+"""A checkpoint of a job: weights, their average and the optimizer's state as safetensors; no pickle."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def save_state(
     optimizer: torch.optim.Optimizer,
     facts: dict[str, Any],
 ) -> None:
-    """Write all that a run continues from, whole or not at all.
+    """Write a checkpoint, as a whole or not at all.
 
     Args:
         path: A safetensors file.
-        network: Its weights.
+        network: Whose weights to save.
         average: Their moving average by name.
         optimizer: Over parameters that `network` names.
         facts: JSON values, such as the step.
@@ -48,10 +48,10 @@ def save_state(
 def load_state(
     path: Path, network: nn.Module, average: dict[str, Tensor], optimizer: torch.optim.Optimizer
 ) -> dict[str, Any]:
-    """Read what `save_state` wrote into all three; returns the facts.
+    """Read a checkpoint into all three; returns the facts.
 
     Raises:
-        FileError: Damaged, or of another network.
+        FileError: The file is damaged, or of another network.
     """
     from safetensors import safe_open
 
@@ -63,7 +63,7 @@ def load_state(
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:
-        hint = "Continue with the configuration that the run began with, or in another folder."
+        hint = "Continue with the configuration that the job was started with, or use another folder."
         raise FileError(str(path), "the state of another network", "this one's", hint) from error
     with torch.no_grad():
         for name, value in average.items():

@@ -1,4 +1,4 @@
-"""One step of training: the losses of a batch, and the gradient of their sum."""
+"""One training step: the losses of a batch, and the gradient of their sum."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csl_plugin.distributed import SINGLE, Processes
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
 from csl_plugin.training.criterion.losses import WEIGHTS, distillation_loss, losses
-from csl_plugin.training.processes import Processes, Total
 from csl_plugin.training.settings import TrainingSettings
 
 Teacher: TypeAlias = Callable[[Tensor], Tensor] | Literal["saved"]
 """From RGB images (B, 3, h, w) in [0, 1] to a distribution (B, C, h', w') in [0, 1] at any resolution; or
-"saved", where batches bring along what a teacher said."""
+"saved", where batches hold the distribution."""
 
 
 class Batch(Protocol):
-    """What a step needs of a batch."""
+    """What a step reads of a batch."""
 
     @property
     def images(self) -> Tensor:
@@ -31,7 +31,7 @@ class Batch(Protocol):
 
     @property
     def regions(self) -> Tensor:
-        """(B, h, w) int32, negative where nothing counts."""
+        """(B, h, w) int32 region ids; negative pixels are ignored by every loss."""
         ...
 
     @property
@@ -40,13 +40,13 @@ class Batch(Protocol):
         ...
 
     @property
-    def taught(self) -> Tensor | None:
+    def teacher_scores(self) -> Tensor | None:
         """(B, C, h', w') a teacher's distribution; read only where the teacher is "saved"."""
         ...
 
     @property
-    def known(self) -> Tensor | None:
-        """(B, h, w) bool, where it counts; read likewise."""
+    def teacher_mask(self) -> Tensor | None:
+        """(B, h, w) bool, where the distribution holds; read only where the teacher is "saved"."""
         ...
 
 
@@ -56,72 +56,76 @@ def take_gradient(
     settings: TrainingSettings,
     step: int,
     teacher: Teacher | None = None,
-    processes: Processes | None = None,
+    processes: Processes = SINGLE,
 ) -> dict[str, float]:
-    """Leave the gradient of a batch's losses in the network's parameters.
+    """Compute the gradient of a batch's losses with respect to the network's parameters.
 
-    All that is drawn depends on the settings' seed and the step. Where processes share a batch, each passes
-    its own part, and all have the gradient and the figures of the whole.
+    All random draws depend on the settings' seed and the step. Where processes share a batch, each passes its
+    slice, and all get the gradient and the losses of the whole batch.
 
     Args:
-        network: In training mode.
-        batch: Images and regions, of this process.
-        settings: Of the run.
+        network: In training mode; the gradient is left in its parameters.
+        batch: Images and regions of this process.
+        settings: Of the job.
         step: From 0.
         teacher: As for `train`.
-        processes: Those that share the batch; this one alone if left out.
+        processes: Those that share the batch.
 
     Returns:
-        The losses by name and their sum, "loss". Where that is not finite, there is no gradient.
+        The losses by name and their sum, "loss". Where the sum is not finite, there is no gradient.
 
     Raises:
         OptionError: As for `train`.
     """
-    processes = processes or Processes()
     device = next(network.parameters()).device
-    draw = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
+    generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + step)
     images, regions = batch.images.to(device), batch.regions.to(device)
     points = None
     if network.config.points:
         size = len(images) * processes.count
-        # Drawn for the whole batch, so that the rest of the draws does not depend on who draws.
-        points = torch.rand(size, settings.points, 2, generator=draw)[list(processes.share(size))].to(device)
+        # Drawn for the whole batch, so that all later draws are the same in every process.
+        drawn = torch.rand(size, settings.points, 2, generator=generator)
+        points = drawn[list(processes.batch_slice(size))].to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
         output = network(images, points=points)
     classes = batch.classes.to(device) if network.config.region_classes else None
-    found = losses(output, regions, points, classes=classes, draw=draw, total=processes.total)
+    found = losses(output, regions, points, classes=classes, generator=generator, processes=processes)
     if teacher is not None:
-        wanted, counted = _lesson(batch, images, regions, teacher)
-        found["distillation"] = _distillation(output.distribution, wanted, counted, processes.total)
+        target, counted = _distillation_target(batch, images, regions, teacher)
+        found["distillation"] = _distillation(output.distribution, target, counted, processes)
     parts = torch.stack(list(found.values()))
-    read = processes.total(parts.detach()).tolist()  # the device is waited for once
-    figures = {"loss": math.fsum(read), **dict(zip(found, read, strict=True))}
+    values = processes.total(parts.detach()).tolist()  # the only wait for the device
+    named = {"loss": math.fsum(values), **dict(zip(found, values, strict=True))}
     network.zero_grad(set_to_none=True)
-    if math.isfinite(figures["loss"]):
+    if math.isfinite(named["loss"]):
         torch.autograd.backward(parts.sum())
         processes.sum_gradients(network.parameters())
-    return figures
+    return named
 
 
-def _lesson(batch: Batch, images: Tensor, regions: Tensor, teacher: Teacher) -> tuple[Tensor, Tensor]:
-    """What the teacher says, and which pixels (B, h, w) of it count."""
+def _distillation_target(
+    batch: Batch, images: Tensor, regions: Tensor, teacher: Teacher
+) -> tuple[Tensor, Tensor]:
+    """The teacher's distribution, and the pixels (B, h, w) that are compared with it."""
     counted = regions >= 0
     if callable(teacher):
         with torch.no_grad():
             return teacher(images).float(), counted
-    if batch.taught is None or batch.known is None:
+    if batch.teacher_scores is None or batch.teacher_mask is None:
         hint = "Pass a SavedTeacher to the folders that batches are drawn from."
         raise OptionError("teacher", "'saved' and batches without its maps", "batches with them", hint)
-    return batch.taught.to(images.device), counted & batch.known.to(images.device)
+    return batch.teacher_scores.to(images.device), counted & batch.teacher_mask.to(images.device)
 
 
-def _distillation(distribution: Tensor | None, wanted: Tensor, counted: Tensor, total: Total) -> Tensor:
+def _distillation(
+    distribution: Tensor | None, target: Tensor, counted: Tensor, processes: Processes
+) -> Tensor:
     own = 0 if distribution is None else distribution.shape[1]
-    if distribution is None or own != wanted.shape[1]:
-        hint = f"Build the network with NetworkConfig(num_classes={wanted.shape[1]})."
-        raise OptionError("teacher", f"{wanted.shape[1]} classes", f"the network's {own}", hint)
+    if distribution is None or own != target.shape[1]:
+        hint = f"Build the network with NetworkConfig(num_classes={target.shape[1]})."
+        raise OptionError("teacher", f"{target.shape[1]} classes", f"the network's {own}", hint)
     size = (distribution.shape[2], distribution.shape[3])
-    if wanted.shape[2:] != size:
-        wanted = F.interpolate(wanted, size, mode="bilinear", align_corners=False, antialias=True)
+    if target.shape[2:] != size:
+        target = F.interpolate(target, size, mode="bilinear", align_corners=False, antialias=True)
     shares = F.adaptive_avg_pool2d(counted.float(), size)
-    return WEIGHTS["distillation"] * distillation_loss(distribution, wanted, shares, total)
+    return WEIGHTS["distillation"] * distillation_loss(distribution, target, shares, processes)

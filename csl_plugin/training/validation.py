@@ -1,4 +1,4 @@
-"""How good a network is while it is trained: its regions, and what they do to a teacher's scores."""
+"""Validation during training: quality of the regions, and of a teacher's scores fused with them."""
 
 from __future__ import annotations
 
@@ -30,22 +30,21 @@ _VOID = 255
 
 @dataclass(frozen=True)
 class AnomalyScores:
-    """A teacher's anomaly scores of the validation images, from files, and what is an anomaly there.
+    """A teacher's anomaly scores for the validation images, from files, and which labels are anomalies.
 
     Attributes:
-        folder: Score maps (h, w), named by their images, of any resolution; >= 0, higher for anomalous.
-        anomaly: The label values that are anomalies; all others are normal, those that the source ignores
-            void.
+        folder: Score maps (h, w), named by their images, of any resolution; >= 0, higher for anomalies.
+        anomaly: Label values of anomalies; all others are normal, and those that the source ignores are void.
     """
 
     folder: str | os.PathLike[str]
     anomaly: Collection[int]
 
-    def check_has(self, stems: Iterable[str]) -> None:
-        """Refuse images without scores.
+    def require(self, stems: Iterable[str]) -> None:
+        """Check that there are scores of every image.
 
         Raises:
-            FileError: There are some, or there is no such folder.
+            FileError: There are none of some image, or the folder does not exist.
         """
         self._files(stems)
 
@@ -59,11 +58,11 @@ class AnomalyScores:
         return files
 
     def read(self, stem: str) -> Tensor:
-        """The scores of an image, (1, h, w) float32.
+        """The scores for an image, (1, h, w) float32.
 
         Raises:
-            FileError: There is no such file, or it is damaged.
-            ShapeError: It holds several classes.
+            FileError: The file is missing or damaged.
+            ShapeError: It holds scores of several classes.
             ScoreRangeError: It holds negative or non-finite values.
         """
         path = self._files([stem])[stem]
@@ -71,29 +70,29 @@ class AnomalyScores:
         if scores.ndim == 3 and len(scores) == 1:
             scores = scores[0]
         if scores.ndim != 2:
-            hint = "Store one score a pixel, such as 1 - max of the class probabilities."
+            hint = "Store one score per pixel, such as 1 - the largest class probability."
             raise ShapeError(str(path), f"shape {scores.shape}", "(h, w)", hint)
         if not (np.isfinite(scores).all() and scores.min() >= 0):
-            hint = "Map raw scores by a Calibration first."
+            hint = "Map raw scores to [0, 1] with a Calibration first."
             raise ScoreRangeError(str(path), "negative or non-finite scores", "scores >= 0", hint)
         return torch.from_numpy(scores)[None]
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What a network is measured on while it is trained.
+    """Validation images, and how often the network is measured on them.
 
-    The regions are those of `NetworkRegions`, or of eq. 2 for a network without boundary head. The truth is
-    what people drew, class labels by mask split.
+    The regions are those of `NetworkRegions`, or of eq. 2 for a network without boundary head. The ground
+    truth is the annotated segments, or the mask split of class labels.
 
     Attributes:
-        source: Images with labels, never those of the training.
-        every: Steps from one measurement to the next; the last step is always measured.
-        images: Which images, by their places in the source.
-        scores: Of a teacher for these images; None to measure regions alone.
+        source: Images with labels, none of which is trained on.
+        every: Steps between measurements; the last step is always measured.
+        images: Indices of the images in the source.
+        scores: A teacher's scores for these images; None to measure regions alone.
 
     Raises:
-        OptionError: No images, places that the source has not, or scores with labels that are no classes.
+        OptionError: No images, indices out of range, or scores with a source whose labels are not classes.
         FileError: An image has no scores.
     """
 
@@ -107,27 +106,27 @@ class Validation:
         if self.every < 1 or not self.images or not 0 <= min(self.images) <= max(self.images) < count:
             got = f"every {self.every}, images {self.images}"
             expected = f"every >= 1, and some of the source's {count} images"
-            raise OptionError("validation", got, expected, "Choose other images, or none to have all.")
+            raise OptionError("validation", got, expected, "Choose other images.")
         if self.scores is not None and not isinstance(self.source, LabeledFolder):
-            hint = 'Name a source with labels_of "classes", or leave the scores away.'
+            hint = 'Use a source with labels_of "classes", or omit the scores.'
             raise OptionError("validation.scores", "scores with segments", "scores with classes", hint)
         if self.scores is not None:
-            self.scores.check_has(map(self.source.stem, self.images))
+            self.scores.require(map(self.source.stem, self.images))
 
     def is_due(self, step: int) -> bool:
-        """Whether the network is measured after this many steps."""
+        """Whether the network is measured after `step` steps."""
         return step % self.every == 0
 
     def measure(self, network: CSLNetwork, weights: Mapping[str, Tensor] | None = None) -> dict[str, float]:
-        """The figures of a network.
+        """Measure a network.
 
         Args:
-            network: Stays as it is.
-            weights: Its weights by name; its own if left out.
+            network: Not modified.
+            weights: Weights by name to use instead of its own.
 
         Returns:
-            `covering` and `best_iou` of the regions, and with scores, all frames pooled, `base_ap`,
-            `base_fpr95`, `fused_ap` and `fused_fpr95`.
+            `covering` and `best_iou` of the regions; with scores also `base_ap`, `base_fpr95`, `fused_ap` and
+            `fused_fpr95`, over the pixels of all images.
 
         Raises:
             FileError: A file is missing or damaged.
@@ -140,7 +139,7 @@ class Validation:
         for index in self.images:
             regions = _regions(measured, self.source.image(index))
             labels = self.source.labels(index)
-            quality.update(regions.labels[0].cpu(), *self._truth(index))
+            quality.update(regions.labels[0].cpu(), *self._ground_truth(index))
             if self.scores is None:
                 continue
             scores = self.scores.read(self.source.stem(index)).to(regions.labels.device)
@@ -149,19 +148,19 @@ class Validation:
             base.update(F.interpolate(scores[None], size, mode="bilinear")[0, 0].cpu(), anomalous)
             fused.update(fuse(scores, regions, size=size)[0].cpu(), anomalous)
         found = quality.compute()
-        figures = {"covering": found.covering, "best_iou": found.best_iou}
+        values = {"covering": found.covering, "best_iou": found.best_iou}
         if self.scores is not None:
             for name, metric in (("base", base), ("fused", fused)):
                 pooled = metric.compute()
-                figures |= {f"{name}_ap": pooled.ap, f"{name}_fpr95": pooled.fpr95}
-        return figures
+                values |= {f"{name}_ap": pooled.ap, f"{name}_fpr95": pooled.fpr95}
+        return values
 
-    def _truth(self, index: int) -> tuple[NDArray[np.int32], NDArray[np.bool_] | None]:
-        """The regions that people drew, (A, H, W), and which pixels count; all where that is None."""
-        drawn = [self.source.labels(index, number) for number in range(self.source.annotations(index))]
+    def _ground_truth(self, index: int) -> tuple[NDArray[np.int32], NDArray[np.bool_] | None]:
+        """The annotated regions (A, H, W), and which pixels are not ignored; None for all."""
+        annotated = [self.source.labels(index, number) for number in range(self.source.annotations(index))]
         if isinstance(self.source, LabeledFolder):
-            return mask_split(drawn[0])[None], drawn[0] >= 0
-        return np.stack(drawn), None
+            return mask_split(annotated[0])[None], annotated[0] >= 0
+        return np.stack(annotated), None
 
 
 def _regions(network: CSLNetwork, image: NDArray[np.uint8]) -> RegionMap:

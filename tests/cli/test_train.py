@@ -82,7 +82,7 @@ def test_a_recipe_becomes_a_network(data, capsys):
     ]
 
 
-def test_training_goes_on_from_weights(data):
+def test_training_starts_from_weights(data):
     assert run(data, "--out", str(data / "first")) == 0
     assert run(data, "--out", str(data / "second"), "--weights", str(data / "first/network")) == 0
     one, other = (load_file(data / run / "network/model.safetensors") for run in ("first", "second"))
@@ -93,7 +93,7 @@ def test_training_goes_on_from_weights(data):
     assert main([*arguments, "--weights", str(data / "first/network")]) == 2
 
 
-def figures(folder):
+def logged(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
@@ -106,14 +106,14 @@ def test_a_recipe_names_a_teacher_by_its_maps(data):
     for stem in ("a", "b"):
         logits = np.random.default_rng(1).normal(0, 3, (3, 12, 16)).astype(np.float32)
         write_scores(data / "data/maps" / f"{stem}.npz", logits, key="logits")
-    taught = {"teacher": {"maps": "maps", "source": "streets", "logits": True}}
+    teacher = {"teacher": {"maps": "maps", "source": "streets", "logits": True}}
     network = {**RECIPE["network"], "num_classes": 3}
-    assert run_recipe(data, data / "run", network=network, **taught) == 0
-    taught_in = [line["distillation"] > 0 for line in figures(data / "run")]
-    assert len(taught_in) == 3
-    assert any(taught_in)  # not every batch has a street
+    assert run_recipe(data, data / "run", network=network, **teacher) == 0
+    distills = [line["distillation"] > 0 for line in logged(data / "run")]
+    assert len(distills) == 3
+    assert any(distills)  # not every batch has a street
     for wrong in (
-        {**taught},
+        {**teacher},
         {"network": network, "teacher": {"maps": "maps", "logits": True}},
         {"network": network, "teacher": {"maps": "nowhere", "source": "streets"}},
         {"network": network, "teacher": {"maps": "maps", "source": "streets"}},
@@ -129,7 +129,7 @@ def test_a_recipe_names_what_it_is_measured_on(data):
     source = RECIPE["sources"]["streets"]
     measured = {"source": source, "every": 2, "frames": "0::2", "scores": "scores", "anomaly": [1]}
     assert run_recipe(data, data / "run", validation=measured) == 0
-    assert [("covering" in line, "fused_ap" in line) for line in figures(data / "run")] == [
+    assert [("covering" in line, "fused_ap" in line) for line in logged(data / "run")] == [
         (False, False),
         (True, True),
         (True, True),
@@ -172,7 +172,7 @@ def test_a_backbone_is_loaded_before_the_first_step(data, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"settings": {}}, "settings"),
         ({"settings": {"steps": 3, "speed": 1}}, "settings"),
@@ -180,8 +180,8 @@ def test_a_backbone_is_loaded_before_the_first_step(data, monkeypatch):
         ({"color": 1}, "settings, parts"),
     ],
 )
-def test_a_recipe_that_makes_no_sense_is_refused(tmp_path, changes, said):
-    with pytest.raises(FileError, match=said):
+def test_an_invalid_recipe_is_refused(tmp_path, changes, message):
+    with pytest.raises(FileError, match=message):
         Recipe.read(write_recipe(tmp_path, **changes))
 
 
@@ -194,7 +194,7 @@ def test_a_recipe_that_makes_no_sense_is_refused(tmp_path, changes, said):
         {"cropping": {"tallest": 2}},
     ],
 )
-def test_a_recipe_whose_data_makes_no_sense_is_refused(data, changes):
+def test_invalid_data_in_a_recipe_is_refused(data, changes):
     recipe = Recipe.read(write_recipe(data, **changes))
     with pytest.raises(OptionError):
         recipe.mixture(data / "data")

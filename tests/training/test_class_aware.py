@@ -1,4 +1,4 @@
-"""The class-aware variant that the paper compares with: its losses, its V, and that it learns and is kept."""
+"""The class-aware variant that the paper compares with: its losses, its V, training and files."""
 
 from __future__ import annotations
 
@@ -20,11 +20,8 @@ from csl_plugin.errors import FileError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig, NetworkOutput, RegionPrediction
 from csl_plugin.models.region_decoder import validity_of_classes
 from csl_plugin.proposers.csl_network import NetworkProposals
-from csl_plugin.training.criterion.losses import losses
-from csl_plugin.training.criterion.matching import match
-from csl_plugin.training.criterion.targets import region_targets
-from csl_plugin.training.loop import train
-from csl_plugin.training.settings import TrainingSettings
+from csl_plugin.training import TrainingSettings, train
+from csl_plugin.training.criterion import losses, match, region_targets
 
 TINY = NetworkConfig(
     num_queries=8,
@@ -42,7 +39,7 @@ def _generator(seed: int) -> torch.Generator:
 
 
 def _labels(seed: int) -> tuple[Tensor, Tensor]:
-    """Regions (2, 16, 24) of 4 x 4 blocks, some counting nowhere, and their classes, some without one."""
+    """Regions (2, 16, 24) of 4 x 4 blocks, some ignored, and their classes, some without one."""
     draw = _generator(seed)
     regions = torch.randint(-1, 4, (2, 4, 6), generator=draw)
     of_region = torch.randint(-1, 3, (2, 5), generator=draw)
@@ -138,9 +135,9 @@ def test_the_loss_is_a_cross_entropy_over_classes_and_none(seed, queries):
             above -= weight * _log_probability(prediction.class_logits[image, query].tolist(), wanted)
             below += weight
         expected += 2 * above / below
-    found = losses(output, regions, classes=classes, draw=_generator(7))
+    found = losses(output, regions, classes=classes, generator=_generator(7))
     assert float(found["validity"]) == pytest.approx(expected, rel=1e-5)
-    without = losses(output, counted, classes=classes.clamp(min=0), draw=_generator(7))
+    without = losses(output, counted, classes=classes.clamp(min=0), generator=_generator(7))
     assert {name: float(loss) for name, loss in without.items()} == pytest.approx(
         {name: float(loss) for name, loss in found.items()}
     )
@@ -165,8 +162,8 @@ def test_what_an_image_gets_does_not_depend_on_its_batch():
     with torch.inference_mode():
         together = network(images, sizes).regions
         for number, (height, width) in enumerate(sizes.tolist()):
-            alone = network(images[number : number + 1, :, :height, :width]).regions
-            for one, other in zip(alone, together, strict=True):
+            single = network(images[number : number + 1, :, :height, :width]).regions
+            for one, other in zip(single, together, strict=True):
                 for name in ("class_logits", "validity_logits"):
                     torch.testing.assert_close(
                         getattr(other, name)[number], getattr(one, name)[0], atol=1e-5, rtol=1e-5
@@ -207,7 +204,7 @@ def test_a_configuration_from_before_still_loads():
 
 
 @pytest.mark.parametrize("values", [{"region_classes": -1}, {"region_classes": 2, "points": True}])
-def test_what_makes_no_sense_is_refused(values):
+def test_invalid_configurations_are_refused(values):
     with pytest.raises(OptionError, match="region_classes"):
         NetworkConfig(**values)
 
@@ -221,7 +218,7 @@ class _Batch(NamedTuple):
     classes: Tensor
 
 
-def test_it_learns_classes_and_regions_of_one_image_by_heart(tmp_path):
+def test_it_overfits_classes_and_regions_of_one_image(tmp_path):
     classes = torch.zeros(1, 64, 64, dtype=torch.int32)
     classes[:, 8:40, 4:28], classes[:, 20:60, 36:60], classes[:, 48:60, 4:24] = 1, 2, 1
     colors = torch.tensor([[0.2, 0.2, 0.3], [0.9, 0.3, 0.2], [0.3, 0.8, 0.4]])

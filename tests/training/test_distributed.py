@@ -1,4 +1,4 @@
-"""Two real processes against one: the same gradient, the same weights, one log; and what is refused."""
+"""Two real processes against one: the same gradient, the same weights, one log; and the errors."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ import torch
 from safetensors.torch import load_file
 
 from csl_plugin.cli import main
-from csl_plugin.errors import FileError, MissingExtraError, OptionError
+from csl_plugin.distributed import SINGLE
 from csl_plugin.io import write_png
-from csl_plugin.training import Processes
-from csl_plugin.training.log import RunLog
+from csl_plugin.training.log import TrainingLog
 from tests.helpers.distributed_step import gradient
-
-pytest.importorskip("accelerate")
 
 HERE = Path(__file__).parents[1] / "helpers"
 RECIPE = {
@@ -51,7 +48,7 @@ RECIPE = {
 
 
 def launch(*arguments):
-    """What two processes that torchrun starts say."""
+    """Run two processes with torchrun."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
@@ -86,12 +83,12 @@ def test_the_gradient_of_two_processes_is_that_of_one(tmp_path):
     done = launch(str(HERE / "distributed_step.py"), str(tmp_path))
     assert done.returncode == 0, done.stderr
     for name, teacher, empty in (("plain", False, False), ("taught", True, False), ("empty", True, True)):
-        figures, gradients = gradient(range(4), Processes(), teacher, empty)
+        values, gradients = gradient(range(4), SINGLE, teacher, empty)
         found = dict(np.load(tmp_path / f"{name}.npz"))
-        assert found.keys() == {*gradients, *(f"figure {key}" for key in figures)}
+        assert found.keys() == {*gradients, *(f"loss {key}" for key in values)}
         assert ("distribution.weight" in gradients) == teacher
-        for key, value in figures.items():
-            assert found[f"figure {key}"] == pytest.approx(value, rel=1e-5, abs=1e-7), key
+        for key, value in values.items():
+            assert found[f"loss {key}"] == pytest.approx(value, rel=1e-5, abs=1e-7), key
         largest = max(float(value.abs().max()) for value in gradients.values())
         for key, value in gradients.items():
             torch.testing.assert_close(
@@ -99,23 +96,23 @@ def test_the_gradient_of_two_processes_is_that_of_one(tmp_path):
             )
 
 
-def test_two_processes_go_on_from_one_and_train_as_it_does(data, tmp_path, monkeypatch, capsys):
+def test_two_processes_continue_a_job_as_one_does(data, tmp_path, monkeypatch, capsys):
     one, two = tmp_path / "one", tmp_path / "two"
-    write_down = RunLog.add
+    add = TrainingLog.add
 
-    def stop(log, step, figures):
-        write_down(log, step, figures)
+    def stop(log, step, values):
+        add(log, step, values)
         if step == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(RunLog, "add", stop)
+        patched.setattr(TrainingLog, "add", stop)
         assert main(command(data, one)) == 130
     shutil.copytree(one, two)
     assert main(command(data, one)) == 0
     done = launch("-m", "csl_plugin", *command(data, two))
     assert done.returncode == 0, done.stderr
-    assert [json.loads(line)["steps"] for line in done.stdout.splitlines()] == [4]  # one of them speaks
+    assert [json.loads(line)["steps"] for line in done.stdout.splitlines()] == [4]  # only one of them prints
 
     states = [load_file(run / "state.safetensors") for run in (one, two)]
     assert states[0].keys() == states[1].keys()
@@ -133,30 +130,3 @@ def test_two_processes_go_on_from_one_and_train_as_it_does(data, tmp_path, monke
     for first, second in zip(*logs, strict=True):
         assert second == pytest.approx(first, rel=1e-3, abs=1e-4)
     assert (two / "network/model.safetensors").is_file()
-
-
-def test_a_batch_that_cannot_be_shared_is_refused():
-    with pytest.raises(OptionError, match="batch_size: got 3, expected a multiple of 2 processes"):
-        Processes(count=2).share(3)
-    assert [list(Processes(count=2, rank=rank).share(4)) for rank in (0, 1)] == [[0, 1], [2, 3]]
-
-
-def test_several_processes_without_accelerate_are_told_the_extra(monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    monkeypatch.setitem(sys.modules, "accelerate", None)
-    with pytest.raises(MissingExtraError, match=r"csl-plugin\[distributed\]"):
-        Processes.launched("cpu")
-    monkeypatch.delenv("WORLD_SIZE")
-    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "4")
-    with pytest.raises(MissingExtraError, match="OMPI_COMM_WORLD_SIZE: got 4 processes"):
-        Processes.launched("cpu")
-    monkeypatch.setenv("OMPI_COMM_WORLD_SIZE", "1")
-    assert Processes.launched("cpu") == Processes()
-
-
-def test_processes_that_see_different_states_are_stopped():
-    other = torch.tensor([4.0, 16.0], dtype=torch.float64)
-    both = Processes(count=2, total=lambda value: value + other)
-    both.agree(4, "run")
-    with pytest.raises(FileError, match="step 2 in process 0"):
-        both.agree(2, "run")

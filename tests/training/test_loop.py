@@ -1,4 +1,4 @@
-"""Losses against loops that spell them out; and that training learns, stops and goes on."""
+"""Losses against plain loops; training that learns, stops and continues."""
 
 from __future__ import annotations
 
@@ -20,11 +20,16 @@ from csl_plugin import RegionProposals, soft_assignment
 from csl_plugin.end_to_end import EndToEnd
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig, NetworkOutput, RegionPrediction
-from csl_plugin.training.criterion.losses import WEIGHTS, boundary_loss, distillation_loss, losses
-from csl_plugin.training.criterion.matching import match
-from csl_plugin.training.criterion.targets import boundary_targets, region_targets
-from csl_plugin.training.loop import train
-from csl_plugin.training.settings import TrainingSettings
+from csl_plugin.training import TrainingSettings, train
+from csl_plugin.training.criterion import (
+    WEIGHTS,
+    boundary_loss,
+    boundary_targets,
+    distillation_loss,
+    losses,
+    match,
+    region_targets,
+)
 
 TINY = NetworkConfig(
     num_queries=8,
@@ -43,7 +48,7 @@ def _generator(seed: int) -> torch.Generator:
 
 
 def _regions(seed: int, batch: int = 2, height: int = 16, width: int = 24, count: int = 4) -> Tensor:
-    """Blocks of 3 x 3 pixels, which cells of 4 x 4 cut through; one in five counts nowhere."""
+    """Blocks of 3 x 3 pixels, which cells of 4 x 4 cut through; one in five is ignored."""
     draw = _generator(seed)
     ids = torch.randint(-1, count, (batch, -(-height // 3), -(-width // 3)), generator=draw)
     return ids.repeat_interleave(3, 1).repeat_interleave(3, 2)[:, :height, :width].int()
@@ -77,7 +82,7 @@ def _sigmoid(value: float) -> float:
 # Targets
 
 
-def test_region_targets_are_the_shares_of_what_counts():
+def test_region_targets_are_shares_of_the_pixels_that_are_not_ignored():
     regions = _regions(0)
     targets = region_targets(regions, 4)
     for image, row, column in itertools.product(range(2), range(4), range(6)):
@@ -92,7 +97,7 @@ def test_region_targets_are_the_shares_of_what_counts():
         assert bool(targets.present[image, region]) == bool((regions[image] == region).any())
 
 
-def test_boundary_targets_are_what_the_definition_says():
+def test_boundary_targets_match_the_definition():
     regions = _regions(1, height=12, width=18)
     target, counted = boundary_targets(regions)
     _, height, width = regions.shape
@@ -193,10 +198,10 @@ def _spelled_out(output: NetworkOutput, regions: Tensor, seed: int) -> dict[str,
 
 
 @pytest.mark.parametrize(("seed", "queries"), [(0, 5), (1, 3)])
-def test_the_losses_are_what_the_loops_say(seed, queries):
+def test_the_losses_match_plain_loops(seed, queries):
     regions = _regions(seed)
     output = _output(seed, regions, queries)
-    found = losses(output, regions, draw=_generator(7))
+    found = losses(output, regions, generator=_generator(7))
     expected = _spelled_out(output, regions, 7)
     for name, value in expected.items():
         assert float(found[name]) == pytest.approx(value, rel=1e-4), name
@@ -204,23 +209,23 @@ def test_the_losses_are_what_the_loops_say(seed, queries):
     assert found.keys() == {*expected, "boundary"}
 
 
-def test_a_point_answers_for_the_region_under_it():
+def test_a_point_is_compared_with_the_region_under_it():
     regions = torch.zeros(1, 16, 16, dtype=torch.int32)
     regions[:, :, 8:] = 1
     regions[:, 12:] = -1
-    points = torch.tensor([[[0.1, 0.1], [0.1, 0.9], [0.9, 0.5]]])  # the last where nothing counts
+    points = torch.tensor([[[0.1, 0.1], [0.1, 0.9], [0.9, 0.5]]])  # the last on ignored pixels
     output = _output(0, regions, points=3)
     right = torch.full((1, 3, 4, 4), -20.0)
     right[0, 0, :, :2] = right[0, 1, :, 2:] = 20.0
     pointed = [prediction._replace(mask_logits=right) for prediction in output.pointed]
-    found = losses(output._replace(pointed=pointed), regions, points, draw=_generator(0))
+    found = losses(output._replace(pointed=pointed), regions, points, generator=_generator(0))
     assert float(found["point_region"]) < 1e-6
     assert float(found["point_dice"]) < 1e-6
     sure = [p._replace(validity_logits=torch.full((1, 3), 20.0)) for p in pointed]
-    found = losses(output._replace(pointed=sure), regions, points, draw=_generator(0))
+    found = losses(output._replace(pointed=sure), regions, points, generator=_generator(0))
     assert float(found["point_validity"]) < 1e-6
     swapped = [p._replace(mask_logits=right[:, [1, 0, 2]]) for p in pointed]
-    found = losses(output._replace(pointed=swapped), regions, points, draw=_generator(0))
+    found = losses(output._replace(pointed=swapped), regions, points, generator=_generator(0))
     assert float(found["point_region"]) > WEIGHTS["point_region"] * 10
 
 
@@ -239,13 +244,13 @@ def test_distillation_is_the_mean_huber_loss():
 
 @settings(max_examples=15)
 @given(seed=st.integers(0, 99), value=st.floats(-1e30, 1e30))
-def test_what_does_not_count_changes_nothing(seed, value):
+def test_ignored_pixels_change_nothing(seed, value):
     regions = _regions(seed)
     regions[:, :8, :12] = -1
     points = torch.rand(2, 3, 2, generator=_generator(seed))
     output = _output(seed, regions, points=3)
     inside = torch.zeros(4, 6, dtype=torch.bool)
-    inside[:2, :3] = True  # cells of which no pixel counts
+    inside[:2, :3] = True  # cells of ignored pixels
 
     def changed(predictions):
         return [
@@ -256,13 +261,13 @@ def test_what_does_not_count_changes_nothing(seed, value):
     boundary = output.boundary.clone()
     boundary[:, :, :4, :6] = value
     other = NetworkOutput(changed(output.regions), changed(output.pointed), None, boundary)
-    before = losses(output, regions, points, draw=_generator(1))
-    after = losses(other, regions, points, draw=_generator(1))
+    before = losses(output, regions, points, generator=_generator(1))
+    after = losses(other, regions, points, generator=_generator(1))
     for name, loss in before.items():
         assert float(after[name]) == pytest.approx(float(loss), rel=1e-5), name
 
 
-@pytest.mark.parametrize("kind", ["nothing counts", "one region", "one pixel", "half empty"])
+@pytest.mark.parametrize("kind", ["all ignored", "one region", "one pixel", "half empty"])
 def test_sparse_targets_give_finite_losses_and_gradients(kind):
     regions = torch.full((2, 64, 64), 0 if kind == "one region" else -1, dtype=torch.int32)
     if kind == "one pixel":
@@ -272,12 +277,12 @@ def test_sparse_targets_give_finite_losses_and_gradients(kind):
     torch.manual_seed(0)
     network = CSLNetwork(TINY)
     points = torch.rand(2, 3, 2)
-    found = losses(network(torch.rand(2, 3, 64, 64), points=points), regions, points, draw=_generator(0))
+    found = losses(network(torch.rand(2, 3, 64, 64), points=points), regions, points, generator=_generator(0))
     torch.stack(list(found.values())).sum().backward()
     assert all(bool(loss.isfinite()) for loss in found.values())
     for name, parameter in network.named_parameters():
         assert parameter.grad is None or bool(parameter.grad.isfinite().all()), name
-    if kind == "nothing counts":
+    if kind == "all ignored":
         assert all(found[name].item() == 0 for name in ("region", "dice", "boundary"))
 
 
@@ -316,7 +321,7 @@ def _fresh(seed: int = 0) -> CSLNetwork:
 
 
 @pytest.mark.parametrize("cut", [1, 4, 5])
-def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path, cut):
+def test_an_interrupted_job_continues_exactly(tmp_path, cut):
     whole, parts = _fresh(), _fresh()
     average = train(whole, _Drawn(), _settings(), tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
@@ -339,24 +344,24 @@ def test_a_run_that_was_cut_goes_on_as_if_it_had_not_been(tmp_path, cut):
     assert [json.loads(line)["step"] for line in logs[0].splitlines()] == [1, 2, 3, 4, 5, 6]
 
 
-def test_a_finished_run_is_not_run_again(tmp_path):
+def test_a_finished_job_is_not_trained_again(tmp_path):
     first = train(_fresh(), _Drawn(), _settings(steps=2), tmp_path)
     second = train(_fresh(1), _Drawn(cut=0), _settings(steps=2), tmp_path)
     assert all(torch.equal(second[name], value) for name, value in first.items())
 
 
-def test_a_loss_that_is_no_number_stops_and_keeps_the_state(tmp_path):
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
     with pytest.raises(CSLError, match=r"loss: got nan at step 3.*state\.safetensors"):
         train(_fresh(), _Drawn(broken=3), _settings(), tmp_path)
     stored = load_file(tmp_path / "state.safetensors")
     assert all(bool(value.isfinite().all()) for value in stored.values())
-    train(_fresh(1), _Drawn(), _settings(), tmp_path)  # the step that failed is done again
+    train(_fresh(1), _Drawn(), _settings(), tmp_path)  # the failed step is repeated
     assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 6
     with pytest.raises(CSLError, match="Nothing has been saved"):
         train(_fresh(), _Drawn(broken=0), _settings(), tmp_path / "other")
 
 
-def test_a_gradient_that_is_no_number_moves_nothing(tmp_path):
+def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path):
     network = _fresh()
     network.content.register_hook(lambda gradient: gradient * math.inf)
     before = {name: value.clone() for name, value in network.state_dict().items()}
@@ -368,7 +373,7 @@ def test_a_gradient_that_is_no_number_moves_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["no valid pixel", "one region", "one of each"])
-def test_a_run_on_images_with_little_to_learn_goes_on(tmp_path, kind):
+def test_images_with_little_to_learn_are_trained_on(tmp_path, kind):
     regions = torch.full((2, 32, 32), -1 if kind == "no valid pixel" else 0, dtype=torch.int32)
     if kind == "one of each":
         regions[0] = -1
@@ -383,12 +388,12 @@ def test_a_run_on_images_with_little_to_learn_goes_on(tmp_path, kind):
     assert all({"loss", "gradient"} <= line.keys() for line in lines)
     if kind == "no valid pixel":
         assert all(line["region"] == line["distillation"] == 0 for line in lines)
-        assert lines[-1]["validity"] < lines[0]["validity"]  # that there is nothing can be learned
+        assert lines[-1]["validity"] < lines[0]["validity"]  # it learns that there is no region
     else:
         assert all(line["region"] > 0 for line in lines)
 
 
-def test_another_run_in_the_folder_is_refused(tmp_path):
+def test_another_job_in_the_folder_is_refused(tmp_path):
     train(_fresh(), _Drawn(), _settings(steps=2), tmp_path)
     with pytest.raises(FileError, match="learning_rate"):
         train(_fresh(), _Drawn(), _settings(steps=2, learning_rate=1e-4), tmp_path)
@@ -407,7 +412,7 @@ def test_settings_out_of_bounds_are_refused(values):
         _settings(**values)
 
 
-def test_it_learns_one_image_by_heart(tmp_path):
+def test_it_overfits_one_image(tmp_path):
     regions = torch.zeros(1, 64, 64, dtype=torch.int32)
     regions[:, 8:40, 4:28], regions[:, 20:60, 36:60], regions[:, 48:60, 8:28] = 1, 2, 3
     colors = torch.tensor([[0.2, 0.2, 0.3], [0.9, 0.3, 0.2], [0.3, 0.8, 0.4], [0.9, 0.9, 0.2]])

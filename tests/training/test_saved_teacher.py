@@ -1,4 +1,4 @@
-"""Scheme 1 from files: maps go where labels go, and teach what the live teacher teaches."""
+"""Scheme 1 from files: maps are cropped with labels, and train as the live teacher does."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from csl_plugin.training import (
     Textures,
     TrainingSettings,
     batches,
+    take_gradient,
+    train,
 )
 from csl_plugin.training.data.augmentation import Window
-from csl_plugin.training.loop import train
-from csl_plugin.training.step import take_gradient
 
 SIZE = (48, 64)
 SETTINGS = TrainingSettings(steps=2, batch_size=2, crop=(64, 64), bfloat16=False, save_every=1)
@@ -48,7 +48,7 @@ def live(images):
 
 @pytest.fixture
 def street(tmp_path):
-    """Three pictures with labels, and what the teacher says of them."""
+    """Three pictures with labels, and the teacher's distributions for them."""
     draw = np.random.default_rng(0)
     for stem in ("a", "b", "c"):
         picture = draw.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
@@ -73,17 +73,17 @@ def fresh():
     return CSLNetwork(TINY)
 
 
-def test_saved_maps_teach_what_the_live_teacher_teaches(street, tmp_path):
+def test_saved_maps_train_as_the_live_teacher_does(street, tmp_path):
     teacher = SavedTeacher(street / "maps")
-    mixture = Mixture([Part(folder_of(street, teacher))], SIZE, appearance=None, taught_classes=2)
+    mixture = Mixture([Part(folder_of(street, teacher))], SIZE, appearance=None, teacher_classes=2)
     (batch,) = batches(mixture, 4, stop=1)
-    assert batch.taught.shape == (4, 2, 12, 16)
-    assert batch.known.all()
+    assert batch.teacher_scores.shape == (4, 2, 12, 16)
+    assert batch.teacher_mask.all()
     grown = []
     for source in ("saved", live):
         network = fresh()
-        figures = take_gradient(network, batch, SETTINGS, 0, source)
-        grown.append((figures, network.distribution.weight.grad))
+        values = take_gradient(network, batch, SETTINGS, 0, source)
+        grown.append((values, network.distribution.weight.grad))
     assert grown[0][0] == pytest.approx(grown[1][0], rel=1e-5)
     torch.testing.assert_close(grown[0][1], grown[1][1], rtol=1e-4, atol=1e-6)
     assert grown[0][0]["distillation"] > 0
@@ -108,7 +108,7 @@ def test_saved_maps_teach_what_the_live_teacher_teaches(street, tmp_path):
     shape=st.sampled_from([(12, 16), (48, 64), (7, 9), (96, 128)]),
 )
 def test_maps_are_cut_where_labels_are(top, left, height, width, flipped, shape):
-    """Of coordinates, which are linear, a cut shows where it was made, up to the border and a cell."""
+    """A crop of coordinates holds the coordinates of its pixels, up to a cell at the border."""
     window = Window(top, left, height, width, flipped)
     rows, columns = ((np.arange(n) + 0.5) / n * side for n, side in zip(shape, SIZE, strict=True))
     maps = np.stack(np.meshgrid(rows, columns, indexing="ij")).astype(np.float32)
@@ -130,26 +130,26 @@ def test_a_whole_picture_is_cut_as_torch_resizes(shape, flipped):
     torch.testing.assert_close(torch.from_numpy(cut), expected.flip(-1) if flipped else expected)
 
 
-def test_what_the_teacher_did_not_see_teaches_nothing(street):
+def test_pixels_that_the_teacher_did_not_see_are_masked(street):
     teacher = SavedTeacher(street / "maps")
     pasting = Pasting([(ProceduralObjects(Textures()), 1.0)], fewest=2, most=4, smallest=20)
     parts = [Part(folder_of(street, teacher, smallest=0.7, largest=1.5, flip=0.5), 1.0, pasting)]
     parts.append(Part(DeadLeaves(Textures())))
-    mixture = Mixture(parts, (64, 64), taught_classes=2)
+    mixture = Mixture(parts, (64, 64), teacher_classes=2)
     shares = []
     for index in range(12):
         scene = mixture.scene(0, index)
-        assert scene.taught.shape == (2, 16, 16)
-        assert scene.known.shape == (64, 64)
-        shares.append(float(scene.known.mean()))
-        # What is pasted has no class, and the street has one wherever it counts.
+        assert scene.teacher_scores.shape == (2, 16, 16)
+        assert scene.teacher_mask.shape == (64, 64)
+        shares.append(float(scene.teacher_mask.mean()))
+        # What is pasted has no class, and the street has one wherever it is not ignored.
         pasted_or_void = scene.classes < 0
-        assert not (scene.known & pasted_or_void & (scene.labels >= 0)).any()
+        assert not (scene.teacher_mask & pasted_or_void & (scene.labels >= 0)).any()
     assert 0.0 in shares  # dead leaves
     assert any(0.2 < share < 1.0 for share in shares)  # a street with objects
 
 
-def test_unknown_pixels_change_nothing():
+def test_masked_pixels_change_nothing():
     draw = torch.Generator().manual_seed(0)
     images, regions = torch.rand(2, 3, 32, 32, generator=draw), torch.zeros(2, 32, 32, dtype=torch.int32)
     known = torch.ones(2, 32, 32, dtype=torch.bool)
@@ -157,11 +157,11 @@ def test_unknown_pixels_change_nothing():
     taught = torch.rand(2, 2, 8, 8, generator=draw)
     other = taught.clone()
     other[0, :, :4], other[1] = 0.5, 0.5
-    figures = []
-    for values in (taught, other, 1 - taught):
-        batch = Batch(images, regions, regions, values, known)
-        figures.append(take_gradient(fresh(), batch, SETTINGS, 0, "saved")["distillation"])
-    assert figures[0] == figures[1] != figures[2]
+    values = []
+    for scores in (taught, other, 1 - taught):
+        batch = Batch(images, regions, regions, scores, known)
+        values.append(take_gradient(fresh(), batch, SETTINGS, 0, "saved")["distillation"])
+    assert values[0] == values[1] != values[2]
     nothing = Batch(images, regions, regions, taught, torch.zeros_like(known))
     assert take_gradient(fresh(), nothing, SETTINGS, 0, "saved")["distillation"] == 0
     with pytest.raises(OptionError, match="SavedTeacher"):
@@ -199,10 +199,10 @@ def test_logits_become_a_distribution(tmp_path, count):
     torch.testing.assert_close(torch.from_numpy(found), expected)
 
 
-def test_segments_can_be_taught_too(street):
+def test_segment_folders_take_a_teacher_too(street):
     teacher = SavedTeacher(street / "maps")
     scene = SegmentFolder(street / "images", street / "labels", teacher=teacher).draw(
         np.random.default_rng(0), (32, 32)
     )
-    assert scene.taught.shape == (2, 8, 8)
-    assert scene.known.all()
+    assert scene.teacher_scores.shape == (2, 8, 8)
+    assert scene.teacher_mask.all()

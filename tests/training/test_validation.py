@@ -1,4 +1,4 @@
-"""What a run says of itself while it goes on: measured by hand, written down, drawn."""
+"""Validation against the same metrics by hand; the log, and the picture of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from csl_plugin import fuse, soft_assignment
@@ -19,7 +19,7 @@ from csl_plugin.metrics import PooledAnomaly, RegionQuality
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
 from csl_plugin.training import AnomalyScores, LabeledFolder, SegmentFolder, Validation, mask_split
-from csl_plugin.training.log import RunLog
+from csl_plugin.training.log import TrainingLog
 from csl_plugin.training.log_picture import log_svg
 
 SIZE = (48, 64)
@@ -51,7 +51,7 @@ def classes_of(street):
 
 
 @pytest.mark.parametrize("boundary", [False, True])
-def test_it_measures_what_one_would_by_hand(street, boundary):
+def test_it_measures_the_same_as_by_hand(street, boundary):
     source, scores = classes_of(street), AnomalyScores(street / "scores", (1,))
     network = network_of(boundary=boundary).train()
     weights = network_of(boundary=boundary, seed=1).state_dict()
@@ -98,7 +98,7 @@ def test_every_annotator_counts(street):
     assert found["covering"] == pytest.approx(quality.compute().covering)
 
 
-def test_validation_that_makes_no_sense_is_refused(street):
+def test_invalid_validation_is_refused(street):
     source = classes_of(street)
     for wrong in ({"images": range(0)}, {"images": range(5)}, {"every": 0}):
         with pytest.raises(OptionError, match="validation"):
@@ -121,14 +121,14 @@ def test_validation_that_makes_no_sense_is_refused(street):
 # The log
 
 
-def test_a_log_keeps_what_is_known_and_is_cut_where_a_run_goes_on(tmp_path):
-    log = RunLog(tmp_path / "run")
+def test_a_log_keeps_finite_values_and_is_cut_where_a_job_continues(tmp_path):
+    log = TrainingLog(tmp_path / "job")
     log.cut(3)
     assert log.read() == []
     for step in range(1, 6):
         log.add(step, {"loss": 1 / step, "gradient": math.inf if step == 2 else 1.0})
-    with (tmp_path / "run/log.jsonl").open("a") as file:
-        file.write('{"step": 6, "lo')  # the machine went down here
+    with (tmp_path / "job/log.jsonl").open("a") as file:
+        file.write('{"step": 6, "lo')  # the machine stopped here
     assert [line["step"] for line in log.read()] == [1, 2, 3, 4, 5]
     assert "gradient" not in log.read()[1]
     log.cut(4)
@@ -136,7 +136,7 @@ def test_a_log_keeps_what_is_known_and_is_cut_where_a_run_goes_on(tmp_path):
     assert [line["step"] for line in log.read()] == [1, 2, 3, 4, 5]
     assert log.read()[-1]["loss"] == 0.1
     log.draw()
-    assert "Loss" in (tmp_path / "run/log.svg").read_text()
+    assert "Loss" in (tmp_path / "job/log.svg").read_text()
 
 
 def titles(picture):
@@ -163,7 +163,7 @@ def test_the_picture_has_a_panel_for_what_was_measured():
     assert titles(log_svg([])) == []
 
 
-def test_long_runs_are_averaged():
+def test_long_logs_are_averaged():
     steps = [{"step": n, "rate": float(n)} for n in range(1, 10_001)]
     (rate,) = curves(log_svg(steps))
     assert 250 <= len(rate) <= 300
@@ -175,7 +175,9 @@ def test_long_runs_are_averaged():
         st.one_of(st.floats(), st.floats(1e-12, 1e12), st.just(0.0), st.just("?"), st.none()), max_size=12
     )
 )
-def test_any_figures_can_be_drawn(values):
+@example(values=[1.7e308, -1.7e308])
+@example(values=[5e-324])
+def test_any_values_can_be_drawn(values):
     steps = [
         {"step": n, "loss": value, "rate": value, "covering": value, "best_iou": 0.5}
         for n, value in enumerate(values)

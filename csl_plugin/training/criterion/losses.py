@@ -1,4 +1,4 @@
-"""The losses of the paper: validity, region and distillation; and of the two optional heads."""
+"""The paper's losses: validity, region and distillation; and those of the two optional heads."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csl_plugin.distributed import SINGLE, Processes
 from csl_plugin.errors import OptionError
 from csl_plugin.models import NetworkOutput, RegionPrediction
 from csl_plugin.models.network import STRIDE
 from csl_plugin.ops import to_probabilities
 from csl_plugin.training.criterion.matching import match
 from csl_plugin.training.criterion.targets import RegionTargets, boundary_targets, region_targets
-from csl_plugin.training.processes import Total, alone
 
 WEIGHTS = {
     "validity": 2.0,
@@ -26,7 +26,8 @@ WEIGHTS = {
 }
 _UNMATCHED = 0.5
 _BOUNDARY = 4.0
-_MATCHED_ON, _COMPARED_ON = 0.25, 0.5
+# Shares of the cells, drawn at random, on which queries are matched and on which losses are computed.
+_MATCHING_SHARE, _LOSS_SHARE = 0.25, 0.5
 
 
 def losses(
@@ -35,22 +36,23 @@ def losses(
     points: Tensor | None = None,
     *,
     classes: Tensor | None = None,
-    draw: torch.Generator | None = None,
-    total: Total = alone,
+    generator: torch.Generator | None = None,
+    processes: Processes = SINGLE,
 ) -> dict[str, Tensor]:
     """The weighted losses of a batch by name; their sum is minimized.
 
     Args:
         output: Of the network, for images whose sides are multiples of 4.
-        regions: (B, H, W) integer, region ids from 0 on; negative pixels count in no loss.
-        points: (B, P, 2), those that the network was given.
-        classes: (B, H, W) class ids, the same all over a region, for a network whose queries have classes;
-            negative ones count in no loss.
-        draw: Draws the cells that are compared; torch's own generator if left out.
-        total: Sums over the processes among which a batch is divided: losses are parts of the batch's then.
+        regions: (B, H, W) integer region ids from 0; negative pixels are ignored.
+        points: (B, P, 2), the points that the network was given.
+        classes: (B, H, W) class ids, constant in every region, for a network whose queries have classes;
+            pixels of negative ones are ignored.
+        generator: Draws the cells on which losses are computed; torch's global generator by default.
+        processes: Those that share the batch. Normalizers are sums over all of them, so the losses of the
+            processes add up to those of the whole batch.
 
     Raises:
-        OptionError: Queries have classes, and `classes` is left out or holds one that they lack.
+        OptionError: Queries have classes, and `classes` is None or holds a class that they lack.
 
     Source:
         Paper, Figure 1 (validity and region loss); Cheng et al. 2022 (deep supervision, dice, and the
@@ -60,54 +62,63 @@ def losses(
         regions = torch.where(classes < 0, -1, regions)
     targets = region_targets(regions, STRIDE, classes)
     num_cells = targets.counted.shape[1]
-    order = torch.randperm(num_cells, generator=draw).to(regions.device)
-    compared = order[: max(1, int(num_cells * _COMPARED_ON))]
-    found = _learned(output.regions, targets, order[: max(1, int(num_cells * _MATCHED_ON))], compared, total)
+    order = torch.randperm(num_cells, generator=generator).to(regions.device)
+    matched_on = order[: max(1, int(num_cells * _MATCHING_SHARE))]
+    compared = order[: max(1, int(num_cells * _LOSS_SHARE))]
+    found = _query_losses(output.regions, targets, matched_on, compared, processes)
     if output.pointed is not None and points is not None:
-        found |= _pointed(output.pointed, targets, regions, points, compared, total)
+        found |= _point_losses(output.pointed, targets, regions, points, compared, processes)
     if output.boundary is not None:
-        found["boundary"] = _BOUNDARY * boundary_loss(output.boundary, regions, total)
+        found["boundary"] = _BOUNDARY * boundary_loss(output.boundary, regions, processes)
     return found
 
 
-def boundary_loss(logits: Tensor, regions: Tensor, total: Total = alone) -> Tensor:
-    """Binary cross-entropy over what counts, boundaries and insides balanced by the root of their shares."""
+def boundary_loss(logits: Tensor, regions: Tensor, processes: Processes = SINGLE) -> Tensor:
+    """Binary cross-entropy over all cells that are not ignored.
+
+    Cells with and without a boundary weigh one over the square root of their share.
+
+    Args:
+        logits: (B, 1, H / 2, W / 2) of the network.
+        regions: (B, H, W), as for `losses`.
+        processes: As for `losses`.
+    """
     target, counted = boundary_targets(regions)
-    on_boundary, cells = total(torch.stack([(target * counted).sum(), counted.sum()]))
+    on_boundary, cells = processes.total(torch.stack([(target * counted).sum(), counted.sum()]))
     share = (on_boundary / cells.clamp(min=1.0)).clamp(0.01, 0.99)
     weights = counted * torch.where(target > 0, share**-0.5, (1 - share) ** -0.5)
     loss = F.binary_cross_entropy_with_logits(logits.float(), target, weights, reduction="sum")
-    return loss / total(weights.sum()).clamp(min=1.0)
+    return loss / processes.total(weights.sum()).clamp(min=1.0)
 
 
 def distillation_loss(
-    distribution: Tensor, teacher: Tensor, counted: Tensor | None = None, total: Total = alone
+    distribution: Tensor, teacher: Tensor, counted: Tensor | None = None, processes: Processes = SINGLE
 ) -> Tensor:
     """Mean Huber loss between two per-pixel distributions (scheme 1).
 
     Args:
         distribution: (B, C, h, w) logits of the network.
-        teacher: (B, C, h, w) the teacher's distribution, in [0, 1].
-        counted: (B, h, w) which pixels count; all if left out.
-        total: As for `losses`.
+        teacher: (B, C, h, w) distribution of the teacher, in [0, 1].
+        counted: (B, h, w) in [0, 1], the weight of each pixel; 1 by default.
+        processes: As for `losses`.
 
     Source:
         Paper, "two schemes": "the mean Huber loss between the predicted per-pixel distribution and the output
         of the base teacher network".
     """
     own = to_probabilities(distribution.float(), 1)
-    apart = F.huber_loss(own, teacher.float(), reduction="none").mean(1)
+    error = F.huber_loss(own, teacher.float(), reduction="none").mean(1)
     if counted is None:
-        counted = torch.ones_like(apart)
-    return (apart * counted).sum() / total(counted.sum()).clamp(min=1.0)
+        counted = torch.ones_like(error)
+    return (error * counted).sum() / processes.total(counted.sum()).clamp(min=1.0)
 
 
-def _learned(
+def _query_losses(
     predictions: Sequence[RegionPrediction],
     targets: RegionTargets,
     matched_on: Tensor,
     compared: Tensor,
-    total: Total,
+    processes: Processes,
 ) -> dict[str, Tensor]:
     logits = torch.stack([prediction.mask_logits.flatten(2) for prediction in predictions])
     validity = torch.stack([prediction.validity_logits for prediction in predictions]).float()
@@ -115,16 +126,16 @@ def _learned(
     matched = match(logits, validity, targets, matched_on, class_logits)
     layer, image, region = (matched >= 0).nonzero(as_tuple=True)
     query = matched[layer, image, region]
-    real = torch.zeros_like(validity)
-    real[layer, image, query] = 1.0
-    weight = torch.where(real > 0, 1.0, _UNMATCHED)
+    is_region = torch.zeros_like(validity)
+    is_region[layer, image, query] = 1.0
+    weight = torch.where(is_region > 0, 1.0, _UNMATCHED)
     if class_logits is None or targets.classes is None:
-        errors = F.binary_cross_entropy_with_logits(validity, real, reduction="none")
+        errors = F.binary_cross_entropy_with_logits(validity, is_region, reduction="none")
     else:
-        wanted = torch.full_like(real, class_logits.shape[-1] - 1, dtype=torch.int64)
-        wanted[layer, image, query] = targets.classes[image, region]
-        errors = F.cross_entropy(class_logits.movedim(-1, 1), wanted, reduction="none")
-    weights, pairs = total(torch.stack([weight.sum(), weight.new_tensor(len(image))]))
+        target = torch.full_like(is_region, class_logits.shape[-1] - 1, dtype=torch.int64)
+        target[layer, image, query] = targets.classes[image, region]
+        errors = F.cross_entropy(class_logits.movedim(-1, 1), target, reduction="none")
+    weights, pairs = processes.total(torch.stack([weight.sum(), weight.new_tensor(len(image))]))
     validity_loss = (weight * errors).sum() / weights
     region_loss, dice = _region_losses(logits[layer, image, query], targets, image, region, compared, pairs)
     layers = len(predictions)
@@ -141,33 +152,33 @@ def _class_logits(predictions: Sequence[RegionPrediction], targets: RegionTarget
     if not given:
         return None
     found = torch.stack(given).float()
-    most = found.shape[-1] - 2
-    if targets.classes is None or int(targets.classes.max()) > most:
+    last = found.shape[-1] - 2
+    if targets.classes is None or int(targets.classes.max()) > last:
         got = "none" if targets.classes is None else f"a class {int(targets.classes.max())}"
         hint = "Name as many region_classes as the labels have, and pass the classes of the batch."
-        raise OptionError("classes", got, f"class ids up to {most}, as the network has", hint)
+        raise OptionError("classes", got, f"class ids up to {last}, as the network has", hint)
     return found
 
 
-def _pointed(
+def _point_losses(
     predictions: Sequence[RegionPrediction],
     targets: RegionTargets,
     regions: Tensor,
     points: Tensor,
     compared: Tensor,
-    total: Total,
+    processes: Processes,
 ) -> dict[str, Tensor]:
-    """Each point's query answers for the region under it; its validity for how well it does."""
+    """The query of each point is compared with the region under it; its validity with the mask's IoU."""
     size = torch.tensor(regions.shape[1:], device=points.device)
     place = torch.minimum((points * size).long(), size - 1)
     batch = torch.arange(len(points), device=points.device)[:, None]
     under = regions[batch, place[..., 0], place[..., 1]].long()
     image, point = (under >= 0).nonzero(as_tuple=True)
     region = under[image, point]
-    pairs = total(points.new_tensor(len(image)))
+    pairs = processes.total(points.new_tensor(len(image)))
     found = {"point_region": points.new_zeros(()), "point_dice": points.new_zeros(())}
     found["point_validity"] = points.new_zeros(())
-    for prediction in predictions[1:]:  # before the first layer a query has seen one pixel only
+    for prediction in predictions[1:]:  # before the first layer a query has read one pixel only
         logits = prediction.mask_logits.flatten(2)[image, point]
         region_loss, dice = _region_losses(logits, targets, image, region, compared, pairs)
         found["point_region"] = found["point_region"] + WEIGHTS["point_region"] * region_loss
@@ -188,7 +199,7 @@ def _region_losses(
     compared: Tensor,
     pairs: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Cross-entropy and dice of M (cells,) logits and regions over the number of all pairs; zero of none."""
+    """Cross-entropy and dice loss of M pairs with logits (M, cells), over all pairs; 0 for M = 0."""
     if not len(image):
         return logits.sum() * 0.0, logits.sum() * 0.0
     logits = logits[:, compared].float()
@@ -201,8 +212,8 @@ def _region_losses(
 
 
 def _overlap(logits: Tensor, targets: RegionTargets, image: Tensor, region: Tensor) -> Tensor:
-    """Intersection over union of what the logits claim and the region, (M,)."""
+    """Intersection over union of each mask and its region, (M,)."""
     weights = targets.counted[image]
-    claimed, inside = (logits > 0) * weights, targets.shares[image, region] * weights
-    both = torch.minimum(claimed, inside).sum(1)
-    return both / (claimed.sum(1) + inside.sum(1) - both).clamp(min=1e-6)
+    mask, inside = (logits > 0) * weights, targets.shares[image, region] * weights
+    both = torch.minimum(mask, inside).sum(1)
+    return both / (mask.sum(1) + inside.sum(1) - both).clamp(min=1e-6)

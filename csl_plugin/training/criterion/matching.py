@@ -1,4 +1,4 @@
-"""Which query answers for which region: the assignment of least cost."""
+"""Which query is compared with which region: the assignment of least cost."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def match(
         mask_logits: (L, B, N, cells) of L predictions.
         validity_logits: (L, B, N).
         targets: Of the batch.
-        cells: (P,) the cells to compare on.
-        class_logits: (L, B, N, K + 1) where queries have classes and targets too: the probability of the
-            region's class then takes the place of validity.
+        cells: (P,) indices of the cells on which costs are computed.
+        class_logits: (L, B, N, K + 1) where queries and targets have classes: the probability of the region's
+            class then replaces validity.
 
     Returns:
-        (L, B, K) the query of each region; -1 for regions that an image lacks, or that got no query because
-        there are more regions than queries.
+        (L, B, K) the query of each region; -1 for regions that an image lacks, and for those without a query
+        where there are more regions than queries.
     """
     from scipy.optimize import linear_sum_assignment
 
@@ -48,7 +48,11 @@ def match(
     scores = logits.sigmoid()
     both = (scores * weights[:, None]).sum(-1, keepdim=True) + inside.sum(1)[:, None]
     dice_cost = 1 - (2 * scores @ inside + 1) / (both + 1)
-    cost = _MASK * mask_cost + _DICE * dice_cost - _VALIDITY * _chance(validity_logits, class_logits, targets)
+    cost = (
+        _MASK * mask_cost
+        + _DICE * dice_cost
+        - _VALIDITY * _probability(validity_logits, class_logits, targets)
+    )
     costs = torch.nan_to_num(cost, nan=1e4, posinf=1e4, neginf=-1e4).cpu().numpy()
     found = np.full((layers, batch, count), -1, np.int64)
     present = targets.present.cpu().numpy()
@@ -60,9 +64,9 @@ def match(
     return torch.from_numpy(found).to(mask_logits.device)
 
 
-def _chance(validity_logits: Tensor, class_logits: Tensor | None, targets: RegionTargets) -> Tensor:
-    """How probable it is that a query is a region of the class asked for, (L, B, N, K or 1)."""
+def _probability(validity_logits: Tensor, class_logits: Tensor | None, targets: RegionTargets) -> Tensor:
+    """Probability that a query is a region, of each region's class if it has one, (L, B, N, K or 1)."""
     if class_logits is None or targets.classes is None:
         return validity_logits.float().sigmoid()[..., None]
-    of_each = targets.classes[None, :, None, :].expand(*class_logits.shape[:3], -1)
-    return class_logits.float().softmax(-1).gather(-1, of_each)
+    wanted = targets.classes[None, :, None, :].expand(*class_logits.shape[:3], -1)
+    return class_logits.float().softmax(-1).gather(-1, wanted)

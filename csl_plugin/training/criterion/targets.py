@@ -1,4 +1,4 @@
-"""What the network is compared with: the regions of a batch as shares of the network's cells."""
+"""Targets: the regions of a batch as shares of the network's cells, and their boundaries."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor
 
 
 class RegionTargets(NamedTuple):
-    """The regions of a batch at the network's resolution, K the most of one image.
+    """The regions of a batch at the network's resolution; K is the largest number in one image.
 
     Attributes:
-        shares: (B, K, cells) float32, how much of each cell belongs to each region, of what counts in it.
-        counted: (B, cells) float32 in [0, 1], how much of each cell counts.
+        shares: (B, K, cells) float32, share of each region in the pixels of a cell that are not ignored.
+        counted: (B, cells) float32 in [0, 1], share of a cell's pixels that are not ignored.
         present: (B, K) bool, which of the K regions an image has.
         classes: (B, K) int64, the class of each region; None where regions have no class.
     """
@@ -25,20 +25,20 @@ class RegionTargets(NamedTuple):
 
 
 def region_targets(regions: Tensor, stride: int, classes: Tensor | None = None) -> RegionTargets:
-    """Regions of pixels to shares of cells.
+    """Shares of the regions in the cells of the network.
 
     Args:
-        regions: (B, H, W) integer, region ids from 0 on, negative for pixels that count in no loss; H and W
-            multiples of `stride`.
+        regions: (B, H, W) integer, region ids from 0, negative for ignored pixels; H and W multiples of
+            `stride`.
         stride: Pixels along the side of a cell.
-        classes: (B, H, W) class ids, from 0 on and the same all over a region.
+        classes: (B, H, W) class ids from 0, constant in every region.
     """
     batch, height, width = regions.shape
     count = max(int(regions.max()) + 1, 1)
     rows = torch.arange(height, device=regions.device) // stride * (width // stride)
     cells = rows[:, None] + torch.arange(width, device=regions.device) // stride
     num_cells = (height // stride) * (width // stride)
-    # One slot more than regions, for what counts nowhere.
+    # One slot more than regions, for ignored pixels.
     slots = torch.where(regions < 0, count, regions).long() * num_cells + cells
     sums = torch.zeros(batch, (count + 1) * num_cells, device=regions.device)
     sums.scatter_add_(1, slots.flatten(1), torch.ones_like(slots.flatten(1), dtype=torch.float32))
@@ -47,10 +47,10 @@ def region_targets(regions: Tensor, stride: int, classes: Tensor | None = None) 
     pixels = stride * stride
     counted = (pixels - outside) / pixels
     shares = inside / (pixels - outside).clamp(min=1.0)[:, None]
-    return RegionTargets(shares, counted, inside.sum(2) > 0, _class_of_each(regions, classes, count))
+    return RegionTargets(shares, counted, inside.sum(2) > 0, _region_classes(regions, classes, count))
 
 
-def _class_of_each(regions: Tensor, classes: Tensor | None, count: int) -> Tensor | None:
+def _region_classes(regions: Tensor, classes: Tensor | None, count: int) -> Tensor | None:
     if classes is None:
         return None
     found = torch.zeros(len(regions), count + 1, dtype=torch.int64, device=regions.device)
@@ -59,7 +59,7 @@ def _class_of_each(regions: Tensor, classes: Tensor | None, count: int) -> Tenso
 
 
 def boundary_targets(regions: Tensor, stride: int = 2) -> tuple[Tensor, Tensor]:
-    """Which cells hold a boundary between two regions, and which count.
+    """Which cells hold a boundary between two regions, and which are not ignored.
 
     Args:
         regions: (B, H, W), as for `region_targets`.
@@ -78,6 +78,6 @@ def boundary_targets(regions: Tensor, stride: int = 2) -> tuple[Tensor, Tensor]:
     touches[:, :, :, 1:][across] = 1.0
     touches[:, :, :, :-1][across] = 1.0
     pool = torch.nn.functional.max_pool2d
-    # Beside pixels that count nowhere it is not known whether a boundary is one.
+    # Beside an ignored pixel it is not known whether there is a boundary.
     near_unknown = pool(unknown, 3, 1, 1)
     return pool(touches, stride, stride), 1.0 - pool(near_unknown, stride, stride)

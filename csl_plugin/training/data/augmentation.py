@@ -1,4 +1,4 @@
-"""Chance in geometry and in appearance, every draw from a generator that the caller seeds."""
+"""Random crops and random appearance; every draw comes from a generator that the caller seeds."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from csl_plugin.errors import OptionError
 from csl_plugin.training.data.scene import Picture, Scores
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-# An orthonormal basis of color whose first axis is gray: turning the other two turns the hue.
-_GREY_BASIS = np.array(
+# An orthonormal basis of color whose first axis is gray: rotating the other two shifts the hue.
+_GRAY_BASIS = np.array(
     [[1 / 3**0.5] * 3, [2**-0.5, -(2**-0.5), 0.0], [6**-0.5, 6**-0.5, -2 * 6**-0.5]], np.float32
 )
 
@@ -27,7 +27,7 @@ class Window:
         left: First column.
         height: Rows.
         width: Columns.
-        flipped: Whether left and right change places.
+        flipped: Whether the crop is mirrored left to right.
     """
 
     top: int
@@ -37,7 +37,7 @@ class Window:
     flipped: bool
 
     def cut_image(self, image: Picture, size: tuple[int, int]) -> Picture:
-        """The window of (H, W, 3) at `size`: averaged where it shrinks, linear where it grows."""
+        """The window of (H, W, 3) at `size`: area averaging to shrink it, bilinear to enlarge it."""
         cv2 = opencv()
         part = image[self.top : self.top + self.height, self.left : self.left + self.width]
         if part.shape[:2] != size:
@@ -47,16 +47,16 @@ class Window:
         return np.ascontiguousarray(part[:, ::-1] if self.flipped else part)
 
     def cut_labels(self, labels: NDArray[np.integer], size: tuple[int, int]) -> NDArray[np.integer]:
-        """The window of (H, W) at `size`, every pixel the label at its center."""
+        """The window of (H, W) at `size`; every pixel has the label at its center."""
         rows = self.top + ((np.arange(size[0]) + 0.5) * (self.height / size[0])).astype(np.intp)
         columns = self.left + ((np.arange(size[1]) + 0.5) * (self.width / size[1])).astype(np.intp)
         cut: NDArray[np.integer] = labels[rows[:, None], columns[:: -1 if self.flipped else 1]]
         return cut
 
     def cut_scores(self, scores: Scores, extent: tuple[int, int], size: tuple[int, int]) -> Scores:
-        """The window of a picture of `extent` (H, W) in its scores (C, h, w) of any resolution, at `size`.
+        """The window in scores (C, h, w), of any resolution, of a picture of `extent` (H, W), at `size`.
 
-        Bilinear, and averaged where it shrinks, as `torch.nn.functional.interpolate` does with antialias.
+        Bilinear with antialiasing, as `torch.nn.functional.interpolate(..., antialias=True)`.
         """
         spans = (self.top, self.height), (self.left, self.width)
         rows, columns = (
@@ -70,7 +70,7 @@ class Window:
 
 
 def _weights(length: int, first: float, extended: float, count: int) -> Scores:
-    """(count, length): what each of `length` samples adds to each of `count` between first and its end."""
+    """(count, length) weights that resample `length` values to `count` in [first, first + extended)."""
     step = extended / count
     centers = first + (np.arange(count) + 0.5) * step
     distance = np.abs(np.arange(length) + 0.5 - centers[:, None]) / max(step, 1.0)
@@ -80,12 +80,12 @@ def _weights(length: int, first: float, extended: float, count: int) -> Scores:
 
 @dataclass(frozen=True)
 class Cropping:
-    """Random scale, place and flip.
+    """Random scale, position and flip.
 
     Attributes:
-        smallest: Least scale (crop pixels per picture pixel); a picture never becomes smaller than the crop.
-        largest: Greatest scale.
-        aspect: Greatest change of the ratio of the sides.
+        smallest: Smallest scale, crop pixels per picture pixel; no picture becomes smaller than the crop.
+        largest: Largest scale.
+        aspect: Largest factor on the aspect ratio.
         flip: Probability of a flip.
 
     Example:
@@ -95,7 +95,7 @@ class Cropping:
         (192, 256)
 
     Raises:
-        OptionError: A scale of 0 or less, the limits in the wrong order, or an aspect below 1.
+        OptionError: `smallest` is not above 0 or exceeds `largest`, or `aspect` is below 1.
     """
 
     smallest: float = 0.5
@@ -122,13 +122,13 @@ class Cropping:
 
 @dataclass(frozen=True)
 class Appearance:
-    """Random colors, blur, noise and JPEG artifacts; the places of things stay.
+    """Random colors, blur, noise and JPEG artifacts; the geometry stays.
 
     Attributes:
-        brightness: Greatest change of brightness, as a share.
-        contrast: Greatest change of contrast, as a share.
-        saturation: Greatest change of saturation, as a share.
-        hue: Greatest turn of the hue in degrees.
+        brightness: Largest relative change of brightness.
+        contrast: Largest relative change of contrast.
+        saturation: Largest relative change of saturation.
+        hue: Largest rotation of the hue in degrees.
         blur: Probability of a Gaussian blur, sigma 0.4 to 1.5 pixels.
         noise: Probability of Gaussian noise, sigma 1 to 10 of 255.
         jpeg: Probability of a JPEG re-encoding, quality 50 to 95.
@@ -143,7 +143,7 @@ class Appearance:
     jpeg: float = 0.4
 
     def __call__(self, rng: np.random.Generator, image: Picture) -> Picture:
-        """The picture (h, w, 3) as it might have looked through another camera."""
+        """The picture (h, w, 3) with random changes; the one given is not modified."""
         cv2 = opencv()
         image = self._recolored(rng, image)
         blur, noise, jpeg = rng.random(3) < (self.blur, self.noise, self.jpeg)
@@ -160,14 +160,14 @@ class Appearance:
         return image
 
     def _recolored(self, rng: np.random.Generator, image: Picture) -> Picture:
-        """All four changes of color are affine, so they are one 3 x 4 matrix."""
+        """Change the colors; all four changes are affine, so they are one 3 x 4 matrix."""
         cv2 = opencv()
         bright, contrast, saturation, turn = rng.uniform(-1.0, 1.0, 4)
         angle = np.radians(turn * self.hue)
         turned = np.array(
             [[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]], np.float32
         )
-        hue = _GREY_BASIS.T @ turned @ _GREY_BASIS
+        hue = _GRAY_BASIS.T @ turned @ _GRAY_BASIS
         keep = np.float32(1 + saturation * self.saturation)
         saturated = keep * np.eye(3, dtype=np.float32) + (1 - keep) * _LUMA[None, :]
         gain = 1 + contrast * self.contrast

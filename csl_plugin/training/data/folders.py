@@ -1,4 +1,4 @@
-"""Labeled pictures of a folder: semantic classes, or segments by one or several people."""
+"""Labeled pictures in folders: semantic classes, or segments by one or several annotators."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io import files_by_stem, list_images, read_image
 from csl_plugin.io.labels import read_label_png
 from csl_plugin.training.data.augmentation import Cropping
-from csl_plugin.training.data.saved_teacher import SavedTeacher, cells
+from csl_plugin.training.data.saved_teacher import SavedTeacher, output_size
 from csl_plugin.training.data.scene import Labels, Picture, Scene
 
 MEMORY = 2 << 30
-"""Bytes of decoded pictures and labels that a folder keeps; the rest is read again each time."""
+"""Bytes of decoded pictures and labels that a folder caches; the rest is read again each time."""
 
 _VALUES = 65536
 
 
 class _Annotated:
-    """Pictures, each with one or more label maps of its size, decoded once as far as memory is granted."""
+    """Pictures, each with one or more label maps of its size, cached up to a limit in bytes."""
 
     def __init__(
         self,
         pairs: dict[Path, list[Path]],
-        hidden: Collection[int],
+        ignore: Collection[int],
         cropping: Cropping,
         memory: int,
         teacher: SavedTeacher | None,
     ) -> None:
-        if any(not 0 <= value < _VALUES for value in hidden):
-            hint = "Name the values as the label files hold them."
-            raise OptionError("ignore", str(sorted(hidden)), f"values from 0 to {_VALUES - 1}", hint)
+        if any(not 0 <= value < _VALUES for value in ignore):
+            hint = "Pass values as they are stored in the label files."
+            raise OptionError("ignore", str(sorted(ignore)), f"values from 0 to {_VALUES - 1}", hint)
         if teacher is not None:
-            teacher.check_has([path.stem for path in pairs])
+            teacher.require([path.stem for path in pairs])
         self._pairs, self._cropping, self._teacher = list(pairs.items()), cropping, teacher
         self._table = np.arange(_VALUES, dtype=np.int32)
-        self._table[list(hidden)] = -1
-        self._kept: list[tuple[Picture, list[NDArray[np.integer]]]] = []
+        self._table[list(ignore)] = -1
+        self._cached: list[tuple[Picture, list[NDArray[np.integer]]]] = []
         for index in range(len(self._pairs)):
-            self._kept.append(self._read(index))
-            memory -= self._kept[-1][0].nbytes + sum(labels.nbytes for labels in self._kept[-1][1])
+            self._cached.append(self._read(index))
+            memory -= self._cached[-1][0].nbytes + sum(labels.nbytes for labels in self._cached[-1][1])
             if memory < 0:
                 break
 
@@ -58,37 +58,37 @@ class _Annotated:
         return self._pairs[index][0].stem
 
     def annotations(self, index: int) -> int:
-        """How many label maps a picture has."""
+        """Number of label maps of a picture."""
         return len(self._pairs[index][1])
 
     def image(self, index: int) -> Picture:
         """A picture, (H, W, 3) uint8 RGB."""
-        return self._kept[index][0] if index < len(self._kept) else read_image(self._pairs[index][0])
+        return self._cached[index][0] if index < len(self._cached) else read_image(self._pairs[index][0])
 
     def labels(self, index: int, annotation: int = 0) -> Labels:
-        """A label map (H, W) int32; -1 where a pixel counts in no loss."""
-        return self._known(self._stored(index, annotation, self.image(index)))
+        """A label map (H, W) int32; -1 for ignored pixels."""
+        return self._mask_ignored(self._stored(index, annotation, self.image(index)))
 
     def _cropped(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
-        """A random crop, its labels those of the file; there are no classes yet."""
+        """A random crop with the labels of the file, and -1 for all classes."""
         index = int(rng.integers(len(self)))
         image = self.image(index)
         stored = self._stored(index, int(rng.integers(self.annotations(index))), image)
         extent = stored.shape[0], stored.shape[1]
         window = self._cropping.draw(rng, extent, size)
-        labels = self._known(window.cut_labels(stored, size))
-        cut, nothing = window.cut_image(image, size), np.full(size, -1, np.int32)
+        labels = self._mask_ignored(window.cut_labels(stored, size))
+        cut, no_classes = window.cut_image(image, size), np.full(size, -1, np.int32)
         if self._teacher is None:
-            return Scene(cut, labels, nothing)
-        taught = window.cut_scores(self._teacher.read(self.stem(index)), extent, cells(size))
-        return Scene(cut, labels, nothing, taught, np.ones(size, bool))
+            return Scene(cut, labels, no_classes)
+        scores = window.cut_scores(self._teacher.read(self.stem(index)), extent, output_size(size))
+        return Scene(cut, labels, no_classes, scores, np.ones(size, bool))
 
-    def _known(self, stored: NDArray[np.integer]) -> Labels:
+    def _mask_ignored(self, stored: NDArray[np.integer]) -> Labels:
         return np.asarray(self._table.take(stored))
 
     def _stored(self, index: int, annotation: int, image: Picture) -> NDArray[np.integer]:
-        if index < len(self._kept):
-            return self._kept[index][1][annotation]
+        if index < len(self._cached):
+            return self._cached[index][1][annotation]
         return _read_labels(self._pairs[index][1][annotation], image.shape[:2])
 
     def _read(self, index: int) -> tuple[Picture, list[NDArray[np.integer]]]:
@@ -104,10 +104,10 @@ class LabeledFolder(_Annotated):
         images: Folder of pictures.
         labels: Folder of PNG label maps, `<stem>.png`: the stored values are the class ids.
         ignore: Values that are no class: void, borders.
-        unseen: Classes that training must not know. Their pixels are -1 in labels and classes alike.
+        unseen: Classes to exclude from training. Their pixels are -1 in labels and classes.
         cropping: How crops are drawn.
-        memory: Bytes of decoded pictures and labels to keep.
-        teacher: What a teacher said of these pictures; it is cropped with them.
+        memory: Bytes of decoded pictures and labels to cache.
+        teacher: A teacher's distributions for these pictures, cropped with them.
 
     Raises:
         FileError: A folder or a partner is missing, a file is damaged, or sizes differ.
@@ -143,13 +143,13 @@ class SegmentFolder(_Annotated):
         images: Folder of pictures.
         labels: Folder of PNG label maps: `<stem>.png`, or `<stem>_<k>.png` of annotator k, 8- or 16-bit.
         ignore: Values that are no segment.
-        cropping: How crops are drawn; each crop has the labels of one annotator, drawn anew.
-        memory: Bytes of decoded pictures and labels to keep.
+        cropping: How crops are drawn; each crop has the labels of one annotator, drawn at random.
+        memory: Bytes of decoded pictures and labels to cache.
         teacher: As for `LabeledFolder`.
 
     Raises:
         FileError: A folder or a picture's labels are missing, a file is damaged, or sizes differ.
-        OptionError: `ignore` holds what no label file can hold.
+        OptionError: `ignore` holds a value that no label file can hold.
     """
 
     def __init__(
@@ -175,21 +175,21 @@ class SegmentFolder(_Annotated):
         super().__init__(pairs, ignore, cropping or Cropping(), memory, teacher)
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
-        """A random crop (h, w) of a random picture, as one random annotator saw it."""
+        """A random crop (h, w) of a random picture, with the labels of a random annotator."""
         return self._cropped(rng, size)
 
 
 def _check_partners(labels: str | os.PathLike[str], missing: list[str], expected: str) -> None:
     if missing:
         got = f"no labels for {len(missing)} of the images, the first {missing[0]!r}"
-        hint = "Name labels by their images, or take the images without labels out of the folder."
+        hint = "Name labels by their images, or remove the images without labels from the folder."
         raise FileError(os.fspath(labels), got, f"{expected} for every image", hint)
 
 
 def _read_labels(path: Path, size: tuple[int, ...]) -> NDArray[np.integer]:
     labels = read_label_png(path)
     if labels.shape != size:
-        hint = "Scale neither of the two: export the labels anew at the image's size."
+        hint = "Export the labels again at the image's size; do not resize either."
         raise FileError(str(path), f"labels of {labels.shape}", f"{size}, its image's size", hint)
     if labels.dtype != np.uint8 and int(labels.max()) < 256:
         labels = labels.astype(np.uint8)

@@ -13,25 +13,25 @@ from csl_plugin.arrays import Array, as_tensor, describe
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 
 MIN_AREA = 24
-"""Smallest region in pixels of a training crop: one and a half cells of the finest embeddings (stride 4)."""
+"""Pixels of the smallest region in a training crop: 1.5 cells of the finest feature map (stride 4)."""
 
 
 def mask_split(
     labels: Array, *, ignore: Collection[int] = (), min_area: int = MIN_AREA, connectivity: int = 8
 ) -> NDArray[np.int32]:
-    """Every label split into its connected components, each a region without a class.
+    """Split every label into its connected components, each a region without a class.
 
-    Applied after scaling and cropping, so that a crop's regions are connected in the crop. The masks that
-    were split do not remain beside their components ("keep_original" of the authors' code, off).
+    Apply it after scaling and cropping, so that regions are connected in the crop. The masks themselves are
+    not kept beside their components (as with `keep_original` off in the authors' code).
 
     Args:
         labels: (H, W) integers. Negative values belong to no region.
-        ignore: Values that belong to no region either: void, unseen classes.
-        min_area: Components of fewer pixels become -1, so that they count in no loss.
-        connectivity: 8 (pixels that touch at a corner are connected) or 4 (they are not).
+        ignore: Values that belong to no region: void, unseen classes.
+        min_area: Components of fewer pixels become -1 and are ignored by every loss.
+        connectivity: 8, where pixels that share a corner are connected, or 4, where they are not.
 
     Returns:
-        (H, W) int32: 0 .. K-1 in the order of the components' first pixels, -1 elsewhere. K may be 0.
+        (H, W) int32: 0 .. K-1, in the order of the components' first pixels, -1 elsewhere. K may be 0.
 
     Raises:
         DTypeError: The labels are not integers.
@@ -48,7 +48,7 @@ def mask_split(
         Paper, "Mask Split". The authors' code drops components under 100 pixels of crops 512 pixels high.
     """
     if connectivity not in (4, 8):
-        hint = "Use 8 unless corners must not connect."
+        hint = "Use 8 unless pixels that share a corner must not connect."
         raise OptionError("connectivity", repr(connectivity), "4 or 8", hint)
     compact = _compact(labels, ignore)
     parts, count = ops.components(torch.from_numpy(compact)[None], connectivity)
@@ -58,15 +58,15 @@ def mask_split(
 def class_regions(
     labels: Array, *, ignore: Collection[int] = (), min_area: int = MIN_AREA
 ) -> NDArray[np.int32]:
-    """One region per label, connected or not: training without mask split, for comparison.
+    """Make one region of every label, connected or not: training without mask split, for comparison.
 
     Args:
         labels: (H, W) integers. Negative values belong to no region.
-        ignore: Values that belong to no region either.
+        ignore: Values that belong to no region.
         min_area: Labels of fewer pixels become -1.
 
     Returns:
-        (H, W) int32: 0 .. K-1 in the order of the labels' values, -1 elsewhere.
+        (H, W) int32: 0 .. K-1, in the order of the labels' values, -1 elsewhere.
 
     Raises:
         DTypeError: The labels are not integers.
@@ -84,7 +84,7 @@ def class_regions(
 
 
 def _compact(labels: Array, ignore: Collection[int]) -> NDArray[np.int32]:
-    """The labels numbered from 0 in the order of their values; -1 where no region may be."""
+    """Labels renumbered from 0 in the order of their values; -1 for those that belong to no region."""
     array = as_tensor("labels", labels).cpu().numpy()
     if array.dtype.kind not in "iu":
         hint = "Convert them with .astype('int32')."
@@ -93,7 +93,7 @@ def _compact(labels: Array, ignore: Collection[int]) -> NDArray[np.int32]:
         hint = "Pass one image's labels, without batch or channel axis."
         raise ShapeError("labels", f"shape {array.shape}", "(H, W), not empty", hint)
     low, high = int(array.min()), int(array.max())
-    if low >= -1 and high < 65536:  # a table of all values is faster than sorting the pixels
+    if low >= -1 and high < 65536:  # a lookup table is faster than sorting the pixels
         present = np.bincount((array.astype(np.int32, copy=False) + np.int32(1)).ravel()) > 0
         values, place = np.flatnonzero(present) - 1, None
     else:
@@ -108,7 +108,7 @@ def _compact(labels: Array, ignore: Collection[int]) -> NDArray[np.int32]:
 
 
 def _without_small(regions: NDArray[np.int32], count: int, min_area: int) -> NDArray[np.int32]:
-    """Regions numbered anew without those under `min_area`."""
+    """Regions renumbered without those of fewer than `min_area` pixels."""
     if min_area < 0:
         raise OptionError("min_area", repr(min_area), "0 or more pixels", "Use 0 to keep every region.")
     shifted = regions + np.int32(1)

@@ -1,4 +1,4 @@
-"""What flows on the data side of training: a labeled picture, the sample made of it, a batch of samples."""
+"""The types of training data: a labeled picture, the sample made of it, a batch of samples."""
 
 from __future__ import annotations
 
@@ -20,25 +20,26 @@ class Scene:
 
     Attributes:
         image: (h, w, 3) uint8 RGB.
-        labels: (h, w) int32. Pixels of one label are one class or one object, connected or not; -1 counts
-            in no loss.
+        labels: (h, w) int32. Pixels of one label are one class or one object, connected or not; -1 is ignored
+            by every loss.
         classes: (h, w) int32 semantic class ids, -1 where there is none.
-        taught: (C, h / 4, w / 4) float32, what a teacher said of the picture; None where there is no teacher.
-        known: (h, w) bool, which pixels the teacher saw as they are; None likewise.
+        teacher_scores: (C, h / 4, w / 4) float32, a teacher's distribution for the picture; None without
+            teacher.
+        teacher_mask: (h, w) bool, the pixels for which it holds: not those pasted over; None without teacher.
     """
 
     image: Picture
     labels: Labels
     classes: Labels
-    taught: Scores | None = None
-    known: NDArray[np.bool_] | None = None
+    teacher_scores: Scores | None = None
+    teacher_mask: NDArray[np.bool_] | None = None
 
 
 class Source(Protocol):
-    """Where scenes come from: a folder, or a generator."""
+    """Where scenes come from: a folder, or a generator of synthetic pictures."""
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
-        """A scene of `size` (h, w); everything random about it comes from `rng`."""
+        """A scene of `size` (h, w); `rng` is the only source of randomness."""
         ...
 
 
@@ -47,7 +48,7 @@ class Sample(NamedTuple):
 
     Attributes:
         image: (3, h, w) float32 RGB in [0, 1].
-        regions: (h, w) int32: 0 .. K-1 the regions, -1 counts in no loss.
+        regions: (h, w) int32 region ids 0 .. K-1; -1 is ignored by every loss.
         classes: (h, w) int32 semantic class ids, -1 where there is none.
     """
 
@@ -61,14 +62,14 @@ class Batch(NamedTuple):
 
     Attributes:
         images: (B, 3, h, w) float32 RGB in [0, 1].
-        regions: (B, h, w) int32: 0 .. K-1 the regions of each image, -1 counts in no loss.
+        regions: (B, h, w) int32 region ids 0 .. K-1 of each image; -1 is ignored by every loss.
         classes: (B, h, w) int32 semantic class ids, -1 where there is none.
-        taught: (B, C, h / 4, w / 4) float32, a teacher's saved distribution; None without such a teacher.
-        known: (B, h, w) bool, where it counts; None likewise.
+        teacher_scores: (B, C, h / 4, w / 4) float32, the distribution of a saved teacher; None without one.
+        teacher_mask: (B, h, w) bool, the pixels for which it holds; None without one.
     """
 
     images: Tensor
     regions: Tensor
     classes: Tensor
-    taught: Tensor | None = None
-    known: Tensor | None = None
+    teacher_scores: Tensor | None = None
+    teacher_mask: Tensor | None = None

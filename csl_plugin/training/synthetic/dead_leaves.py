@@ -1,4 +1,4 @@
-"""Dead leaves: pictures of nothing but shapes that hide one another."""
+"""Dead leaves: pictures of shapes that occlude one another."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from csl_plugin.training.synthetic.textures import Textures
 
 
 class DeadLeaves:
-    """Pictures of overlapping shapes, each with a texture of its own; few are large, many are small.
+    """Pictures of overlapping shapes ("leaves"), each with its own texture; few are large, many are small.
 
-    Up to five leaves of about the picture's size lie below the others. The ground has a procedural texture: a
-    photograph's edges would be edges of no region.
+    Up to five leaves of about the picture's size lie below the others. The background has a procedural
+    texture, because the edges in a photograph would belong to no region.
 
     Args:
-        textures: What leaves are covered with.
-        fewest: Least number of leaves.
-        most: Greatest number of leaves.
-        smallest: Least length of a leaf's longer side, in pixels.
-        largest: Greatest length of it, as a share of the picture's longer side.
-        exponent: Lengths follow a power law, density ~ length^-exponent. With 3, the law of natural pictures,
-            every size covers as much area; with less, large leaves cover more.
+        textures: Textures of the leaves.
+        fewest: Smallest number of leaves.
+        most: Largest number of leaves.
+        smallest: Minimum of the length of a leaf's longer side, in pixels.
+        largest: Maximum of that length, relative to the picture's longer side.
+        exponent: Lengths follow a power law, density ~ length^-exponent. With 3, the law of natural images,
+            all sizes cover the same area; with less, large leaves cover more.
 
     Example:
         >>> import numpy as np
@@ -46,13 +46,13 @@ class DeadLeaves:
         largest: float = 0.8,
         exponent: float = 1.5,
     ) -> None:
-        self._ground, self._objects = Textures(), ProceduralObjects(textures, parts=0.2)
+        self._background, self._objects = Textures(), ProceduralObjects(textures, parts=0.2)
         self._fewest, self._most = fewest, most
         self._smallest, self._largest, self._exponent = smallest, largest, exponent
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
-        """A picture of `size` (h, w); every leaf has a label, the ground has 0, nothing has a class."""
-        image, labels = self._ground.draw(rng, *size), np.zeros(size, np.int32)
+        """A picture of `size` (h, w); label 0 is the background, each leaf has its own; classes are -1."""
+        image, labels = self._background.draw(rng, *size), np.zeros(size, np.int32)
         fade = rng.uniform(0.0, 1.0)
         for number, extent in enumerate(self._extents(rng, max(size)), start=1):
             center = int(rng.integers(size[0])), int(rng.integers(size[1]))
@@ -61,7 +61,7 @@ class DeadLeaves:
         return Scene(image, labels, np.full(size, -1, np.int32))
 
     def _extents(self, rng: np.random.Generator, side: int) -> list[float]:
-        """Lengths by the power law; three times of four the largest come first, and no small one is lost."""
+        """Lengths by the power law; in 3 of 4 pictures large leaves come first, below the small ones."""
         count = int(rng.integers(self._fewest, self._most + 1))
         low, high = self._smallest, max(self._largest * side, self._smallest + 1)
         power = 1 - self._exponent

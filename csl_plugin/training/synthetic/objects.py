@@ -1,4 +1,4 @@
-"""Objects to paste: procedural ones with textures, and segments that people drew in photographs."""
+"""Objects to paste: procedural shapes with textures, and segments of annotated photographs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from csl_plugin.training.synthetic.shapes import draw_shape
 from csl_plugin.training.synthetic.textures import Textures
 
 MARGIN = 4
-"""Pixels around a cut-out in which its edge may fade."""
+"""Pixels around a cut-out into which its edge may fade."""
 
 _MOST_GROWTH = 2.0
-_LEAST_SHADED = 20.0  # pixels; on less, neither parts nor shading can be told from the texture
+_LEAST_SHADED = 20.0  # pixels; on smaller objects, parts and shading look like texture
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Cutout:
     """An object at the size at which it is pasted.
 
     Attributes:
-        image: (h, w, 3) uint8 RGB, known in the margin too.
-        coverage: (h, w) uint8: how much of each pixel it covers, 255 for all.
+        image: (h, w, 3) uint8 RGB, defined in the margin too.
+        coverage: (h, w) uint8: how much of each pixel the object covers, 255 for all of it.
     """
 
     image: Picture
@@ -45,11 +45,11 @@ class Objects(Protocol):
 
 
 class ProceduralObjects:
-    """Random shapes with random textures; a third of them of several parts, which are still one object.
+    """Random shapes with random textures; some have several parts, which are still one object.
 
     Args:
-        textures: What they are covered with.
-        parts: Share of objects with inner edges.
+        textures: Textures of the objects.
+        parts: Share of objects with several parts, and so with inner edges.
 
     Example:
         >>> import numpy as np
@@ -62,7 +62,7 @@ class ProceduralObjects:
         self._textures, self._parts = textures, parts
 
     def draw(self, rng: np.random.Generator, extent: float) -> Cutout:
-        """A shape with a texture."""
+        """A shape with a texture; its longer side is about `extent` pixels."""
         coverage = draw_shape(rng, extent, MARGIN)
         height, width = coverage.shape
         image = self._textures.draw(rng, height, width)
@@ -74,7 +74,7 @@ class ProceduralObjects:
         return Cutout(image, coverage)
 
     def _with_part(self, rng: np.random.Generator, image: Picture) -> Picture:
-        """The texture with another one, or a change of its light, on a part of it."""
+        """The texture with another one, or with another brightness, on a part of it."""
         height, width = image.shape[:2]
         shape = draw_shape(rng, rng.uniform(0.25, 0.9) * max(height, width))
         shape = shape[:height, :width]
@@ -93,17 +93,17 @@ class ProceduralObjects:
 
 
 class SegmentBank:
-    """Cut-outs of the segments of a folder: compact, inside their photograph, neither tiny nor everything.
+    """Cut-outs of the segments in a folder that look like objects: compact, off the border, of medium size.
 
     Args:
         folder: Photographs with segments.
         least: Smallest area in pixels.
-        most: Largest share of the photograph.
-        solidity: Least share of the convex hull that a segment fills.
-        elongation: Greatest ratio of the sides of its box.
+        most: Largest area, relative to the photograph.
+        solidity: Smallest share of its convex hull that a segment fills.
+        elongation: Largest aspect ratio of its bounding box.
 
     Raises:
-        FileError: No segment of the folder is like that.
+        FileError: No segment of the folder is within these limits.
     """
 
     def __init__(
@@ -133,14 +133,14 @@ class SegmentBank:
                         continue
                     self._cutouts.append(_cut(image, mask, box))
         if not self._cutouts:
-            hint = "Lower the limits, or pass a folder of photographs with things in them."
+            hint = "Relax the limits, or pass a folder of photographs with objects in them."
             raise FileError("folder", "no fitting segment", "segments of objects", hint)
 
     def __len__(self) -> int:
         return len(self._cutouts)
 
     def draw(self, rng: np.random.Generator, extent: float) -> Cutout:
-        """A segment, scaled, turned and flipped; it grows to at most twice its size."""
+        """A segment, scaled, rotated and flipped; it is enlarged to at most twice its size."""
         cv2 = opencv()
         cutout = self._cutouts[int(rng.integers(len(self._cutouts)))]
         height, width = (side - 2 * MARGIN for side in cutout.coverage.shape)
@@ -150,21 +150,21 @@ class SegmentBank:
         stretch = np.exp(rng.uniform(-0.15, 0.15))
         image, coverage = cutout.image, cutout.coverage
         shrunk = min(1.0, 1.5 * scale)
-        if shrunk < 0.75:  # averaging first: the turn below reads only four pixels
+        if shrunk < 0.75:  # average first: the rotation below reads only four pixels
             size = [max(1, round(side * shrunk)) for side in coverage.shape[::-1]]
             image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
             coverage = np.asarray(cv2.resize(coverage, size, interpolation=cv2.INTER_AREA), np.uint8)
         else:
             shrunk = 1.0
         cosine, sine = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-        turn = (
+        rotation = (
             (scale / shrunk) * np.array([[cosine, -sine], [sine, cosine]]) * (mirror * stretch, 1 / stretch)
         )
-        box = np.abs(turn) @ (np.array([width, height]) * shrunk)
+        box = np.abs(rotation) @ (np.array([width, height]) * shrunk)
         columns, rows = (np.ceil(box).astype(int) + 2 * MARGIN).tolist()
         old = (np.array(coverage.shape[::-1]) - 1) / 2
-        shift = (np.array([columns, rows]) - 1) / 2 - turn @ old
-        matrix = np.hstack([turn, shift[:, None]])
+        shift = (np.array([columns, rows]) - 1) / 2 - rotation @ old
+        matrix = np.hstack([rotation, shift[:, None]])
         image = np.asarray(
             cv2.warpAffine(image, matrix, (columns, rows), borderMode=cv2.BORDER_REPLICATE), np.uint8
         )
@@ -172,7 +172,7 @@ class SegmentBank:
 
 
 def _shaded(rng: np.random.Generator, image: Picture) -> Picture:
-    """Light from one side, as on a solid thing."""
+    """Light from one side, as on a solid object."""
     down = np.linspace(-1, 1, image.shape[0], dtype=np.float32)[:, None, None]
     across = np.linspace(-1, 1, image.shape[1], dtype=np.float32)[None, :, None]
     slope = rng.uniform(-0.35, 0.35, 2).astype(np.float32)
@@ -189,7 +189,7 @@ def _touches(box: tuple[slice, slice], shape: tuple[int, ...]) -> bool:
 
 
 def _hull_area(mask: NDArray[np.uint8]) -> float:
-    """Area of the convex hull of a mask, counted in whole pixels."""
+    """Area of the convex hull of a mask, in whole pixels."""
     cv2 = opencv()
     rows, first = np.arange(len(mask)), mask.argmax(axis=1)
     last = mask.shape[1] - mask[:, ::-1].argmax(axis=1)
@@ -201,6 +201,6 @@ def _hull_area(mask: NDArray[np.uint8]) -> float:
 
 
 def _cut(image: Picture, mask: NDArray[np.uint8], box: tuple[slice, slice]) -> Cutout:
-    """The segment with a margin of what surrounds it, so that an edge can fade; a view of the photograph."""
+    """The segment with a margin of its surroundings, into which its edge fades; a view of the image."""
     rows, columns = (slice(side.start - MARGIN, side.stop + MARGIN) for side in box)
     return Cutout(image[rows, columns], np.pad(mask * np.uint8(255), MARGIN))

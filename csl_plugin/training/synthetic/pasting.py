@@ -1,4 +1,4 @@
-"""Pasting objects into scenes: each becomes one region on top of what was there."""
+"""Pasting objects into scenes: each becomes one region that occludes what was there."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ Box = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class Pasting:
-    """How objects are pasted; called with a scene, it gives the scene with objects.
+    """Pastes random objects into a scene.
 
-    An object's pixels get a label of their own, the same for the whole object, no class and no teacher.
-    What an object covers by less than half keeps its label, so what counts in no loss stays so around it.
+    The pixels of an object get one new label, class -1, and False in the teacher's mask. Pixels that it
+    covers by less than half keep their label, so ignored pixels around it stay ignored.
 
     Attributes:
-        objects: Where objects come from, each with its share.
-        fewest: Least number of objects.
-        most: Greatest number of objects; every number between is as likely.
-        smallest: Least length of an object's longer side, in pixels.
-        largest: Greatest length of it, as a share of the scene's longer side. Sizes are log-uniform.
-        feather: Greatest sigma of the Gaussian by which an edge fades, in pixels.
-        match: Probability that an object's colors are drawn toward its surroundings'.
+        objects: Sources of objects, each with its share.
+        fewest: Smallest number of objects.
+        most: Largest number of objects; numbers are uniform.
+        smallest: Minimum of the length of an object's longer side, in pixels.
+        largest: Maximum of that length, relative to the scene's longer side. Lengths are log-uniform.
+        feather: Largest sigma of the Gaussian that softens an edge, in pixels.
+        match: Probability that an object's colors are shifted toward those of its surroundings.
         shadow: Probability of a soft shadow.
 
     Example:
@@ -43,7 +43,7 @@ class Pasting:
         [0, 1]
 
     Raises:
-        OptionError: No objects with a share above 0, or limits in the wrong order.
+        OptionError: No share is above 0 or one is negative, or the limits are in the wrong order.
     """
 
     objects: Sequence[tuple[Objects, float]]
@@ -58,17 +58,17 @@ class Pasting:
     def __post_init__(self) -> None:
         shares = [share for _, share in self.objects]
         if not shares or min(shares) < 0 or sum(shares) <= 0:
-            hint = "Pass (objects, share) pairs; leave pasting out where nothing shall be pasted."
+            hint = "Pass (objects, share) pairs; omit pasting where no object is to be pasted."
             raise OptionError("objects", f"shares {shares}", "shares of at least 0, not all 0", hint)
         if not (0 <= self.fewest <= self.most and self.smallest > 0 and self.largest > 0):
             got = f"fewest {self.fewest}, most {self.most}, smallest {self.smallest}, largest {self.largest}"
-            hint = "Put the limits in order and the lengths above 0."
+            hint = "Use limits in order and lengths above 0."
             raise OptionError("fewest, most, smallest, largest", got, "0 <= fewest <= most", hint)
 
     def __call__(self, rng: np.random.Generator, scene: Scene) -> Scene:
-        """The scene with random objects; the one given stays as it is."""
+        """The scene with random objects; the one given is not modified."""
         image, labels, classes = scene.image.copy(), scene.labels.copy(), scene.classes.copy()
-        known = None if scene.known is None else scene.known.copy()
+        teacher_mask = None if scene.teacher_mask is None else scene.teacher_mask.copy()
         ends = np.cumsum([share for _, share in self.objects])
         span = np.log(self.smallest), np.log(max(self.largest * max(labels.shape), self.smallest))
         label = int(labels.max()) + 1
@@ -84,9 +84,9 @@ class Pasting:
             place, covered = paste(image, cutout, center, fade, match)
             labels[place][covered] = label + number
             classes[place][covered] = -1
-            if known is not None:
-                known[place][covered] = False
-        return Scene(image, labels, classes, scene.taught, known)
+            if teacher_mask is not None:
+                teacher_mask[place][covered] = False
+        return Scene(image, labels, classes, scene.teacher_scores, teacher_mask)
 
 
 def paste(
@@ -97,15 +97,15 @@ def paste(
     Args:
         image: (H, W, 3) uint8, painted on.
         cutout: The object.
-        center: Row and column of the middle of its box; the rest may lie outside.
-        fade: Sigma of the Gaussian by which its edge fades.
-        match: How far its mean color moves toward the surroundings', 0 to 1.
+        center: Row and column of the center of its box, which may lie partly outside the picture.
+        fade: Sigma of the Gaussian that softens its edge, in pixels.
+        match: How far its mean color moves toward that of its surroundings, 0 to 1.
 
     Returns:
-        The box of the picture it lies in, and which pixels of that box it covers by half or more.
+        The box of the picture that it lies in, and the pixels of that box that it covers by half or more.
     """
     cv2 = opencv()
-    box, part = _meeting(image.shape, cutout.coverage.shape, center)
+    box, part = _intersection(image.shape, cutout.coverage.shape, center)
     coverage = cutout.coverage
     if fade > 0.2:
         coverage = np.asarray(cv2.GaussianBlur(coverage, (0, 0), fade), np.uint8)
@@ -122,7 +122,7 @@ def paste(
 
 
 def cast_shadow(rng: np.random.Generator, image: Picture, cutout: Cutout, center: tuple[int, int]) -> None:
-    """Darken a picture, in place, where an object about to be pasted keeps the light away."""
+    """Darken a picture, in place, under the soft shadow of an object that is pasted next."""
     cv2 = opencv()
     extent = max(cutout.coverage.shape)
     soft = float(rng.uniform(0.03, 0.12) * extent) + 0.5
@@ -130,13 +130,13 @@ def cast_shadow(rng: np.random.Generator, image: Picture, cutout: Cutout, center
     shade = cv2.boxFilter(padded, -1, (2 * int(soft) + 1,) * 2)
     shade = cv2.boxFilter(shade, -1, (2 * int(soft) + 1,) * 2)
     moved = (rng.uniform([0.0, -0.15], [0.2, 0.15]) * extent).astype(int) + center
-    box, part = _meeting(image.shape, shade.shape, (int(moved[0]), int(moved[1])))
+    box, part = _intersection(image.shape, shade.shape, (int(moved[0]), int(moved[1])))
     light = 1 - shade[part][..., None] * np.float32(rng.uniform(0.2, 0.6) / 255)
     image[box] = (image[box] * light).astype(np.uint8)
 
 
-def _meeting(shape: tuple[int, ...], size: tuple[int, ...], center: tuple[int, int]) -> tuple[Box, Box]:
-    """Where a box of `size` around a point meets a picture: in the picture, and in the box."""
+def _intersection(shape: tuple[int, ...], size: tuple[int, ...], center: tuple[int, int]) -> tuple[Box, Box]:
+    """Intersection of a picture and a box of `size` around a point, in both their coordinates."""
     inside, own = [], []
     for length, side, middle in zip(shape[:2], size, center, strict=True):
         start = middle - side // 2

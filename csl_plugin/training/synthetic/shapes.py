@@ -1,4 +1,4 @@
-"""Procedural shapes: outlines that nobody drew, from pebbles to poles."""
+"""Procedural shapes: random outlines, from pebbles to poles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def draw_shape(rng: np.random.Generator, extent: float, margin: int = 0) -> Cove
     rings, and shapes composed of several of them.
 
     Args:
-        rng: Where chance comes from.
+        rng: Random generator.
         extent: Longer side of the shape in pixels.
         margin: Empty pixels around it.
 
@@ -39,7 +39,7 @@ def draw_shape(rng: np.random.Generator, extent: float, margin: int = 0) -> Cove
 
 
 def _outlines(rng: np.random.Generator) -> list[Outline]:
-    """Closed outlines filled by the even-odd rule, in the order they are painted."""
+    """Closed outlines in the order they are painted, each filled by the even-odd rule."""
     if rng.random() < 0.2:
         return _composed(rng)
     outline = _single(rng)
@@ -53,7 +53,7 @@ def _single(rng: np.random.Generator) -> Outline:
     outline = kind(rng)
     if kind is not _rod:
         outline = outline * (np.exp(rng.uniform(-0.6, 0.6)), 1.0)
-    return _turned(outline, rng.uniform(0, 2 * np.pi) if rng.random() < 0.7 else 0.0)
+    return _rotated(outline, rng.uniform(0, 2 * np.pi) if rng.random() < 0.7 else 0.0)
 
 
 def _composed(rng: np.random.Generator) -> list[Outline]:
@@ -120,7 +120,7 @@ def _rod(rng: np.random.Generator) -> Outline:
     return np.concatenate([upper, lower[::-1]])
 
 
-def _turned(outline: Outline, angle: float) -> Outline:
+def _rotated(outline: Outline, angle: float) -> Outline:
     cosine, sine = np.cos(angle), np.sin(angle)
     return np.asarray(outline @ np.array([[cosine, -sine], [sine, cosine]]))
 

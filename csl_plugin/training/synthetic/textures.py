@@ -1,4 +1,4 @@
-"""Textures: crops of photographs, and noise, stripes, checks and gradients that nobody owns."""
+"""Textures: crops of photographs, and procedural noise, stripes, checks and gradients."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Textures:
     """Random textures of any size.
 
     Args:
-        pictures: Photographs (H, W, 3) uint8 RGB whose crops are textures too; () for procedural ones only.
-        allowed: For each picture the pixels (H, W) bool that a crop may hold, None for all of them.
-        share: Share of crops of photographs where there are any.
+        pictures: Photographs (H, W, 3) uint8 RGB to crop textures from; () for procedural textures alone.
+        allowed: For each picture the pixels (H, W) bool that a crop may contain, None for all of them.
+        share: Share of photograph crops among the textures, where there are photographs.
 
     Raises:
         DTypeError: A picture is not uint8.
@@ -46,12 +46,12 @@ class Textures:
                 hint = "Convert it with (picture * 255).round().astype('uint8')."
                 raise DTypeError("pictures", describe(picture), "uint8", hint)
             if picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
-                hint = "Repeat a gray picture three times, drop an alpha channel."
+                hint = "Repeat a gray picture three times; drop an alpha channel."
                 raise ShapeError("pictures", describe(picture), "(H, W, 3)", hint)
         masks = list(allowed) if allowed is not None else [None] * len(pictures)
         sizes = [picture.shape[:2] for picture in pictures]
         if [size if mask is None else mask.shape for mask, size in zip(masks, sizes, strict=False)] != sizes:
-            hint = "Pass one mask of a picture's size, or None, for each picture."
+            hint = "Pass one mask of the picture's size, or None, for each picture."
             raise ShapeError("allowed", f"{len(masks)} masks of other sizes", "the pictures' sizes", hint)
         self._pictures, self._allowed, self._share = tuple(pictures), masks, share
 
@@ -86,7 +86,7 @@ class Textures:
 
 
 def _painted(rng: np.random.Generator, field: Field) -> Picture:
-    """A field of [0, 1] in two to five colors, most of them dull and near one another as in nature."""
+    """A field in [0, 1] mapped to two to five colors, most of them dull and similar, as in nature."""
     cv2 = opencv()
     count = int(rng.integers(2, 6))
     spread, vivid = np.exp(rng.uniform(np.log([6.0, 3.0]), np.log([75.0, 50.0])))
@@ -107,7 +107,7 @@ def _grid(rng: np.random.Generator, height: int, width: int) -> tuple[Field, Fie
 
 
 def _noise(rng: np.random.Generator, height: int, width: int) -> Field:
-    """Noise of a random spectrum: octaves from a random largest cell, each a share of the one before."""
+    """Noise with a random spectrum: octaves from a random largest cell, with decreasing weights."""
     cv2 = opencv()
     cell = float(np.exp(rng.uniform(np.log(3.0), np.log(96.0))))
     share, stretch = rng.uniform(0.25, 0.85), float(np.exp(rng.uniform(-0.7, 0.7)))
