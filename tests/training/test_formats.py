@@ -1,0 +1,114 @@
+"""Files that earlier trainings wrote: recipes, settings and states keep their keys."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from csl_plugin.io import write_png, write_scores
+from csl_plugin.models import CSLNetwork, NetworkConfig
+from csl_plugin.training import Batch, Recipe, TrainingSettings, class_regions, train
+
+SETTINGS = {
+    "steps": 2,
+    "batch_size": 1,
+    "crop": [32, 32],
+    "learning_rate": 0.001,
+    "backbone_factor": 0.1,
+    "warm_up": 1,
+    "weight_decay": 0.02,
+    "clip": 10.0,
+    "average": 0.998,
+    "points": 2,
+    "bfloat16": False,
+    "seed": 3,
+    "save_every": 1,
+}
+STREETS = {
+    "labels_of": "classes",
+    "images": "images",
+    "labels": "labels",
+    "ignore": [3],
+    "unseen": [2],
+}
+RECIPE = {
+    "network": {"num_queries": 2, "num_classes": 2, "backbone": "resnet50"},
+    "settings": SETTINGS,
+    "cropping": {"smallest": 0.8, "largest": 1.2, "aspect": 1.1, "flip": 0.5},
+    "sources": {
+        "streets": STREETS,
+        "photos": {"labels_of": "segments", "images": "images", "labels": "labels"},
+    },
+    "textures": ["photos", "images"],
+    "objects": {"procedural": 1.0},
+    "parts": [
+        {"source": "streets", "share": 2, "paste": [0, 2]},
+        {"source": "dead-leaves", "share": 1},
+    ],
+    "split": False,
+    "teacher": {"maps": "maps", "source": "streets", "logits": True},
+    "validation": {
+        "source": STREETS,
+        "every": 2,
+        "frames": "0::2",
+        "scores": "scores",
+        "anomaly": [1],
+    },
+    "backbone": "imagenet",
+}
+CONFIG = NetworkConfig(
+    num_queries=2, embedding_width=16, query_width=16, num_heads=2, num_layers=1, feedforward_width=16
+)
+
+
+def test_a_recipe_with_every_key_loads(tmp_path):
+    for stem in ("a", "b"):
+        write_png(tmp_path / "images" / f"{stem}.png", np.zeros((48, 64, 3), np.uint8))
+        write_png(tmp_path / "labels" / f"{stem}.png", np.ones((48, 64), np.uint8))
+        write_scores(tmp_path / "maps" / f"{stem}.npy", np.zeros((2, 12, 16), np.float32))
+        write_scores(tmp_path / "scores" / f"{stem}.npy", np.zeros((12, 16), np.float32))
+    (tmp_path / "recipe.json").write_text(json.dumps(RECIPE))
+    recipe = Recipe.read(tmp_path / "recipe.json")
+    assert recipe.settings.to_json() == SETTINGS
+    mixture = recipe.mixture(tmp_path)
+    assert mixture.to_regions is class_regions
+    assert mixture.teacher_classes == 2
+    assert [(part.share, part.pasting is not None) for part in mixture.parts] == [(2, True), (1, False)]
+    validation = recipe.validation(tmp_path)
+    assert (validation.every, validation.images) == (2, range(0, 2, 2))
+    assert validation.scores.anomaly == (1,)
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_state_of_an_earlier_training_is_continued(tmp_path, step):
+    torch.manual_seed(0)
+    stored = CSLNetwork(CONFIG)
+    tensors = {}
+    for name, value in stored.state_dict().items():
+        tensors |= {f"weights.{name}": value.clone(), f"average.{name}": value + 1}
+    for name, value in stored.named_parameters():
+        tensors[f"optimizer.step.{name}"] = torch.tensor(float(step))
+        tensors |= {f"optimizer.{kind}.{name}": torch.zeros_like(value) for kind in ("exp_avg", "exp_avg_sq")}
+    path = tmp_path / "state.safetensors"
+    save_file(tensors, path, {"facts": json.dumps({"step": step, "settings": SETTINGS})})
+
+    draw = torch.Generator().manual_seed(0)
+    regions = torch.zeros(1, 32, 32, dtype=torch.int32)
+    batch = Batch(torch.rand(1, 3, 32, 32, generator=draw), regions, regions)
+    network = CSLNetwork(CONFIG)
+    settings = TrainingSettings.from_json(SETTINGS)
+    average = train(network, lambda _: itertools.repeat(batch), settings, tmp_path)
+    with safe_open(path, "pt") as state:
+        assert json.loads(state.metadata()["facts"]) == {"step": 2, "settings": SETTINGS}
+        assert tensors.keys() <= set(state.keys())
+    if step == 2:  # nothing is left to train
+        assert all(torch.equal(average[name], tensors[f"average.{name}"]) for name in average)
+        assert all(
+            torch.equal(value, stored.state_dict()[name]) for name, value in network.state_dict().items()
+        )
