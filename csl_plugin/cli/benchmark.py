@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csl_plugin.cli.proposing import SEVERAL_HELP
+from csl_plugin.cli.proposer_option import SEVERAL_HELP
 
 if TYPE_CHECKING:
     from csl_plugin.evaluation import Result

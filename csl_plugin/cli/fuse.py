@@ -11,7 +11,7 @@ from typing import Any
 
 from csl_plugin import __version__
 from csl_plugin.cli.batch import Job, report, run_jobs
-from csl_plugin.cli.proposing import SEVERAL_HELP
+from csl_plugin.cli.proposer_option import SEVERAL_HELP
 from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.proposers.on_files import propose_regions, proposer_identity, region_folder
 
@@ -54,9 +54,9 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from csl_plugin import Calibration, load_proposer
-    from csl_plugin.cli.output import check_separate, claim
     from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, list_images
     from csl_plugin.io.limits import check_file, damage_named
+    from csl_plugin.io.output_folder import check_separate, claim
 
     out: Path = arguments.out
     images = list_images(arguments.images)

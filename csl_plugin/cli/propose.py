@@ -9,7 +9,7 @@ from typing import Any
 
 from csl_plugin import __version__
 from csl_plugin.cli.batch import Job, report, run_jobs
-from csl_plugin.cli.proposing import PROPOSER_HELP
+from csl_plugin.cli.proposer_option import PROPOSER_HELP
 from csl_plugin.proposers.on_files import one_partition, propose_regions, proposer_identity, region_folder
 
 
@@ -32,8 +32,8 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from csl_plugin import load_proposer
-    from csl_plugin.cli.output import check_separate, claim
     from csl_plugin.io import list_images
+    from csl_plugin.io.output_folder import check_separate, claim
 
     out: Path = arguments.out
     images = list_images(arguments.images)

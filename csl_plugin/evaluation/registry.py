@@ -10,7 +10,7 @@ from typing import Any
 from csl_plugin.datasets import DATASETS, Dataset, open_dataset
 from csl_plugin.datasets.coco_stuff import cityscapes_named_classes
 from csl_plugin.errors import OptionError
-from csl_plugin.evaluation.measures import Measures
+from csl_plugin.evaluation.protocols import Measures
 
 REGIONS_BENCHMARK = "coco-stuff-regions"
 

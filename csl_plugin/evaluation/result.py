@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from csl_plugin.evaluation.measures import Block, Task
+from csl_plugin.evaluation.protocols import Block, Task
 from csl_plugin.evaluation.published_results import PrintedRow
 
 

@@ -18,16 +18,16 @@ from csl_plugin.calibration import Calibration
 from csl_plugin.datasets import Dataset, Frame
 from csl_plugin.distributed import Processes, joined
 from csl_plugin.errors import CSLError, FileError, OptionError
-from csl_plugin.evaluation.frames import ComponentWork, FrameWork, Pass
-from csl_plugin.evaluation.fusing import Fusion, Kind
-from csl_plugin.evaluation.measures import SIDES
-from csl_plugin.evaluation.outputs import Outputs
-from csl_plugin.evaluation.pipeline import overlap
+from csl_plugin.evaluation.formats.prediction_files import Outputs
+from csl_plugin.evaluation.frames.frame_fusion import Fusion, Kind
+from csl_plugin.evaluation.frames.passes import ComponentWork, FrameWork, Pass
+from csl_plugin.evaluation.frames.pipeline import overlap
+from csl_plugin.evaluation.frames.score_source import ScoreFolder, Source, Teacher
+from csl_plugin.evaluation.protocols import SIDES
 from csl_plugin.evaluation.records import Records, claim, fingerprint
 from csl_plugin.evaluation.registry import REGIONS_BENCHMARK, open_benchmark
 from csl_plugin.evaluation.report.page import write_report
 from csl_plugin.evaluation.result import Result
-from csl_plugin.evaluation.score_source import ScoreFolder, Source, Teacher
 from csl_plugin.evaluation.summary import Summary
 from csl_plugin.fusion import Rule
 from csl_plugin.proposers import load_proposer

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Any
 
 from csl_plugin.datasets import DATASETS, Frame
-from csl_plugin.evaluation.frames import ComponentWork, FrameWork
-from csl_plugin.evaluation.measures import PIXEL_FIGURES, SEMANTIC_FIGURES, SIDES, Block, picked
+from csl_plugin.evaluation.frames.passes import ComponentWork, FrameWork
+from csl_plugin.evaluation.protocols import PIXEL_FIGURES, SEMANTIC_FIGURES, SIDES, Block, picked
 from csl_plugin.evaluation.published_results import printed_for
 from csl_plugin.evaluation.result import Curve, FrameChange, Result
 

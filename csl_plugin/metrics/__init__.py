@@ -6,6 +6,7 @@ the state of a fresh metric updated once, and a data set's figures come from the
 order and from any process.
 """
 
+from csl_plugin.metrics.anomaly_values import AnomalyFigures, PrecisionRecall
 from csl_plugin.metrics.bootstrap import Interval, bootstrap_difference
 from csl_plugin.metrics.components import (
     ANOMALY_TRACK,
@@ -15,7 +16,6 @@ from csl_plugin.metrics.components import (
     ComponentMetric,
     ComponentSettings,
 )
-from csl_plugin.metrics.figures import AnomalyFigures, PrecisionRecall
 from csl_plugin.metrics.metric import Metric, State
 from csl_plugin.metrics.per_image import PerImageAnomaly
 from csl_plugin.metrics.pooled import PooledAnomaly

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.arrays import Array
-from csl_plugin.metrics.figures import AnomalyFigures, FprRule, check_fpr_rule
+from csl_plugin.metrics.anomaly_values import AnomalyFigures, FprRule, check_fpr_rule
 from csl_plugin.metrics.metric import State, check_same_kind, state_array, state_counts
 from csl_plugin.metrics.pixels import split_frame
 from csl_plugin.metrics.pr_roc import CurveScan

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
+from csl_plugin.metrics.anomaly_values import AnomalyFigures, FprRule, PrecisionRecall, check_fpr_rule
 from csl_plugin.metrics.external_sort import Run, SortedRuns
-from csl_plugin.metrics.figures import AnomalyFigures, FprRule, PrecisionRecall, check_fpr_rule
 from csl_plugin.metrics.metric import State, check_same_kind, nonsense, state_array, state_counts
 from csl_plugin.metrics.pixels import split_frame
 from csl_plugin.metrics.pr_roc import CurveScan

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.metrics.figures import AnomalyFigures, FprRule, PrecisionRecall
+from csl_plugin.metrics.anomaly_values import AnomalyFigures, FprRule, PrecisionRecall
 from csl_plugin.metrics.sorted_scores import Ordered
 
 _LEVEL = 0.95

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.arrays import Array
 from csl_plugin.errors import ScoreRangeError
-from csl_plugin.metrics.figures import AnomalyFigures, PrecisionRecall
+from csl_plugin.metrics.anomaly_values import AnomalyFigures, PrecisionRecall
 from csl_plugin.metrics.metric import State, check_same_kind, nonsense, state_array, state_counts
 from csl_plugin.metrics.pixels import split_frame
 from csl_plugin.metrics.sorted_scores import Ordered, order

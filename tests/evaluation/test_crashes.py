@@ -10,7 +10,7 @@ import pytest
 
 from csl_plugin.cli import main
 from csl_plugin.errors import FileError
-from csl_plugin.evaluation.pipeline import overlap
+from csl_plugin.evaluation.frames.pipeline import overlap
 from csl_plugin.io import write_png, write_scores
 from tests.helpers.tracks import FRAMES, command, environment, figures, make_frame, make_place, run, write_jpg
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score
 
-from csl_plugin.evaluation.float16 import from_float16, to_float16
 from csl_plugin.evaluation.formats.anomaly_maps import anomaly_path, write_anomaly
 from csl_plugin.evaluation.formats.class_maps import CITYSCAPES_LABEL_IDS, read_classes, write_classes
 from csl_plugin.evaluation.formats.detectron2 import write_predictions
+from csl_plugin.evaluation.formats.float16 import from_float16, to_float16
 from csl_plugin.evaluation.formats.rle import decode_rle, encode_rle
 from csl_plugin.evaluation.records import file_stem
 from csl_plugin.io import read_scores

@@ -12,11 +12,11 @@ import pytest
 from csl_plugin.cli import main
 from csl_plugin.datasets import DATASETS
 from csl_plugin.evaluation import Result, benchmark_names, printed_rows
-from csl_plugin.evaluation.measures import Block
+from csl_plugin.evaluation.frames.frame_pictures import Picture
+from csl_plugin.evaluation.protocols import Block
 from csl_plugin.evaluation.published_results import printed_for
 from csl_plugin.evaluation.report.curves import curve_svg
 from csl_plugin.evaluation.report.page import chosen, page
-from csl_plugin.evaluation.report.panels import Picture
 from csl_plugin.evaluation.report.tables import markdown, per_cent, signed, tables, verdict
 from csl_plugin.evaluation.result import Curve, FrameChange
 from csl_plugin.io import write_png, write_scores

@@ -13,8 +13,8 @@ from csl_plugin.cli import main
 from csl_plugin.datasets import open_dataset
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.evaluation import FramesFailedError, run_benchmark
-from csl_plugin.evaluation.float16 import to_float16
 from csl_plugin.evaluation.formats.class_maps import CITYSCAPES_LABEL_IDS
+from csl_plugin.evaluation.formats.float16 import to_float16
 from csl_plugin.io import image_batch, read_image, read_scores, write_png, write_scores
 from csl_plugin.io.images import read_gray_png
 from csl_plugin.metrics import (
@@ -88,7 +88,7 @@ def test_a_second_run_has_nothing_to_do(place, monkeypatch):
     run(place)
     before = {path: path.stat().st_mtime_ns for path in (place / "out" / "records").iterdir()}
     result = (place / "out" / "result.json").read_bytes()
-    monkeypatch.setattr("csl_plugin.evaluation.frames.propose_regions", None)
+    monkeypatch.setattr("csl_plugin.evaluation.frames.passes.propose_regions", None)
     run(place)
     assert before == {path: path.stat().st_mtime_ns for path in (place / "out" / "records").iterdir()}
     assert (place / "out" / "result.json").read_bytes() == result

@@ -32,7 +32,7 @@ def write_anomaly(path: Path, stored: NDArray[np.float16], *, fishyscapes: bool)
 
     Args:
         path: From `anomaly_path`.
-        stored: (H, W), from `csl_plugin.evaluation.float16.to_float16`.
+        stored: (H, W), from `csl_plugin.evaluation.formats.float16.to_float16`.
         fishyscapes: Whether it is for Fishyscapes.
 
     Raises:

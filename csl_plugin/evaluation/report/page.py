@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from csl_plugin.evaluation.frames import FrameWork
+from csl_plugin.evaluation.frames.frame_pictures import Picture, frame_pictures
+from csl_plugin.evaluation.frames.passes import FrameWork
 from csl_plugin.evaluation.report.curves import curve_svg
-from csl_plugin.evaluation.report.panels import Picture, frame_pictures
 from csl_plugin.evaluation.report.tables import (
     Cell,
     Row,

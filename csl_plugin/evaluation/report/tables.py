@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from csl_plugin.evaluation.measures import LOWER_IS_BETTER, Block
+from csl_plugin.evaluation.protocols import LOWER_IS_BETTER, Block
 from csl_plugin.evaluation.result import Result
 
 NAMES = {

@@ -15,7 +15,7 @@ from csl_plugin.datasets.coco_stuff import raw_values
 from csl_plugin.evaluation.formats import detectron2
 from csl_plugin.evaluation.formats.anomaly_maps import anomaly_path, write_anomaly
 from csl_plugin.evaluation.formats.class_maps import CITYSCAPES_LABEL_IDS, read_classes, write_classes
-from csl_plugin.evaluation.measures import Task
+from csl_plugin.evaluation.protocols import Task
 from csl_plugin.evaluation.records import file_stem
 from csl_plugin.io import read_scores
 

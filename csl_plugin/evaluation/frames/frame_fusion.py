@@ -13,7 +13,7 @@ from torch import Tensor
 from csl_plugin import ops
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import ScoreRangeError, ShapeError
-from csl_plugin.evaluation.float16 import Scale, from_float16, to_float16
+from csl_plugin.evaluation.formats.float16 import Scale, from_float16, to_float16
 from csl_plugin.fusion import Rule, default_rule, fuse, fuse_labels
 from csl_plugin.regions.region_map import RegionMap
 

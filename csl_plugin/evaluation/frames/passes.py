@@ -13,11 +13,11 @@ from torch import Tensor
 
 from csl_plugin.datasets import Dataset, Frame
 from csl_plugin.errors import ShapeError
-from csl_plugin.evaluation.fusing import Fusion
-from csl_plugin.evaluation.measures import Measures
-from csl_plugin.evaluation.outputs import Outputs
+from csl_plugin.evaluation.formats.prediction_files import Outputs
+from csl_plugin.evaluation.frames.frame_fusion import Fusion
+from csl_plugin.evaluation.frames.score_source import Source
+from csl_plugin.evaluation.protocols import Measures
 from csl_plugin.evaluation.records import Records, State, sources_of
-from csl_plugin.evaluation.score_source import Source
 from csl_plugin.proposers.on_files import one_partition, propose_regions
 
 

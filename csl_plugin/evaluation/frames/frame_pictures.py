@@ -14,7 +14,7 @@ from csl_plugin._opencv import opencv
 from csl_plugin.arrays import resize_nearest
 from csl_plugin.datasets import Frame
 from csl_plugin.errors import FileError
-from csl_plugin.evaluation.frames import FrameWork
+from csl_plugin.evaluation.frames.passes import FrameWork
 from csl_plugin.evaluation.result import FrameChange
 from csl_plugin.proposers.on_files import one_partition, propose_regions
 from csl_plugin.viz.colors import class_colors, draw_edges, heat_colors, region_colors
