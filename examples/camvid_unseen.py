@@ -4,9 +4,9 @@
         --statistics teacher/statistics.json --out camvid_out
 
 DATA holds images/val and labels/val with CamVid's 11 classes (9 pedestrian, 10 bicyclist, 11 void), LOGITS
-one npz per image with `logits` (9, h, w) of a segmenter trained with both classes ignored, STATISTICS what
-`ood_scores.py` says. For each score it writes the score maps to OUT/scores and runs the benchmark: see
-OUT/<score>/report.html.
+one npz per image with `logits` (9, h, w) of a segmenter trained with both classes ignored, STATISTICS the
+file that `ood_scores.py` describes. For each score it writes the score maps to OUT/scores and runs the
+benchmark: see OUT/<score>/report.html.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def main() -> int:
     for option in ("data", "logits", "statistics", "out"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--scores", nargs="+", default=["energy", "sml"], help="(%(default)s)")
-    parser.add_argument("--proposer", help="where regions come from; left out, the best built in")
+    parser.add_argument("--proposer", help="source of the regions (default: the best built-in one)")
     options = parser.parse_args()
 
     known = ood_scores(options.statistics)
@@ -41,7 +41,7 @@ def main() -> int:
             "folder",
             options.data,
             options.out / name,
-            split="val",
+            subset="val",
             classes=table,
             scores=options.out / "scores" / name,
             proposer=options.proposer,

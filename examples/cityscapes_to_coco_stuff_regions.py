@@ -1,10 +1,10 @@
-"""Table 7: how well regions follow things and stuff they were not trained on, on COCO-Stuff val.
+"""Table 7: quality of the regions of unseen things and stuff, on COCO-Stuff val.
 
     python examples/cityscapes_to_coco_stuff_regions.py --data coco_stuff164k --proposer my_region_maps
 
-Data: as for coco_stuff_zero_shot.py. No teacher takes part: every region takes the label most of its pixels
-have, and what that gives is measured, for the 15 classes that Cityscapes knows too and for the other 156.
-Regions come from a proposer of this library or, as a folder of 16-bit PNGs, one per image, from anywhere.
+Data: as for coco_stuff_zero_shot.py. There is no teacher: every region takes its most frequent label, and the
+result is measured, for the 15 classes of Cityscapes and for the other 156. Regions come from a proposer of
+this library, or from a folder of 16-bit PNGs, one per image.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def ood_scores(statistics: Path) -> dict[str, Score]:
     """Scores by name; (C, H, W) logits to (H, W), higher for more anomalous.
 
     STATISTICS is a JSON file with the mean and the variance of the maximal logit by predicted class on
-    training images (`max_logit_mean`, `max_logit_var`): no anomaly has been seen by any of these maps.
+    training images (`max_logit_mean`, `max_logit_var`). None of these maps has seen an anomaly.
     """
     numbers = json.loads(statistics.read_text())
     mean, deviation = torch.tensor(numbers["max_logit_mean"]), torch.tensor(numbers["max_logit_var"]).sqrt()

@@ -4,8 +4,8 @@
         --statistics teacher/statistics.json --out pasted_out
 
 DATA holds images/ and labels/ (0 normal, 1 anomaly, 255 void), LOGITS one npz per image with `logits` (C, h,
-w) of a segmenter that never saw such objects, STATISTICS what `ood_scores.py` says. For each score it writes
-the score maps to OUT/scores and runs the benchmark: OUT/<score>/report.html shows what changed.
+w) of a segmenter that never saw such objects, STATISTICS the file that `ood_scores.py` describes. For each
+score it writes the score maps to OUT/scores and runs the benchmark: see OUT/<score>/report.html.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> int:
     for option in ("data", "logits", "statistics", "out"):
         parser.add_argument(f"--{option}", type=Path, required=True)
     parser.add_argument("--scores", nargs="+", default=["energy", "sml"], help="(%(default)s)")
-    parser.add_argument("--proposer", help="where regions come from; left out, the best built in")
+    parser.add_argument("--proposer", help="source of the regions (default: the best built-in one)")
     options = parser.parse_args()
 
     known = ood_scores(options.statistics)

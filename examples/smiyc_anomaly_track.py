@@ -1,4 +1,4 @@
-"""Table 1: SegmentMeIfYouCan AnomalyTrack, a method's anomaly scores as they come and with regions.
+"""Table 1: SegmentMeIfYouCan AnomalyTrack, a method's anomaly scores before and after fusion.
 
     python examples/smiyc_anomaly_track.py --data dataset_AnomalyTrack --scores scores/AnomalyTrack-all
 

@@ -1,4 +1,4 @@
-"""Table 2: SegmentMeIfYouCan ObstacleTrack, a method's anomaly scores as they come and with regions.
+"""Table 2: SegmentMeIfYouCan ObstacleTrack, a method's anomaly scores before and after fusion.
 
     python examples/smiyc_obstacle_track.py --data dataset_ObstacleTrack --scores scores/ObstacleTrack-all
 

@@ -1,4 +1,4 @@
-"""Table 6: Synscapes to Cityscapes, an adapted segmenter on Cityscapes val as it comes and with regions.
+"""Table 6: Synscapes to Cityscapes, an adapted segmenter on Cityscapes val, before and after fusion.
 
     python examples/synscapes_to_cityscapes.py --data cityscapes --scores scores/daformer --method DAFormer
 

@@ -27,9 +27,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 import csl_plugin
-from csl_plugin.io import atomic_path, image_batch, list_images, read_image
-from csl_plugin.io.labels import read_label_png
-from csl_plugin.metrics import SemanticFigures, SemanticMetric
+from csl_plugin.io import atomic_path, image_batch, list_images, read_image, read_label_png
+from csl_plugin.metrics import SemanticMetric, SemanticValues
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.models.hub.safetensors_io import write_network
 from csl_plugin.training import Appearance, Cropping, LabeledFolder, Mixture, Part, batches
@@ -121,7 +120,7 @@ def seen(label: NDArray[np.integer]) -> NDArray[np.uint8]:
     return np.where(label < len(CLASSES), label, 255).astype(np.uint8)
 
 
-def evaluate(model: Segmenter, images: Path, labels: Path) -> SemanticFigures:
+def evaluate(model: Segmenter, images: Path, labels: Path) -> SemanticValues:
     """IoU of the seen classes, at the labels' size."""
     metric = SemanticMetric(len(CLASSES))
     for stem, path in tqdm(list_images(images).items(), desc="val", unit="image", disable=None):

@@ -127,7 +127,7 @@ def open_sets(data: Path) -> dict[str, Dataset]:
         unseen.write_text(json.dumps(_UNSEEN), encoding="utf-8")
         return {
             "pasted": open_dataset("folder", data / "pasted"),
-            "camvid_val": open_dataset("folder", data / "camvid", split="val", classes=unseen),
+            "camvid_val": open_dataset("folder", data / "camvid", subset="val", classes=unseen),
         }
 
 

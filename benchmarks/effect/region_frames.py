@@ -41,7 +41,7 @@ def camvid_val(data: Path) -> Dataset:
     with tempfile.TemporaryDirectory() as folder:
         classes = Path(folder) / "classes.json"
         classes.write_text(json.dumps(table), encoding="utf-8")
-        return open_dataset("folder", data / "camvid", split="val", classes=classes)
+        return open_dataset("folder", data / "camvid", subset="val", classes=classes)
 
 
 def photographs(data: Path, part: slice) -> Iterator[Photograph]:

@@ -198,7 +198,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=1000)
     options = parser.parse_args()
     part = frame_slice(options.frames)
-    dataset = open_dataset("folder", options.data / "camvid", split="val")
+    dataset = open_dataset("folder", options.data / "camvid", subset="val")
     lines = [_HEAD.format(frames=options.frames, count=len(dataset.frames[part]))]
     for title, teacher in {
         "The segmenter whose logits are given": stored_logits(options.data / "teacher" / "camvid_val"),

@@ -11,17 +11,19 @@ from csl_plugin.cli import benchmark, demo, fuse, propose, train
 from csl_plugin.cli import eval as evaluate
 from csl_plugin.errors import CSLError
 
-USAGE_ERROR, INTERRUPTED = 2, 130
+__all__ = ["main"]
+
+_USAGE_ERROR, _INTERRUPTED = 2, 130
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: The arguments after the program's name; left out, those of the process.
+        argv: The arguments after the program's name; None for those of the process.
 
     Returns:
-        The exit code: 0 everything done, 1 some files failed, 2 wrong usage, 130 stopped by Ctrl-C.
+        The exit code: 0 success, 1 some files failed, 2 wrong usage, 130 stopped by Ctrl-C.
 
     Raises:
         SystemExit: From argparse, for `--help`, `--version` (code 0) and unknown arguments (code 2).
@@ -37,15 +39,15 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.command is None:
         parser.print_help(sys.stderr)
-        return USAGE_ERROR
+        return _USAGE_ERROR
     try:
         code: int = arguments.run(arguments)
     except CSLError as error:
         print(f"csl-plugin {arguments.command}: error: {error}", file=sys.stderr)
         if getattr(arguments, "json", False):
-            print(json.dumps({"command": arguments.command, "exit_code": USAGE_ERROR, "error": str(error)}))
-        return USAGE_ERROR
+            print(json.dumps({"command": arguments.command, "exit_code": _USAGE_ERROR, "error": str(error)}))
+        return _USAGE_ERROR
     except KeyboardInterrupt:
         print(f"csl-plugin {arguments.command}: interrupted", file=sys.stderr)
-        return INTERRUPTED
+        return _INTERRUPTED
     return code

@@ -1,4 +1,4 @@
-"""The loop that the commands over many files share: skip what is done, go on after a bad file, sum up."""
+"""The loop that the commands over many files share: skip existing outputs, continue after errors, report."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from csl_plugin.cli.printing import print_lines
 from csl_plugin.errors import CSLError
+
+SETTINGS_NAME = "csl-plugin.json"
+"""The file in an output folder with the settings that its files were made with."""
 
 _LISTED = 10
 
 
 @dataclass(frozen=True)
-class Job:
-    """One image's work.
+class ImageTask:
+    """The work on one image.
 
     Args:
-        name: What a message calls it.
-        work: Does it; raises when it cannot.
-        outputs: Files that are all there when it is done; none when it cannot be done at all.
+        name: Its name in messages.
+        work: Does the work, or raises.
+        outputs: The files that exist when it is done; empty if it cannot be done.
     """
 
     name: str
@@ -32,7 +36,7 @@ class Job:
 
 @dataclass
 class Outcome:
-    """What became of the jobs."""
+    """Counts and failures of the tasks."""
 
     done: int = 0
     skipped: int = 0
@@ -42,29 +46,29 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0 everything done, 1 some files failed, 130 stopped by Ctrl-C."""
+        """0 success, 1 some files failed, 130 stopped by Ctrl-C."""
         return 130 if self.interrupted else 1 if self.failed else 0
 
 
-def run_jobs(jobs: Sequence[Job], verb: str) -> Outcome:
-    """Do the jobs that are not done yet, one by one, with a progress bar when stderr is a terminal.
+def run_tasks(tasks: Sequence[ImageTask], verb: str) -> Outcome:
+    """Do the tasks that are not done yet, in order, with a progress bar when stderr is a terminal.
 
-    A job that fails is reported on stderr and the next one begins; Ctrl-C ends the loop.
+    A task that fails is reported on stderr, and the next one starts; Ctrl-C ends the loop.
 
     Args:
-        jobs: What to do, in order.
-        verb: What the progress bar says, such as "fuse".
+        tasks: The tasks.
+        verb: The label of the progress bar, such as "fuse".
     """
     from tqdm import tqdm
 
     outcome, start = Outcome(), perf_counter()
-    with tqdm(total=len(jobs), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
+    with tqdm(total=len(tasks), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
         try:
-            for job in jobs:
-                if job.outputs and all(output.is_file() for output in job.outputs):
+            for task in tasks:
+                if task.outputs and all(output.is_file() for output in task.outputs):
                     outcome.skipped += 1
                 else:
-                    _run(job, outcome)
+                    _run(task, outcome)
                 bar.update()
         except KeyboardInterrupt:
             outcome.interrupted = True
@@ -72,15 +76,15 @@ def run_jobs(jobs: Sequence[Job], verb: str) -> Outcome:
     return outcome
 
 
-def _run(job: Job, outcome: Outcome) -> None:
+def _run(task: ImageTask, outcome: Outcome) -> None:
     from tqdm import tqdm
 
     try:
-        job.work()
-    except Exception as error:  # one bad file, whatever is wrong with it, must not end the run
+        task.work()
+    except Exception as error:  # one bad file must not stop the others
         reason = str(error) if isinstance(error, CSLError) else f"{type(error).__name__}: {error}"
-        outcome.failed.append({"name": job.name, "error": type(error).__name__, "reason": reason})
-        tqdm.write(f"failed: {job.name}: {reason}", file=sys.stderr)
+        outcome.failed.append({"name": task.name, "error": type(error).__name__, "reason": reason})
+        tqdm.write(f"failed: {task.name}: {reason}", file=sys.stderr)
     else:
         outcome.done += 1
 
@@ -92,11 +96,11 @@ def report(
 
     Args:
         command: Its name.
-        outcome: What became of the jobs.
+        outcome: The result of `run_tasks`.
         out: The output folder.
         settings: What the outputs were made with.
-        notes: Further counts by name, such as {"scores_without_image": 3}; zeros are left out of the text.
-        as_json: One JSON object in place of the text.
+        notes: Further counts by name, such as {"scores_without_image": 3}; the text omits zeros.
+        as_json: Print one JSON object instead of text.
     """
     if as_json:
         facts = {
@@ -111,7 +115,7 @@ def report(
             **notes,
             "settings": settings,
         }
-        print(json.dumps(facts))  # plain ASCII, so any name can be printed anywhere
+        print(json.dumps(facts))  # ASCII only, so any file name can be printed
         return outcome.exit_code
     words = {True: "yes", False: "no", None: "none"}
     made_with = [
@@ -128,7 +132,5 @@ def report(
     ]
     if len(outcome.failed) > _LISTED:
         lines.append(f"  failed: {len(outcome.failed) - _LISTED} more")
-    encoding = sys.stdout.encoding or "ascii"
-    for line in lines:  # a file name may hold what the terminal cannot show
-        print(line.encode(encoding, "backslashreplace").decode(encoding))
+    print_lines(lines)
     return outcome.exit_code

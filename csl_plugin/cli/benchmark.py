@@ -1,4 +1,4 @@
-"""`csl-plugin benchmark`: a method's row of a published table, as it comes and with the regions."""
+"""`csl-plugin benchmark`: the metrics of a method on a published data set, before and after fusion."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csl_plugin.cli.proposer_option import SEVERAL_HELP
+from csl_plugin.cli.printing import print_lines
+from csl_plugin.cli.proposer_option import PARTITIONS_HELP
 
 if TYPE_CHECKING:
     from csl_plugin.evaluation import Result
@@ -21,15 +22,15 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "benchmark",
         help="measure a method on a published data set, before and after fusion",
-        description="Measure the scores of a method on a data set in its published layout, as they come and "
-        "fused with the regions of each image. Writes OUT/result.json, result.md, report.html, the fused "
-        "predictions for the official tools, and a record of every frame, from which a stopped run goes on. "
-        "Several processes share the frames under torchrun.",
+        description="Measure the scores of a method on a data set in its published layout, before and after "
+        "fusion with the regions of each image. Writes OUT/result.json, result.md, report.html, the fused "
+        "predictions for the official tools, and a record of every frame, from which a stopped job resumes. "
+        "Under torchrun the processes share the frames.",
     )
-    parser.add_argument("name", metavar="NAME", help="of the benchmark; a wrong one lists them all")
+    parser.add_argument("name", metavar="NAME", help="name of the benchmark; an unknown name lists all")
     parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="the data set's folder")
-    parser.add_argument("--split", metavar="S", help="of the data set (default: the one of the paper)")
-    parser.add_argument("--images", metavar="DIR", type=Path, help="the images, where a data set has none")
+    parser.add_argument("--split", metavar="S", help="subset of the data set (default: the one in the paper)")
+    parser.add_argument("--images", metavar="DIR", type=Path, help="the images, for data sets without them")
     parser.add_argument(
         "--option",
         metavar="NAME=VALUE",
@@ -42,33 +43,34 @@ def add_parser(subparsers: Any) -> None:
     scores.add_argument(
         "--teacher",
         metavar="MODULE:CALLABLE",
-        help="a model to call: image (H, W, 3) uint8 RGB to scores (H, W) or (C, h, w)",
+        help="a model: a function from an image (H, W, 3) uint8 RGB to scores (H, W) or (C, h, w)",
     )
-    parser.add_argument("--proposer", metavar="P", help=SEVERAL_HELP)
+    parser.add_argument("--proposer", metavar="P", help=PARTITIONS_HELP)
     parser.add_argument(
         "--kind",
         choices=("probability", "logits", "raw"),
-        help="what the scores are, higher for more anomalous or more of the class (default: probability, or "
+        help="kind of the scores, higher for more anomalous or more of the class (default: probability, or "
         "raw with --calibration)",
     )
     parser.add_argument(
         "--calibration",
         metavar="FILE",
         type=Path,
-        help="JSON file of a Calibration; maps raw scores onto [0, 1] for the fusion, and may turn the order",
+        help="JSON file of a Calibration; maps raw scores onto [0, 1] before fusion, and may reverse them",
     )
     parser.add_argument(
         "--rule",
         choices=("product", "geometric", "mean", "trust"),
-        help="region mean x score (eq. 3), its square root of the same order, the region mean alone, or "
-        "every region believed as far as it deserves (default: trust for several partitions, else product)",
+        help="region mean x score (eq. 3), its square root of the same order, the region mean alone, or a "
+        "mean over regions, each weighted by how well it predicts its pixels (default: trust for several "
+        "partitions, else product)",
     )
-    parser.add_argument("--method", metavar="NAME", help="the method's name, as the paper prints it")
+    parser.add_argument("--method", metavar="NAME", help="name of the method, as in the paper")
     parser.add_argument(
-        "--draws", metavar="N", type=int, default=1000, help="of the bootstrap (default: %(default)s)"
+        "--draws", metavar="N", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
     )
     parser.add_argument("--out", metavar="DIR", type=Path, help="(default: benchmark_out/NAME)")
-    parser.add_argument("--overwrite", action="store_true", help="make everything again")
+    parser.add_argument("--overwrite", action="store_true", help="recompute everything")
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.set_defaults(run=run)
 
@@ -77,10 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command.
 
     Returns:
-        0, or 1 when frames could not be measured.
+        0, or 1 if frames could not be measured.
 
     Raises:
-        CSLError: The run cannot begin or go on.
+        CSLError: The benchmark cannot start or continue.
     """
     from csl_plugin.evaluation import FramesFailedError, run_benchmark
 
@@ -93,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.name,
             arguments.data,
             out,
-            split=arguments.split,
+            subset=arguments.split,
             scores=arguments.scores,
             teacher=arguments.teacher,
             proposer=arguments.proposer,
@@ -125,7 +127,7 @@ def _option(given: str) -> tuple[str, str]:
 
 
 def _print(result: Result, out: Path, *, as_json: bool) -> None:
-    from csl_plugin.evaluation.report.tables import tables, verdict
+    from csl_plugin.evaluation.report import tables, verdict
 
     if as_json:
         print(json.dumps({"command": "benchmark", "exit_code": 0, "out": str(out), **result.as_json()}))
@@ -139,6 +141,4 @@ def _print(result: Result, out: Path, *, as_json: bool) -> None:
             cells = [word.rjust(width) for word, width in zip(row[1:], widths[1:], strict=True)]
             lines.append("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
     lines += ["", f"{out / 'report.html'}"]
-    encoding = sys.stdout.encoding or "ascii"
-    for line in (line.replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "-") for line in lines):
-        print(line.encode(encoding, "backslashreplace").decode(encoding))
+    print_lines(line.replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "-") for line in lines)

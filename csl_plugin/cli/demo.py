@@ -1,4 +1,4 @@
-"""`csl-plugin demo`: what fusion does, on one photograph and in one figure."""
+"""`csl-plugin demo`: the effect of fusion on one photograph, as one picture."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its arguments."""
     parser = subparsers.add_parser(
         "demo",
-        help="one figure of what fusion does, on a photograph",
+        help="one picture of the effect of fusion on a photograph",
         description="Score every pixel of a photograph by how unusual it is in its image (the Reed-Xiaoli "
         "anomaly detector, which needs no training), fuse the score with the image's regions, and write "
         "DIR/demo.png: photograph, regions, both scores and the masks of both.",
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         0.
 
     Raises:
-        FileError: The image cannot be read, or the figure not be written.
+        FileError: The image cannot be read, or the picture cannot be written.
     """
     from csl_plugin import load_proposer
     from csl_plugin.demo import demonstrate
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"the score with {len(regions)} partitions, up to {shown.num_regions} regions each, in "
         f"{time.perf_counter() - start:.1f} s."
     )
-    print(_what_one_sees(shown))
+    print(_summary(shown))
     return 0
 
 
@@ -76,19 +76,19 @@ def _shrink(image: Picture) -> Picture:
     return np.asarray(resize(image, size), dtype=np.uint8)
 
 
-def _what_one_sees(shown: Demonstration) -> str:
+def _summary(shown: Demonstration) -> str:
     from csl_plugin.demo.picture import TOP
 
     before, after = shown.pieces
     if 0 in (before, after):
-        return "No pixel stands out from the rest, so a mask is empty and there is little to see."
+        return "No pixel stands out, so a mask is empty and there is little to see."
     if after < before / 3:
-        verdict = "whole regions take the place of specks"
+        verdict = "whole regions replace specks"
     elif after < before:
         verdict = "fewer specks, but on this image not whole objects"
     else:
-        verdict = "on this image the regions do not make the mask tidier"
+        verdict = "on this image the regions do not clean up the mask"
     return (
         f"The top {TOP:.0%} of the pixels are {before} separate pieces before fusion and {after} after: "
-        f"{verdict}. Without ground truth this shows what fusion does, not how well it detects."
+        f"{verdict}. Without ground truth this shows the effect of fusion, not the quality of detection."
     )

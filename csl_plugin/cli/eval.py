@@ -1,10 +1,9 @@
-"""`csl-plugin eval`: the figures of predictions that lie in a folder, beside their labels."""
+"""`csl-plugin eval`: the metrics of predictions in a folder against labels in another."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -14,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.errors import DTypeError, FileError, OptionError, ShapeError
+from csl_plugin.io.json_values import null_for_nan
 
 if TYPE_CHECKING:
     from csl_plugin.cli.pairs import Pair, Reader
 
 _ID_SUFFIXES = (".png", ".npy")
-_SEMANTIC = ("miou", "miou_seen", "miou_unseen", "hiou", "macc", "pacc", "fwiou")
 
 
 def add_parser(subparsers: Any) -> None:
@@ -34,7 +33,7 @@ def add_parser(subparsers: Any) -> None:
     semantic = kinds.add_parser(
         "semantic",
         help="IoU of class maps",
-        description="Labels and predictions hold class indices from 0. 255 is void in labels, and 255 or -1 "
+        description="Labels and predictions hold class indices from 0. 255 is void in labels; 255 or -1 is "
         "no class in predictions.",
     )
     semantic.add_argument("predictions", metavar="PRED", type=Path, help="class maps: .png, or .npy of ids")
@@ -49,13 +48,13 @@ def add_parser(subparsers: Any) -> None:
         "--unassigned",
         choices=("miss", "exclude"),
         default="miss",
-        help="what a pixel of no region, or of one without label, counts as (default: miss)",
+        help="how pixels count that are in no region, or in a region without label (default: miss)",
     )
     regions.add_argument(
         "--vote-per",
         choices=("region", "component"),
         default="region",
-        help="who votes: the region, or each of its connected components (default: region)",
+        help="what votes: the region, or each of its connected components (default: region)",
     )
     regions.add_argument("--void-votes", action="store_true", help="void pixels vote too")
     _add_classes(regions, _run_regions)
@@ -64,7 +63,7 @@ def add_parser(subparsers: Any) -> None:
 def _add_anomaly(kinds: Any) -> None:
     parser = kinds.add_parser(
         "anomaly",
-        help="AUPR, AUROC, FPR95 and component figures of anomaly scores",
+        help="AUPR, AUROC, FPR95 and component metrics of anomaly scores",
         description="Labels hold 0 for normal and 1 for anomalous pixels; every other value is void.",
     )
     parser.add_argument(
@@ -78,19 +77,19 @@ def _add_anomaly(kinds: Any) -> None:
         "--protocol",
         choices=("smiyc", "pooled", "per-image"),
         default="smiyc",
-        help="the official binning of SegmentMeIfYouCan, exact over all pixels together, or the mean of "
-        "exact figures of each image (default: smiyc)",
+        help="the official binning of SegmentMeIfYouCan, exact over all pixels together, or exact for each "
+        "image and averaged (default: smiyc)",
     )
     parser.add_argument(
         "--fpr-rule",
         choices=("first", "linear", "nearest"),
-        help="where FPR95 is read: at the first point with 95 %% recall, between two points, or at the "
-        "nearest one (default: first; smiyc has no other)",
+        help="where FPR95 is read: at the first point with 95 %% recall, interpolated, or at the nearest "
+        "point (default: first, the only one of smiyc)",
     )
     parser.add_argument(
         "--components",
         choices=("anomaly", "obstacle"),
-        help="component figures too, with the sizes of AnomalyTrack or ObstacleTrack, at the threshold of "
+        help="also component metrics, with the sizes of AnomalyTrack or ObstacleTrack, at the threshold of "
         "the best pixel F1",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object of fractions")
@@ -109,6 +108,8 @@ def _run_anomaly(arguments: argparse.Namespace) -> int:
     from csl_plugin.cli.pairs import find_pairs
     from csl_plugin.io import SCORE_SUFFIXES
     from csl_plugin.metrics import (
+        ANOMALY_METRICS,
+        COMPONENT_METRICS,
         COMPONENT_SETTINGS,
         ComponentMetric,
         PerImageAnomaly,
@@ -118,8 +119,8 @@ def _run_anomaly(arguments: argparse.Namespace) -> int:
 
     rule: Any = arguments.fpr_rule or "first"
     if arguments.protocol == "smiyc" and rule != "first":
-        hint = "Leave --fpr-rule out, or choose --protocol pooled."
-        raise OptionError("--fpr-rule", rule, "first, as the protocol smiyc has it", hint)
+        hint = "Omit --fpr-rule, or choose --protocol pooled."
+        raise OptionError("--fpr-rule", rule, "first, the rule of the protocol smiyc", hint)
     pairs = find_pairs(arguments.predictions, arguments.labels, SCORE_SUFFIXES)
     smiyc = SmiycAnomaly()
     chosen: SmiycAnomaly | PooledAnomaly | PerImageAnomaly = smiyc
@@ -127,18 +128,18 @@ def _run_anomaly(arguments: argparse.Namespace) -> int:
         chosen = (PooledAnomaly if arguments.protocol == "pooled" else PerImageAnomaly)(fpr_rule=rule)
     metrics = [chosen] if chosen is smiyc or not arguments.components else [chosen, smiyc]
     _measure(pairs, _read_scores, metrics, "pixels")
-    figures = chosen.compute()
-    if not figures.num_positive + figures.num_negative:
+    values = chosen.compute()
+    if not values.num_positive + values.num_negative:
         hint = "Labels hold 0 for normal and 1 for anomalous pixels."
         raise FileError(str(arguments.labels), "no pixel of 0 or 1", "labeled pixels", hint)
-    found: dict[str, Any] = {name: getattr(figures, name) for name in ("ap", "auroc", "fpr95")}
+    found: dict[str, Any] = {name: getattr(values, name) for name in ANOMALY_METRICS}
     facts = {"protocol": arguments.protocol, "fpr_rule": rule}
     if arguments.components:
         threshold = smiyc.compute().best_f1_threshold
         components = ComponentMetric(COMPONENT_SETTINGS[arguments.components], threshold)
         _measure(pairs, _read_scores, [components], "components")
         computed = components.compute()
-        found |= {name: getattr(computed, name) for name in ("siou_gt", "ppv", "mean_f1")}
+        found |= {name: getattr(computed, name) for name in COMPONENT_METRICS}
         facts |= {"components": arguments.components, "threshold": threshold}
     return _report("anomaly", found, {**facts, "num_frames": len(pairs)}, arguments.json)
 
@@ -170,31 +171,31 @@ def _run_regions(arguments: argparse.Namespace) -> int:
 
 
 def _measure(pairs: Sequence[Pair], read: Reader, metrics: Sequence[Any], verb: str) -> None:
-    from csl_plugin.cli.pairs import files_named, read_pairs
-    from csl_plugin.io.labels import read_label_png
+    from csl_plugin.cli.pairs import naming_files, read_pairs
+    from csl_plugin.io import read_label_png
 
     for pair, prediction, label in read_pairs(pairs, read, read_label_png, verb):
-        with files_named(pair):
+        with naming_files(pair):
             for metric in metrics:
                 metric.update(prediction, label)
 
 
 def _report_semantic(task: str, metric: Any, frames: int, facts: dict[str, Any], as_json: bool) -> int:
-    figures = asdict(metric.compute())
-    found = {name: figures[name] for name in _SEMANTIC}
+    from csl_plugin.metrics import SEMANTIC_METRICS
+
+    values = asdict(metric.compute())
+    found = {name: values[name] for name in SEMANTIC_METRICS}
     facts = {**facts, "classes": metric.num_classes, "unseen": list(metric.unseen), "num_frames": frames}
-    return _report(task, found, facts, as_json, figures["per_class"].tolist())
+    return _report(task, found, facts, as_json, values["per_class"].tolist())
 
 
 def _report(
     task: str, found: dict[str, float], facts: dict[str, Any], as_json: bool, per_class: Sequence[float] = ()
 ) -> int:
-    """Print figures, and what they were made with, as a table in percent or as one JSON object."""
+    """Print values and settings, as a table in per cent or as one JSON object."""
     if as_json:
-        values: dict[str, Any] = {name: _plain(value) for name, value in found.items()}
-        if per_class:
-            values["per_class"] = [_plain(value) for value in per_class]
-        print(json.dumps({"task": task, **values, **{name: _plain(value) for name, value in facts.items()}}))
+        values = {**found, **({"per_class": per_class} if per_class else {})}
+        print(json.dumps(null_for_nan({"task": task, **values, **facts})))
         return 0
     width = max(map(len, found))
     print(f"{task}: " + ", ".join(f"{name} {_word(value)}" for name, value in facts.items()))
@@ -203,12 +204,6 @@ def _report(
     for index, value in enumerate(per_class):
         print(f"  {f'class {index}':<{width}}  {100 * value:6.2f} %")
     return 0
-
-
-def _plain(value: Any) -> Any:
-    if not isinstance(value, float):
-        return value
-    return float(value) if math.isfinite(value) else None
 
 
 def _word(value: Any) -> str:
@@ -228,7 +223,7 @@ def _read_scores(path: Path) -> NDArray[Any]:
 
 
 def _read_ids(path: Path) -> NDArray[Any]:
-    from csl_plugin.io.labels import read_label_png
+    from csl_plugin.io import read_label_png
     from csl_plugin.io.numpy_files import read_npy
 
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

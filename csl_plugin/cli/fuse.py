@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from csl_plugin import __version__
-from csl_plugin.cli.batch import Job, report, run_jobs
-from csl_plugin.cli.proposer_option import SEVERAL_HELP
+from csl_plugin.cli.batch import SETTINGS_NAME, ImageTask, report, run_tasks
+from csl_plugin.cli.proposer_option import PARTITIONS_HELP
 from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.proposers.on_files import propose_regions, proposer_identity, region_folder
 
@@ -22,19 +22,19 @@ def add_parser(subparsers: Any) -> None:
         "fuse",
         help="fuse the score map of every image with its regions",
         description="For every image, fuse the score map of the same stem with the image's regions and write "
-        "it to OUT/<stem>, in the format and element type it was read in. Score maps are .npy, .npz, .hdf5 "
-        "or 8- or 16-bit gray .png, not negative, higher for more of the class. What is there is skipped.",
+        "it to OUT/<stem>, in the format and element type of the input. Score maps are .npy, .npz, .hdf5 or "
+        "8- or 16-bit gray .png, not negative, higher for more of the class. Existing outputs are skipped.",
     )
     parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images, or one image")
     parser.add_argument("scores", metavar="SCORES", type=Path, help="a folder of score maps, or one")
-    parser.add_argument("out", metavar="OUT", type=Path, help="the folder to write to")
-    parser.add_argument("--proposer", metavar="P", help=SEVERAL_HELP)
+    parser.add_argument("out", metavar="OUT", type=Path, help="the output folder")
+    parser.add_argument("--proposer", metavar="P", help=PARTITIONS_HELP)
     parser.add_argument(
         "--rule",
         choices=("product", "geometric", "mean", "trust"),
-        help="region mean x score (eq. 3), its square root, which keeps the scores' scale, the region mean "
-        "alone, or every region believed as far as it deserves (default: trust for several partitions, "
-        "geometric for one)",
+        help="region mean x score (eq. 3), its square root, which keeps the scale of the scores, the region "
+        "mean alone, or a mean over regions, each weighted by how well it predicts its pixels (default: "
+        "trust for several partitions, geometric for one)",
     )
     parser.add_argument(
         "--no-split", action="store_true", help="do not split regions into connected components"
@@ -43,10 +43,10 @@ def add_parser(subparsers: Any) -> None:
         "--calibration",
         metavar="FILE",
         type=Path,
-        help="JSON file of a Calibration, applied to the scores first; negative scores need one",
+        help="JSON file of a Calibration, applied before fusion; required for negative scores",
     )
     parser.add_argument("--overlays", action="store_true", help="also write OUT/overlays/<stem>.png")
-    parser.add_argument("--overwrite", action="store_true", help="make everything again")
+    parser.add_argument("--overwrite", action="store_true", help="recompute everything")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)
 
@@ -55,8 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from csl_plugin import Calibration, load_proposer
     from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, list_images
-    from csl_plugin.io.limits import check_file, damage_named
-    from csl_plugin.io.output_folder import check_separate, claim
+    from csl_plugin.io.limits import as_file_error, check_file
+    from csl_plugin.io.output_folder import check_separate, claim_folder
 
     out: Path = arguments.out
     images = list_images(arguments.images)
@@ -69,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     calibration = digest = None
     if arguments.calibration is not None:
         check_file(arguments.calibration)
-        with damage_named(arguments.calibration, "the JSON file of a Calibration"):
+        with as_file_error(arguments.calibration, "the JSON file of a Calibration"):
             calibration = Calibration.load(arguments.calibration)
             digest = hashlib.sha256(arguments.calibration.read_bytes()).hexdigest()
     proposer = load_proposer(arguments.proposer)
@@ -84,32 +84,32 @@ def run(arguments: argparse.Namespace) -> int:
         "calibration": digest,
     }
     fuser = Fuser(proposer, calibration, arguments.rule, not arguments.no_split)
-    jobs, possible = [], []
+    tasks, possible = [], []
     for stem, image in images.items():
         score = scores.get(stem)
         target = out / f"{stem}{score.suffix if score else ''}"
         picture = out / "overlays" / f"{stem}.png"
         work = partial(fuser.fuse_file, image, score, target, picture if arguments.overlays else None)
         needed = (target, picture) if arguments.overlays else (target,)
-        jobs.append(Job(image.name, work, needed if score else ()))
+        tasks.append(ImageTask(image.name, work, needed if score else ()))
         possible += [target, picture] if score else []
-    claim(out, settings, possible, arguments.overwrite)
-    outcome = run_jobs(jobs, "fuse")
+    claim_folder(out / SETTINGS_NAME, settings, possible, overwrite=arguments.overwrite)
+    outcome = run_tasks(tasks, "fuse")
     notes = {"images": len(images), "scores_without_image": len(scores.keys() - images.keys())}
     return report("fuse", outcome, out, settings, notes, arguments.json)
 
 
 @dataclass(frozen=True)
 class Fuser:
-    """What is the same for every file of a run: where regions come from and how scores meet them."""
+    """How the scores of every file are fused: the proposer and the options."""
 
     proposer: Any
     calibration: Any
     rule: Any
-    split: bool
+    split_components: bool
 
     def fuse_file(self, image: Path, score: Path | None, target: Path, picture: Path | None) -> None:
-        """Fuse one score map and write it, then its overlay if there shall be one.
+        """Fuse one score map and write it, and its overlay if there is a path for it.
 
         Raises:
             CSLError: A file is missing, unreadable or of another size, or the scores cannot be fused.
@@ -120,7 +120,7 @@ class Fuser:
         from csl_plugin.io import read_image, read_score_file, write_png, write_scores
 
         if score is None:
-            hint = "Add the score map, or take the image away."
+            hint = "Add the score map, or remove the image."
             raise FileError("SCORES", "no score map", f"one named {image.stem}", hint)
         pixels = read_image(image)
         values, storage = read_score_file(score)
@@ -132,7 +132,7 @@ class Fuser:
         if self.calibration is not None:
             values = self.calibration(values)
         regions = propose_regions(self.proposer, pixels, image.stem)
-        if self.split:
+        if self.split_components:
             regions = tuple(split_components(partition) for partition in regions)
         rule: Any = self.rule or ("trust" if len(regions) > 1 else "geometric")
         fused = fuse(values, regions, rule=rule, split=False)

@@ -1,4 +1,4 @@
-"""Predictions and their labels, matched by stem and read a few files ahead."""
+"""Predictions and their labels, matched by stem and read ahead."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Pair:
 
 
 def find_pairs(predictions: Path, labels: Path, suffixes: Sequence[str]) -> list[Pair]:
-    """The files of two folders that share their stems, in the order of the stems.
+    """The files of two folders, paired by their stems and sorted by them.
 
     Args:
         predictions: A folder, or one file.
         labels: A folder of PNG files, or one.
-        suffixes: What predictions may end in.
+        suffixes: Of the predictions.
 
     Raises:
         FileError: A folder is missing or empty, or a file has no counterpart.
@@ -50,17 +50,17 @@ def find_pairs(predictions: Path, labels: Path, suffixes: Sequence[str]) -> list
         if not found:
             got = f"a folder without {' or '.join(wanted)} files"
             raise FileError(str(place), got, "one file for each frame", "Pass the folder that holds them.")
-    _refuse_lonely(labels, predicted, labeled, "label")
-    _refuse_lonely(predictions, labeled, predicted, "prediction")
+    _refuse_unpaired(labels, predicted, labeled, "label")
+    _refuse_unpaired(predictions, labeled, predicted, "prediction")
     return [Pair(path, labeled[stem]) for stem, path in predicted.items()]
 
 
 def read_pairs(
     pairs: Sequence[Pair], read_prediction: Reader, read_label: Reader, verb: str
 ) -> Iterator[tuple[Pair, NDArray[Any], NDArray[Any]]]:
-    """Each pair's arrays in order; the next files are read while the caller works on the present ones.
+    """Each pair's arrays in order; the next files are read while the caller works on the current ones.
 
-    A progress bar is shown when stderr is a terminal.
+    A progress bar is shown if stderr is a terminal.
 
     Raises:
         CSLError: A file cannot be read.
@@ -72,7 +72,7 @@ def read_pairs(
         prediction, label = read_prediction(pair.prediction), read_label(pair.label)
         if prediction.shape != label.shape:
             expected = f"{label.shape}, the size of the label {pair.label.name}"
-            hint = "Bring the prediction to the size of the label first."
+            hint = "Resize the prediction to the size of the label first."
             raise ShapeError(str(pair.prediction), f"size {prediction.shape}", expected, hint)
         return pair, prediction, label
 
@@ -95,8 +95,8 @@ def read_pairs(
 
 
 @contextmanager
-def files_named(pair: Pair) -> Iterator[None]:
-    """Say in an error of the block which files it is about."""
+def naming_files(pair: Pair) -> Iterator[None]:
+    """Add the names of the files to an error of the block."""
     try:
         yield
     except CSLError as error:
@@ -104,9 +104,11 @@ def files_named(pair: Pair) -> Iterator[None]:
         raise type(error)(argument, error.got, error.expected, error.hint) from error
 
 
-def _refuse_lonely(place: Path, having: dict[str, Path], lacking: dict[str, Path], what: str) -> None:
-    lonely = [path.name for stem, path in having.items() if stem not in lacking]
-    if lonely:
-        names = ", ".join(lonely[:_NAMED]) + (f" and {len(lonely) - _NAMED} more" if lonely[_NAMED:] else "")
-        hint = "Add the missing files, or take their counterparts away: files match by their stems."
-        raise FileError(str(place), f"no {what} for {names}", f"a {what} for every file", hint)
+def _refuse_unpaired(place: Path, files: dict[str, Path], others: dict[str, Path], kind: str) -> None:
+    unpaired = [path.name for stem, path in files.items() if stem not in others]
+    if unpaired:
+        names = ", ".join(unpaired[:_NAMED]) + (
+            f" and {len(unpaired) - _NAMED} more" if unpaired[_NAMED:] else ""
+        )
+        hint = "Add the missing files, or remove their counterparts: files are matched by stem."
+        raise FileError(str(place), f"no {kind} for {names}", f"a {kind} for every file", hint)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from csl_plugin import __version__
-from csl_plugin.cli.batch import Job, report, run_jobs
+from csl_plugin.cli.batch import SETTINGS_NAME, ImageTask, report, run_tasks
 from csl_plugin.cli.proposer_option import PROPOSER_HELP
 from csl_plugin.proposers.on_files import one_partition, propose_regions, proposer_identity, region_folder
 
@@ -18,13 +18,13 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "propose",
         help="write the region map of every image",
-        description="Write OUT/<stem>.png for every image: its region map as 16-bit PNG, ids from 0, 65535 "
-        "for pixels of no region. Maps that are there already are skipped.",
+        description="Write OUT/<stem>.png for every image: its region map as 16-bit PNG, ids from 0, and "
+        "65535 for unassigned pixels. Existing maps are skipped.",
     )
     parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images, or one image")
-    parser.add_argument("out", metavar="OUT", type=Path, help="the folder to write to")
+    parser.add_argument("out", metavar="OUT", type=Path, help="the output folder")
     parser.add_argument("--proposer", metavar="P", help=f"{PROPOSER_HELP}; one partition (default: csl-tiny)")
-    parser.add_argument("--overwrite", action="store_true", help="make all maps again")
+    parser.add_argument("--overwrite", action="store_true", help="recompute all maps")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)
 
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from csl_plugin import load_proposer
     from csl_plugin.io import list_images
-    from csl_plugin.io.output_folder import check_separate, claim
+    from csl_plugin.io.output_folder import check_separate, claim_folder
 
     out: Path = arguments.out
     images = list_images(arguments.images)
@@ -44,12 +44,13 @@ def run(arguments: argparse.Namespace) -> int:
         "version": __version__,
         "proposer": proposer_identity(proposer),
     }
-    jobs = []
+    tasks = []
     for stem, image in images.items():
         target = out / f"{stem}.png"
-        jobs.append(Job(image.name, partial(propose_file, proposer, image, target), (target,)))
-    claim(out, settings, [job.outputs[0] for job in jobs], arguments.overwrite)
-    outcome = run_jobs(jobs, "propose")
+        tasks.append(ImageTask(image.name, partial(propose_file, proposer, image, target), (target,)))
+    targets = [task.outputs[0] for task in tasks]
+    claim_folder(out / SETTINGS_NAME, settings, targets, overwrite=arguments.overwrite)
+    outcome = run_tasks(tasks, "propose")
     return report("propose", outcome, out, settings, {"images": len(images)}, arguments.json)
 
 

@@ -1,7 +1,7 @@
 """The data sets of the paper in their published layouts, and plain folders.
 
-A data set is opened by name. Its layout is checked first; one error says what is missing where and where
-to get it. Images and labels are read one frame at a time, labels in evaluation ids.
+A data set is opened by name. Its layout is checked first; the error names what is missing and where to get
+it. Images and labels are read one frame at a time, labels in evaluation ids.
 """
 
 from __future__ import annotations
@@ -21,10 +21,21 @@ from csl_plugin.datasets import (
     smiyc,
     synscapes,
 )
-from csl_plugin.datasets.dataset import Dataset, DatasetInfo, Frame
+from csl_plugin.datasets.dataset import Dataset, DatasetInfo, Frame, Task
+from csl_plugin.datasets.ids import ANOMALY_IDS, VOID, IdTable
 from csl_plugin.errors import OptionError
 
-__all__ = ["DATASETS", "Dataset", "DatasetInfo", "Frame", "open_dataset"]
+__all__ = [
+    "ANOMALY_IDS",
+    "DATASETS",
+    "VOID",
+    "Dataset",
+    "DatasetInfo",
+    "Frame",
+    "IdTable",
+    "Task",
+    "open_dataset",
+]
 
 DATASETS: dict[str, DatasetInfo] = {
     "smiyc-anomaly-track": smiyc.ANOMALY_TRACK,
@@ -39,24 +50,25 @@ DATASETS: dict[str, DatasetInfo] = {
     "synscapes": synscapes.INFO,
     "folder": folder.INFO,
 }
-"""What is known of each data set, by name."""
+"""The data sets by name."""
+
+_WHERE = " (--split on the command line)"
 
 
 def open_dataset(
-    name: str, path: str | os.PathLike[str], *, split: str | None = None, **options: Any
+    name: str, path: str | os.PathLike[str], *, subset: str | None = None, **options: Any
 ) -> Dataset:
-    """Open a data set that lies in a folder.
+    """Open a data set in a folder.
 
     Args:
         name: One of `DATASETS`.
-        path: The folder with the published layout, or the one above it.
-        split: One of the data set's splits; left out, its default.
-        options: The data set's own, as `DATASETS[name].options` lists them. One that is None counts as
-            left out.
+        path: The folder with the published layout, or its parent.
+        subset: One of the data set's subsets, such as "val"; None for its default.
+        options: Options of the data set, as listed in `DATASETS[name].options`; None is the default.
 
     Raises:
-        OptionError: An unknown name, split, option or value of an option.
-        FileError: The layout is not there or not whole.
+        OptionError: An unknown name, subset, option or value of an option.
+        FileError: The layout is missing or incomplete.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -76,23 +88,25 @@ def open_dataset(
     for option in given:
         if option not in info.options:
             expected = ", ".join(info.options) or "no option"
-            raise OptionError(option, "an option", expected, f"{name} has no such option: leave it out.")
+            raise OptionError(option, "an option", expected, f"{name} has no such option: omit it.")
     _check_choices(info, given)
-    if info.splits and split not in (None, *info.splits):
-        raise OptionError("split", repr(split), ", ".join(info.splits), f"Choose a split of {name}.")
-    if not info.splits and split is not None and not _is_plain(split):
-        hint = "Name a subfolder of images/ and labels/."
-        raise OptionError("split", repr(split), "the name of a folder", hint)
-    return info.open(Path(path), info.default_split if split is None else split, **given)
+    if info.subsets and subset not in (None, *info.subsets):
+        raise OptionError(
+            "subset", repr(subset), ", ".join(info.subsets), f"Choose a subset of {name}{_WHERE}."
+        )
+    if not info.subsets and subset is not None and not _is_plain(subset):
+        hint = f"Name a subfolder of images/ and labels/{_WHERE}."
+        raise OptionError("subset", repr(subset), "the name of a folder", hint)
+    return info.open(Path(path), info.default_subset if subset is None else subset, **given)
 
 
 def _check_choices(info: DatasetInfo, given: dict[str, Any]) -> None:
     for option, value in given.items():
         choices = info.options[option].split(", ")
         if len(choices) > 1 and str(value) not in choices:
-            hint = "Leave it out to have it recognized where that is possible."
+            hint = "Omit it, and it is detected where possible."
             raise OptionError(option, repr(value), " or ".join(choices), hint)
 
 
-def _is_plain(split: str) -> bool:
-    return split == Path(split).name and split not in ("", ".", "..")
+def _is_plain(subset: str) -> bool:
+    return subset == Path(subset).name and subset not in ("", ".", "..")

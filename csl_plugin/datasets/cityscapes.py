@@ -16,47 +16,46 @@ def class_names() -> tuple[str, ...]:
 
 
 def label_ids() -> tuple[int, ...]:
-    """The label id of each train id: what the official evaluator reads in result files."""
+    """The label id of each train id; the official evaluator reads label ids."""
     return tuple(read_table("cityscapes")["label_ids"])
 
 
 def ids_of_label_ids() -> IdTable:
-    """Train ids of stored label ids; all ids that are not evaluated are void."""
+    """Train ids by stored label id; label ids that are not evaluated are void."""
     return IdTable({value: index for index, value in enumerate(label_ids())}, rest=VOID)
 
 
-def open_cityscapes(path: Path, split: str, *, labels: str | None = None) -> Dataset:
-    """Cityscapes.
+def open_cityscapes(path: Path, subset: str, *, labels: str | None = None) -> Dataset:
+    """Open Cityscapes.
 
     Args:
         path: The folder with leftImg8bit/ and gtFine/.
-        split: "val" (500 frames), "train" (2975) or "test" (1525, without labels: the published ones are
+        subset: "val" (500 frames), "train" (2975) or "test" (1525, without labels: the published ones are
             all void).
-        labels: Which files are read, "labelIds" or "labelTrainIds". Left out, the first of the two that
-            are there.
+        labels: The files to read, "labelIds" or "labelTrainIds". None for the first of the two that exists.
 
     Raises:
         FileError: Images or labels are missing.
     """
-    labeled = split != "test"
-    needed = (f"leftImg8bit/{split}", *([f"gtFine/{split}"] if labeled else []))
+    labeled = subset != "test"
+    needed = (f"leftImg8bit/{subset}", *([f"gtFine/{subset}"] if labeled else []))
     root = find_root(INFO, path, needed, ("cityscapes", "Cityscapes"))
-    images = listed_below(root / "leftImg8bit" / split, ("_leftImg8bit.png",))
+    images = listed_below(root / "leftImg8bit" / subset, ("_leftImg8bit.png",))
     kinds = [labels] if labels else ["labelIds", "labelTrainIds"]
-    found = {kind: listed_below(root / "gtFine" / split, (f"_gtFine_{kind}.png",)) for kind in kinds}
+    found = {kind: listed_below(root / "gtFine" / subset, (f"_gtFine_{kind}.png",)) for kind in kinds}
     kind = next((kind for kind in kinds if found[kind]), kinds[0])
     if labeled and images and not found[kind]:
-        raise incomplete(INFO, root, f"no file _gtFine_{' or '.join(kinds)}.png in gtFine/{split}")
+        raise incomplete(INFO, root, f"no file _gtFine_{' or '.join(kinds)}.png in gtFine/{subset}")
     trained = IdTable({index: index for index in range(19)} | {VOID: VOID})
     return Dataset(
         name="cityscapes",
         task="semantic",
-        split=split,
+        subset=subset,
         frames=frames_of(INFO, root, images, found[kind] if labeled else {}, labeled=labeled),
         ids=trained if kind == "labelTrainIds" else ids_of_label_ids(),
-        output_name=f"Cityscapes-{split}",
+        output_name=f"Cityscapes-{subset}",
         classes=class_names(),
-        published=INFO.published[split],
+        num_published=INFO.num_published[subset],
     )
 
 
@@ -66,10 +65,10 @@ INFO = DatasetInfo(
     license="non-commercial, custom terms",
     layout="leftImg8bit/<split>/<city>/<frame>_leftImg8bit.png and "
     "gtFine/<split>/<city>/<frame>_gtFine_labelIds.png",
-    splits=("val", "train", "test"),
-    default_split="val",
+    subsets=("val", "train", "test"),
+    default_subset="val",
     table="6",
     open=open_cityscapes,
     options={"labels": "labelIds, labelTrainIds"},
-    published={"val": 500, "train": 2975, "test": 1525},
+    num_published={"val": 500, "train": 2975, "test": 1525},
 )

@@ -25,42 +25,42 @@ def unseen_classes() -> tuple[int, ...]:
 
 
 def raw_values() -> tuple[int, ...]:
-    """The value of each class in the published PNGs, which is the label id less 1."""
+    """The value of each class in the published PNGs: the label id minus 1."""
     unused = set(read_table("coco_stuff")["unused_png_values"])
     return tuple(value for value in range(_RAW_VALUES) if value not in unused)
 
 
 def zegformer_order() -> tuple[int, ...]:
-    """The evaluation id of each class in ZegFormer's order: the seen ones, then the unseen ones."""
+    """The evaluation id of each class in ZegFormer's order: seen classes, then unseen classes."""
     unseen = unseen_classes()
     return (*(index for index in range(len(class_names())) if index not in unseen), *unseen)
 
 
 def cityscapes_named_classes() -> tuple[int, ...]:
-    """The 15 classes with a Cityscapes name: the in-distribution group of Table 7, as far as is known.
+    """The 15 classes with a Cityscapes name, probably the in-distribution group of Table 7.
 
-    The paper prints no list; its figures fit 15 classes, and these are the direct matches of names.
+    The paper prints no list. Its values fit 15 classes, and these are the direct matches of names.
     """
     return tuple(read_table("coco_stuff")["cityscapes_named"])
 
 
-def open_coco_stuff(path: Path, split: str, *, labels: str | None = None) -> Dataset:
-    """COCO-Stuff 164k; evaluation ids are 0 to 170 in the order of the raw values, whatever is stored.
+def open_coco_stuff(path: Path, subset: str, *, labels: str | None = None) -> Dataset:
+    """Open COCO-Stuff 164k; evaluation ids are 0 to 170 in the order of the raw values.
 
     Args:
         path: The folder with images/ and annotations/, or with images/ and annotations_detectron2/.
-        split: "val2017" (5000 frames) or "train2017" (118287).
-        labels: What the label files hold: "raw", the published values 0 to 181; "contiguous", 0 to 170;
-            or "zegformer", 0 to 170 with the unseen classes last. Left out, the layout tells:
+        subset: "val2017" (5000 frames) or "train2017" (118287).
+        labels: The values in the label files: "raw", the published values 0 to 181; "contiguous", 0 to 170;
+            or "zegformer", 0 to 170 with the unseen classes last. None to detect them by the layout:
             annotations/<split>/<frame>.png is raw, `<frame>_labelTrainIds.png` there is contiguous, and
             annotations_detectron2/ is ZegFormer's.
 
     Raises:
         FileError: Images or labels are missing.
     """
-    root = find_root(INFO, path, (f"images/{split}",), ("coco_stuff164k", "coco_stuff", "coco"))
-    plain = root / "annotations" / split
-    zegformer = root / "annotations_detectron2" / ("val2017_all" if split == "val2017" else split)
+    root = find_root(INFO, path, (f"images/{subset}",), ("coco_stuff164k", "coco_stuff", "coco"))
+    plain = root / "annotations" / subset
+    zegformer = root / "annotations_detectron2" / ("val2017_all" if subset == "val2017" else subset)
     files = {
         "raw": {name: file for name, file in listed(plain, (".png",)).items() if not _is_converted(name)},
         "contiguous": listed(plain, (_TRAIN_IDS,)),
@@ -68,19 +68,19 @@ def open_coco_stuff(path: Path, split: str, *, labels: str | None = None) -> Dat
     }
     space = labels or next((space for space in _SPACES if files[space]), None)
     if space is None:
-        raise incomplete(INFO, root, f"no labels in annotations/{split} or annotations_detectron2")
+        raise incomplete(INFO, root, f"no labels in annotations/{subset} or annotations_detectron2")
     return Dataset(
         name="coco-stuff",
         task="semantic",
-        split=split,
+        subset=subset,
         frames=frames_of(
-            INFO, root, listed(root / "images" / split, (".jpg",)), files[space] or files["raw"]
+            INFO, root, listed(root / "images" / subset, (".jpg",)), files[space] or files["raw"]
         ),
         ids=_ids(space),
-        output_name=f"COCO-Stuff-{split}",
+        output_name=f"COCO-Stuff-{subset}",
         classes=class_names(),
         unseen=unseen_classes(),
-        published=INFO.published[split],
+        num_published=INFO.num_published[subset],
     )
 
 
@@ -103,10 +103,10 @@ INFO = DatasetInfo(
     where="github.com/nightrome/cocostuff",
     license="annotations CC BY 4.0, images Flickr terms",
     layout="images/val2017/<frame>.jpg and annotations/val2017/<frame>.png",
-    splits=("val2017", "train2017"),
-    default_split="val2017",
+    subsets=("val2017", "train2017"),
+    default_subset="val2017",
     table="5, 7",
     open=open_coco_stuff,
     options={"labels": "raw, contiguous, zegformer"},
-    published={"val2017": 5000, "train2017": 118287},
+    num_published={"val2017": 5000, "train2017": 118287},
 )

@@ -1,4 +1,4 @@
-"""What every data set is here: frames with a name, an image and a label, read one at a time."""
+"""The interface of all data sets: frames with a name, an image and a label, read one at a time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ Task: TypeAlias = Literal["anomaly", "semantic"]
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame of a data set; nothing is read until it is asked for.
+    """The files of one frame of a data set.
 
     Attributes:
         name: The official id, unique in the data set: the stem of the frame's score file.
         image: The image file.
-        label: The label file, or None where labels are not public.
+        label: The label file, or None if the labels are not public.
     """
 
     name: str
@@ -35,32 +35,32 @@ class Frame:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set on disk, its layout checked.
+    """A data set on disk, with a checked layout.
 
     Attributes:
         name: Its name in `DATASETS`.
         task: "anomaly" or "semantic".
-        split: Which part of it.
+        subset: Name of the subset, such as "val".
         frames: In the order of the official lists.
-        ids: What the stored label values mean.
-        output_name: The folder name that the official tool gives its score files.
+        ids: The meaning of the stored label values.
+        output_name: The folder name of its score files in the official tool.
         classes: Class names in the order of the evaluation ids; empty for anomaly.
         unseen: The classes of the unseen group.
-        components: The settings of the component figures, where the protocol has them.
-        published: How many frames the published split has, where that is known; compare with
-            `len(frames)` before figures are called official.
+        components: The track of the component metrics, if the protocol has them.
+        num_published: Number of frames of the published subset, if known. Values are official only if it
+            equals `len(frames)`.
     """
 
     name: str
     task: Task
-    split: str
+    subset: str
     frames: tuple[Frame, ...]
     ids: IdTable
     output_name: str
     classes: tuple[str, ...] = ()
     unseen: tuple[int, ...] = ()
     components: Literal["anomaly", "obstacle"] | None = None
-    published: int | None = None
+    num_published: int | None = None
 
     def read_image(self, frame: Frame) -> NDArray[np.uint8]:
         """The image of a frame, (H, W, 3) uint8 RGB.
@@ -77,39 +77,39 @@ class Dataset:
             (H, W) uint8: 0 normal, 1 anomaly and 255 void; or class indices and 255.
 
         Raises:
-            FileError: The frame has no labels, or its file is missing, damaged, too large or holds a value
-                that the data set does not know.
+            FileError: The frame has no labels, or its file is missing, damaged, too large or holds an unknown
+                value.
         """
         if frame.label is None:
-            hint = "Only the benchmark's organizers can score this split; choose another for figures."
+            hint = "Only the benchmark's organizers can score this subset: choose another one."
             raise FileError(frame.name, "a frame without labels", "a labeled frame", hint)
         return self.ids.decode(frame.label, read_label_png(frame.label))
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data set before it is there.
+    """What is known of a data set before it is opened.
 
     Attributes:
-        title: Its name in full.
+        title: Its full name.
         where: Where to get it.
-        license: Under which terms.
-        layout: What the folder holds, as published.
-        splits: Their names; empty where any name is accepted.
-        default_split: The split the paper reports, or the labeled one; None for all there is.
+        license: Its terms of use.
+        layout: The published layout of the folder.
+        subsets: Their names; empty if any name is accepted.
+        default_subset: The subset that the paper reports, or the labeled one; None for all frames.
         table: The tables of the paper that use it; empty for none.
-        open: Checks the layout of a folder and gives the data set.
-        options: The keyword options of `open`, with what each accepts.
-        published: How many frames the splits have, as published.
+        open: Checks the layout of a folder and returns the data set.
+        options: The keyword options of `open`, with the values that each accepts.
+        num_published: Number of frames of the subsets, as published.
     """
 
     title: str
     where: str
     license: str
     layout: str
-    splits: tuple[str, ...]
-    default_split: str | None
+    subsets: tuple[str, ...]
+    default_subset: str | None
     table: str
     open: Callable[..., Dataset]
     options: Mapping[str, str] = field(default_factory=dict)
-    published: Mapping[str, int] = field(default_factory=dict)
+    num_published: Mapping[str, int] = field(default_factory=dict)

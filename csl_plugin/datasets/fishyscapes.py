@@ -1,4 +1,4 @@
-"""Fishyscapes validation sets: LostAndFound, and Static, which is stored as a difference to Cityscapes."""
+"""Fishyscapes validation sets: LostAndFound, and Static, which is stored as differences to Cityscapes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from csl_plugin.datasets import cityscapes, lost_and_found
 from csl_plugin.datasets.dataset import Dataset, DatasetInfo, Frame
 from csl_plugin.datasets.ids import ANOMALY_IDS, VOID, IdTable
-from csl_plugin.datasets.layout import find_root, frames_of, incomplete, listed, some
+from csl_plugin.datasets.layout import find_root, first_few, frames_of, incomplete, listed
 from csl_plugin.errors import DTypeError, FileError, OptionError, ShapeError
 from csl_plugin.io.images import read_image
 from csl_plugin.io.numpy_files import read_npz
@@ -25,16 +25,15 @@ _SUFFIXES = (".png", ".webp", ".jpg")
 
 
 def open_fishyscapes_lost_and_found(
-    path: Path, split: str, *, images: str | os.PathLike[str] | None = None
+    path: Path, subset: str, *, images: str | os.PathLike[str] | None = None
 ) -> Dataset:
-    """Fishyscapes LostAndFound: new labels for frames of LostAndFound.
+    """Open Fishyscapes LostAndFound: new labels for frames of LostAndFound.
 
     Args:
         path: The unpacked archive, `<number>_<frame>_labels.png`; the tree of the SegmentMeIfYouCan tool,
-            labels/val/`<frame>`_fishy-labels.png; or a flat copy that holds the images itself,
-            original/ and labels/.
-        split: "val".
-        images: The LostAndFound folder (leftImg8bit/); not for a flat copy.
+            labels/val/`<frame>`_fishy-labels.png; or a flat copy with the images, original/ and labels/.
+        subset: "val".
+        images: The LostAndFound folder (leftImg8bit/); not needed for a flat copy.
 
     Raises:
         FileError: Labels or images are missing.
@@ -45,7 +44,7 @@ def open_fishyscapes_lost_and_found(
     if (root / "original").is_dir():
         pictures = listed(root / "original", _SUFFIXES)
         labels = listed(find_root(LOST_AND_FOUND, root, ("labels",)) / "labels", (".png",))
-        ids = IdTable({0: 0, 1: 1}, rest=VOID)  # copies differ in the value of void
+        ids = IdTable({0: 0, 1: 1}, rest=VOID)  # copies use different values for void
     else:
         folder = next((root / name for name in _UNPACKED if (root / name).is_dir()), root)
         labels = listed(folder, ("_labels.png",))
@@ -59,22 +58,22 @@ def open_fishyscapes_lost_and_found(
     return Dataset(
         name="fishyscapes-lostandfound",
         task="anomaly",
-        split=split,
+        subset=subset,
         frames=frames_of(LOST_AND_FOUND, root, pictures, labels),
         ids=ids,
         output_name="FishyscapesLAF-val",
-        published=LOST_AND_FOUND.published["val"],
+        num_published=LOST_AND_FOUND.num_published["val"],
     )
 
 
 def open_fishyscapes_static(
-    path: Path, split: str, *, images: str | os.PathLike[str] | None = None
+    path: Path, subset: str, *, images: str | os.PathLike[str] | None = None
 ) -> Dataset:
-    """Fishyscapes Static: objects blended into Cityscapes validation images.
+    """Open Fishyscapes Static: objects blended into Cityscapes validation images.
 
     Args:
         path: The unpacked archive: `<number>_<frame>_rgb.npz` and `<number>_<frame>_labels.png`.
-        split: "val".
+        subset: "val".
         images: The Cityscapes folder (leftImg8bit/val/).
 
     Raises:
@@ -92,27 +91,29 @@ def open_fishyscapes_static(
     for frame in frames:
         source = _source_of(frame.name).removesuffix("_leftImg8bit")
         originals[frame.name] = top / "leftImg8bit/val" / source.split("_")[0] / f"{source}_leftImg8bit.png"
-    lacking = [file.name for file in originals.values() if not file.is_file()]
-    if lacking:
-        raise incomplete(cityscapes.INFO, top, f"no {some(lacking)}, {len(lacking)} of {len(frames)} images")
+    missing = [file.name for file in originals.values() if not file.is_file()]
+    if missing:
+        raise incomplete(
+            cityscapes.INFO, top, f"no {first_few(missing)}, {len(missing)} of {len(frames)} images"
+        )
     return DifferencesToImages(
         name="fishyscapes-static",
         task="anomaly",
-        split=split,
+        subset=subset,
         frames=frames,
         ids=ANOMALY_IDS,
         output_name="FishyscapesStatic-val",
-        published=STATIC.published["val"],
+        num_published=STATIC.num_published["val"],
         originals=originals,
     )
 
 
 @dataclass(frozen=True)
 class DifferencesToImages(Dataset):
-    """A data set whose image files hold what is added to other images.
+    """A data set whose image files hold differences to other images.
 
     Attributes:
-        originals: The other image of each frame, by name.
+        originals: The other image of each frame, by frame name.
     """
 
     originals: Mapping[str, Path] = field(default_factory=dict)
@@ -123,14 +124,14 @@ class DifferencesToImages(Dataset):
 
         def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
             if shape != original.shape:
-                hint = "Check that the images are the ones the difference was made from."
+                hint = "Check that the differences were made from these images."
                 raise ShapeError(str(frame.image), f"shape {shape}", f"{original.shape}", hint)
             if dtype.kind not in "if" or dtype.itemsize > 8:
-                raise DTypeError(str(frame.image), f"{dtype}", "signed integers", "Get the file anew.")
+                raise DTypeError(str(frame.image), f"{dtype}", "signed integers", "Download the file again.")
 
         difference, _ = read_npz(frame.image, check, preferred="rgb")
         if np.isnan(difference).any():
-            raise FileError(str(frame.image), "nan", "differences of pixels", "Get the file anew.")
+            raise FileError(str(frame.image), "nan", "differences of pixels", "Download the file again.")
         signed = original + np.clip(difference, -255, 255).astype(np.int16)
         return np.asarray(np.clip(signed, 0, 255), np.uint8)
 
@@ -142,14 +143,14 @@ def _source_of(name: str) -> str:
 
 def _folder(images: str | os.PathLike[str] | None, title: str) -> Path:
     if images is None:
-        hint = f"Pass images= (--images on the command line): the {title} folder with leftImg8bit/ in it."
-        raise OptionError("images", "nothing", f"the {title} folder: the archive holds no images", hint)
+        hint = f"Pass images= (--images on the command line): the {title} folder that holds leftImg8bit/."
+        raise OptionError("images", "nothing", f"the {title} folder: the archive has no images", hint)
     return Path(images)
 
 
 def _lost_and_found_images(path: Path, sources: Mapping[str, str]) -> dict[str, Path]:
     root = find_root(lost_and_found.INFO, path, ("leftImg8bit",), ("dataset_LostAndFound",))
-    found, lacking = {}, []
+    found, missing = {}, []
     for name, source in sources.items():
         scene = source.rsplit("_", 2)[0]
         places = [
@@ -159,11 +160,11 @@ def _lost_and_found_images(path: Path, sources: Mapping[str, str]) -> dict[str, 
         ]
         image = next((place for place in places if place.is_file()), None)
         if image is None:
-            lacking.append(source)
+            missing.append(source)
         else:
             found[name] = image
-    if lacking:
-        got = f"no image of {some(lacking)}, {len(lacking)} of {len(sources)} frames"
+    if missing:
+        got = f"no image of {first_few(missing)}, {len(missing)} of {len(sources)} frames"
         raise incomplete(lost_and_found.INFO, root, got)
     return found
 
@@ -176,22 +177,22 @@ LOST_AND_FOUND = DatasetInfo(
     where="robotics.ethz.ch/~asl-datasets/Fishyscapes/fishyscapes_lostandfound.zip",
     license=_TERMS + "LostAndFound",
     layout="<number>_<frame>_labels.png, and the LostAndFound images as `images`; or original/ and labels/",
-    splits=("val",),
-    default_split="val",
+    subsets=("val",),
+    default_subset="val",
     table="",
     open=open_fishyscapes_lost_and_found,
     options={"images": "the LostAndFound folder"},
-    published={"val": 100},
+    num_published={"val": 100},
 )
 STATIC = DatasetInfo(
     title="Fishyscapes Static (fs_val_v3.zip)",
     where="robotics.ethz.ch/~asl-datasets/Fishyscapes/fs_val_v3.zip",
     license=_TERMS + "Cityscapes",
     layout="<number>_<frame>_rgb.npz and <number>_<frame>_labels.png, and Cityscapes val as `images`",
-    splits=("val",),
-    default_split="val",
+    subsets=("val",),
+    default_subset="val",
     table="",
     open=open_fishyscapes_static,
     options={"images": "the Cityscapes folder"},
-    published={"val": 30},
+    num_published={"val": 30},
 )

@@ -1,4 +1,4 @@
-"""What stored label values mean: a table from them to evaluation ids."""
+"""The meaning of stored label values: a table from them to evaluation ids."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class IdTable:
 
     Args:
         values: The evaluation id, 0 to 255, of each known value, 0 to 65535.
-        rest: The evaluation id of all other values; None where another value is an error.
-        hint: A sentence for that error: what the file may be instead.
+        rest: The evaluation id of all other values; None if another value is an error.
+        hint: How to fix that error, a sentence.
 
     Example:
         >>> IdTable({7: 0, 8: 1}, rest=255).decode(Path("a.png"), np.array([[8, 7, 0]], np.uint8))
@@ -46,7 +46,7 @@ class IdTable:
         """Evaluation ids of stored labels.
 
         Args:
-            path: The file they come from, for the error.
+            path: Their file, for the error.
             stored: (H, W) uint8 or uint16.
 
         Raises:
@@ -62,4 +62,4 @@ class IdTable:
 
 
 ANOMALY_IDS = IdTable({0: 0, 1: 1, VOID: VOID})
-"""Labels that are stored as they are evaluated: 0 normal, 1 anomaly, 255 void."""
+"""Labels stored in evaluation ids: 0 normal, 1 anomaly, 255 void."""

@@ -1,4 +1,4 @@
-"""Finding a data set's files, and the one error that says what is missing and where to get it."""
+"""Find a data set's files; the error names what is missing and where to get it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ if TYPE_CHECKING:
 
 
 def find_root(info: DatasetInfo, path: Path, needed: Sequence[str], folders: Sequence[str] = ()) -> Path:
-    """The folder that holds all that is needed: the path itself, or one of its named subfolders.
+    """The folder that holds all of `needed`: the path itself, or one of its subfolders `folders`.
 
     Raises:
-        FileError: None does; the error lists what the likeliest one lacks.
+        FileError: No folder does; the error lists what is missing from the most complete one.
     """
     candidates = [path, *(path / folder for folder in folders)]
-    lacks = {
+    missing = {
         candidate: [name for name in needed if not (candidate / name).exists()] for candidate in candidates
     }
-    best = min(candidates, key=lambda candidate: len(lacks[candidate]))
+    best = min(candidates, key=lambda candidate: len(missing[candidate]))
     if not path.is_dir():
         raise incomplete(info, path, "a file" if path.exists() else "nothing there")
-    if lacks[best]:
-        raise incomplete(info, best, "no " + ", no ".join(lacks[best]))
+    if missing[best]:
+        raise incomplete(info, best, "no " + ", no ".join(missing[best]))
     return best
 
 
 def listed(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
-    """The files of a folder whose names have one of the endings, by the rest of the name, sorted by it.
+    """The files of a folder with one of the endings, by the rest of the name, sorted by it.
 
-    Where a stem is there with several endings, the first ending counts. Hidden files are left out; a folder
-    that does not exist has no files.
+    If a stem occurs with several endings, the first ending is used. Hidden files are omitted; a folder that
+    does not exist has no files.
 
     Raises:
         FileError: The folder cannot be read.
@@ -50,7 +50,7 @@ def listed(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
 
 
 def listed_below(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
-    """As `listed`, over the folder's direct subfolders: a city or a scene each."""
+    """As `listed`, over the folder's direct subfolders, such as one per city."""
     found: dict[str, Path] = {}
     for below in _entries(folder):
         found |= listed(below, endings)
@@ -65,33 +65,35 @@ def frames_of(
     *,
     labeled: bool = True,
 ) -> tuple[Frame, ...]:
-    """The frames of these images in their order.
+    """The frames of these images, in their order.
 
     Args:
-        info: Of the data set, for errors.
-        root: Where it lies, for errors.
+        info: The data set, for errors.
+        root: Its folder, for errors.
         images: By frame name.
         labels: By frame name.
         labeled: Whether every frame must have labels.
 
     Raises:
-        FileError: There is no image, or a label is missing that must be there.
+        FileError: There are no images, or a required label is missing.
     """
     if not images:
-        raise incomplete(info, root, "no image of this split")
+        raise incomplete(info, root, "no image of this subset")
     without = [name for name in images if name not in labels]
     if labeled and without:
-        raise incomplete(info, root, f"no labels of {some(without)}, {len(without)} of {len(images)} frames")
+        raise incomplete(
+            info, root, f"no labels of {first_few(without)}, {len(without)} of {len(images)} frames"
+        )
     return tuple(Frame(name, image, labels.get(name)) for name, image in images.items())
 
 
 def incomplete(info: DatasetInfo, path: Path, got: str) -> FileError:
-    """The error of a data set that is not, or not wholly, where it should be."""
+    """The error of a data set that is missing or incomplete."""
     hint = f"Get {info.title} from {info.where} and unpack it there."
     return FileError(str(path), got, info.layout, hint)
 
 
-def some(names: Sequence[str]) -> str:
+def first_few(names: Sequence[str]) -> str:
     """The first few names, for an error."""
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 

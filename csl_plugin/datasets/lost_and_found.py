@@ -1,4 +1,4 @@
-"""LostAndFound in the splits of the SegmentMeIfYouCan tool: testNoKnown and the valid frames."""
+"""LostAndFound in the subsets of the SegmentMeIfYouCan tool: testNoKnown and the valid frames."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ _LABELS = {
 }
 
 
-def open_lost_and_found(path: Path, split: str, *, labels: str = "labelIds") -> Dataset:
-    """LostAndFound; what is left out is decided by places in the sorted list of all frames of a part.
+def open_lost_and_found(path: Path, subset: str, *, labels: str = "labelIds") -> Dataset:
+    """Open LostAndFound. Frames are excluded by their index in the sorted list of all frames.
 
     Args:
         path: The folder with leftImg8bit/ and gtCoarse/.
-        split: "testNoKnown" (1043 frames), "testValid" (1186) or "trainValid" (1030).
-        labels: "labelIds", as the official tool reads; or "labelTrainIds", where some objects are no
-            obstacles and are void here.
+        subset: "testNoKnown" (1043 frames), "testValid" (1186) or "trainValid" (1030).
+        labels: "labelIds", as the official tool reads; or "labelTrainIds", in which some objects are not
+            obstacles and are void.
 
     Raises:
-        FileError: The layout is not there, or its part has another number of frames than published: the
-            places would mean other frames.
+        FileError: The layout is missing, or the number of frames differs from the published one, so that the
+            indices would select other frames.
     """
     table = read_table("lost_and_found")
-    part = "train" if split == "trainValid" else "test"
+    part = "train" if subset == "trainValid" else "test"
     root = find_root(INFO, path, (f"leftImg8bit/{part}", f"gtCoarse/{part}"), ("dataset_LostAndFound",))
     every = listed_below(root / "leftImg8bit" / part, IMAGE_ENDINGS)
     total = table[f"{part}_total"]
     if len(every) != total:
-        got = f"{len(every)} frames in leftImg8bit/{part} instead of {total}, and the split needs them all"
+        got = f"{len(every)} frames in leftImg8bit/{part} instead of {total}, and the subset needs them all"
         raise incomplete(INFO, root, got)
     invalid = set(table[f"{part}_invalid"])
-    known = tuple(table["known_prefixes"]) if split == "testNoKnown" else ()
+    known = tuple(table["known_prefixes"]) if subset == "testNoKnown" else ()
     images = {
         name: file
-        for place, (name, file) in enumerate(every.items())
-        if place not in invalid and not name.startswith(known)
+        for index, (name, file) in enumerate(every.items())
+        if index not in invalid and not name.startswith(known)
     }
     found = listed_below(root / "gtCoarse" / part, (f"_gtCoarse_{labels}.png",))
     return Dataset(
         name="lostandfound-noknown",
         task="anomaly",
-        split=split,
+        subset=subset,
         frames=frames_of(INFO, root, images, found),
         ids=_LABELS[labels],
         output_name=f"LostAndFound-{part}",
         components="obstacle",
-        published=INFO.published[split],
+        num_published=INFO.num_published[subset],
     )
 
 
@@ -64,10 +64,10 @@ INFO = DatasetInfo(
     license="non-commercial research",
     layout="leftImg8bit/test/<scene>/<frame>_leftImg8bit.png and gtCoarse/test/<scene>/<frame>_gtCoarse_"
     "labelIds.png, 1203 frames (train: 1036)",
-    splits=("testNoKnown", "testValid", "trainValid"),
-    default_split="testNoKnown",
+    subsets=("testNoKnown", "testValid", "trainValid"),
+    default_subset="testNoKnown",
     table="3",
     open=open_lost_and_found,
     options={"labels": "labelIds, labelTrainIds"},
-    published={"testNoKnown": 1043, "testValid": 1186, "trainValid": 1030},
+    num_published={"testNoKnown": 1043, "testValid": 1186, "trainValid": 1030},
 )

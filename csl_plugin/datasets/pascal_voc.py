@@ -7,32 +7,36 @@ from pathlib import Path
 
 from csl_plugin.datasets.dataset import Dataset, DatasetInfo
 from csl_plugin.datasets.ids import VOID, IdTable
-from csl_plugin.datasets.layout import find_root, frames_of, incomplete, listed, some
+from csl_plugin.datasets.layout import find_root, first_few, frames_of, incomplete, listed
 from csl_plugin.datasets.tables import read_table
 from csl_plugin.errors import FileError
-from csl_plugin.io.limits import check_file, damage_named
+from csl_plugin.io.limits import as_file_error, check_file
 
 _LISTS = "ImageSets/Segmentation"
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def open_pascal_voc(path: Path, split: str) -> Dataset:
-    """PASCAL VOC 2012: 20 classes; the background is void.
+def open_pascal_voc(path: Path, subset: str) -> Dataset:
+    """Open PASCAL VOC 2012: 20 classes; the background is void.
 
     Args:
         path: The folder VOC2012, or one above it.
-        split: "val" (1449 frames), "train" (1464) or "trainaug" (10582): the list trainaug.txt, or
-            train.txt and aug.txt together, less the frames of val.txt; labels from SegmentationClassAug/
-            where it has them.
+        subset: "val" (1449 frames), "train" (1464) or "trainaug" (10582): the list trainaug.txt, or
+            train.txt and aug.txt together, without the frames of val.txt; labels from SegmentationClassAug/
+            if they exist there.
 
     Raises:
         FileError: Lists, images or labels are missing.
     """
-    needed = ["JPEGImages", "SegmentationClass", f"{_LISTS}/{'train' if split == 'trainaug' else split}.txt"]
+    needed = [
+        "JPEGImages",
+        "SegmentationClass",
+        f"{_LISTS}/{'train' if subset == 'trainaug' else subset}.txt",
+    ]
     root = find_root(INFO, path, needed, ("VOC2012", "VOCdevkit/VOC2012"))
     lists = root / _LISTS
-    if split != "trainaug":
-        names = _read_list(lists / f"{split}.txt")
+    if subset != "trainaug":
+        names = _read_list(lists / f"{subset}.txt")
     elif (lists / "trainaug.txt").is_file():
         names = _read_list(lists / "trainaug.txt")
     elif (lists / "aug.txt").is_file():
@@ -40,38 +44,40 @@ def open_pascal_voc(path: Path, split: str) -> Dataset:
     else:
         raise incomplete(INFO, root, f"no {_LISTS}/trainaug.txt and no {_LISTS}/aug.txt")
     labels = listed(root / "SegmentationClass", (".png",))
-    if split == "trainaug":
+    if subset == "trainaug":
         if (lists / "val.txt").is_file():
             names -= _read_list(lists / "val.txt")
         labels |= listed(root / "SegmentationClassAug", (".png",))
     present = listed(root / "JPEGImages", (".jpg",))
-    lacking = sorted(names - present.keys())
-    if lacking:
-        got = f"no image of {some(lacking)}, {len(lacking)} of {len(names)} frames"
+    missing = sorted(names - present.keys())
+    if missing:
+        got = f"no image of {first_few(missing)}, {len(missing)} of {len(names)} frames"
         raise incomplete(INFO, root, got)
     table = read_table("pascal_voc")
     classes = tuple(table["names"])
     return Dataset(
         name="pascal-voc",
         task="semantic",
-        split=split,
+        subset=subset,
         frames=frames_of(INFO, root, {name: present[name] for name in sorted(names)}, labels),
         ids=IdTable({value + 1: value for value in range(len(classes))} | {0: VOID, VOID: VOID}),
-        output_name=f"VOC2012-{split}",
+        output_name=f"VOC2012-{subset}",
         classes=classes,
         unseen=tuple(table["unseen"]),
-        published=INFO.published[split],
+        num_published=INFO.num_published[subset],
     )
 
 
 def _read_list(file: Path) -> set[str]:
     check_file(file)
-    with damage_named(file, "a list of frames"):
+    with as_file_error(file, "a list of frames"):
         names = set(file.read_text(encoding="ascii").split())
     strange = sorted(name for name in names if not _NAME.fullmatch(name))
     if strange or not names:
         got = f"the line {strange[0]!r}" if strange else "no name"
-        raise FileError(str(file), got, "one frame name a line", f"Get the list anew from {INFO.where}.")
+        raise FileError(
+            str(file), got, "one frame name a line", f"Download the list again from {INFO.where}."
+        )
     return names
 
 
@@ -80,9 +86,9 @@ INFO = DatasetInfo(
     where="host.robots.ox.ac.uk/pascal/VOC/voc2012 (trainaug: labels of the SBD data set)",
     license="Flickr terms of the images",
     layout="JPEGImages/<frame>.jpg, SegmentationClass/<frame>.png and ImageSets/Segmentation/<split>.txt",
-    splits=("val", "train", "trainaug"),
-    default_split="val",
+    subsets=("val", "train", "trainaug"),
+    default_subset="val",
     table="5",
     open=open_pascal_voc,
-    published={"val": 1449, "train": 1464, "trainaug": 10582},
+    num_published={"val": 1449, "train": 1464, "trainaug": 10582},
 )

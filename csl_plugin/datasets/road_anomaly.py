@@ -1,4 +1,4 @@
-"""Road Anomaly (Lis et al. 2019) in its three copies; the whole image counts, there is no void."""
+"""Road Anomaly (Lis et al. 2019) in its three copies; the whole image is evaluated, there is no void."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from csl_plugin.datasets.dataset import Dataset, DatasetInfo
 from csl_plugin.datasets.ids import IdTable
-from csl_plugin.datasets.layout import find_root, frames_of, incomplete, listed, some
+from csl_plugin.datasets.layout import find_root, first_few, frames_of, incomplete, listed
 from csl_plugin.errors import FileError
 from csl_plugin.io.labels import read_label_png
 
@@ -22,30 +22,30 @@ _COPIES = {
 _LONGEST_LIST = 1 << 20
 
 
-def open_road_anomaly(path: Path, split: str, *, anomaly_from: int | None = None) -> Dataset:
-    """Road Anomaly, its copy recognized by what lies there.
+def open_road_anomaly(path: Path, subset: str, *, anomaly_from: int | None = None) -> Dataset:
+    """Open Road Anomaly; its copy is detected by the layout.
 
     Args:
         path: The folder of a copy.
-        split: "all".
-        anomaly_from: The lowest label value that is an anomaly, 2 in the authors' files (1 is road there)
-            and 1 in copies that hold 0 and 1. Left out, it is 2 for the authors' layout and wherever a label
-            file of a copy holds a 2; the files of a copy are read for this when it is opened.
+        subset: "all".
+        anomaly_from: The lowest label value that is an anomaly: 2 in the authors' files (1 is road there), 1
+            in copies that hold 0 and 1. None to detect it: 2 for the authors' layout and for copies with a 2
+            in a label file, else 1. All label files of a copy are read for this.
 
     Raises:
-        FileError: No copy is there, or several, or one whose files use 1 in both meanings.
+        FileError: No copy, several copies, or a copy in which 1 has both meanings.
     """
     folders = ("RoadAnomaly", "RoadAnomaly_jpg", "dataset_RoadAnomaly")
     root = next((path / name for name in folders if (path / name).is_dir()), path)
     copies = [name for name, needed in _COPIES.items() if all((root / part).exists() for part in needed)]
     if len(copies) > 1:
-        hint = "Pass a folder that holds one copy: the copies name and value their labels differently."
+        hint = "Pass a folder with one copy: names and values of the labels differ between copies."
         raise FileError(str(root), " and ".join(copies), "one copy of Road Anomaly", hint)
     if not copies:
         root = find_root(INFO, path, _COPIES[next(iter(_COPIES))], folders)
     authors, flat = copies == list(_COPIES)[:1], copies == list(_COPIES)[1:2]
     if authors:
-        images = _listed_by_authors(root)
+        images = _frames_of_authors(root)
         labels = {name: root / "frames" / f"{name}.labels" / "labels_semantic.png" for name in images}
         labels = {name: file for name, file in labels.items() if file.is_file()}
     else:
@@ -58,15 +58,15 @@ def open_road_anomaly(path: Path, split: str, *, anomaly_from: int | None = None
     return Dataset(
         name="road-anomaly",
         task="anomaly",
-        split=split,
+        subset=subset,
         frames=frames,
         ids=IdTable(values, hint="Road Anomaly has no void: check where the labels come from."),
         output_name="RoadAnomaly",
-        published=INFO.published["all"],
+        num_published=INFO.num_published["all"],
     )
 
 
-def _listed_by_authors(root: Path) -> dict[str, Path]:
+def _frames_of_authors(root: Path) -> dict[str, Path]:
     file = root / "frame_list.json"
     try:
         text = file.read_text(encoding="utf-8") if file.stat().st_size <= _LONGEST_LIST else ""
@@ -77,12 +77,14 @@ def _listed_by_authors(root: Path) -> dict[str, Path]:
         isinstance(name, str) and name == PurePath(name).name and not name.startswith(".") for name in names
     )
     if not plain or not names:
-        hint = f"Get the file anew from {INFO.where}."
+        hint = f"Download the file again from {INFO.where}."
         raise FileError(str(file), "another content", "a JSON list of image file names", hint)
     images = {PurePath(name).stem: root / "frames" / name for name in sorted(names)}
-    lacking = [image.name for image in images.values() if not image.is_file()]
-    if lacking:
-        raise incomplete(INFO, root, f"no frames/{some(lacking)}, {len(lacking)} of {len(images)} frames")
+    missing = [image.name for image in images.values() if not image.is_file()]
+    if missing:
+        raise incomplete(
+            INFO, root, f"no frames/{first_few(missing)}, {len(missing)} of {len(images)} frames"
+        )
     return images
 
 
@@ -91,7 +93,7 @@ def _masks(folder: Path) -> dict[str, Path]:
 
 
 def _lowest_anomaly(root: Path, labels: list[Path]) -> int:
-    """2 where the files are the authors', in which 1 is road; 1 where they hold 0 and 1."""
+    """2 for the authors' files, in which 1 is road; 1 for files that hold 0 and 1."""
     only_one, two = [], []
     for file in labels:
         occurring = np.unique(read_label_png(file))
@@ -100,8 +102,8 @@ def _lowest_anomaly(root: Path, labels: list[Path]) -> int:
         elif 1 in occurring:
             only_one.append(file.name)
     if two and only_one:
-        got = f"labels with a 2 ({some(two)}) and others with a 1 and no 2 ({some(only_one)})"
-        hint = "Say which value is the first anomaly: anomaly_from=2 where 1 is road, anomaly_from=1 else."
+        got = f"labels with a 2 ({first_few(two)}) and others with a 1 and no 2 ({first_few(only_one)})"
+        hint = "Pass the lowest anomaly value: anomaly_from=2 if 1 is road, else anomaly_from=1."
         raise FileError(str(root), got, "one meaning of 1 in all labels", hint)
     return 2 if two else 1
 
@@ -112,10 +114,10 @@ INFO = DatasetInfo(
     license="credits and terms image by image, some Creative Commons",
     layout="frame_list.json, frames/<frame>.jpg and frames/<frame>.labels/labels_semantic.png; or a copy: "
     "original/ and labels/, or images/ and labels_masks/",
-    splits=("all",),
-    default_split="all",
+    subsets=("all",),
+    default_subset="all",
     table="4",
     open=open_road_anomaly,
     options={"anomaly_from": "1, 2"},
-    published={"all": 60},
+    num_published={"all": 60},
 )

@@ -19,76 +19,76 @@ _TEST_SCENES = (
     *("motorway", "paving", "darkasphalt", "darkasphalt2"),
 )
 _OBSTACLE_SCENES = {"test": _TEST_SCENES, "validation": (_VALIDATION,), "night": _NIGHT, "snowstorm": _SNOW}
-_LEFT_OUT_OF_VALIDATION = tuple(f"validation_{number}" for number in (19, *range(21, 30)))
+_EXCLUDED_FROM_VALIDATION = tuple(f"validation_{number}" for number in (19, *range(21, 30)))
 
 
-def open_anomaly_track(path: Path, split: str) -> Dataset:
-    """AnomalyTrack: 100 test frames, whose labels are not public, and 10 validation frames."""
+def open_anomaly_track(path: Path, subset: str) -> Dataset:
+    """Open AnomalyTrack: 100 test frames, whose labels are not public, and 10 validation frames."""
     root = find_root(ANOMALY_TRACK, path, ("images", "labels_masks"), ("dataset_AnomalyTrack",))
-    return _open(ANOMALY_TRACK, root, "smiyc-anomaly-track", split, _in_anomaly_split)
+    return _open(ANOMALY_TRACK, root, "smiyc-anomaly-track", subset, _in_anomaly_subset)
 
 
-def open_obstacle_track(path: Path, split: str) -> Dataset:
-    """ObstacleTrack: the scene, a frame's name up to its first underscore, decides the split."""
+def open_obstacle_track(path: Path, subset: str) -> Dataset:
+    """Open ObstacleTrack: the scene, a frame's name up to its first underscore, decides the subset."""
     root = find_root(OBSTACLE_TRACK, path, ("images", "labels_masks"), ("dataset_ObstacleTrack",))
-    return _open(OBSTACLE_TRACK, root, "smiyc-obstacle-track", split, _in_obstacle_split)
+    return _open(OBSTACLE_TRACK, root, "smiyc-obstacle-track", subset, _in_obstacle_subset)
 
 
-def _in_anomaly_split(name: str, split: str) -> bool:
-    return split == "all" or name.startswith(_VALIDATION) == (split == "validation")
+def _in_anomaly_subset(name: str, subset: str) -> bool:
+    return subset == "all" or name.startswith(_VALIDATION) == (subset == "validation")
 
 
-def _in_obstacle_split(name: str, split: str) -> bool:
-    if split == "all":
+def _in_obstacle_subset(name: str, subset: str) -> bool:
+    if subset == "all":
         return True
-    if split == "validation" and name.startswith(_LEFT_OUT_OF_VALIDATION):
+    if subset == "validation" and name.startswith(_EXCLUDED_FROM_VALIDATION):
         return False
-    return name.split("_")[0] in _OBSTACLE_SCENES[split]
+    return name.split("_")[0] in _OBSTACLE_SCENES[subset]
 
 
-def _open(info: DatasetInfo, root: Path, name: str, split: str, chosen: _Rule) -> Dataset:
+def _open(info: DatasetInfo, root: Path, name: str, subset: str, chosen: _Rule) -> Dataset:
     images = {
         frame: file
         for frame, file in listed(root / "images", (".jpg", ".webp", ".png")).items()
-        if chosen(frame, split)
+        if chosen(frame, subset)
     }
     labels = listed(root / "labels_masks", ("_labels_semantic.png",))
     anomaly = info is ANOMALY_TRACK
     return Dataset(
         name=name,
         task="anomaly",
-        split=split,
-        frames=frames_of(info, root, images, labels, labeled=split == "validation"),
+        subset=subset,
+        frames=frames_of(info, root, images, labels, labeled=subset == "validation"),
         ids=ANOMALY_IDS,
         output_name="AnomalyTrack-all" if anomaly else "ObstacleTrack-all",
         components="anomaly" if anomaly else "obstacle",
-        published=info.published.get(split),
+        num_published=info.num_published.get(subset),
     )
 
 
 _LAYOUT = "images/<frame>.{} and labels_masks/<frame>_labels_semantic.png"
 _WHERE = "the links in the README of github.com/SegmentMeIfYouCan/road-anomaly-benchmark"
-_LICENSE = "as LICENSE.txt in the archive says"
+_LICENSE = "LICENSE.txt in the archive"
 
 ANOMALY_TRACK = DatasetInfo(
     title="SegmentMeIfYouCan AnomalyTrack (dataset_AnomalyTrack)",
     where=_WHERE,
     license=_LICENSE,
     layout=_LAYOUT.format("jpg"),
-    splits=("validation", "test", "all"),
-    default_split="validation",
+    subsets=("validation", "test", "all"),
+    default_subset="validation",
     table="1, 4",
     open=open_anomaly_track,
-    published={"validation": 10, "test": 100, "all": 110},
+    num_published={"validation": 10, "test": 100, "all": 110},
 )
 OBSTACLE_TRACK = DatasetInfo(
     title="SegmentMeIfYouCan ObstacleTrack (dataset_ObstacleTrack)",
     where=_WHERE,
     license=_LICENSE,
     layout=_LAYOUT.format("webp"),
-    splits=("validation", "test", "night", "snowstorm", "all"),
-    default_split="validation",
+    subsets=("validation", "test", "night", "snowstorm", "all"),
+    default_subset="validation",
     table="2",
     open=open_obstacle_track,
-    published={"validation": 30, "test": 327, "night": 30, "snowstorm": 55},
+    num_published={"validation": 30, "test": 327, "night": 30, "snowstorm": 55},
 )

@@ -14,14 +14,14 @@ from csl_plugin.datasets.layout import find_root, frames_of, listed
 from csl_plugin.io.labels import png_size
 
 
-def open_synscapes(path: Path, split: str, *, resolution: str | None = None) -> Dataset:
-    """Synscapes, its frames in the order of their numbers.
+def open_synscapes(path: Path, subset: str, *, resolution: str | None = None) -> Dataset:
+    """Open Synscapes, with frames in the order of their numbers.
 
     Args:
         path: The folder with img/rgb/ or img/rgb-2k/, and img/class/.
-        split: "all"; there is no official split.
+        subset: "all"; there is no official subset.
         resolution: "rgb" (1440 x 720) or "rgb-2k" (2048 x 1024), for which the labels are resized by
-            nearest neighbor. Left out, the first of the two that is there.
+            nearest neighbor. None for the first of the two that exists.
 
     Raises:
         FileError: Images or labels are missing.
@@ -37,12 +37,12 @@ def open_synscapes(path: Path, split: str, *, resolution: str | None = None) -> 
     return ResizedLabels(
         name="synscapes",
         task="semantic",
-        split=split,
+        subset=subset,
         frames=frames_of(INFO, root, numbered, listed(root / "img/class", (".png",))),
         ids=ids_of_label_ids(),
         output_name="Synscapes",
         classes=class_names(),
-        published=INFO.published["all"],
+        num_published=INFO.num_published["all"],
     )
 
 
@@ -65,10 +65,10 @@ INFO = DatasetInfo(
     where="synscapes.on.liu.se, on request",
     license="research terms, agreed on request",
     layout="img/rgb/<number>.png (or img/rgb-2k/) and img/class/<number>.png",
-    splits=("all",),
-    default_split="all",
+    subsets=("all",),
+    default_subset="all",
     table="6",
     open=open_synscapes,
     options={"resolution": "rgb, rgb-2k"},
-    published={"all": 25000},
+    num_published={"all": 25000},
 )

@@ -1,8 +1,8 @@
-"""Which metrics a benchmark takes, and the figures of many frames from the records of each."""
+"""The protocols of a benchmark, its metrics by name, and their values over the records of many frames."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -10,54 +10,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.datasets import Dataset
-from csl_plugin.evaluation.records import Records, State, States
+from csl_plugin.evaluation.records import Records, States
 from csl_plugin.metrics import (
+    COMPONENT_METRICS,
     COMPONENT_SETTINGS,
     ComponentMetric,
     PooledAnomaly,
     RegionVoteMetric,
     SemanticMetric,
     SmiycAnomaly,
+    State,
     bootstrap_difference,
 )
 
 Task: TypeAlias = Literal["anomaly", "semantic", "regions"]
-Figures: TypeAlias = dict[str, float]
+Values: TypeAlias = dict[str, float]
 
 SIDES = ("base", "csl")
-PIXEL_FIGURES = ("ap", "auroc", "fpr95")
-COMPONENT_FIGURES = ("siou_gt", "ppv", "mean_f1")
-SEMANTIC_FIGURES = ("miou", "miou_seen", "miou_unseen", "hiou", "macc", "pacc", "fwiou")
-_OWN = "frame"
 LOWER_IS_BETTER = frozenset({"fpr95"})
 
-
-@dataclass(frozen=True)
-class Block:
-    """Figures of one protocol side by side, as fractions.
-
-    Args:
-        protocol: "smiyc", "pooled", "components", "semantic" or "regions".
-        base: Figures of the scores as they came; empty where there are none (regions).
-        csl: Figures of the fused ones.
-        intervals: (low, high) of the change, csl - base, by figure; bootstrap over frames.
-    """
-
-    protocol: str
-    base: Figures
-    csl: Figures
-    intervals: Mapping[str, tuple[float, float]]
+# Names inside the records, which outlive a version of the package.
+_FRAME, _VALUE = "frame", "figure"
 
 
 @dataclass(frozen=True)
-class Measures:
+class Protocols:
     """The metrics of a benchmark.
 
     Args:
         task: What is measured.
         num_classes: Of semantic tasks, else 0.
-        unseen: Class indices of the second group, of semantic tasks.
-        components: Which track's component settings, if any.
+        unseen: Class indices of the unseen group, of semantic tasks.
+        components: The track whose component settings are used, if any.
     """
 
     task: Task
@@ -66,18 +50,18 @@ class Measures:
     components: str | None = None
 
     @staticmethod
-    def of(dataset: Dataset) -> Measures:
+    def of(dataset: Dataset) -> Protocols:
         """The metrics of a data set."""
-        return Measures(dataset.task, len(dataset.classes), tuple(dataset.unseen), dataset.components)
+        return Protocols(dataset.task, len(dataset.classes), tuple(dataset.unseen), dataset.components)
 
     @property
     def sides(self) -> tuple[str, ...]:
-        """What is measured side by side."""
+        """The sides that are compared."""
         return ("csl",) if self.task == "regions" else SIDES
 
     @property
     def makers(self) -> dict[str, Callable[[], Any]]:
-        """How a fresh metric of each protocol is made; the first is the data set's own protocol."""
+        """Constructors of a fresh metric by protocol; the first is the data set's own protocol."""
         if self.task == "semantic":
             return {"semantic": lambda: SemanticMetric(self.num_classes, unseen=self.unseen)}
         if self.task == "regions":
@@ -88,26 +72,26 @@ class Measures:
 
     @property
     def exact(self) -> str:
-        """The protocol that single frames and the bootstrap are measured by."""
+        """The protocol of single frames and of the bootstrap."""
         return "pooled" if self.task == "anomaly" else next(iter(self.makers))
 
     def states(self, side: str, prediction: NDArray[Any], labels: NDArray[np.uint8]) -> dict[str, State]:
-        """The state of each metric over one frame, by "side.protocol", and the frame's own figure."""
+        """The state of each metric after one frame, by "side.protocol", and the value of the frame itself."""
         held: dict[str, State] = {}
         for protocol, make in self.makers.items():
             metric = make()
             metric.update(prediction, labels)
             held[f"{side}.{protocol}"] = metric.state()
             if protocol == self.exact:
-                figures = metric.compute()
-                own = figures.ap if self.task == "anomaly" else figures.miou
-                held[f"{side}.{_OWN}"] = {"figure": np.array([own], np.float64)}
+                values = metric.compute()
+                own = values.ap if self.task == "anomaly" else values.miou
+                held[f"{side}.{_FRAME}"] = {_VALUE: np.array([own], np.float64)}
         return held
 
     def component_states(
         self, side: str, prediction: NDArray[Any], labels: NDArray[np.uint8], threshold: float
     ) -> dict[str, State]:
-        """The state of the component metric over one frame."""
+        """The state of the component metric after one frame."""
         metric = self._component_metric(threshold)
         metric.update(prediction, labels)
         return {f"{side}.components": metric.state()}
@@ -121,32 +105,32 @@ class Measures:
 
     def summed_components(
         self, side: str, records: Records, frames: Sequence[str], threshold: float
-    ) -> Figures:
-        """The component figures over all frames."""
+    ) -> Values:
+        """The component metrics over all frames."""
         metric = self._component_metric(threshold)
         for state in States(records, f"{side}.components", frames):
             metric.add_state(state)
-        return picked(metric.compute(), COMPONENT_FIGURES)
+        return select(metric.compute(), COMPONENT_METRICS)
 
     def difference(
         self, records: Records, frames: Sequence[str], draws: int
     ) -> dict[str, tuple[float, float]]:
-        """Bootstrap intervals of csl - base over frames; none where one side is all there is."""
+        """Bootstrap intervals of csl - base over frames; empty if there is only one side."""
         if self.task == "regions":
             return {}
         before, after = (States(records, f"{side}.{self.exact}", frames) for side in SIDES)
         intervals = bootstrap_difference(self.makers[self.exact](), before, after, draws=draws)
         return {name: (float(found.low), float(found.high)) for name, found in intervals.items()}
 
-    def frame_figure(self, side: str, records: Records, frame: str) -> float:
-        """AP or mIoU of one frame by itself, nan where undefined."""
-        return float(records.read(frame, f"{side}.{_OWN}")["figure"][0])
+    def frame_value(self, side: str, records: Records, frame: str) -> float:
+        """AP or mIoU of a single frame, nan where undefined."""
+        return float(records.read(frame, f"{side}.{_FRAME}")[_VALUE][0])
 
     def _component_metric(self, threshold: float) -> ComponentMetric:
         return ComponentMetric(COMPONENT_SETTINGS[str(self.components)], threshold)
 
 
-def picked(figures: Any, names: Sequence[str]) -> Figures:
-    """The named figures of a metric's result as plain floats."""
-    values = asdict(figures)
-    return {name: float(values[name]) for name in names}
+def select(values: Any, names: Sequence[str]) -> Values:
+    """The named values of a metric's result as plain floats."""
+    found = asdict(values)
+    return {name: float(found[name]) for name in names}

@@ -1,66 +1,70 @@
-"""The paper's printed rows, tables 1 to 7, as data."""
+"""The results that the paper prints in its tables 1 to 7, as data."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 
 @dataclass(frozen=True)
-class PrintedRow:
+class PublishedRow:
     """One method of one table, in per cent as printed.
 
     Args:
         table: 1 to 7.
         benchmark: Name of the benchmark.
-        split: The split it was measured on.
+        subset: The data set's subset.
         method: As printed, without marks.
-        base: Figures of the method alone (in table 7, of the region proposals).
-        csl1: Figures of scheme 1, empty where none are printed.
-        csl2: Figures of scheme 2, the one this command measures.
+        base: Values of the method alone (in table 7, of the region proposals).
+        csl1: Values of scheme 1, empty if none are printed.
+        csl2: Values of scheme 2, which `run_benchmark` measures.
     """
 
     table: int
     benchmark: str
-    split: str
+    subset: str
     method: str
     base: Mapping[str, Any]
     csl1: Mapping[str, Any]
     csl2: Mapping[str, Any]
 
+    def as_json(self) -> dict[str, Any]:
+        """JSON values; the subset is called "split", as on the command line."""
+        return {"split" if name == "subset" else name: value for name, value in asdict(self).items()}
+
 
 @cache
-def printed_rows() -> tuple[PrintedRow, ...]:
+def published_rows() -> tuple[PublishedRow, ...]:
     """All rows, in the order of the tables.
 
     Example:
-        >>> row = printed_rows()[5]
+        >>> row = published_rows()[5]
         >>> row.table, row.method, row.base["ap"], row.csl2["ap"]
         (1, 'ObsNet', 75.4, 80.1)
 
     Source:
-        Paper, tables 1 to 7; AUPR and AP are one figure here, "ap".
+        Paper, tables 1 to 7; "ap" stands for both AUPR and AP.
     """
     text = files("csl_plugin.evaluation").joinpath("published_results.json").read_text(encoding="utf-8")
     empty: dict[str, Any] = {"base": {}, "csl1": {}, "csl2": {}}
-    return tuple(PrintedRow(**{**empty, **row}) for row in json.loads(text))
+    return tuple(PublishedRow(**{**empty, **row}) for row in json.loads(text))
 
 
-def printed_for(benchmark: str, split: str, method: str | None) -> tuple[PrintedRow, ...]:
-    """The rows of a method on a benchmark and split; of every proposal where the rows are the methods.
+def published_rows_of(benchmark: str, subset: str, method: str | None) -> tuple[PublishedRow, ...]:
+    """The rows of a method on a benchmark and subset; all rows of table 7, which has no methods of others.
 
-    Spaces, dashes, underscores and capitals of the method's name do not matter. Table 7 has no methods of
-    others, so its rows come whatever the name. A row of another split is not comparable and not given.
+    Spaces, dashes, underscores and capitals in the method's name are ignored. Rows of another subset are not
+    comparable and are omitted.
 
     Example:
-        >>> [row.table for row in printed_for("smiyc-anomaly-track", "test", "obsnet")]
+        >>> [row.table for row in published_rows_of("smiyc-anomaly-track", "test", "obsnet")]
         [1, 4]
     """
-    rows = [row for row in printed_rows() if (row.benchmark, row.split) == (benchmark, split)]
+    rows = [row for row in published_rows() if (row.benchmark, row.subset) == (benchmark, subset)]
     if benchmark == "coco-stuff-regions":
         return tuple(rows)
     return tuple(row for row in rows if method and _plain(row.method) == _plain(method))

@@ -1,4 +1,4 @@
-"""Benchmarks by name: the data sets, and the region benchmark of table 7."""
+"""The benchmarks by name: the data sets, and the region benchmark of table 7."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from typing import Any
 from csl_plugin.datasets import DATASETS, Dataset, open_dataset
 from csl_plugin.datasets.coco_stuff import cityscapes_named_classes
 from csl_plugin.errors import OptionError
-from csl_plugin.evaluation.protocols import Measures
+from csl_plugin.evaluation.protocols import Protocols
 
 REGIONS_BENCHMARK = "coco-stuff-regions"
 
 
 def benchmark_names() -> tuple[str, ...]:
-    """The names that `run_benchmark` knows."""
+    """The names of all benchmarks."""
     return (*DATASETS, REGIONS_BENCHMARK)
 
 
 def open_benchmark(
-    name: str, data: Path, split: str | None, options: Mapping[str, Any]
-) -> tuple[Dataset, Measures]:
+    name: str, data: Path, subset: str | None, options: Mapping[str, Any]
+) -> tuple[Dataset, Protocols]:
     """The data set of a benchmark and what is measured on it.
 
     Raises:
-        OptionError: No such benchmark, split or option.
-        FileError: The data set is not laid out as published.
+        OptionError: No such benchmark, subset or option.
+        FileError: The data set does not have the published layout.
     """
     if name not in benchmark_names():
         raise OptionError("NAME", repr(name), "one of " + ", ".join(benchmark_names()), "Check the spelling.")
     dataset = open_dataset(
-        "coco-stuff" if name == REGIONS_BENCHMARK else name, data, split=split, **dict(options)
+        "coco-stuff" if name == REGIONS_BENCHMARK else name, data, subset=subset, **dict(options)
     )
-    measures = Measures.of(dataset)
+    protocols = Protocols.of(dataset)
     if name == REGIONS_BENCHMARK:
         unseen = set(range(len(dataset.classes))) - set(cityscapes_named_classes())
-        measures = replace(measures, task="regions", unseen=tuple(sorted(unseen)))
-    return dataset, measures
+        protocols = replace(protocols, task="regions", unseen=tuple(sorted(unseen)))
+    return dataset, protocols

@@ -1,19 +1,36 @@
-"""The outcome of a run: figures side by side, and what they were made with."""
+"""The result of a benchmark: values side by side, and the settings they were made with."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from csl_plugin.evaluation.protocols import Block, Task
-from csl_plugin.evaluation.published_results import PrintedRow
+from csl_plugin.evaluation.protocols import Task, Values
+from csl_plugin.evaluation.published_results import PublishedRow
+from csl_plugin.io.json_values import null_for_nan
+
+
+@dataclass(frozen=True)
+class ProtocolValues:
+    """The values of one protocol before and after fusion, as fractions.
+
+    Args:
+        protocol: "smiyc", "pooled", "components", "semantic" or "regions".
+        base: Values of the unfused scores; empty where there are none (regions).
+        csl: Values of the fused scores.
+        intervals: (low, high) of the change, csl - base, by metric; bootstrap over frames.
+    """
+
+    protocol: str
+    base: Values
+    csl: Values
+    intervals: Mapping[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A precision-recall curve of a few hundred points, recall rising."""
+    """A precision-recall curve of a few hundred points, in the order of rising recall."""
 
     recall: tuple[float, ...]
     precision: tuple[float, ...]
@@ -21,7 +38,7 @@ class Curve:
 
 @dataclass(frozen=True)
 class FrameChange:
-    """One frame's own figure before and after, as fractions: AP, or mIoU over the classes it shows."""
+    """The value of a single frame before and after, as fractions: AP, or mIoU over the classes in it."""
 
     name: str
     base: float
@@ -35,77 +52,67 @@ class FrameChange:
 
 @dataclass(frozen=True)
 class Result:
-    """What a run found; every figure a fraction, nan where undefined.
+    """The result of a benchmark; all values are fractions, nan where undefined.
 
     Args:
         benchmark: Its name.
-        title: The data set in words.
+        title: The data set's title.
         task: What was measured.
-        split: The split.
-        method: What made the scores.
-        num_frames: Frames of the split, all of which have an output.
-        num_measured: Frames with labels, over which the figures are; 0 where the labels are hidden.
-        num_published: Frames that the split has as published, where that is known.
-        blocks: Figures by protocol, the data set's own first.
+        subset: The data set's subset.
+        method: The name of the scores.
+        num_frames: Frames of the subset, all of which have an output.
+        num_measured: Frames with labels, over which the values are; 0 if the labels are hidden.
+        num_published: Frames of the published subset, if known.
+        protocols: Values by protocol, the data set's own first.
         classes: Names of the classes, () for anomaly.
         per_class: IoU of each class by side.
         curves: Precision-recall curves by side, for anomaly.
-        changes: The frames whose figure is defined on both sides, from the best change to the worst.
-        printed: The paper's rows to compare with.
-        settings: What the run was made with.
-        outputs: Where files for official tools lie, by what they are, relative to the run's folder.
+        changes: The frames whose value is defined on both sides, from the best change to the worst.
+        published_rows: The paper's rows to compare with.
+        settings: What the result was made with.
+        outputs: Places of files for official tools by their kind, relative to the output folder.
     """
 
     benchmark: str
     title: str
     task: Task
-    split: str
+    subset: str
     method: str
     num_frames: int
     num_measured: int
     num_published: int | None
-    blocks: tuple[Block, ...]
+    protocols: tuple[ProtocolValues, ...]
     classes: tuple[str, ...]
     per_class: Mapping[str, tuple[float, ...]]
     curves: Mapping[str, Curve]
     changes: tuple[FrameChange, ...]
-    printed: tuple[PrintedRow, ...]
+    published_rows: tuple[PublishedRow, ...]
     settings: Mapping[str, Any]
     outputs: Mapping[str, str]
 
     def as_json(self) -> dict[str, Any]:
-        """JSON values, nan as null; the same for the same inputs, however often the run was interrupted."""
+        """JSON values, nan as null; equal for equal inputs, also after interruptions."""
         return {
             "benchmark": self.benchmark,
             "title": self.title,
-            "split": self.split,
+            "split": self.subset,
             "method": self.method,
             "num_frames": self.num_frames,
             "num_measured": self.num_measured,
             "num_published": self.num_published,
             "figures": {
-                block.protocol: {
-                    "base": _plain(block.base),
-                    "csl": _plain(block.csl),
-                    "change_interval": _plain(block.intervals),
+                found.protocol: {
+                    "base": null_for_nan(found.base),
+                    "csl": null_for_nan(found.csl),
+                    "change_interval": null_for_nan(found.intervals),
                 }
-                for block in self.blocks
+                for found in self.protocols
             },
             "classes": list(self.classes),
-            "per_class": _plain(self.per_class),
+            "per_class": null_for_nan(self.per_class),
             "curves": {side: asdict(curve) for side, curve in self.curves.items()},
-            "frames": [_plain(asdict(change)) for change in self.changes],
-            "printed_per_cent": [asdict(row) for row in self.printed],
+            "frames": [null_for_nan(asdict(change)) for change in self.changes],
+            "printed_per_cent": [row.as_json() for row in self.published_rows],
             "settings": dict(self.settings),
             "outputs": dict(self.outputs),
         }
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _plain(inner) for name, inner in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -9,47 +9,48 @@ from functools import cached_property
 from typing import Any
 
 from csl_plugin.datasets import DATASETS, Frame
-from csl_plugin.evaluation.frames.passes import ComponentWork, FrameWork
-from csl_plugin.evaluation.protocols import PIXEL_FIGURES, SEMANTIC_FIGURES, SIDES, Block, picked
-from csl_plugin.evaluation.published_results import printed_for
-from csl_plugin.evaluation.result import Curve, FrameChange, Result
+from csl_plugin.evaluation.frames.passes import ComponentPass, FusionPass
+from csl_plugin.evaluation.protocols import SIDES, select
+from csl_plugin.evaluation.published_results import published_rows_of
+from csl_plugin.evaluation.result import Curve, FrameChange, ProtocolValues, Result
+from csl_plugin.metrics import ANOMALY_METRICS, SEMANTIC_METRICS
 
 _CURVE_POINTS = 400
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Sums up a first pass whose records are all there.
+    """Sums up a finished first pass.
 
     Args:
-        work: The first pass.
+        first: The first pass; the records of all its frames exist.
         settings: What it was made with.
         draws: Bootstrap draws.
     """
 
-    work: FrameWork
+    first: FusionPass
     settings: Mapping[str, Any]
     draws: int
 
     @cached_property
     def measured(self) -> tuple[Frame, ...]:
         """The frames with labels."""
-        return tuple(frame for frame in self.work.dataset.frames if frame.label)
+        return tuple(frame for frame in self.first.dataset.frames if frame.label)
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Each protocol's metric over all frames, by protocol and side."""
-        measures, names = self.work.measures, self._names
+        protocols, names = self.first.protocols, self._names
         return {
             protocol: {
-                side: measures.summed(side, protocol, self.work.records, names) for side in measures.sides
+                side: protocols.summed(side, protocol, self.first.records, names) for side in protocols.sides
             }
-            for protocol in measures.makers
+            for protocol in protocols.makers
         }
 
     @cached_property
-    def figures(self) -> dict[str, dict[str, Any]]:
-        """Each protocol's figures, by protocol and side."""
+    def values(self) -> dict[str, dict[str, Any]]:
+        """Each protocol's values, by protocol and side."""
         return {
             protocol: {side: metric.compute() for side, metric in by_side.items()}
             for protocol, by_side in self.metrics.items()
@@ -57,70 +58,71 @@ class Summary:
 
     def thresholds(self) -> tuple[float, float]:
         """The official best-F1 threshold of base and csl."""
-        found = self.figures["smiyc"]
+        found = self.values["smiyc"]
         return tuple(float(found[side].best_f1_threshold) for side in SIDES)  # type: ignore[return-value]
 
-    def result(self, components: ComponentWork | None) -> Result:
-        """Everything a run found.
+    def result(self, components: ComponentPass | None) -> Result:
+        """The result of the benchmark.
 
         Args:
-            components: The second pass, where there was one.
+            components: The second pass, if there was one.
         """
-        work, dataset = self.work, self.work.dataset
-        benchmark = work.outputs.benchmark
+        first, dataset = self.first, self.first.dataset
+        benchmark = first.predictions.benchmark
         title = DATASETS[dataset.name].title.partition(" (")[0]
         if dataset.name == "folder":
             title = dataset.output_name
-        if work.measures.task == "regions":
+        if first.protocols.task == "regions":
             title = f"Regions on {title}"
+        method = first.predictions.method
         return Result(
             benchmark=benchmark,
             title=title,
-            task=work.measures.task,
-            split=dataset.split,
-            method=work.outputs.method,
+            task=first.protocols.task,
+            subset=dataset.subset,
+            method=method,
             num_frames=len(dataset.frames),
             num_measured=len(self.measured),
-            num_published=dataset.published,
-            blocks=self._blocks(components) if self.measured else (),
+            num_published=dataset.num_published,
+            protocols=self._protocols(components) if self.measured else (),
             classes=tuple(dataset.classes),
             per_class=self._per_class() if self.measured else {},
             curves=self._curves() if self.measured else {},
             changes=self._changes(),
-            printed=printed_for(benchmark, dataset.split, work.outputs.method),
+            published_rows=published_rows_of(benchmark, dataset.subset, method),
             settings=self.settings,
-            outputs=work.outputs.finish(dataset.frames),
+            outputs=first.predictions.finish(dataset.frames),
         )
 
     @property
     def _names(self) -> list[str]:
         return [frame.name for frame in self.measured]
 
-    def _blocks(self, components: ComponentWork | None) -> tuple[Block, ...]:
-        measures, names = self.work.measures, self._names
-        shown = PIXEL_FIGURES if measures.task == "anomaly" else SEMANTIC_FIGURES
-        intervals = measures.difference(self.work.records, names, self.draws)
-        blocks = []
-        for protocol, by_side in self.figures.items():
-            sides = {side: picked(figures, shown) for side, figures in by_side.items()}
-            known = {name: span for name, span in intervals.items() if name in shown}
-            blocks.append(Block(protocol, sides.get("base", {}), sides["csl"], known))
+    def _protocols(self, components: ComponentPass | None) -> tuple[ProtocolValues, ...]:
+        protocols, names = self.first.protocols, self._names
+        shown = ANOMALY_METRICS if protocols.task == "anomaly" else SEMANTIC_METRICS
+        intervals = protocols.difference(self.first.records, names, self.draws)
+        known = {name: span for name, span in intervals.items() if name in shown}
+        found = []
+        for protocol, by_side in self.values.items():
+            sides = {side: select(values, shown) for side, values in by_side.items()}
+            found.append(ProtocolValues(protocol, sides.get("base", {}), sides["csl"], known))
         if components is not None:
-            found = {
-                side: measures.summed_components(side, components.records, names, components.thresholds[side])
+            base, csl = (
+                protocols.summed_components(side, components.records, names, components.thresholds[side])
                 for side in SIDES
-            }
-            blocks.append(Block("components", found["base"], found["csl"], {}))
-        return tuple(blocks)
+            )
+            found.append(ProtocolValues("components", base, csl, {}))
+        return tuple(found)
 
     def _per_class(self) -> dict[str, tuple[float, ...]]:
-        if self.work.measures.task == "anomaly":
+        if self.first.protocols.task == "anomaly":
             return {}
-        by_side = next(iter(self.figures.values()))
+        by_side = next(iter(self.values.values()))
         return {side: tuple(float(value) for value in found.per_class) for side, found in by_side.items()}
 
     def _curves(self) -> dict[str, Curve]:
-        if self.work.measures.task != "anomaly":
+        if self.first.protocols.task != "anomaly":
             return {}
         curves = {}
         for side, metric in next(iter(self.metrics.values())).items():
@@ -130,11 +132,11 @@ class Summary:
         return curves
 
     def _changes(self) -> tuple[FrameChange, ...]:
-        measures, records = self.work.measures, self.work.records
+        protocols, records = self.first.protocols, self.first.records
         changes = []
         for name in self._names:
-            after = measures.frame_figure("csl", records, name)
-            before = measures.frame_figure("base", records, name) if "base" in measures.sides else 0.0
+            after = protocols.frame_value("csl", records, name)
+            before = protocols.frame_value("base", records, name) if "base" in protocols.sides else 0.0
             if math.isfinite(after) and math.isfinite(before):
                 changes.append(FrameChange(name, before, after))
         return tuple(sorted(changes, key=lambda found: (-found.change, found.name)))

@@ -1,7 +1,12 @@
-"""Files: images, score maps and region maps, read without trust and written whole or not at all."""
+"""Read and write images, labels, score maps and region maps.
+
+Every file is treated as hostile: sizes are checked before memory is allocated. Writes are atomic.
+"""
 
 from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.coco_rle import encode_rle, read_run_lengths
 from csl_plugin.io.images import IMAGE_SUFFIXES, image_batch, list_images, read_image, write_png
+from csl_plugin.io.labels import png_size, read_label_png
 from csl_plugin.io.limits import MAX_BYTES, MAX_PIXELS
 from csl_plugin.io.listing import files_by_stem
 from csl_plugin.io.region_maps import REGION_SUFFIXES, read_region_map, write_region_map
@@ -21,11 +26,15 @@ __all__ = [
     "SCORE_SUFFIXES",
     "ScoreStorage",
     "atomic_path",
+    "encode_rle",
     "files_by_stem",
     "image_batch",
     "list_images",
+    "png_size",
     "read_image",
+    "read_label_png",
     "read_region_map",
+    "read_run_lengths",
     "read_score_file",
     "read_scores",
     "write_png",

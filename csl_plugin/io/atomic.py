@@ -1,4 +1,4 @@
-"""Writing a file so that it is there whole or not at all."""
+"""Atomic writes: a file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from csl_plugin.errors import CSLError, FileError
 
 @contextmanager
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """A temporary path in the target's folder that becomes the target when the block ends well.
+    """A temporary path in the target's folder; it replaces the target when the block succeeds.
 
-    The folder is created. On success the file is synced to disk and renamed onto the target; on any
-    error, Ctrl-C included, it is removed and what was at the target stays. The temporary name starts with
-    a dot, ends in `.tmp` and is never used twice, so threads and processes do not meet.
+    The folder is created. On success the file is synced to disk and renamed to the target. On any error,
+    Ctrl-C included, it is removed and the target is left as it was. The temporary name starts with a dot,
+    ends in `.tmp` and is unique, so threads and processes do not collide.
 
     Args:
-        target: Where the file shall be.
+        target: The final path of the file.
 
     Yields:
         The path to write to.
@@ -49,7 +49,7 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         got = error.strerror or str(error)
         hint = "Check that the folder can be written and that the disk has room."
-        raise FileError(str(target), got, "a place that can be written", hint) from error
+        raise FileError(str(target), got, "a writable path", hint) from error
     finally:
-        with suppress(OSError):  # it was renamed, or never made; the error that matters is on its way
+        with suppress(OSError):  # renamed, or never created; do not hide the original error
             temporary.unlink()

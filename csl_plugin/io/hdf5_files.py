@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.errors import FileError, MissingExtraError
 from csl_plugin.io.atomic import atomic_path
-from csl_plugin.io.limits import check_extent, check_file, damage_named
+from csl_plugin.io.limits import as_file_error, check_extent, check_file
 from csl_plugin.io.numpy_files import Check, pick_key
 
 OFFICIAL_KEY = "value"
@@ -22,30 +22,30 @@ OFFICIAL_KEY = "value"
 def read_hdf5(path: str | os.PathLike[str], check: Check, key: str | None = None) -> tuple[NDArray[Any], str]:
     """One dataset of an HDF5 file and its key.
 
-    Datasets that lie in other files (external links, external or virtual storage) are not followed. Sizes
-    are checked before memory is taken, but it is the HDF5 library that reads the file's structure, and it
-    is not made for hostile files: a forged one can keep it busy for ever. Prefer .npy from strangers.
+    Datasets in other files (external links, external or virtual storage) are not followed. Sizes are checked
+    before memory is allocated. But the HDF5 library itself parses the structure, and it is not hardened: a
+    forged file can make it loop forever. Prefer .npy for files from unknown sources.
 
     Args:
         path: The file.
         check: Called with the declared shape and element type before the values are read.
-        key: The dataset. Left out, it is `value` where the file has it, and the only one else.
+        key: The dataset. Default: `value` if the file has it, else its only dataset.
 
     Raises:
-        FileError: Missing, damaged, too large, no such dataset, or one that lies in another file.
+        FileError: Missing, damaged, too large, no such dataset, or a dataset in another file.
         MissingExtraError: h5py is not installed.
     """
     h5py = _h5py(path)
     path = Path(path)
     check_file(path)
-    with damage_named(path, "an HDF5 file"), h5py.File(path, "r") as file:
+    with as_file_error(path, "an HDF5 file"), h5py.File(path, "r") as file:
         own = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
         key = pick_key(
             path, [name for name in own if isinstance(file[name], h5py.Dataset)], key, OFFICIAL_KEY
         )
         dataset = file[key]
         if dataset.external or dataset.is_virtual:
-            got = f"a dataset {key!r} whose values lie in other files"
+            got = f"a dataset {key!r} with values in other files"
             raise FileError(str(path), got, "values in the file itself", "Copy them into one file.")
         shape = tuple(int(axis) for axis in dataset.shape or (0,))
         check_extent(path, shape, dataset.dtype.itemsize)
@@ -56,15 +56,15 @@ def read_hdf5(path: str | os.PathLike[str], check: Check, key: str | None = None
 
 
 def write_hdf5(path: str | os.PathLike[str], array: NDArray[Any], key: str = OFFICIAL_KEY) -> None:
-    """Write an HDF5 file of one dataset (gzip level 9, no attributes), whole or not at all.
+    """Write an HDF5 file of one dataset (gzip level 9, no attributes) atomically.
 
     Raises:
-        FileError: The place cannot be written.
+        FileError: The path cannot be written.
         MissingExtraError: h5py is not installed.
     """
     h5py = _h5py(path)
-    # Built in memory: when a disk is full, h5py can neither write nor close a file that it has open on it.
-    # The name must be its own: two threads that write at once would meet under it.
+    # Built in memory: on a full disk h5py can neither write nor close an open file.
+    # The name must be unique: two threads would share the file otherwise.
     with h5py.File(f"memory-{uuid4().hex}", "w", driver="core", backing_store=False) as file:
         file.create_dataset(key, data=array, compression="gzip", compression_opts=9)
         file.flush()

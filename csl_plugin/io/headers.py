@@ -1,4 +1,4 @@
-"""The size an image file declares, read from its header by hand before anything is decoded."""
+"""The declared size of an image, parsed from the file header before anything is decoded."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _TIFF_WIDTHS, _TIFF_HEIGHTS = (256, 322), (257, 323)  # the image's, and one til
 
 
 def declared_size(data: bytes) -> tuple[int, int] | None:
-    """(H, W) as the header declares it, or None when the format or its header is not understood.
+    """(H, W) as declared in the header, or None when the format or the header is not supported.
 
-    PNG, JPEG, BMP, WebP, TIFF (not BigTIFF; the first page) and PNM are understood. For a tiled TIFF it
-    is the larger of image and tile, because a decoder takes memory for both. A JPEG that has no end
-    marker counts as not understood: libjpeg fills the missing part with gray and says nothing.
+    Supported are PNG, JPEG, BMP, WebP, TIFF (not BigTIFF; the first page) and PNM. For a tiled TIFF it is
+    the larger of image and tile, because a decoder allocates both. A JPEG without end marker gives None,
+    because libjpeg fills the missing part with gray and reports no error.
 
     Args:
         data: The whole file.
@@ -45,7 +45,7 @@ def declared_size(data: bytes) -> tuple[int, int] | None:
 
 
 def png_kind(data: bytes) -> tuple[int, int] | None:
-    """(bits per sample, color type) of a PNG, or None when it is none; color type 0 is gray."""
+    """(bits per sample, color type) of a PNG, or None for another format; color type 0 is gray."""
     if not data.startswith(b"\x89PNG\r\n\x1a\n") or len(data) < 26:
         return None
     return data[24], data[25]

@@ -1,4 +1,4 @@
-"""Images in and out: 8-bit RGB arrays, whatever the file holds."""
+"""Read images as 8-bit RGB arrays, and write PNG."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, FileError, ShapeError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.headers import declared_size, png_kind
-from csl_plugin.io.limits import check_extent, check_file, damage_named
+from csl_plugin.io.limits import as_file_error, check_extent, check_file
 from csl_plugin.io.listing import files_by_stem
 
 if TYPE_CHECKING:
@@ -24,10 +24,10 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".p
 
 
 def list_images(path: str | os.PathLike[str]) -> dict[str, Path]:
-    """The images of a folder (not of its subfolders), or the one image, by stem and in its order.
+    """The images of a folder (without subfolders), or the single image, by stem and sorted by it.
 
     Raises:
-        FileError: Nothing is there, no image is there, or two images have the same stem.
+        FileError: The path does not exist, there is no image, or two images have the same stem.
     """
     images = files_by_stem(path, IMAGE_SUFFIXES)
     if not images:
@@ -40,10 +40,10 @@ def list_images(path: str | os.PathLike[str]) -> dict[str, Path]:
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     """An image as 8-bit RGB.
 
-    The content decides the format, not the name. Gray becomes three equal channels, a palette is looked
-    up, alpha is dropped, 16-bit samples are reduced to 8. The pixels come as they are stored: an EXIF
-    rotation is not applied, because score maps and region maps align with the stored pixels. Of several
-    pages or frames the first is read.
+    The format is detected from the content, not from the name. Gray is expanded to three equal channels,
+    palettes are resolved, alpha is dropped, 16-bit samples are reduced to 8. EXIF rotation is not applied,
+    because score maps and region maps align with the stored pixels. Of several pages or frames the first is
+    read.
 
     Args:
         path: A PNG, JPEG, BMP, WebP, TIFF or PNM file of at most 100 million pixels.
@@ -52,7 +52,7 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         (H, W, 3) uint8, red first.
 
     Raises:
-        FileError: Missing, no file, of another format, too large, damaged or cut short.
+        FileError: Missing, not a file, of another format, too large, damaged or truncated.
     """
     cv2 = opencv()
     path = Path(path)
@@ -86,16 +86,16 @@ def read_gray_png(path: str | os.PathLike[str]) -> NDArray[Any]:
 
 
 def write_png(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
-    """Write a PNG file, whole or not at all.
+    """Write a PNG file atomically.
 
     Args:
-        path: Where to; the folder is created.
+        path: The file; its folder is created.
         image: (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16 gray.
 
     Raises:
         DTypeError: Another element type.
         ShapeError: Another shape, or an empty axis.
-        FileError: The place cannot be written.
+        FileError: The path cannot be written.
     """
     cv2 = opencv()
     color = image.ndim == 3
@@ -112,7 +112,7 @@ def write_png(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
 
 
 def image_batch(image: NDArray[np.uint8]) -> Tensor:
-    """An image as a proposer takes it.
+    """An image as a batch of one, the input of a proposer.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -132,12 +132,12 @@ def image_batch(image: NDArray[np.uint8]) -> Tensor:
 
 def _checked_bytes(path: Path) -> bytes:
     check_file(path)
-    with damage_named(path, "a readable file"):
+    with as_file_error(path, "a readable file"):
         data = path.read_bytes()
     size = declared_size(data)
     if size is None:
-        expected = "a whole PNG, JPEG, BMP, WebP, TIFF or PNM file"
-        hint = "The file is cut short or of another format: convert it to PNG."
+        expected = "a complete PNG, JPEG, BMP, WebP, TIFF or PNM file"
+        hint = "The file is truncated or of another format: convert it to PNG."
         raise FileError(str(path), f"{len(data)} bytes with no such header", expected, hint)
     check_extent(path, size, itemsize=1)
     return data
@@ -145,9 +145,9 @@ def _checked_bytes(path: Path) -> bytes:
 
 def _decode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
     cv2 = opencv()
-    with damage_named(path, "an image"):
+    with as_file_error(path, "an image"):
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if pixels is None:
-        hint = "The file is damaged, cut short or of a rare kind: open it elsewhere and save it as 8-bit PNG."
+        hint = "The file is damaged, truncated or of a rare kind: save it as 8-bit PNG with another program."
         raise FileError(str(path), "a file that cannot be decoded", "an image", hint)
     return np.asarray(pixels)

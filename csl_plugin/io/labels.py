@@ -1,4 +1,4 @@
-"""Label PNGs: the stored samples themselves, whatever kind of PNG holds them."""
+"""Label PNGs: the stored samples of any kind of PNG."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from numpy.typing import NDArray
 
 from csl_plugin._opencv import opencv
 from csl_plugin.errors import FileError
-from csl_plugin.io.limits import check_extent, check_file, damage_named
+from csl_plugin.io.limits import as_file_error, check_extent, check_file
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA = 0, 2, 3, 4, 6
+_GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGBA = 0, 2, 3, 4, 6
 
 
 def read_label_png(path: str | os.PathLike[str]) -> NDArray[Any]:
     """The labels of a PNG: gray samples, palette indices, or the first channel (red) of colors.
 
-    Palettes are not looked up, and gamma, color profiles and transparency are not applied: a label is
-    the number that is stored.
+    Palettes, gamma, color profiles and transparency are not applied: a label is the stored number.
 
     Args:
         path: A PNG file of any kind, 1 to 16 bits a sample, of at most 100 million pixels.
@@ -32,7 +31,7 @@ def read_label_png(path: str | os.PathLike[str]) -> NDArray[Any]:
         (H, W) uint8, or uint16 for 16-bit files.
 
     Raises:
-        FileError: Missing, no PNG, too large, damaged or cut short.
+        FileError: Missing, not a PNG, too large, damaged or truncated.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -45,42 +44,42 @@ def read_label_png(path: str | os.PathLike[str]) -> NDArray[Any]:
     cv2 = opencv()
     path = Path(path)
     check_file(path)
-    with damage_named(path, "a readable file"):
+    with as_file_error(path, "a readable file"):
         data = path.read_bytes()
     plain, bits = _plain(path, data)
-    with damage_named(path, "a PNG file"):
+    with as_file_error(path, "a PNG file"):
         pixels = cv2.imdecode(np.frombuffer(plain, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise _damaged(path, "pixels that cannot be decoded")
     if pixels.ndim == 3:  # blue first
         pixels = np.ascontiguousarray(pixels[:, :, 0 if pixels.shape[2] < 3 else 2])
-    if bits < 8:  # decoders stretch short samples to 8 bits, exactly
+    if bits < 8:  # decoders scale short samples to 8 bits exactly
         pixels = pixels // np.uint8(255 // ((1 << bits) - 1))
     return np.asarray(pixels)
 
 
 def png_size(path: str | os.PathLike[str]) -> tuple[int, int]:
-    """(H, W) as a PNG's header declares it; nothing else of the file is read.
+    """(H, W) of a PNG; only the header is read.
 
     Raises:
-        FileError: Missing, no PNG, or too large.
+        FileError: Missing, not a PNG, or too large.
     """
     path = Path(path)
     check_file(path)
-    with damage_named(path, "a readable file"), path.open("rb") as file:
+    with as_file_error(path, "a readable file"), path.open("rb") as file:
         head = file.read(33)
     return _read_header(path, head)[:2]
 
 
 def _plain(path: Path, data: bytes) -> tuple[bytes, int]:
-    """The PNG with nothing in it that changes samples, and the bits of a sample.
+    """The PNG without the chunks that change samples, and the bits of a sample.
 
-    A palette PNG differs from a gray one of the same depth only in its header and its palette, so it is
-    made one: the decoder then gives the indices.
+    A palette PNG differs from a gray PNG of the same depth only in header and palette. It is rewritten as
+    gray, so that the decoder returns the indices.
     """
     height, width, bits, color = _read_header(path, data)
     if color == _PALETTE:
-        color = _GREY
+        color = _GRAY
     chunks = [_chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, color, 0, 0, data[28]))]
     at = 33
     while True:
@@ -107,7 +106,7 @@ def _read_header(path: Path, data: bytes) -> tuple[int, int, int, int]:
     width, height, bits, color = struct.unpack_from(">IIBB", data, 16)
     if zlib.crc32(data[12:29]) != struct.unpack_from(">I", data, 29)[0]:
         raise _damaged(path, "a header whose checksum is wrong")
-    if color not in (_GREY, _RGB, _PALETTE, _GREY_ALPHA, _RGBA) or bits not in (1, 2, 4, 8, 16):
+    if color not in (_GRAY, _RGB, _PALETTE, _GRAY_ALPHA, _RGBA) or bits not in (1, 2, 4, 8, 16):
         raise _damaged(path, f"an unknown kind of PNG ({bits} bits, color type {color})")
     check_extent(path, (height, width), itemsize=8)
     return height, width, bits, color
@@ -118,5 +117,5 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def _damaged(path: Path, got: str) -> FileError:
-    hint = "The file is damaged, cut short or of a rare kind: write it again."
-    return FileError(str(path), got, "a whole PNG file", hint)
+    hint = "The file is damaged, truncated or of a rare kind: write it again."
+    return FileError(str(path), got, "a complete PNG file", hint)

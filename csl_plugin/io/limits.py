@@ -1,4 +1,4 @@
-"""What a file may hold: every size is checked against these limits before memory is taken for it."""
+"""Limits on file contents: every size is checked before memory is allocated for it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from stat import S_ISDIR, S_ISREG
 from csl_plugin.errors import CSLError, FileError
 
 MAX_PIXELS = 100_000_000
-"""Most pixels (H x W) of an image, a score map or a region map."""
+"""Maximum pixels (H x W) of an image, a score map or a region map."""
 
 MAX_BYTES = 4 * 1024**3
-"""Most bytes of one array in memory, and of one file that is read whole."""
+"""Maximum bytes of one array in memory, and of one file that is read completely."""
 
 
 def check_file(path: Path) -> int:
     """The size of a regular file in bytes.
 
     Raises:
-        FileError: Nothing is there, it is no regular file, or it is larger than `MAX_BYTES`.
+        FileError: It does not exist, is not a regular file, or is larger than `MAX_BYTES`.
     """
     try:
         status = path.stat()
@@ -30,14 +30,14 @@ def check_file(path: Path) -> int:
         raise FileError(str(path), error.strerror or "nothing there", "a readable file", hint) from error
     if not S_ISREG(status.st_mode):
         kind = "a folder" if S_ISDIR(status.st_mode) else "something that is no regular file"
-        raise FileError(str(path), kind, "a file", "Pass the path of a file, or rename what lies there.")
+        raise FileError(str(path), kind, "a file", "Pass the path of a file.")
     if status.st_size > MAX_BYTES:
         raise too_large(path, f"{status.st_size} bytes")
     return status.st_size
 
 
 def check_extent(path: Path, shape: Sequence[int], itemsize: int) -> None:
-    """Refuse an array of a shape that is empty or beyond the limits; the last two axes are (H, W).
+    """Refuse a shape that is empty or beyond the limits; the last two axes are (H, W).
 
     Raises:
         FileError: The shape has an empty axis, more than `MAX_PIXELS` or more than `MAX_BYTES`.
@@ -56,13 +56,13 @@ def too_large(path: Path, got: str) -> FileError:
 
 
 @contextmanager
-def damage_named(path: Path, expected: str) -> Iterator[None]:
-    """Turn whatever a decoder raises on a damaged file into a FileError that names the file."""
+def as_file_error(path: Path, expected: str) -> Iterator[None]:
+    """Convert any exception of a decoder into a FileError that names the file."""
     try:
         yield
     except (CSLError, MemoryError):
         raise
-    except Exception as error:  # decoders of hostile bytes raise from ten modules
+    except Exception as error:  # decoders raise many types on damaged bytes
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        hint = "The file is damaged, cut short or of another format: write it again."
+        hint = "The file is damaged, truncated or of another format: write it again."
         raise FileError(str(path), f"a file that cannot be read ({reason})", expected, hint) from error

@@ -1,4 +1,4 @@
-"""The files of a folder by stem: what names an image names its scores, its regions and its output."""
+"""The files of a folder by stem: an image, its scores, its regions and its output share one stem."""
 
 from __future__ import annotations
 
@@ -9,22 +9,39 @@ from pathlib import Path
 from csl_plugin.errors import FileError
 
 
-def files_by_stem(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict[str, Path]:
-    """The files of a folder, or the one file, that have one of the suffixes.
+def known_suffix(path: Path, suffixes: Sequence[str], hint: str) -> str:
+    """The file's suffix in lower case.
 
-    Hidden files and subfolders' files are left out. Anything else with a fitting name is listed, readable
-    or not, so that nothing is dropped in silence.
+    Args:
+        path: The file.
+        suffixes: In lower case, with the dot.
+        hint: How to fix another suffix, a sentence.
+
+    Raises:
+        FileError: It is not one of `suffixes`.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        expected = "one of " + ", ".join(suffixes)
+        raise FileError(str(path), f"the suffix {path.suffix!r}", expected, hint)
+    return suffix
+
+
+def files_by_stem(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict[str, Path]:
+    """The files of a folder, or the single file, with one of the suffixes.
+
+    Hidden files and files in subfolders are omitted. All other names with such a suffix are listed, readable
+    or not, so that none is dropped silently.
 
     Args:
         path: A folder or a file.
-        suffixes: In lower case, with the dot; the case of a file's suffix does not matter.
+        suffixes: Lower case, with the dot; the case of a file's suffix is ignored.
 
     Returns:
-        Paths by stem (the name without its last suffix), in the order of the stems; empty when the folder
-        holds none.
+        Paths by stem (the name without its last suffix), sorted by stem; empty when there are none.
 
     Raises:
-        FileError: Nothing is there, the one file has another suffix, or two files have the same stem.
+        FileError: The path does not exist, the file has another suffix, or two files have the same stem.
     """
     path = Path(path)
     wanted = "one of " + ", ".join(suffixes)

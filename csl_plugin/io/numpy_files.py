@@ -1,4 +1,4 @@
-"""Numpy's .npy and .npz files without trust: no pickles, and every size is checked before it is taken."""
+"""Numpy's .npy and .npz files: pickles are never loaded, and sizes are checked before memory is allocated."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from csl_plugin.errors import DTypeError, FileError
 from csl_plugin.io.atomic import atomic_path
-from csl_plugin.io.limits import check_extent, check_file, damage_named
+from csl_plugin.io.limits import as_file_error, check_extent, check_file
 
 Check: TypeAlias = Callable[[tuple[int, ...], "np.dtype[Any]"], None]
-"""Raises when an array of this shape and element type is not wanted; called before memory is taken."""
+"""Raises for a shape or element type that is not accepted; called before memory is allocated."""
 
 _HEAD = 1 << 16
 _HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -42,12 +42,12 @@ def read_npy(path: str | os.PathLike[str], check: Check) -> NDArray[Any]:
         check: Called with the declared shape and element type before the values are read.
 
     Raises:
-        FileError: Missing, damaged, too large, or its length is not what its header declares.
+        FileError: Missing, damaged, too large, or its length differs from the declared one.
         DTypeError: It holds Python objects.
     """
     path = Path(path)
     total = check_file(path)
-    with damage_named(path, "an .npy file"), path.open("rb") as file:
+    with as_file_error(path, "an .npy file"), path.open("rb") as file:
         _check_head(path, file, total, check)
         file.seek(0)
         return np.asarray(npy.read_array(file, allow_pickle=False), order="C")
@@ -56,12 +56,12 @@ def read_npy(path: str | os.PathLike[str], check: Check) -> NDArray[Any]:
 def read_npz(
     path: str | os.PathLike[str], check: Check, key: str | None = None, preferred: str | None = None
 ) -> tuple[NDArray[Any], Member]:
-    """One array of an .npz file, and what it takes to write it back the same way.
+    """One array of an .npz file, and how to write it back in the same form.
 
     Args:
         path: The file.
         check: Called with the declared shape and element type before the values are read.
-        key: The array to read. Left out, it is `preferred` where the file has it, and its only array else.
+        key: The array to read. Default: `preferred` if the file has it, else its only array.
         preferred: See `key`.
 
     Raises:
@@ -70,7 +70,7 @@ def read_npz(
     """
     path = Path(path)
     check_file(path)
-    with damage_named(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+    with as_file_error(path, "an .npz file"), zipfile.ZipFile(path) as archive:
         keys = [name[: -len(".npy")] for name in archive.namelist() if name.endswith(".npy")]
         key = pick_key(path, keys, key, preferred)
         info = archive.getinfo(key + ".npy")
@@ -78,16 +78,16 @@ def read_npz(
             _check_head(path, file, info.file_size, check)
         with archive.open(info) as file:
             array = npy.read_array(file, allow_pickle=False)
-            file.read(1)  # to the end of the member, where zipfile compares the checksum
+            file.read(1)  # read to the end, where zipfile compares the checksum
         compressed = info.compress_type != zipfile.ZIP_STORED
         return np.asarray(array, order="C"), Member(key, compressed)
 
 
 def pick_key(path: Path, keys: list[str], key: str | None, preferred: str | None) -> str:
-    """The key to read: the one asked for, else the preferred one, else the only one.
+    """The key to read: `key` if given, else the preferred one, else the only one.
 
     Raises:
-        FileError: There is no such key, or no way to choose.
+        FileError: No such key, or several keys and none is given.
     """
     if key is None and preferred in keys:
         key = preferred
@@ -102,16 +102,16 @@ def pick_key(path: Path, keys: list[str], key: str | None, preferred: str | None
 
 
 def write_npy(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
-    """Write an .npy file, whole or not at all."""
+    """Write an .npy file atomically."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         npy.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
 def write_npz(path: str | os.PathLike[str], array: NDArray[Any], member: Member) -> None:
-    """Write an .npz file of one array, whole or not at all."""
+    """Write an .npz file of one array atomically."""
     method = zipfile.ZIP_DEFLATED if member.compressed else zipfile.ZIP_STORED
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
-        info = zipfile.ZipInfo(member.key + ".npy")  # with a fixed date: equal arrays give equal files
+        info = zipfile.ZipInfo(member.key + ".npy")  # fixed date: equal arrays give equal files
         info.compress_type = method
         with archive.open(info, "w", force_zip64=True) as file:
             npy.write_array(file, np.ascontiguousarray(array), allow_pickle=False)

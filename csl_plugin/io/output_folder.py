@@ -1,17 +1,15 @@
-"""The output folder of a command: what made it is written down, so that a later run cannot mix."""
+"""The output folder of a job. It stores the settings, so that another job cannot mix in its results."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.atomic import atomic_path
-from csl_plugin.io.limits import check_file, damage_named
-
-SETTINGS_NAME = "csl-plugin.json"
+from csl_plugin.io.limits import as_file_error, check_file
 
 
 def check_separate(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
@@ -27,47 +25,59 @@ def check_separate(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
             raise OptionError("OUT", f"{path}, which holds inputs", "a folder of its own", hint)
 
 
-def claim(out: Path, settings: dict[str, Any], outputs: Sequence[Path], overwrite: bool) -> None:
-    """Write the settings into the output folder, or refuse a folder that was made with others.
+def claim_folder(
+    settings_file: Path,
+    settings: Mapping[str, Any],
+    outputs: Sequence[Path],
+    *,
+    overwrite: bool,
+    argument: str = "OUT",
+) -> bool:
+    """Store the settings in the output folder, or refuse a folder that other settings made.
 
-    With `overwrite` the outputs are removed before the settings are written: whenever the run ends, what
-    lies there was made with the settings that lie beside it.
+    With `overwrite` the outputs are removed before the settings are written. So the outputs in the folder
+    always belong to the settings beside them, whenever a job stops.
 
     Args:
-        out: The output folder; created.
+        settings_file: A JSON file in the output folder; both are created.
         settings: What the outputs will be made with; JSON values.
-        outputs: All files that a run over the same images can write.
-        overwrite: Make everything again.
+        outputs: Files that jobs with this folder write.
+        overwrite: Remove the outputs and start again.
+        argument: What an error calls the folder.
+
+    Returns:
+        Whether an earlier job with the same settings made the folder.
 
     Raises:
-        OptionError: Other settings made what is there, or something else did.
+        OptionError: Other settings made the outputs, or another program did.
         FileError: The folder cannot be written, or its settings cannot be read.
     """
-    path = out / SETTINGS_NAME
+    out = settings_file.parent
     if out.exists() and not out.is_dir():
         raise FileError(str(out), "a file", "a folder, or nothing there", "Name another folder.")
     if overwrite:
-        with damage_named(out, "a folder whose files can be removed"):
+        with as_file_error(out, "a folder whose files can be removed"):
             for output in outputs:
                 output.unlink(missing_ok=True)
-    elif path.exists():
-        _check_same(path, settings)
-        return
+    elif settings_file.exists():
+        _check_same(settings_file, settings)
+        return True
     elif foreign := next((output for output in outputs if output.exists()), None):
-        got = f"{foreign}, and no {SETTINGS_NAME} that says how it was made"
+        got = f"{foreign}, and no {settings_file.name} with its settings"
         hint = "Name another folder, or replace such files with --overwrite."
-        raise OptionError("OUT", got, "a new folder, or one that this command made", hint)
-    with atomic_path(path) as temporary:
+        raise OptionError(argument, got, "a new folder, or one that this command made", hint)
+    with atomic_path(settings_file) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    return False
 
 
-def _check_same(path: Path, settings: dict[str, Any]) -> None:
+def _check_same(path: Path, settings: Mapping[str, Any]) -> None:
     check_file(path)
-    with damage_named(path, "the settings of an earlier run"):
+    with as_file_error(path, "the settings of an earlier job"):
         before = dict(json.loads(path.read_text(encoding="utf-8")))
-    changed = [name for name in (before | settings) if before.get(name) != settings.get(name)]
+    changed = [name for name in (before | dict(settings)) if before.get(name) != settings.get(name)]
     if changed:
         got = ", ".join(f"{name} {settings.get(name)!r}" for name in changed)
-        expected = ", ".join(f"{name} {before.get(name)!r}" for name in changed) + f", as {path} says"
-        hint = "Name another folder, or make everything again with --overwrite."
+        expected = ", ".join(f"{name} {before.get(name)!r}" for name in changed) + f", as stored in {path}"
+        hint = "Name another folder, or start again with --overwrite."
         raise OptionError("settings", got, expected, hint)

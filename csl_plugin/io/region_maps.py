@@ -1,4 +1,4 @@
-"""Region maps in and out: 16-bit PNG or .npz, one region id per pixel."""
+"""Read and write region maps: 16-bit PNG or .npz, one region id per pixel."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.arrays import describe
-from csl_plugin.errors import DTypeError, FileError, ScoreRangeError, ShapeError
+from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.io.images import read_gray_png, write_png
+from csl_plugin.io.listing import known_suffix
 from csl_plugin.io.numpy_files import Member, read_npz, write_npz
 
 REGION_SUFFIXES = (".png", ".npz")
 
 _KEY = "labels"
 _UNASSIGNED_PNG = 65535
-_LARGEST = int(np.iinfo(np.int32).max) - 1  # one more must still be an int32: the number of regions
+_LARGEST = int(np.iinfo(np.int32).max) - 1  # the number of regions, one more, must fit int32
 
 
 def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
-    """A region map from a file; the suffix names the format.
+    """Read a region map; the suffix selects the format.
 
     Args:
         path: `.png`, gray: 16-bit with ids 0 to 65534 and 65535 for unassigned pixels, or 8-bit where all
@@ -34,7 +35,7 @@ def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
 
     Raises:
         FileError: Missing, damaged, too large or of another format.
-        DTypeError: The array is not of integers.
+        DTypeError: Not integers.
         ShapeError: Not (H, W).
         ScoreRangeError: An id below -1 or beyond int32.
     """
@@ -47,7 +48,7 @@ def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
             hint = "Save one image's labels, without a batch axis."
             raise ShapeError(str(path), f"shape {shape}", "(H, W)", hint)
 
-    if _suffix(path) == ".png":
+    if known_suffix(path, REGION_SUFFIXES, "Convert it to 16-bit PNG.") == ".png":
         stored = read_gray_png(path)
         labels = stored.astype(np.int32)
         if stored.dtype == np.uint16:
@@ -59,7 +60,7 @@ def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
 
 
 def write_region_map(path: str | os.PathLike[str], labels: NDArray[Any]) -> None:
-    """Write a region map, whole or not at all; the suffix names the format.
+    """Write a region map atomically; the suffix selects the format.
 
     Args:
         path: `.png` (16-bit; ids up to 65534) or `.npz` (compressed int32, key `labels`); the folder is
@@ -69,8 +70,8 @@ def write_region_map(path: str | os.PathLike[str], labels: NDArray[Any]) -> None
     Raises:
         DTypeError: Not integers.
         ShapeError: Not (H, W), or empty.
-        ScoreRangeError: An id below -1, or beyond what the format holds.
-        FileError: An unknown suffix, or the place cannot be written.
+        ScoreRangeError: An id below -1, or above the maximum of the format.
+        FileError: An unknown suffix, or the path cannot be written.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -80,7 +81,7 @@ def write_region_map(path: str | os.PathLike[str], labels: NDArray[Any]) -> None
         array([[ 0,  7, -1]], dtype=int32)
     """
     path = Path(path)
-    suffix = _suffix(path)
+    suffix = known_suffix(path, REGION_SUFFIXES, "Convert it to 16-bit PNG.")
     if labels.dtype.kind not in "iu":
         hint = "Convert them with labels.astype(numpy.int32)."
         raise DTypeError("labels", describe(labels), "integer region ids", hint)
@@ -97,14 +98,6 @@ def write_region_map(path: str | os.PathLike[str], labels: NDArray[Any]) -> None
         hint = "Write .npz, or propose fewer regions."
         raise ScoreRangeError("labels", got, expected, hint)
     write_png(path, np.where(labels < 0, _UNASSIGNED_PNG, labels).astype(np.uint16))
-
-
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in REGION_SUFFIXES:
-        expected = "one of " + ", ".join(REGION_SUFFIXES)
-        raise FileError(str(path), f"the suffix {path.suffix!r}", expected, "Convert it to 16-bit PNG.")
-    return suffix
 
 
 def _check_ids(argument: str, labels: NDArray[Any]) -> None:

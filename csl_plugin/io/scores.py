@@ -1,4 +1,4 @@
-"""Score maps in and out: .npy, .npz, .hdf5 and gray .png, written back as they were read."""
+"""Read and write score maps: .npy, .npz, .hdf5 and gray .png, written back in the form they were read."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.arrays import describe
-from csl_plugin.errors import DTypeError, FileError, ScoreRangeError, ShapeError
+from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.io.hdf5_files import OFFICIAL_KEY, read_hdf5, write_hdf5
 from csl_plugin.io.images import read_gray_png, write_png
+from csl_plugin.io.listing import known_suffix
 from csl_plugin.io.numpy_files import Member, read_npy, read_npz, write_npy, write_npz
 
 SCORE_SUFFIXES = (".npy", ".npz", ".hdf5", ".h5", ".png")
@@ -24,7 +25,7 @@ _FRACTIONS = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 @dataclass(frozen=True)
 class ScoreStorage:
-    """How a file stores a score map: what `write_scores` needs to store another one the same way.
+    """How a file stores a score map; `write_scores` takes the same arguments.
 
     Args:
         dtype: Element type in the file: float16, float32 or float64, or uint8 or uint16 for fractions of
@@ -39,21 +40,21 @@ class ScoreStorage:
 
 
 def read_scores(path: str | os.PathLike[str], key: str | None = None) -> NDArray[Any]:
-    """A score map from a file; the suffix names the format.
+    """Read a score map; the suffix selects the format.
 
     Args:
         path: `.npy`; `.npz`; `.hdf5` or `.h5` (extra `hdf5`; as the SegmentMeIfYouCan tool writes it); or
             `.png`, 8- or 16-bit gray. At most 100 million pixels and 4 GiB.
-        key: The array to read where an .npz or HDF5 file holds several. Left out, it is the only one, or
-            in HDF5 `value`.
+        key: The array to read from an .npz or HDF5 file with several. Default: its only array, or in HDF5
+            `value`.
 
     Returns:
-        (H, W) or (C, H, W), in the file's floating-point type; uint8 and uint16 files (every PNG) become
+        (H, W) or (C, H, W), in the file's floating-point type; uint8 and uint16 files (every PNG) give
         float32 in [0, 1], value / 255 or value / 65535.
 
     Raises:
         FileError: Missing, damaged, too large, of another format, or without such a key.
-        DTypeError: The values are objects, complex, or integers that are no fractions.
+        DTypeError: Objects, complex numbers, or integers other than uint8 and uint16.
         ShapeError: Not (H, W) or (C, H, W).
         MissingExtraError: HDF5 without h5py.
 
@@ -70,13 +71,13 @@ def read_scores(path: str | os.PathLike[str], key: str | None = None) -> NDArray
 def read_score_file(
     path: str | os.PathLike[str], key: str | None = None
 ) -> tuple[NDArray[Any], ScoreStorage]:
-    """As `read_scores`, with how the file stores them."""
+    """As `read_scores`, together with how the file stores the map."""
     path = Path(path)
 
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         _check_stored(path, shape, dtype)
 
-    suffix = _suffix(path)
+    suffix = known_suffix(path, SCORE_SUFFIXES, "Convert the file to .npy.")
     compressed = False
     if suffix == ".npy":
         stored = read_npy(path, check)
@@ -102,26 +103,26 @@ def write_scores(
     key: str | None = None,
     compressed: bool = False,
 ) -> None:
-    """Write a score map, whole or not at all; the suffix names the format.
+    """Write a score map atomically; the suffix selects the format.
 
     Args:
         path: As for `read_scores`; the folder is created.
         scores: (H, W) or (C, H, W) floating point; (H, W) for `.png`.
         dtype: Element type in the file: float16, float32 or float64 (not for `.png`), or uint8 or uint16,
-            which hold round(score x 255) or round(score x 65535), clipped. Left out, it is the type of
-            `scores`, and uint16 for `.png`.
-        key: Name of the array in an .npz file ("arr_0" left out) or HDF5 file ("value" left out).
-        compressed: Whether to compress an .npz file. HDF5 files always are.
+            which hold round(score x 255) or round(score x 65535), clipped. Default: the type of `scores`;
+            uint16 for `.png`.
+        key: Name of the array in an .npz file (default "arr_0") or HDF5 file (default "value").
+        compressed: Whether to compress an .npz file. HDF5 files are always compressed.
 
     Raises:
-        DTypeError: `scores` is not floating point, or the format has no such `dtype`.
-        ShapeError: A shape that the format has not.
+        DTypeError: `scores` is not floating point, or the format does not support `dtype`.
+        ShapeError: A shape that the format does not support.
         ScoreRangeError: A finite score beyond the range of `dtype`, or NaN for an integer one.
-        FileError: An unknown suffix, or the place cannot be written.
+        FileError: An unknown suffix, or the path cannot be written.
         MissingExtraError: HDF5 without h5py.
     """
     path = Path(path)
-    suffix = _suffix(path)
+    suffix = known_suffix(path, SCORE_SUFFIXES, "Convert the file to .npy.")
     stored = _encode(scores, np.dtype(dtype or (np.uint16 if suffix == ".png" else scores.dtype)))
     if suffix == ".npy":
         write_npy(path, stored)
@@ -134,14 +135,6 @@ def write_scores(
         write_png(path, stored)
     else:
         write_hdf5(path, stored, key or OFFICIAL_KEY)
-
-
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in SCORE_SUFFIXES:
-        got = f"the suffix {path.suffix!r}"
-        raise FileError(str(path), got, "one of " + ", ".join(SCORE_SUFFIXES), "Convert the file to .npy.")
-    return suffix
 
 
 def _check_stored(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

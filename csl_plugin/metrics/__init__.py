@@ -1,48 +1,54 @@
-"""Metrics: numbers from arrays, streaming over frames and mergeable across processes.
+"""Metrics over the frames of a data set, mergeable across processes.
 
-All metrics share five verbs. `update` takes one frame; `state` gives plain arrays that hold all of it,
-`add_state` and `merge` add what another metric held; `compute` gives the figures. The record of a frame is
-the state of a fresh metric updated once, and a data set's figures come from the sum of its records, in any
-order and from any process.
+All metrics have five methods. `update` adds one frame; `state` returns the complete state as plain arrays;
+`add_state` and `merge` add another metric; `compute` returns the values. The record of a frame is the state
+of a fresh metric after one update. The values of a data set come from the sum of its records, in any order
+and from any process.
 """
 
-from csl_plugin.metrics.anomaly_values import AnomalyFigures, PrecisionRecall
+from csl_plugin.metrics.anomaly_values import ANOMALY_METRICS, AnomalyValues, FprRule, PrecisionRecall
 from csl_plugin.metrics.bootstrap import Interval, bootstrap_difference
 from csl_plugin.metrics.components import (
     ANOMALY_TRACK,
+    COMPONENT_METRICS,
     COMPONENT_SETTINGS,
     OBSTACLE_TRACK,
-    ComponentFigures,
     ComponentMetric,
     ComponentSettings,
+    ComponentValues,
 )
 from csl_plugin.metrics.metric import Metric, State
 from csl_plugin.metrics.per_image import PerImageAnomaly
 from csl_plugin.metrics.pooled import PooledAnomaly
-from csl_plugin.metrics.region_quality import RegionQuality, RegionQualityFigures
-from csl_plugin.metrics.region_vote import RegionVoteMetric
-from csl_plugin.metrics.semantic import SemanticFigures, SemanticMetric
+from csl_plugin.metrics.region_quality import RegionQuality, RegionQualityValues
+from csl_plugin.metrics.region_vote import RegionVoteMetric, majority_vote
+from csl_plugin.metrics.semantic import SEMANTIC_METRICS, SemanticMetric, SemanticValues
 from csl_plugin.metrics.smiyc import SmiycAnomaly
 
 __all__ = [
+    "ANOMALY_METRICS",
     "ANOMALY_TRACK",
+    "COMPONENT_METRICS",
     "COMPONENT_SETTINGS",
     "OBSTACLE_TRACK",
-    "AnomalyFigures",
-    "ComponentFigures",
+    "SEMANTIC_METRICS",
+    "AnomalyValues",
     "ComponentMetric",
     "ComponentSettings",
+    "ComponentValues",
+    "FprRule",
     "Interval",
     "Metric",
     "PerImageAnomaly",
     "PooledAnomaly",
     "PrecisionRecall",
     "RegionQuality",
-    "RegionQualityFigures",
+    "RegionQualityValues",
     "RegionVoteMetric",
-    "SemanticFigures",
     "SemanticMetric",
+    "SemanticValues",
     "SmiycAnomaly",
     "State",
     "bootstrap_difference",
+    "majority_vote",
 ]

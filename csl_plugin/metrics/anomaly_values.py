@@ -1,4 +1,4 @@
-"""What the anomaly metrics say: the figures, and the curve they come from."""
+"""The values of the anomaly metrics, and the curve they are computed from."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ on both sides of 0.95, or at the point whose TPR is nearest to 0.95."""
 
 FPR_RULES = ("first", "linear", "nearest")
 
+ANOMALY_METRICS = ("ap", "auroc", "fpr95")
+"""The values of `AnomalyValues` that benchmarks report."""
+
 
 @dataclass(frozen=True)
-class AnomalyFigures:
-    """Figures of a set of frames, as fractions; nan where undefined.
+class AnomalyValues:
+    """Values over a set of frames, as fractions; nan where undefined.
 
     Attributes:
         ap: Average precision, also called AUPR: the sum of precision times the step in recall.
         auroc: Area under the ROC curve, by trapezoids.
         fpr95: False positive rate where 95 % of the anomalous pixels are found.
         best_f1: Largest F1 of the pixels over all thresholds.
-        best_f1_threshold: The highest threshold that reaches it, under the rule score >= threshold.
+        best_f1_threshold: The highest threshold with this F1, under the rule score >= threshold.
         num_positive: Anomalous pixels.
         num_negative: Normal pixels.
-        num_frames: Frames, those without a labeled pixel among them.
+        num_frames: Frames, including those without labeled pixels.
     """
 
     ap: float
@@ -44,13 +47,13 @@ class AnomalyFigures:
 
 @dataclass(frozen=True, eq=False)
 class PrecisionRecall:
-    """Points of the precision-recall and the ROC curve, in the order of falling thresholds.
+    """Points of the precision-recall curve and the ROC curve, in the order of falling thresholds.
 
     Attributes:
         recall: (K,) float64, ascending.
         precision: (K,) float64.
         fpr: (K,) float64, ascending.
-        tpr: (K,) float64; the recall under its other name.
+        tpr: (K,) float64; another name of the recall.
     """
 
     recall: NDArray[np.float64]
@@ -60,10 +63,10 @@ class PrecisionRecall:
 
 
 def check_fpr_rule(rule: str) -> None:
-    """Refuse a rule that does not exist.
+    """Refuse an unknown rule.
 
     Raises:
-        OptionError: It does not.
+        OptionError: The rule is not in `FPR_RULES`.
     """
     if rule not in FPR_RULES:
         expected = ", ".join(map(repr, FPR_RULES))

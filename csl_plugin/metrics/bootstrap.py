@@ -1,4 +1,4 @@
-"""How sure a difference between two methods is: intervals from frames drawn again and again."""
+"""Confidence intervals of the difference between two methods, by bootstrap over frames."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
+from csl_plugin.metrics.anomaly_values import ANOMALY_METRICS
 from csl_plugin.metrics.metric import State
-from csl_plugin.metrics.pooled import PooledAnomaly, ordered_sides
+from csl_plugin.metrics.pooled import PooledAnomaly, sorted_sides
 from csl_plugin.metrics.region_quality import NAMES, RegionQuality
 from csl_plugin.metrics.region_vote import RegionVoteMetric
 from csl_plugin.metrics.semantic import SemanticMetric
-from csl_plugin.metrics.sorted_scores import Ordered
+from csl_plugin.metrics.sorted_scores import SortedScores
 
 _LEVELS = 4096
 _SEMANTIC = ("miou", "miou_seen", "miou_unseen", "hiou")
-_ANOMALY = ("ap", "auroc", "fpr95")
 _REGIONS = ("covering", "best_iou")
 _AT_ONCE = 64  # draws
 
 
 @dataclass(frozen=True)
 class Interval:
-    """From `low` to `high`; nan where a figure is not defined."""
+    """From `low` to `high`; nan where a metric is undefined."""
 
     low: float
     high: float
@@ -41,32 +41,32 @@ def bootstrap_difference(
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Interval]:
-    """Percentile intervals of the change of each figure, paired over frames.
+    """Percentile intervals of the change of each metric, paired over frames.
 
-    Every draw takes as many frames as there are, with replacement, and the same ones before and after; the
-    interval holds the middle share `level` of the differences after - before. It says how far the change
-    depends on the choice of frames, and nothing about retraining.
+    Each draw resamples the frames with replacement, the same frames before and after. The interval holds the
+    middle share `level` of the differences after - before. It measures how the change depends on the choice
+    of frames; it does not include the variance of training.
 
     Args:
-        metric: A fresh metric: its class and settings say what the states are.
-        before: The state of each frame, in any sequence; one that reads them from files will do.
+        metric: A fresh metric of the class and settings of the states.
+        before: The state of each frame; the sequence may read them from files.
         after: The states of the same frames in the same order.
-        draws: How many.
+        draws: Number of draws.
         seed: Of the random numbers; the same seed draws the same frames.
         level: Share of the draws inside the interval.
 
     Returns:
-        Intervals by figure: `ap`, `auroc` and `fpr95` (first point); `miou`, `miou_seen`, `miou_unseen` and
-        `hiou`; or `covering` and `best_iou`. A draw in which a figure is undefined, as
-        without an anomalous pixel, is left out.
+        Intervals by metric: `ap`, `auroc` and `fpr95` (first point); `miou`, `miou_seen`, `miou_unseen` and
+        `hiou`; or `covering` and `best_iou`. Draws in which a metric is undefined, as without anomalous
+        pixels, are omitted.
 
     Note:
-        Anomaly scores are binned for this, at 4096 quantiles of all frames' scores, half of them of the
-        anomalous pixels. With that many different scores the ends move by about a hundredth of the
-        interval's width; with fewer, nothing is lost.
+        Anomaly scores are binned at 4096 quantiles of all frames' scores, half of them of the anomalous
+        pixels. With more distinct scores the ends move by about a hundredth of the interval's width; with
+        fewer, the intervals are exact.
 
     Raises:
-        ShapeError: No frame, or not as many after as before.
+        ShapeError: No frames, or different numbers before and after.
         OptionError: `draws` or `level` out of range.
         DTypeError: A metric of another class.
 
@@ -84,16 +84,16 @@ def bootstrap_difference(
     """
     if len(before) != len(after) or not len(before):
         got = f"{len(before)} states before and {len(after)} after"
-        hint = "Pass both states of every frame, in one order."
-        raise ShapeError("before, after", got, "as many of both, at least one", hint)
+        hint = "Pass both states of every frame, in the same order."
+        raise ShapeError("before, after", got, "the same number of both, at least one", hint)
     if draws < 1 or not 0 < level < 1:
         got = f"draws={draws}, level={level}"
-        hint = "Leave them out for 1000 draws and 95 %."
+        hint = "Omit them for 1000 draws and 95 %."
         raise OptionError("draws, level", got, "at least one draw and a level between 0 and 1", hint)
     frames = len(before)
     weights = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), size=draws)
     if isinstance(metric, PooledAnomaly):
-        names: tuple[str, ...] = _ANOMALY
+        names: tuple[str, ...] = ANOMALY_METRICS
         found = [_anomaly_draws(states, weights) for states in (before, after)]
     elif isinstance(metric, (SemanticMetric, RegionVoteMetric)):
         names = _SEMANTIC
@@ -119,20 +119,20 @@ def _interval(differences: NDArray[np.float64], level: float) -> Interval:
 def _semantic_draws(
     metric: SemanticMetric | RegionVoteMetric, states: Sequence[State], weights: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """(draws, 4): counts add up, so a draw is the weighted sum of the frames' counts."""
+    """(draws, 4): counts are additive, so a draw is a weighted sum of the frames' counts."""
     check = copy.deepcopy(metric)
     frames = []
     for state in states:
         check.add_state(state)
         frames.append({name: np.array(counts) for name, counts in state.items()})
     sums = {name: weights @ np.stack([frame[name] for frame in frames]) for name in frames[0]}
-    figures = np.empty((len(weights), len(_SEMANTIC)))
+    values = np.empty((len(weights), len(_SEMANTIC)))
     for index in range(len(weights)):
         drawn = copy.deepcopy(metric)
         drawn.add_state({name: counts[index] for name, counts in sums.items()})
         computed = drawn.compute()
-        figures[index] = [getattr(computed, name) for name in _SEMANTIC]
-    return figures
+        values[index] = [getattr(computed, name) for name in _SEMANTIC]
+    return values
 
 
 def _region_draws(states: Sequence[State], weights: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -151,10 +151,11 @@ def _anomaly_draws(states: Sequence[State], weights: NDArray[np.int64]) -> NDArr
     """(draws, 3): ap, auroc, fpr95 of the weighted sum of the frames' histograms."""
     edges = np.unique(np.concatenate([_pooled_quantiles(states, kind) for kind in (0, 1)]))
     histograms = np.stack([_histograms(state, edges) for state in states]).astype(np.float64)
-    figures = [
-        _figures(*np.tensordot(some, histograms, (1, 0)).transpose(1, 0, 2)) for some in _batches(weights)
+    values = [
+        _anomaly_values(*np.tensordot(some, histograms, (1, 0)).transpose(1, 0, 2))
+        for some in _batches(weights)
     ]
-    return np.concatenate(figures)
+    return np.concatenate(values)
 
 
 def _batches(weights: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
@@ -163,10 +164,10 @@ def _batches(weights: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:
 
 
 def _pooled_quantiles(states: Sequence[State], kind: int) -> NDArray[np.float64]:
-    """Scores at equally spaced ranks of one side's scores over all frames, from a sample of each frame."""
+    """Scores at equally spaced ranks of one kind over all frames, from a sample of each frame."""
     values, shares = [np.empty(0)], [np.empty(0)]
     for state in states:
-        side = ordered_sides(state)[kind]
+        side = sorted_sides(state)[kind]
         for part in side:
             if part.size:
                 taken = min(part.size, _LEVELS // 2)
@@ -187,16 +188,16 @@ def _pooled_quantiles(states: Sequence[State], kind: int) -> NDArray[np.float64]
 
 def _histograms(state: State, edges: NDArray[np.float64]) -> NDArray[np.int64]:
     """(2, bins): positives and negatives in each bin, the highest bin first."""
-    return np.stack([_histogram(side, edges) for side in ordered_sides(state)])
+    return np.stack([_histogram(side, edges) for side in sorted_sides(state)])
 
 
-def _histogram(side: list[Ordered], edges: NDArray[np.float64]) -> NDArray[np.int64]:
+def _histogram(side: list[SortedScores], edges: NDArray[np.float64]) -> NDArray[np.int64]:
     below = sum((part.below(edges) for part in side), np.zeros(edges.size, np.int64))
     total = sum(part.size for part in side)
     return np.diff(np.concatenate([[0], below, [total]]))[::-1]
 
 
-def _figures(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> NDArray[np.float64]:
+def _anomaly_values(positives: NDArray[np.float64], negatives: NDArray[np.float64]) -> NDArray[np.float64]:
     """(draws, 3) from (draws, bins) of each side."""
     tp, fp = positives.cumsum(axis=1), negatives.cumsum(axis=1)
     p, n = tp[:, -1], fp[:, -1]

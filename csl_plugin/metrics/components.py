@@ -1,4 +1,4 @@
-"""The component figures of the SegmentMeIfYouCan benchmark: sIoU, PPV and mean F1."""
+"""The component metrics of the SegmentMeIfYouCan benchmark: sIoU, PPV and mean F1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError, ScoreRangeError
-from csl_plugin.metrics.metric import State, check_same_kind, nonsense, state_array, state_counts
+from csl_plugin.metrics.metric import State, check_same_class, invalid_state, state_array, state_counts
 from csl_plugin.metrics.overlaps import Overlaps, find_overlaps
 from csl_plugin.metrics.pixels import read_frame
 
@@ -21,7 +21,7 @@ _MAGNITUDE, _INFINITY = np.int16(0x7FFF), np.int16(0x7C00)  # of a float16's bit
 
 @dataclass(frozen=True)
 class ComponentSettings:
-    """Smallest components that count.
+    """Minimum sizes of components.
 
     Attributes:
         min_predicted: Pixels of a predicted component; smaller ones are deleted.
@@ -36,14 +36,17 @@ ANOMALY_TRACK = ComponentSettings(500, 100)
 OBSTACLE_TRACK = ComponentSettings(50, 10)
 COMPONENT_SETTINGS = {"anomaly": ANOMALY_TRACK, "obstacle": OBSTACLE_TRACK}
 
+COMPONENT_METRICS = ("siou_gt", "ppv", "mean_f1")
+"""The values of `ComponentValues` that benchmarks report."""
+
 
 @dataclass(frozen=True, eq=False)
-class ComponentFigures:
-    """Figures over the components of a set of frames, as fractions; nan where undefined.
+class ComponentValues:
+    """Values over the components of a set of frames, as fractions; nan where undefined.
 
     Attributes:
         siou_gt: Mean adjusted IoU of the labeled components.
-        ppv: Mean share of a predicted component that is anomalous.
+        ppv: Mean share of anomalous pixels in a predicted component.
         mean_f1: Mean of `f1`.
         f1: (11,) float64, F1 of the components at the levels 0.25, 0.30 ... 0.75.
         tp: (11,) int64, labeled components whose sIoU reaches the level.
@@ -67,25 +70,25 @@ class ComponentFigures:
 
 
 class ComponentMetric:
-    """How well predicted components cover the labeled ones, at one threshold for all frames.
+    """Agreement of predicted and labeled components, at one threshold for all frames.
 
-    A pixel is predicted where its score is larger than the threshold and it is not void; components are
-    8-connected. The official threshold is the `best_f1_threshold` of `SmiycAnomaly` over the same frames.
-    As under numpy 1, with which the official figures are made, it is first rounded to the scores' own
-    floating-point type: near saturated float16 scores that decides hundreds of pixels.
+    A pixel is predicted if its score is larger than the threshold and it is not void; components are
+    8-connected. The official threshold is the `best_f1_threshold` of `SmiycAnomaly` over the same frames. It
+    is first rounded to the floating-point type of the scores, as in numpy 1, with which the official values
+    are made: for saturated float16 scores this changes hundreds of pixels.
 
     Args:
-        settings: `ANOMALY_TRACK` or `OBSTACLE_TRACK`, or sizes of one's own.
+        settings: `ANOMALY_TRACK`, `OBSTACLE_TRACK`, or other sizes.
         threshold: Scores strictly larger are predictions.
 
     Raises:
-        OptionError: A threshold that is nan, or sizes below 0.
+        OptionError: The threshold is nan, or a size is negative.
 
     Example:
         >>> metric = ComponentMetric(ComponentSettings(1, 1), 0.5)
         >>> metric.update(np.array([[0.9, 0.9, 0.1, 0.8]]), np.array([[1, 0, 0, 1]], np.uint8))
-        >>> figures = metric.compute()
-        >>> figures.siou_gt, figures.ppv, figures.f1[[0, -1]]
+        >>> values = metric.compute()
+        >>> values.siou_gt, values.ppv, values.f1[[0, -1]]
         (0.75, 0.75, array([1. , 0.5]))
 
     Source:
@@ -97,14 +100,14 @@ class ComponentMetric:
         if settings.min_predicted < 0 or settings.min_truth < 0:
             raise OptionError("settings", repr(settings), "sizes of at least 0", "Use ANOMALY_TRACK.")
         if np.isnan(threshold):
-            hint = "Without an anomalous pixel there is no best threshold: name one."
+            hint = "There is no best threshold without anomalous pixels: pass one."
             raise OptionError("threshold", "nan", "a number", hint)
         self.settings, self.threshold = settings, float(threshold)
         self._found: list[Overlaps] = []
         self._frames = 0
 
     def update(self, scores: Array, labels: Array) -> None:
-        """Take in one frame.
+        """Add one frame.
 
         Args:
             scores: (H, W) floating point or uint8; higher is more anomalous.
@@ -120,7 +123,7 @@ class ComponentMetric:
         labeled = truth | (label_map == 0)
         predicted, undefined = _above(score_map, self.threshold)
         if undefined is not None and bool((undefined & labeled).any()):
-            hint = "Find out where nan comes from, or mark such pixels as void."
+            hint = "Find the source of nan, or mark these pixels as void."
             raise ScoreRangeError("scores", "nan on a labeled pixel", "numbers", hint)
         least = self.settings.min_predicted, self.settings.min_truth
         self._found.append(find_overlaps(predicted & labeled, truth, *least))
@@ -139,12 +142,12 @@ class ComponentMetric:
         }
 
     def add_state(self, state: State) -> None:
-        """Add what another metric of the same settings and threshold held.
+        """Add the state of another metric of the same settings and threshold.
 
         Raises:
             FileError: An array is missing, of another element type, or out of range.
             ShapeError: An array of another shape.
-            OptionError: It was measured at another threshold.
+            OptionError: Another threshold.
         """
         threshold = float(state_array(state, "threshold", np.float64, 1)[0])
         if threshold != self.threshold:
@@ -154,29 +157,29 @@ class ComponentMetric:
         for share, size in (("siou_gt", "size_gt"), ("ppv", "size_predicted")):
             shares = state_array(state, share, np.float64)
             if not ((shares >= 0) & (shares <= 1)).all():
-                raise nonsense(share, "a value outside 0 to 1")
+                raise invalid_state(share, "a value outside 0 to 1")
             sides += [np.array(shares), np.array(state_counts(state, size, shares.size))]
         self._frames += int(state_counts(state, "frames", 1)[0])
         self._found.append(Overlaps(*sides))
 
     def merge(self, other: ComponentMetric) -> None:
-        """Add what another metric holds.
+        """Add another metric.
 
         Raises:
-            OptionError: It is of another class, or was measured at another threshold.
+            OptionError: Another class, or another threshold.
         """
-        check_same_kind(self, other)
+        check_same_class(self, other)
         self.add_state(other.state())
 
-    def compute(self) -> ComponentFigures:
-        """The figures of all frames so far."""
+    def compute(self) -> ComponentValues:
+        """The values over all frames so far."""
         joined = Overlaps.joined(self._found)
         tp = (joined.siou[:, None] >= _LEVELS).sum(axis=0)
         fn = joined.siou.size - tp
         fp = (joined.ppv[:, None] < _LEVELS).sum(axis=0)
         with np.errstate(invalid="ignore"):
             f1 = 2 * tp / (2 * tp + fn + fp)
-        return ComponentFigures(
+        return ComponentValues(
             siou_gt=_mean(joined.siou),
             ppv=_mean(joined.ppv),
             mean_f1=float(f1.mean()),
@@ -198,11 +201,13 @@ def _above(scores: NDArray[Any], threshold: float) -> tuple[NDArray[np.bool_], N
         limit = scores.dtype.type(threshold)
     if scores.dtype != np.float16:
         return scores > limit, np.isnan(scores)
-    # The bits of a float16, read as an integer, rise with it from 0 on, and fall below: no conversion needed.
+    # No conversion: float16 bits as integers rise with the values from 0 on, and fall below 0.
     bits, edge = scores.view(np.int16), (limit + np.float16(0)).view(np.int16)
     above = bits > edge if edge >= 0 else (bits >= 0) | (bits < edge)
     return above, (bits & _MAGNITUDE) > _INFINITY
 
 
 def _mean(values: NDArray[np.float64]) -> float:
-    return math.fsum(values) / values.size if values.size else np.nan  # exact: frames may come in any order
+    return (
+        math.fsum(values) / values.size if values.size else np.nan
+    )  # exact: independent of the order of frames

@@ -1,4 +1,4 @@
-"""Sorted runs of scores, in memory up to a limit and in files beyond it, read back range by range."""
+"""External sorting of scores: sorted arrays, spilled to files above a memory limit, merged range by range."""
 
 from __future__ import annotations
 
@@ -16,121 +16,121 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.errors import FileError
-from csl_plugin.metrics.sorted_scores import Ordered
+from csl_plugin.metrics.sorted_scores import SortedScores
 
 _SAMPLES, _LEAST = 256, 1 << 12
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
-    """Scores in ascending order.
+class Spill:
+    """Scores in ascending order, in memory or in a mapped file.
 
     Attributes:
         values: (n,) float32 or float64.
-        mapping: The mapped file that the values lie in; None where they lie in memory.
+        mapping: The mapped file that holds the values; None if they are in memory.
     """
 
     values: NDArray[Any]
     mapping: mmap.mmap | None
 
     @classmethod
-    def of(cls, array: NDArray[Any]) -> Run:
-        """A run of an array, which may be a memory map."""
+    def of(cls, array: NDArray[Any]) -> Spill:
+        """A spill of a sorted array, which may be a memory map."""
         owner: Any = array
-        while (
-            isinstance(owner, np.ndarray) and getattr(owner, "mode", None) != "c"
-        ):  # "c": changes are private
+        while isinstance(owner, np.ndarray) and getattr(owner, "mode", None) != "c":  # "c": copy-on-write
             owner = owner.base
         return cls(np.asarray(array), owner if isinstance(owner, mmap.mmap) else None)
 
     def release(self) -> None:
-        """Let go of the file's pages that were read: they stay in the system's cache, not in the process."""
+        """Release the file's pages from the process; they stay in the page cache of the system."""
         if self.mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
             self.mapping.madvise(mmap.MADV_DONTNEED)
 
-    def places(self, cuts: NDArray[np.float64], closed: NDArray[np.bool_]) -> NDArray[np.int64]:
-        """Where cuts part the run: below each score, or above it where the cut is closed; with both ends."""
-        ordered = Ordered(self.values)
-        places = np.where(closed, ordered.up_to(cuts), ordered.below(cuts))
+    def bounds(self, cuts: NDArray[np.float64], closed: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Indices of the cuts, both ends included: below each score, or above it where the cut is closed."""
+        scores = SortedScores(self.values)
+        indices = np.where(closed, scores.up_to(cuts), scores.below(cuts))
         self.release()
-        return np.concatenate([[0], places, [self.values.size]])
+        return np.concatenate([[0], indices, [self.values.size]])
 
 
-class SortedRuns:
-    """Scores of two kinds, negatives (0) and positives (1), as runs that are each in ascending order.
+class Spills:
+    """Scores of two kinds, negatives (0) and positives (1), as spills.
 
     Args:
-        memory: Bytes that runs may take in memory; beyond it they are written to a file of their own.
-        folder: Where such files lie, in a folder that is removed with this object; the system's folder for
-            temporary files where it is None.
+        memory: Maximum bytes of spills in memory; above it they are written to a new file.
+        folder: The parent of a temporary folder for these files, which is removed with this object; None for
+            the system's folder of temporary files.
     """
 
     def __init__(self, memory: int, folder: str | os.PathLike[str] | None) -> None:
         self._memory, self._folder = memory, folder
-        self._place: Path | None = None
-        self._runs: tuple[list[Run], list[Run]] = ([], [])
+        self._files: Path | None = None
+        self._spills: tuple[list[Spill], list[Spill]] = ([], [])
         self._held_bytes = 0
 
     def add(self, negatives: Sequence[NDArray[Any]], positives: Sequence[NDArray[Any]]) -> None:
-        """Add runs, (n,) float32 or float64 in ascending order; a memory map stays where it is.
+        """Add arrays, (n,) float32 or float64 in ascending order; memory maps are not copied.
 
         Raises:
-            FileError: There is no room for a file; nothing was added.
+            FileError: A file cannot be written; nothing was added.
         """
-        sides = [[Run.of(array) for array in side if array.size] for side in (negatives, positives)]
-        size = sum(run.values.nbytes for side in sides for run in side if run.mapping is None)
+        sides = [[Spill.of(array) for array in side if array.size] for side in (negatives, positives)]
+        size = sum(spill.values.nbytes for side in sides for spill in side if spill.mapping is None)
         if self._held_bytes + size > self._memory:
-            self._spill()
+            self._write_file()
         for kind, side in enumerate(sides):
-            self._runs[kind].extend(side)
+            self._spills[kind].extend(side)
         self._held_bytes += size
 
     def of_kind(self, kind: int) -> list[NDArray[Any]]:
-        """The runs of one kind."""
-        return [run.values for run in self._runs[kind]]
+        """The sorted arrays of one kind."""
+        return [spill.values for spill in self._spills[kind]]
 
     def size(self, kind: int) -> int:
         """Number of scores of one kind."""
-        return sum(run.values.size for run in self._runs[kind])
+        return sum(spill.values.size for spill in self._spills[kind])
 
-    def ranges(self) -> Iterator[tuple[float, list[Ordered], list[Ordered]]]:
+    def ranges(self) -> Iterator[tuple[float, list[SortedScores], list[SortedScores]]]:
         """Ranges of scores from the highest to the lowest, each small enough for the memory.
 
         Yields:
-            The lower end, positives and negatives of a range: at least the lower end, and smaller than the
-            one yielded before. The last lower end is -inf.
+            The lower end of a range, and its positives and negatives: at least the lower end, and smaller
+            than the previous lower end. The last lower end is -inf.
         """
         cuts, closed = self._cuts(max(_LEAST, self._memory // 64))
-        places = [[run.places(cuts, closed) for run in side] for side in self._runs]
+        bounds = [[spill.bounds(cuts, closed) for spill in side] for side in self._spills]
         for index in range(cuts.size, -1, -1):
             low = float(cuts[index - 1]) if index else -np.inf
             if index and closed[index - 1]:
                 if low == np.inf:
-                    continue  # nothing lies above
+                    continue  # no score is larger
                 low = float(np.nextafter(low, np.inf))
             single = index < cuts.size and bool(closed[index])
-            found: list[list[Ordered]] = []
-            for side, at in zip(self._runs, places, strict=True):
-                spans = [(run, int(p[index]), int(p[index + 1])) for run, p in zip(side, at, strict=True)]
+            found: list[list[SortedScores]] = []
+            for side, ends in zip(self._spills, bounds, strict=True):
+                spans = [
+                    (spill, int(e[index]), int(e[index + 1])) for spill, e in zip(side, ends, strict=True)
+                ]
                 if single:
                     total = sum(stop - start for _, start, stop in spans)
-                    found.append([Ordered(cuts[index : index + 1], np.array([total], np.int64))])
+                    found.append([SortedScores(cuts[index : index + 1], np.array([total], np.int64))])
                 else:
-                    found.append([Ordered(_merged([span for span in spans if span[1] < span[2]]))])
+                    found.append([SortedScores(_merged([span for span in spans if span[1] < span[2]]))])
             yield low, found[1], found[0]
 
     def _cuts(self, limit: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Scores that part all runs into ranges of about `limit`, and whether a cut lies above its score.
+        """Scores that cut all spills into ranges of about `limit`, and whether a cut is above its score.
 
-        A score that fills a range by itself is cut off on both sides, so that it is only counted.
+        A score that fills a whole range has a cut on both sides, so that it is only counted.
         """
         values, weights = [np.empty(0)], [np.empty(0, np.int64)]
-        for run in [*self._runs[0], *self._runs[1]]:
-            step = max(1, min(run.values.size // _SAMPLES, limit // 16))
-            samples = run.values[step - 1 :: step].astype(np.float64)
+        for spill in [*self._spills[0], *self._spills[1]]:
+            step = max(1, min(spill.values.size // _SAMPLES, limit // 16))
+            samples = spill.values[step - 1 :: step].astype(np.float64)
             values.append(samples)
             weights.append(np.full(samples.size, step, np.int64))
-            run.release()
+            spill.release()
         value, weight = np.concatenate(values), np.concatenate(weights)
         ranks = value.argsort()
         reached = np.cumsum(weight[ranks])
@@ -141,50 +141,51 @@ class SortedRuns:
         closed[1:] = cuts[1:] == cuts[:-1]
         return cuts, closed
 
-    def _spill(self) -> None:
+    def _write_file(self) -> None:
         if not self._held_bytes:
             return
-        if self._place is None:
+        if self._files is None:
             try:
-                self._place = Path(tempfile.mkdtemp(prefix="csl-plugin-runs-", dir=self._folder))
+                self._files = Path(tempfile.mkdtemp(prefix="csl-plugin-spills-", dir=self._folder))
             except OSError as error:
-                raise _no_room(self._folder, error) from error
-            weakref.finalize(self, shutil.rmtree, self._place, ignore_errors=True)
-        path = self._place / f"{len(list(self._place.iterdir()))}.runs"
+                raise _cannot_write(self._folder, error) from error
+            weakref.finalize(self, shutil.rmtree, self._files, ignore_errors=True)
+        path = self._files / f"{len(list(self._files.iterdir()))}.spills"
         starts: dict[int, int] = {}
         try:
             with path.open("wb") as file:
-                for run in [*self._runs[0], *self._runs[1]]:
-                    if run.mapping is None:
+                for spill in [*self._spills[0], *self._spills[1]]:
+                    if spill.mapping is None:
                         file.write(b"\0" * (-file.tell() % 8))
-                        starts[id(run)] = file.tell()
-                        file.write(np.ascontiguousarray(run.values).data)
+                        starts[id(spill)] = file.tell()
+                        file.write(np.ascontiguousarray(spill.values).data)
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise _no_room(self._place, error) from error
+            raise _cannot_write(self._files, error) from error
         mapped = np.memmap(path, np.uint8, mode="r")
-        for side in self._runs:
-            for index, run in enumerate(side):
-                if run.mapping is None:
-                    start = starts[id(run)]
-                    side[index] = Run.of(mapped[start : start + run.values.nbytes].view(run.values.dtype))
+        for side in self._spills:
+            for index, spill in enumerate(side):
+                if spill.mapping is None:
+                    start = starts[id(spill)]
+                    stored = mapped[start : start + spill.values.nbytes]
+                    side[index] = Spill.of(stored.view(spill.values.dtype))
         self._held_bytes = 0
 
 
-def _merged(spans: list[tuple[Run, int, int]]) -> NDArray[Any]:
-    """Spans of runs in one sorted array."""
-    dtype = np.result_type(np.float32, *(run.values.dtype for run, _, _ in spans))
+def _merged(spans: list[tuple[Spill, int, int]]) -> NDArray[Any]:
+    """Spans of spills in one sorted array."""
+    dtype = np.result_type(np.float32, *(spill.values.dtype for spill, _, _ in spans))
     merged = np.empty(sum(stop - start for _, start, stop in spans), dtype)
     at = 0
-    for run, start, stop in spans:
-        merged[at : at + stop - start] = run.values[start:stop]
+    for spill, start, stop in spans:
+        merged[at : at + stop - start] = spill.values[start:stop]
         at += stop - start
-        run.release()
+        spill.release()
     merged.sort()
     return merged
 
 
-def _no_room(place: object, error: OSError) -> FileError:
+def _cannot_write(folder: object, error: OSError) -> FileError:
     got = error.strerror or str(error)
-    hint = "Name a folder on a disk with room: 4 bytes for each float32 score, 8 for each float64 one."
-    return FileError(str(place or "the folder for temporary files"), got, "a place for runs of scores", hint)
+    hint = "Name a folder on a disk with space: 4 bytes for each float32 score, 8 for each float64 score."
+    return FileError(str(folder or "the folder of temporary files"), got, "a writable folder", hint)

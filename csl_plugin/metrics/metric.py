@@ -1,4 +1,4 @@
-"""What all metrics have in common, and the reading of a state that may come from a file."""
+"""The interface of all metrics, and checks of states, which may come from files."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from csl_plugin.arrays import Array
 from csl_plugin.errors import FileError, OptionError, ShapeError
 
 State: TypeAlias = Mapping[str, NDArray[Any]]
-"""All that a metric holds, as plain numeric arrays by name; fit for an .npz file."""
+"""The complete state of a metric, as numeric arrays by name, which an .npz file can hold."""
 
-FiguresT = TypeVar("FiguresT", covariant=True)
+ValuesT = TypeVar("ValuesT", covariant=True)
 
-_MEND = "The record is damaged, or of another metric: measure the frame again."
+_HINT = "The record is damaged, or of another metric: measure the frame again."
 
 
-class Metric(Protocol[FiguresT]):
-    """A figure of a data set, gathered frame by frame."""
+class Metric(Protocol[ValuesT]):
+    """A metric of a data set, updated frame by frame."""
 
     def update(self, prediction: Array, labels: Array, /) -> None:
-        """Take in one frame."""
+        """Add one frame."""
 
     def state(self) -> State:
-        """All that is held; complete, and additive."""
+        """The complete state, which is additive."""
 
     def add_state(self, state: State) -> None:
-        """Add what another metric of the same settings held."""
+        """Add the state of another metric of the same settings."""
 
     def merge(self, other: Self, /) -> None:
-        """Add what another metric of the same settings holds."""
+        """Add another metric of the same settings."""
 
-    def compute(self) -> FiguresT:
-        """The figures of all frames so far."""
+    def compute(self) -> ValuesT:
+        """The values over all frames so far."""
 
 
 def state_array(state: State, name: str, dtype: type[np.generic], size: int | None = None) -> NDArray[Any]:
@@ -45,20 +45,20 @@ def state_array(state: State, name: str, dtype: type[np.generic], size: int | No
     Args:
         state: The state.
         name: Which array.
-        dtype: The element type that it must have.
-        size: The length that it must have, where that is known.
+        dtype: The required element type.
+        size: The required length, if known.
 
     Raises:
-        FileError: It is missing, no array, or of another element type.
-        ShapeError: It has another shape.
+        FileError: Missing, not an array, or of another element type.
+        ShapeError: Another shape.
     """
     array = state.get(name)
     if not isinstance(array, np.ndarray) or array.dtype != np.dtype(dtype):
         got = f"{array.dtype} values" if isinstance(array, np.ndarray) else "no array"
-        raise FileError(f"state[{name!r}]", got, f"an array of {np.dtype(dtype)}", _MEND)
+        raise FileError(f"state[{name!r}]", got, f"an array of {np.dtype(dtype)}", _HINT)
     if array.ndim != 1 or (size is not None and array.size != size):
         expected = "one axis" if size is None else f"shape ({size},)"
-        raise ShapeError(f"state[{name!r}]", f"shape {array.shape}", expected, _MEND)
+        raise ShapeError(f"state[{name!r}]", f"shape {array.shape}", expected, _HINT)
     return array
 
 
@@ -71,20 +71,20 @@ def state_counts(state: State, name: str, size: int | None = None) -> NDArray[np
     """
     counts = state_array(state, name, np.int64, size)
     if counts.size and int(counts.min()) < 0:
-        raise nonsense(name, "a negative count")
+        raise invalid_state(name, "a negative count")
     return counts
 
 
-def nonsense(name: str, got: str) -> FileError:
-    """The error of a state that no frames could have given."""
-    return FileError(f"state[{name!r}]", got, "what state() gave", _MEND)
+def invalid_state(name: str, got: str) -> FileError:
+    """The error of a state that no frames can give."""
+    return FileError(f"state[{name!r}]", got, "a state that state() returned", _HINT)
 
 
-def check_same_kind(metric: object, other: object) -> None:
+def check_same_class(metric: object, other: object) -> None:
     """Refuse to merge metrics of different classes.
 
     Raises:
-        OptionError: They are.
+        OptionError: The classes differ.
     """
     if type(other) is not type(metric):
         expected = type(metric).__name__

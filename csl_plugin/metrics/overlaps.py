@@ -1,4 +1,4 @@
-"""Connected components of a prediction and of a label map, and how they lie over each other."""
+"""Connected components of a prediction and of a label map, and their overlaps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from csl_plugin._opencv import opencv
 
-_TABLE = 1 << 22  # pairs of components up to which a table is counted into
+_TABLE = 1 << 22  # largest table of pairs that is counted densely
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Overlaps:
 
     @classmethod
     def joined(cls, parts: Sequence[Overlaps]) -> Overlaps:
-        """All components of several."""
+        """All components of several frames."""
         floats, counts = np.empty(0), np.empty(0, np.int64)
         return cls(
             np.concatenate([floats, *(part.siou for part in parts)]),
@@ -44,23 +44,23 @@ class Overlaps:
 def find_overlaps(
     predicted: NDArray[np.bool_], truth: NDArray[np.bool_], min_predicted: int, min_truth: int
 ) -> Overlaps:
-    """The 8-connected components of two masks, those that are large enough.
+    """The 8-connected components of two masks that are large enough, and their overlaps.
 
     Args:
-        predicted: (H, W), the pixels that are predicted and not void.
-        truth: (H, W), the pixels that are labeled as anomaly.
-        min_predicted: Predicted components of fewer pixels are deleted.
-        min_truth: Labeled components of fewer pixels become void: predicted components lose these pixels,
-            and may end below their own minimum.
+        predicted: (H, W), the predicted pixels that are not void.
+        truth: (H, W), the pixels labeled as anomaly.
+        min_predicted: Smaller predicted components are deleted.
+        min_truth: Smaller labeled components become void. Predicted components lose these pixels, and may
+            become smaller than their own minimum.
 
     Returns:
-        Every component; in no particular order.
+        All components, in no particular order.
 
     Note:
-        With k a labeled component, and U the union of the predicted ones that touch it, sIoU is |k and U|
-        over |k or U| less the part of U that lies in other labeled components.
+        For a labeled component k and the union U of the predicted components that overlap it, sIoU is
+        |k and U| / (|k or U| - |U in other labeled components|).
     """
-    box = _bounding_box(truth)  # only there can two components meet; it is a small part of most frames
+    box = _bounding_box(truth)  # components overlap only there; it is a small part of most frames
     ids, sizes, kept = _components(predicted, min_predicted)
     truth_ids, truth_sizes, truth_kept = _components(truth[box], min_truth)
     on_predicted, on_truth = kept[ids[box][truth[box]]], truth_kept[truth_ids[truth[box]]]
@@ -78,7 +78,7 @@ def find_overlaps(
 
 
 def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Where all of the mask lies; one pixel where there is nothing."""
+    """The bounding box of the mask; one pixel if the mask is empty."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         return slice(0, 1), slice(0, 1)
@@ -88,7 +88,7 @@ def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
 def _components(
     mask: NDArray[np.bool_], least: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.intp]]:
-    """Each pixel's component id, the sizes of those that are kept, and each id's number among them.
+    """Each pixel's component id, the sizes of the kept components, and each id's index among them.
 
     0 is no component, and has size 0.
     """
@@ -105,7 +105,7 @@ def _components(
 def _count_pairs(
     rows: NDArray[np.intp], columns: NDArray[np.intp], num_rows: int, num_columns: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The distinct pairs without a 0 in them, and how often each occurs."""
+    """The distinct pairs without a 0, and how often each occurs."""
     both = (rows > 0) & (columns > 0)
     joint = rows[both] * num_columns + columns[both]
     if num_rows * num_columns <= _TABLE:

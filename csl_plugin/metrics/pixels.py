@@ -1,4 +1,4 @@
-"""One frame's scores and labels, read and parted into anomalous and normal pixels."""
+"""One frame's scores and labels, and the scores of its anomalous and normal pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from csl_plugin.arrays import Array, as_tensor, describe
 from csl_plugin.errors import DTypeError, ShapeError
 
-_KEPT = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint8))
+_DTYPES = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint8))
 
 
 def read_frame(scores: Array, labels: Array) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -28,7 +28,7 @@ def read_frame(scores: Array, labels: Array) -> tuple[NDArray[Any], NDArray[Any]
         DTypeError: Scores or labels of another element type.
     """
     score_map, label_map = _to_numpy("scores", scores), _to_numpy("labels", labels)
-    if score_map.dtype not in _KEPT:
+    if score_map.dtype not in _DTYPES:
         hint = "Convert them with .astype(numpy.float32)."
         raise DTypeError("scores", describe(scores), "floating-point or uint8 scores", hint)
     if label_map.dtype.kind not in "iub":
@@ -39,13 +39,13 @@ def read_frame(scores: Array, labels: Array) -> tuple[NDArray[Any], NDArray[Any]
             hint = "Pass one frame at a time, without batch and channel axes."
             raise ShapeError(argument, describe(given), "(H, W), every axis at least 1", hint)
     if score_map.shape != label_map.shape:
-        hint = "Bring the scores to the size of the labels first."
+        hint = "Resize the scores to the size of the labels first."
         raise ShapeError("scores", f"shape {score_map.shape}", f"the labels', {label_map.shape}", hint)
     return score_map, label_map
 
 
-def split_frame(scores: Array, labels: Array) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The scores of a frame's anomalous and of its normal pixels, one-dimensional.
+def scores_by_label(scores: Array, labels: Array) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The scores of a frame's anomalous pixels and of its normal pixels, one-dimensional.
 
     Raises:
         ShapeError, DTypeError: As for `read_frame`.

@@ -1,4 +1,4 @@
-"""The exact curve of a binary score, walked once from the highest threshold to the lowest."""
+"""The exact precision-recall and ROC curve of a binary score, in one pass over falling thresholds."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.metrics.anomaly_values import AnomalyFigures, FprRule, PrecisionRecall
-from csl_plugin.metrics.sorted_scores import Ordered
+from csl_plugin.metrics.anomaly_values import AnomalyValues, FprRule, PrecisionRecall
+from csl_plugin.metrics.sorted_scores import SortedScores
 
 _LEVEL = 0.95
 _BLOCK = 1 << 15  # thresholds at a time, to bound what the sums need
 
 
 class CurveScan:
-    """Figures from scores that are fed in falling ranges.
+    """Computes the metrics of scores that are fed in falling ranges.
 
-    Only thresholds at positives are visited. Between two of them recall does not move, so precision times
-    the step in recall, the trapezoids, the best F1 and the first and the linear FPR95 are all decided there;
-    the nearest one by the last point before the next positive.
+    Only thresholds at positives are visited. Recall is constant between two of them, so they determine
+    precision times the step in recall, the trapezoids, the best F1 and the first and the linear FPR95. The
+    nearest FPR95 is determined by the last point before the next positive.
 
     Args:
-        num_positive: P, all positives that will be fed.
-        num_negative: N, all negatives that will be fed.
-        points: How many points of the curve to keep, at equally spaced recalls; 0 for none.
+        num_positive: P, the number of positives that will be fed.
+        num_negative: N, the number of negatives that will be fed.
+        points: Points of the curve to keep, at equally spaced recalls; 0 for none.
     """
 
     def __init__(self, num_positive: int, num_negative: int, points: int = 0) -> None:
@@ -39,8 +39,8 @@ class CurveScan:
         self._levels = np.linspace(0, 1, points)[1:]
         self._kept: list[tuple[float, float, float]] = []
 
-    def feed(self, positives: Sequence[Ordered], negatives: Sequence[Ordered]) -> None:
-        """All scores of one range, which lies below all that was fed before."""
+    def feed(self, positives: Sequence[SortedScores], negatives: Sequence[SortedScores]) -> None:
+        """All scores of one range, which is below all previous ranges."""
         parts = [part.distinct() for part in positives if part.size]
         found = parts[0] if len(parts) == 1 else np.unique(np.concatenate([*parts, np.empty(0)]))
         pos_total, neg_total = (sum(part.size for part in side) for side in (positives, negatives))
@@ -64,7 +64,7 @@ class CurveScan:
         at: NDArray[np.int64],
         above: NDArray[np.int64],
     ) -> None:
-        """Take in thresholds: counts at each, and the negatives strictly above it."""
+        """Add thresholds: counts at each, and the negatives strictly above it."""
         before = np.concatenate([[self._last_tp], tp[:-1]])
         steps = (tp - before).astype(np.float64)
         self._area.add(steps * (tp / (tp + at)))
@@ -102,12 +102,12 @@ class CurveScan:
             if distances[place] <= self._nearest[0]:
                 self._nearest = float(distances[place]), float(above[place] / n)
 
-    def figures(self, rule: FprRule, num_frames: int) -> AnomalyFigures:
-        """The figures, once all is fed."""
+    def values(self, rule: FprRule, num_frames: int) -> AnomalyValues:
+        """The values, after all ranges are fed."""
         p, n = self._p, self._n
         nearest = self._last_fp / max(n, 1) if abs(1 - _LEVEL) <= self._nearest[0] else self._nearest[1]
         fpr = {"first": self._first, "linear": self._linear, "nearest": nearest}[rule]
-        return AnomalyFigures(
+        return AnomalyValues(
             ap=self._area.total() / p if p else np.nan,
             auroc=self._ranked.total() / p / n if p and n else np.nan,
             fpr95=float(fpr) if p and n and fpr is not None else np.nan,
@@ -119,7 +119,7 @@ class CurveScan:
         )
 
     def curve(self) -> PrecisionRecall:
-        """The points that were kept, the empty prediction in front and the full one at the end."""
+        """The kept points, between the empty and the full prediction."""
         ends = [(1.0, self._p / (self._p + self._n), self._n)] if self._p else []
         kept = np.array([(0.0, 1.0, 0.0), *self._kept, *ends], np.float64)
         recall, precision, negatives = kept.T.copy()
@@ -127,7 +127,7 @@ class CurveScan:
 
 
 class _Sum:
-    """A sum in blocks of fixed size: its rounding does not depend on where ranges end."""
+    """A sum in blocks of fixed size: its rounding does not depend on the ranges."""
 
     def __init__(self) -> None:
         self._total, self._pending = 0.0, np.empty(0)

@@ -1,4 +1,4 @@
-"""How well the regions of a partition agree with those that people drew: covering and best overlap."""
+"""Agreement of a partition with ground-truth regions: covering and best IoU."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 
 from csl_plugin.arrays import Array, as_tensor, describe
 from csl_plugin.errors import ShapeError
-from csl_plugin.metrics.metric import State, check_same_kind, nonsense, state_array
+from csl_plugin.metrics.metric import State, check_same_class, invalid_state, state_array
 from csl_plugin.metrics.semantic import check_same_size, read_integers
 
 NAMES = ("covered", "pixels", "overlap", "regions")
 
 
 @dataclass(frozen=True)
-class RegionQualityFigures:
-    """Figures of a set of frames, as fractions; nan where there is no region of the truth.
+class RegionQualityValues:
+    """Values over a set of frames, as fractions; nan without ground-truth regions.
 
     Attributes:
-        covering: Segmentation covering: the mean, over the pixels in regions of the truth, of the region's
-            best intersection over union with a region of the partition.
-        best_iou: The same over the regions themselves, so that small ones weigh as much as large ones.
-        num_regions: Regions of the truth; where a frame has several annotators, their mean number.
+        covering: Segmentation covering: the mean, over the pixels in ground-truth regions, of the region's
+            best IoU with a region of the partition.
+        best_iou: The mean over the regions, so that small and large ones have the same weight.
+        num_regions: Ground-truth regions; for several annotators of a frame, their mean number.
         num_frames: Frames.
     """
 
@@ -37,14 +37,14 @@ class RegionQualityFigures:
 class RegionQuality:
     """Segmentation covering and mean best IoU of class-agnostic regions.
 
-    Each region of the truth is compared with that region of the partition which overlaps it best. The frames
-    are pooled, by pixels and by regions; a frame with several annotators counts as the mean over them.
+    Each ground-truth region is compared with the region of the partition that has the best IoU with it.
+    Frames are pooled, by pixels and by regions; a frame with several annotators counts as their mean.
 
     Example:
         >>> metric = RegionQuality()
         >>> metric.update(np.array([[0, 0, 0, 1]]), np.array([[0, 0, 1, 1]]))
-        >>> figures = metric.compute()
-        >>> round(figures.covering, 4), round(figures.best_iou, 4)
+        >>> values = metric.compute()
+        >>> round(values.covering, 4), round(values.best_iou, 4)
         (0.5833, 0.5833)
 
     Source:
@@ -55,13 +55,13 @@ class RegionQuality:
         self._frames: dict[str, list[float]] = {name: [] for name in NAMES}
 
     def update(self, labels: Array, truth: Array, valid: Array | None = None) -> None:
-        """Take in one frame.
+        """Add one frame.
 
         Args:
-            labels: (H, W) integers: region ids, negative where a pixel belongs to no region.
-            truth: (H, W), or (A, H, W) of A annotators, integers: region ids, connected or not. A negative
-                pixel belongs to no region of the truth, yet counts as a part of the partition's region.
-            valid: (H, W) pixels that count, others (void) being taken out of all regions; all if left out.
+            labels: (H, W) integers: region ids, negative for unassigned pixels.
+            truth: (H, W), or (A, H, W) for A annotators, integers: region ids, connected or not. A negative
+                pixel is in no ground-truth region, but still counts in the partition's region.
+            valid: (H, W), False for void pixels, which are removed from all regions; None for no void.
 
         Raises:
             ShapeError: Not these shapes, or not of one size.
@@ -81,37 +81,37 @@ class RegionQuality:
             self._frames[name].append(float(value))
 
     def state(self) -> dict[str, NDArray[np.float64]]:
-        """Of each frame, (frames,) float64: sums over its pixels and regions, and their numbers."""
+        """Per frame, (frames,) float64: sums over its pixels and regions, and their numbers."""
         return {name: np.array(values, np.float64) for name, values in self._frames.items()}
 
     def add_state(self, state: State) -> None:
-        """Add what another metric held.
+        """Add the state of another metric.
 
         Raises:
-            FileError: An array is missing, of another element type, or not what `state` gives.
+            FileError: An array is missing, of another element type, or invalid.
             ShapeError: An array of another shape.
         """
         size = state_array(state, NAMES[0], np.float64).size
         arrays = {name: state_array(state, name, np.float64, size) for name in NAMES}
         for part, whole in (("covered", "pixels"), ("overlap", "regions")):
             if not ((arrays[part] >= 0) & (arrays[part] <= arrays[whole] * (1 + 1e-9))).all():
-                raise nonsense(part, f"values outside [0, {whole}]")
+                raise invalid_state(part, f"values outside [0, {whole}]")
         for name, values in arrays.items():
             self._frames[name] += values.tolist()
 
     def merge(self, other: RegionQuality) -> None:
-        """Add what another metric holds.
+        """Add another metric.
 
         Raises:
             OptionError: It is of another class.
         """
-        check_same_kind(self, other)
+        check_same_class(self, other)
         self.add_state(other.state())
 
-    def compute(self) -> RegionQualityFigures:
-        """The figures of all frames so far."""
+    def compute(self) -> RegionQualityValues:
+        """The values over all frames so far."""
         covered, pixels, overlap, regions = (math.fsum(self._frames[name]) for name in NAMES)
-        return RegionQualityFigures(
+        return RegionQualityValues(
             covering=covered / pixels if pixels else math.nan,
             best_iou=overlap / regions if regions else math.nan,
             num_regions=regions,
@@ -122,13 +122,13 @@ class RegionQuality:
 def _annotators(truth: Array) -> list[NDArray[np.integer]]:
     maps = as_tensor("truth", truth)
     if maps.ndim not in (2, 3) or 0 in maps.shape:
-        hint = "Pass one frame at a time; several annotators of it along the first axis."
+        hint = "Pass one frame at a time; its annotators are the first axis."
         raise ShapeError("truth", describe(truth), "(H, W) or (A, H, W)", hint)
     return [read_integers("truth", annotator) for annotator in (maps if maps.ndim == 3 else maps[None])]
 
 
 def _compare(found: NDArray[np.integer], truth: NDArray[np.integer]) -> NDArray[np.float64]:
-    """The sums of `NAMES` for one annotator, from the ids of the pixels that count."""
+    """The sums of `NAMES` for one annotator, from the ids of the valid pixels."""
     _, regions = np.unique(np.maximum(found.astype(np.int64), -1), return_inverse=True)
     _, own = np.unique(np.maximum(truth.astype(np.int64), -1), return_inverse=True)
     if not own.size:
@@ -139,7 +139,7 @@ def _compare(found: NDArray[np.integer], truth: NDArray[np.integer]) -> NDArray[
     sizes, extents = np.bincount(own), np.bincount(regions)
     overlap = shared / (sizes[of_truth] + extents[of_found] - shared)
     best = np.zeros(sizes.size)
-    # Id 0 stands for "in no region" wherever a pixel lies in none.
+    # If any pixel is unassigned, index 0 stands for "no region".
     assigned = (of_found > 0) | (found.min() >= 0)
     np.maximum.at(best, of_truth[assigned], overlap[assigned])
     first = int(truth.min() < 0)

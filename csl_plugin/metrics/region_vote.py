@@ -1,4 +1,4 @@
-"""Quality of class-agnostic regions: each takes its most frequent label, then semantic figures."""
+"""Quality of class-agnostic regions: each takes its most frequent label, then semantic metrics."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError, ScoreRangeError
 from csl_plugin.metrics.semantic import (
     VOID,
-    SemanticFigures,
     SemanticMetric,
+    SemanticValues,
     check_same_size,
     read_ids,
     read_integers,
@@ -21,19 +21,19 @@ from csl_plugin.metrics.semantic import (
 
 
 class RegionVoteMetric:
-    """What the best labeling of a partition would score: its regions classed by majority vote.
+    """Semantic metrics of a partition whose regions are labeled by majority vote, an upper bound.
 
-    In each frame every region is given the class most frequent among its labeled pixels (of equal counts
-    the lowest index), and the result is measured as a prediction. The paper leaves open what the options
-    decide; the defaults are the stricter choices.
+    In each frame every region takes the most frequent class of its labeled pixels (the lowest index for
+    ties), and the result is measured as a prediction. The paper does not specify what the options decide;
+    the defaults are the stricter choices.
 
     Args:
         num_classes: C, 1 to 255.
-        unseen: The classes of the unseen group (in Table 7 the out-of-distribution ones).
-        unassigned: What a labeled pixel without class counts as, because it lies in no region or in one
-            that void won: "miss" for its class, or "exclude", not at all.
-        void_votes: Whether void pixels vote too; a region that void wins has no class. Ties go to a class.
-        vote_per: "region", or "component": each 8-connected component of a region votes for itself.
+        unseen: The classes of the unseen group (in Table 7 the out-of-distribution classes).
+        unassigned: How a labeled pixel without class counts, in no region or in a region that void won:
+            "miss" for its class, or "exclude", not at all.
+        void_votes: Whether void pixels vote too; a region that void wins has no class. A class wins ties.
+        vote_per: "region", or "component": each 8-connected component of a region votes separately.
 
     Raises:
         OptionError: An unknown choice, or classes out of range.
@@ -58,10 +58,10 @@ class RegionVoteMetric:
         vote_per: Literal["region", "component"] = "region",
     ) -> None:
         if unassigned not in ("miss", "exclude"):
-            hint = "Use miss unless unassigned pixels shall not count."
+            hint = "Use miss unless unassigned pixels should not count."
             raise OptionError("unassigned", repr(unassigned), "'miss' or 'exclude'", hint)
         if vote_per not in ("region", "component"):
-            hint = "Use region unless disconnected parts shall vote apart."
+            hint = "Use region unless disconnected parts should vote separately."
             raise OptionError("vote_per", repr(vote_per), "'region' or 'component'", hint)
         self._metric = SemanticMetric(num_classes, unseen=unseen)
         self.unassigned, self.void_votes, self.vote_per = unassigned, void_votes, vote_per
@@ -80,7 +80,7 @@ class RegionVoteMetric:
         """Vote in one frame and count it.
 
         Args:
-            regions: (H, W) integers: region ids from 0, -1 where a pixel belongs to no region.
+            regions: (H, W) integers: region ids from 0, -1 for unassigned pixels.
             labels: (H, W) integers: class indices, and 255 for void.
 
         Raises:
@@ -99,15 +99,15 @@ class RegionVoteMetric:
         return self._metric.state()
 
     def add_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Add what another metric of the same classes held; errors as `SemanticMetric.add_state`."""
+        """Add the state of another metric of the same classes; errors as `SemanticMetric.add_state`."""
         self._metric.add_state(state)
 
     def merge(self, other: RegionVoteMetric) -> None:
-        """Add what another metric holds."""
+        """Add another metric."""
         self.add_state(other.state())
 
-    def compute(self) -> SemanticFigures:
-        """The figures of all frames so far."""
+    def compute(self) -> SemanticValues:
+        """The values over all frames so far."""
         return self._metric.compute()
 
 
@@ -121,13 +121,13 @@ def majority_vote(
     """The class of every pixel's region by majority vote.
 
     Args:
-        regions: (H, W) integers: region ids from 0, -1 where a pixel belongs to no region.
+        regions: (H, W) integers: region ids from 0, -1 for unassigned pixels.
         labels: (H, W) integers: class indices, and 255 for void.
         void_votes: As for `RegionVoteMetric`.
         vote_per: As for `RegionVoteMetric`.
 
     Returns:
-        (H, W) uint8; 255 for pixels in no region, and in regions where nothing that votes lies or void wins.
+        (H, W) uint8; 255 for unassigned pixels, and in regions without votes or where void wins.
 
     Raises:
         ShapeError: Not (H, W), or not the same.
@@ -149,7 +149,7 @@ def majority_vote(
     if vote_per == "component":
         ids = components(find_runs(ids), connectivity=8)[0].paint()
 
-    # Runs equal in region and label are thousands where pixels are millions, and bound what is sorted.
+    # Runs of equal region and label are a thousand times fewer than pixels, so sorting them is fast.
     runs = find_runs((ids.astype(np.int64) << 8) + labeled)
     keys, inverse = np.unique(runs.ids, return_inverse=True)
     sizes = np.bincount(inverse, weights=runs.lengths)

@@ -1,4 +1,4 @@
-"""Semantic segmentation: IoU, accuracy and their means over a data set, seen and unseen classes apart."""
+"""Semantic segmentation: IoU, accuracy and their means over a data set, for seen and unseen classes."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeErro
 VOID = 255
 _COUNTS = ("intersection", "label", "predicted")
 
+SEMANTIC_METRICS = ("miou", "miou_seen", "miou_unseen", "hiou", "macc", "pacc", "fwiou")
+"""The values of `SemanticValues` that benchmarks report."""
+
 
 @dataclass(frozen=True, eq=False)
-class SemanticFigures:
-    """Figures of a set of frames, as fractions; nan where undefined.
+class SemanticValues:
+    """Values over a set of frames, as fractions; nan where undefined.
 
     Attributes:
         miou: Mean IoU over the classes that occur in labels or predictions.
-        miou_seen: The same over the seen classes among them.
-        miou_unseen: The same over the unseen ones; nan without any.
+        miou_seen: The mean over the seen classes.
+        miou_unseen: The mean over the unseen classes; nan if there are none.
         hiou: Harmonic mean of `miou_seen` and `miou_unseen`, from the unrounded means.
-        macc: Mean over the classes that occur in labels of the share of their pixels that is right.
-        pacc: Share of all labeled pixels that is right.
+        macc: Mean accuracy over the classes that occur in labels.
+        pacc: Accuracy over all labeled pixels.
         fwiou: Mean IoU weighted by the classes' shares of the labeled pixels.
-        per_class: (C,) float64, IoU of each class; 0 for a class that is predicted and never labeled, nan
-            for one that is neither.
+        per_class: (C,) float64, IoU of each class; 0 for a class that is only predicted, nan for a class that
+            is neither labeled nor predicted.
     """
 
     miou: float
@@ -43,7 +46,7 @@ class SemanticFigures:
 
 
 class SemanticMetric:
-    """Counts of right, labeled and predicted pixels of each class, summed over frames.
+    """Counts of correct, labeled and predicted pixels of each class, summed over frames.
 
     Args:
         num_classes: C, 1 to 255.
@@ -53,18 +56,18 @@ class SemanticMetric:
         OptionError: `num_classes` or `unseen` is out of range.
 
     Note:
-        Predictions on void pixels are not counted. "No class" is a miss for the label's class and
-        nobody's prediction. Counts are int64, so nothing is rounded at any size.
+        Predictions on void pixels are not counted. "No class" is a miss for the label's class and a
+        prediction of no class. Counts are int64, so there is no rounding.
 
     Source:
-        The definitions are those of mmsegmentation and detectron2, which agree on all but the groups: where
-        a class of a group is absent, its mean here runs over the rest, as in mmsegmentation.
+        The definitions of mmsegmentation and detectron2, which differ only in the groups: absent classes of a
+        group are omitted from its mean, as in mmsegmentation.
 
     Example:
         >>> metric = SemanticMetric(3, unseen=[2])
         >>> metric.update(np.array([[0, 0, 1, 2]]), np.array([[0, 1, 1, 2]]))
-        >>> figures = metric.compute()
-        >>> figures.per_class, figures.miou_unseen
+        >>> values = metric.compute()
+        >>> values.per_class, values.miou_unseen
         (array([0.5, 0.5, 1. ]), 1.0)
     """
 
@@ -108,11 +111,11 @@ class SemanticMetric:
         return {name: counts.copy() for name, counts in zip(_COUNTS, self._counts, strict=True)}
 
     def add_state(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Add what another metric of the same classes held.
+        """Add the state of another metric of the same classes.
 
         Raises:
-            ShapeError: The counts of another number of classes.
-            FileError: No counts, or none that pixels could give.
+            ShapeError: Another number of classes.
+            FileError: No counts, or counts that contradict each other.
         """
         counts = np.stack([self._read_counts(name, state.get(name)) for name in _COUNTS])
         if (counts < 0).any() or (counts[0] > counts[1:]).any():
@@ -121,26 +124,26 @@ class SemanticMetric:
         self._counts += counts
 
     def merge(self, other: SemanticMetric) -> None:
-        """Add what another metric holds."""
+        """Add another metric."""
         self.add_state(other.state())
 
-    def compute(self) -> SemanticFigures:
-        """The figures of all frames so far."""
-        right, labeled, predicted = self._counts
-        union = labeled + predicted - right
+    def compute(self) -> SemanticValues:
+        """The values over all frames so far."""
+        correct, labeled, predicted = self._counts
+        union = labeled + predicted - correct
         iou = np.full(self.num_classes, np.nan)
-        np.divide(right, union, out=iou, where=union > 0)
+        np.divide(correct, union, out=iou, where=union > 0)
         present, total = labeled > 0, int(labeled.sum())
         is_unseen = np.zeros(self.num_classes, bool)
         is_unseen[list(self.unseen)] = True
         seen, unseen = _mean(iou[~is_unseen]), _mean(iou[is_unseen])
-        return SemanticFigures(
+        return SemanticValues(
             miou=_mean(iou),
             miou_seen=seen,
             miou_unseen=unseen,
             hiou=2 * seen * unseen / (seen + unseen) if seen + unseen != 0 else 0.0,
-            macc=_mean(right[present] / labeled[present]),
-            pacc=int(right.sum()) / total if total else np.nan,
+            macc=_mean(correct[present] / labeled[present]),
+            pacc=int(correct.sum()) / total if total else np.nan,
             fwiou=float((labeled[present] / total * iou[present]).sum()) if total else np.nan,
             per_class=iou,
         )
@@ -175,7 +178,7 @@ def read_ids(argument: str, value: Array, lowest: int) -> NDArray[np.uint8]:
         return ids.view(np.uint8)
     low, high = int(ids.min()), int(ids.max())
     if low < lowest or high > VOID:
-        hint = "Pass class indices, and 255 where there is none."
+        hint = "Pass class indices, and 255 for no class."
         raise ScoreRangeError(argument, f"values from {low} to {high}", f"{lowest} to {VOID}", hint)
     return ids.astype(np.uint8)
 
@@ -189,7 +192,7 @@ def read_integers(argument: str, value: Array) -> NDArray[Any]:
     """
     integers = as_tensor(argument, value).detach().cpu().numpy()
     if integers.dtype.kind not in "iu":
-        hint = "Pass ids: the arg max of scores, or labels as they are stored."
+        hint = "Pass ids: the arg max of scores, or stored labels."
         raise DTypeError(argument, describe(value), "integers", hint)
     if integers.ndim != 2 or 0 in integers.shape:
         hint = "Pass one frame at a time, without batch and channel axes."

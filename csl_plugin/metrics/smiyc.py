@@ -1,4 +1,4 @@
-"""The pixel figures of the SegmentMeIfYouCan benchmark, with its binning of each frame's scores."""
+"""The pixel metrics of the SegmentMeIfYouCan benchmark, with its binning of each frame's scores."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from csl_plugin.arrays import Array
 from csl_plugin.errors import ScoreRangeError
-from csl_plugin.metrics.anomaly_values import AnomalyFigures, PrecisionRecall
-from csl_plugin.metrics.metric import State, check_same_kind, nonsense, state_array, state_counts
-from csl_plugin.metrics.pixels import split_frame
-from csl_plugin.metrics.sorted_scores import Ordered, order
+from csl_plugin.metrics.anomaly_values import AnomalyValues, PrecisionRecall
+from csl_plugin.metrics.metric import State, check_same_class, invalid_state, state_array, state_counts
+from csl_plugin.metrics.pixels import scores_by_label
+from csl_plugin.metrics.sorted_scores import SortedScores, sort_scores
 
 _LEVELS = 384  # quantiles of each side: half of 768 bins
 _TPR = 0.95
@@ -21,15 +21,15 @@ _TPR = 0.95
 class SmiycAnomaly:
     """AUPR, AUROC and FPR95 as the official tool of SegmentMeIfYouCan computes them.
 
-    The scores of each frame are counted in bins whose edges are up to 384 quantiles of the anomalous and as
-    many of the normal pixels; the bins of all frames make one curve. The figures differ a little from the
-    exact ones of `PooledAnomaly`: by up to some thousandths of AUPR, most where a frame has no anomaly.
-    FPR95 is read at the first point with TPR >= 0.95.
+    The scores of each frame are counted in bins, whose edges are up to 384 quantiles of the anomalous and up
+    to 384 of the normal pixels; the bins of all frames give one curve. The values differ a little from the
+    exact ones of `PooledAnomaly`: by up to some thousandths of AUPR, most for frames without anomaly. FPR95
+    is read at the first point with TPR >= 0.95.
 
-    Two cases are decided here. The official tool fails on a frame without labeled pixels: it contributes
-    nothing. And where several frames share the highest threshold, its figures depend on the order of the
-    frames: here they do not. Without a single anomalous pixel AUPR and AUROC are nan and FPR95 is 0, as the
-    tool has it.
+    Two cases differ from the official tool. It fails on a frame without labeled pixels; here such a frame
+    contributes nothing. And if several frames share the highest threshold, its values depend on the order of
+    the frames; here they do not. Without anomalous pixels AUPR and AUROC are nan and FPR95 is 0, as in the
+    tool.
 
     Example:
         >>> metric = SmiycAnomaly()
@@ -47,11 +47,11 @@ class SmiycAnomaly:
         self._frames = 0
 
     def update(self, scores: Array, labels: Array) -> None:
-        """Take in one frame.
+        """Add one frame.
 
         Args:
-            scores: (H, W) finite floating point or uint8; higher is more anomalous. Deliver them as they
-                are stored: float16 gives the figures of the official files.
+            scores: (H, W) finite floating point or uint8; higher is more anomalous. Pass them in the type of
+                the files: float16 gives the values of the official files.
             labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
 
         Raises:
@@ -59,14 +59,14 @@ class SmiycAnomaly:
             DTypeError: Another element type.
             ScoreRangeError: A labeled pixel's score is nan or infinite.
         """
-        positive, negative = (order(side) for side in split_frame(scores, labels))
+        positive, negative = (sort_scores(side) for side in scores_by_label(scores, labels))
         extremes = [side.at(np.array([0, side.size - 1])) for side in (positive, negative) if side.size]
         if not extremes:
             self._frames += 1
             return
         low, high = float(np.min(extremes)), float(np.max(extremes))
         if not np.isfinite([low, high]).all():
-            hint = "Bins need finite scores: clip them, or measure with the exact protocol `pooled`."
+            hint = "Bins need finite scores: clip them, or use the exact protocol `pooled`."
             raise ScoreRangeError("scores", f"{low} to {high}", "finite scores", hint)
         margin = max(0.01 * (high - low), 0.01)
         edges = np.unique(
@@ -89,34 +89,34 @@ class SmiycAnomaly:
         }
 
     def add_state(self, state: State) -> None:
-        """Add what another metric held.
+        """Add the state of another metric.
 
         Raises:
-            FileError: An array is missing, of another element type, or not what `state` gives.
+            FileError: An array is missing, of another element type, or invalid.
             ShapeError: An array of another shape.
         """
         edges = state_array(state, "threshold", np.float64)
         if not np.isfinite(edges).all():
-            raise nonsense("threshold", "a threshold that is not finite")
+            raise invalid_state("threshold", "a threshold that is not finite")
         tp, fp = (state_counts(state, name, edges.size) for name in ("positive", "negative"))
         self._frames += int(state_counts(state, "frames", 1)[0])
         self._bins.append((np.array(edges), np.array(tp), np.array(fp)))
 
     def merge(self, other: SmiycAnomaly) -> None:
-        """Add what another metric holds.
+        """Add another metric.
 
         Raises:
             OptionError: It is of another class.
         """
-        check_same_kind(self, other)
+        check_same_class(self, other)
         self._bins += other._bins
         self._frames += other._frames
 
-    def compute(self) -> AnomalyFigures:
-        """The figures of all frames so far."""
+    def compute(self) -> AnomalyValues:
+        """The values over all frames so far."""
         thresholds, tp, fp = self._points()
         if not thresholds.size or not tp[-1] + fp[-1]:
-            return AnomalyFigures(*(np.nan,) * 5, 0, 0, self._frames)
+            return AnomalyValues(*(np.nan,) * 5, 0, 0, self._frames)
         p, n = int(tp[-1]), int(fp[-1])
         with np.errstate(divide="ignore", invalid="ignore"):
             f1 = 2 * tp / (tp + fp + p)
@@ -124,7 +124,7 @@ class SmiycAnomaly:
         curve = self._curve(tp, fp)
         first = int((curve.tpr >= _TPR).argmax())
         steps, heights = np.diff(curve.fpr), curve.tpr[1:] + curve.tpr[:-1]
-        return AnomalyFigures(
+        return AnomalyValues(
             ap=float((np.diff(curve.recall) * curve.precision[1:]).sum()),
             auroc=float((steps * heights).sum() / 2),
             fpr95=float(curve.fpr[first]),
@@ -136,7 +136,7 @@ class SmiycAnomaly:
         )
 
     def curve(self, points: int = 512) -> PrecisionRecall:
-        """At most so many points of the curve (two at least), equally spaced in their order."""
+        """At most `points` points of the curve (at least two), at equal steps of their index."""
         _, tp, fp = self._points()
         whole = self._curve(tp, fp)
         kept = np.unique(np.linspace(0, whole.recall.size - 1, max(points, 2)).round().astype(np.int64))
@@ -148,7 +148,7 @@ class SmiycAnomaly:
         return edges, tp, fp
 
     def _points(self) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-        """Falling thresholds and the pixels at or above each: the first bin, and each threshold's last."""
+        """Falling thresholds, and the pixels at or above each: the first bin, then each threshold's last."""
         edges, tp, fp = self._joined()
         ranks = np.lexsort((tp, fp, -edges))
         edges, tp, fp = edges[ranks], np.cumsum(tp[ranks]), np.cumsum(fp[ranks])
@@ -164,11 +164,11 @@ class SmiycAnomaly:
         return PrecisionRecall(recall, precision, fpr, recall)
 
 
-def _quantiles(side: Ordered) -> NDArray[np.float64]:
-    """Quantiles at equally spaced levels, between two scores linearly.
+def _quantiles(side: SortedScores) -> NDArray[np.float64]:
+    """Quantiles at equally spaced levels, with linear interpolation.
 
-    The difference of the two is taken in the scores' own type, and from the nearer of them, as numpy does:
-    the official tool's edges have these roundings.
+    The difference of two scores is taken in their own type, and added to the nearer one, as numpy does: the
+    edges of the official tool are rounded this way.
     """
     if not side.size:
         return np.empty(0)

@@ -1,4 +1,4 @@
-"""Scores in ascending order: sorted, or counted where the element type has few values."""
+"""Scores in ascending order: sorted, or counted if the element type has few values."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SIGN = 0x8000  # of a float16's bits
 
 
 @dataclass(frozen=True, eq=False)
-class Ordered:
+class SortedScores:
     """A multiset of scores in ascending order.
 
     Attributes:
-        values: (n,) ascending; distinct where there are counts.
-        counts: (n,) int64, how often each value occurs; None where the values hold every score once.
+        values: (n,) ascending; distinct if there are counts.
+        counts: (n,) int64, how often each value occurs; None if `values` holds every score.
     """
 
     values: NDArray[Any]
@@ -40,7 +40,7 @@ class Ordered:
         return self.values[first].astype(np.float64)
 
     def at(self, ranks: NDArray[np.int64]) -> NDArray[Any]:
-        """The scores of ranks 0 to size - 1, in the scores' own element type."""
+        """The scores at ranks 0 to size - 1, in their own element type."""
         if self.counts is None:
             return self.values[ranks]
         return self.values[self._up_to.searchsorted(ranks, "right")]
@@ -53,35 +53,35 @@ class Ordered:
         """How many scores are not larger than each edge."""
         return self._counted(self.values.searchsorted(_rounded(edges, self.values.dtype, up=False), "right"))
 
-    def part(self, start: int, stop: int) -> Ordered:
-        """The scores whose places in `values` are from `start` to before `stop`."""
-        return Ordered(self.values[start:stop], None if self.counts is None else self.counts[start:stop])
+    def part(self, start: int, stop: int) -> SortedScores:
+        """The scores with indices `start` to `stop` - 1 in `values`."""
+        return SortedScores(self.values[start:stop], None if self.counts is None else self.counts[start:stop])
 
     @cached_property
     def _up_to(self) -> NDArray[np.int64]:
         assert self.counts is not None  # noqa: S101
         return np.cumsum(self.counts)
 
-    def _counted(self, places: NDArray[Any]) -> NDArray[np.int64]:
+    def _counted(self, indices: NDArray[Any]) -> NDArray[np.int64]:
         if self.counts is None:
-            return places.astype(np.int64, copy=False)
-        return np.asarray(np.concatenate([[0], self._up_to])[places], np.int64)
+            return indices.astype(np.int64, copy=False)
+        return np.asarray(np.concatenate([[0], self._up_to])[indices], np.int64)
 
 
-def order(scores: NDArray[Any], argument: str = "scores") -> Ordered:
-    """The scores in order; those of 16 and 8 bits are counted, which costs less than sorting.
+def sort_scores(scores: NDArray[Any], argument: str = "scores") -> SortedScores:
+    """The scores in ascending order; those of 16 and 8 bits are counted, which is faster than sorting.
 
     Args:
-        scores: (n,) float16, float32, float64 or uint8. Infinities are ordered as such, and -0.0 is 0.0.
-        argument: What an error calls them.
+        scores: (n,) float16, float32, float64 or uint8. Infinities are allowed, and -0.0 is 0.0.
+        argument: Their name in an error.
 
     Raises:
         ScoreRangeError: A score is nan.
 
     Example:
-        >>> order(np.array([3, 1, 3], np.uint8)).counts
+        >>> sort_scores(np.array([3, 1, 3], np.uint8)).counts
         array([1, 2])
-        >>> order(np.array([3.0, 1.0, 3.0])).values
+        >>> sort_scores(np.array([3.0, 1.0, 3.0])).values
         array([1., 3., 3.])
     """
     if scores.dtype == np.float16:
@@ -92,23 +92,23 @@ def order(scores: NDArray[Any], argument: str = "scores") -> Ordered:
         start = int(codes.searchsorted(_SIGN))
         codes = np.concatenate([codes[start:][::-1], codes[:start]])
         values = codes.astype(np.uint16).view(np.float16)
-        found = Ordered(values, counts[codes].astype(np.int64))
+        found = SortedScores(values, counts[codes].astype(np.int64))
         undefined = bool(np.isnan(values).any())
     elif scores.dtype == np.uint8:
         counts = np.bincount(scores, minlength=256)
         codes = np.flatnonzero(counts)
-        found, undefined = Ordered(codes.astype(np.uint8), counts[codes].astype(np.int64)), False
+        found, undefined = SortedScores(codes.astype(np.uint8), counts[codes].astype(np.int64)), False
     else:
-        found = Ordered(np.sort(scores))
+        found = SortedScores(np.sort(scores))
         undefined = bool(scores.size and np.isnan(found.values[-1]))
     if undefined:
-        hint = "Find out where nan comes from, or mark such pixels as void."
+        hint = "Find the source of nan, or mark these pixels as void."
         raise ScoreRangeError(argument, "nan on a labeled pixel", "numbers", hint)
     return found
 
 
 def _rounded(edges: NDArray[np.float64], dtype: np.dtype[Any], *, up: bool) -> NDArray[Any]:
-    """Edges in the scores' type, rounded so that comparisons stay exact: numpy would convert the scores."""
+    """Edges in the type of the scores, rounded so that comparisons are exact without converting scores."""
     if dtype not in (np.float16, np.float32):
         return edges
     with np.errstate(over="ignore", under="ignore"):

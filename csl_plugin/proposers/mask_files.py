@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.errors import DTypeError, FileError, ShapeError
-from csl_plugin.io.limits import check_file, damage_named
+from csl_plugin.io.limits import as_file_error, check_file
 from csl_plugin.io.numpy_files import read_npz
 from csl_plugin.io.region_maps import read_region_map
 from csl_plugin.proposers.masks import regions_from_masks
@@ -68,7 +68,7 @@ def _of_json(path: Path) -> NDArray[np.int32]:
     if check_file(path) > _LARGEST_JSON:
         got, hint = f"{path.stat().st_size} bytes", "Write one file per image, with run lengths."
         raise FileError(str(path), got, f"at most {_LARGEST_JSON}", hint)
-    with damage_named(path, "masks as JSON"):
+    with as_file_error(path, "masks as JSON"):
         held = json.loads(path.read_text(encoding="utf-8"))
     size = None
     if isinstance(held, dict) and isinstance(held.get("annotations"), list):
@@ -79,7 +79,7 @@ def _of_json(path: Path) -> NDArray[np.int32]:
     if not isinstance(held, list) or not all(isinstance(record, dict) for record in held):
         got, hint = f"a {type(held).__name__}", "Write what the mask generator returns."
         raise DTypeError(str(path), got, "a list of records with 'segmentation'", hint)
-    with damage_named(path, "masks as JSON"):
+    with as_file_error(path, "masks as JSON"):
         return _painted(held, size)
 
 
@@ -106,7 +106,7 @@ def _painted(masks: Any, size: tuple[int, int] | None = None) -> NDArray[np.int3
 
 def _arrays(path: Path) -> set[str]:
     check_file(path)
-    with damage_named(path, "an .npz file"), zipfile.ZipFile(path) as archive:
+    with as_file_error(path, "an .npz file"), zipfile.ZipFile(path) as archive:
         return {name.removesuffix(".npy") for name in archive.namelist()}
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.io import list_images, read_image
-from csl_plugin.io.limits import check_file, damage_named
+from csl_plugin.io.limits import as_file_error, check_file
 from csl_plugin.models import CSLNetwork, NetworkConfig, load_backbone_weights
 from csl_plugin.training.data.augmentation import Cropping
 from csl_plugin.training.data.folders import LabeledFolder, SegmentFolder
@@ -81,7 +81,7 @@ class Recipe:
             raise FileError(
                 str(path), "a very long file", "a recipe", "Remove what is not part of the recipe."
             )
-        with damage_named(path, "a JSON file"):
+        with as_file_error(path, "a JSON file"):
             document = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict) or not {"settings", "parts"} <= document.keys() <= _KEYS:
             expected = "an object with settings, parts and any of " + ", ".join(sorted(_KEYS))

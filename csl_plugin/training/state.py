@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from csl_plugin.errors import FileError
 from csl_plugin.io import atomic_path
-from csl_plugin.io.limits import check_file, damage_named
+from csl_plugin.io.limits import as_file_error, check_file
 
 _WEIGHTS, _AVERAGE, _MOMENTS = "weights.", "average.", "optimizer."
 
@@ -56,7 +56,7 @@ def load_state(
     from safetensors import safe_open
 
     check_file(path)
-    with damage_named(path, "a training state"), safe_open(path, "pt") as stored:
+    with as_file_error(path, "a training state"), safe_open(path, "pt") as stored:
         facts: dict[str, Any] = json.loads((stored.metadata() or {})["facts"])
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     weights = {name[len(_WEIGHTS) :]: value for name, value in tensors.items() if name.startswith(_WEIGHTS)}

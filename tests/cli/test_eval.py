@@ -1,4 +1,4 @@
-"""`csl-plugin eval` on real files: its figures, its words, and its errors."""
+"""`csl-plugin eval` on real files: its values, its words, and its errors."""
 
 import json
 
@@ -70,31 +70,31 @@ def anomaly(place, *options):
         (("--protocol", "per-image", "--fpr-rule", "nearest"), PerImageAnomaly(fpr_rule="nearest")),
     ],
 )
-def test_anomaly_figures(place, capsys, options, metric):
+def test_anomaly_values(place, capsys, options, metric):
     assert anomaly(place, "--json", *options) == 0
     printed = json.loads(capsys.readouterr().out)
-    figures = measured(metric, frames_of(place))
+    values = measured(metric, frames_of(place))
     for name in ("ap", "auroc", "fpr95"):
-        assert printed[name] == pytest.approx(getattr(figures, name), abs=1e-12)
+        assert printed[name] == pytest.approx(getattr(values, name), abs=1e-12)
     assert printed["num_frames"] == 6
     assert printed["protocol"] == (options[1] if options else "smiyc")
     assert anomaly(place, *options) == 0
     text = capsys.readouterr().out
-    assert f"{100 * figures.ap:.2f} %" in text
+    assert f"{100 * values.ap:.2f} %" in text
 
 
 @pytest.mark.parametrize("track", ["anomaly", "obstacle"])
 @pytest.mark.parametrize("protocol", ["smiyc", "pooled"])
-def test_component_figures_at_the_official_threshold(place, capsys, track, protocol):
+def test_component_values_at_the_official_threshold(place, capsys, track, protocol):
     assert anomaly(place, "--components", track, "--protocol", protocol, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     frames = frames_of(place)
     threshold = measured(SmiycAnomaly(), frames).best_f1_threshold
-    figures = measured(ComponentMetric(COMPONENT_SETTINGS[track], threshold), frames)
+    values = measured(ComponentMetric(COMPONENT_SETTINGS[track], threshold), frames)
     assert printed["threshold"] == threshold
     for name in ("siou_gt", "ppv", "mean_f1"):
-        assert printed[name] == pytest.approx(getattr(figures, name), abs=1e-12, nan_ok=True)
-    assert figures.num_truth == (6 if track == "anomaly" else 12)
+        assert printed[name] == pytest.approx(getattr(values, name), abs=1e-12, nan_ok=True)
+    assert values.num_truth == (6 if track == "anomaly" else 12)
 
 
 def test_one_file_against_one_file(place, capsys):
@@ -103,7 +103,7 @@ def test_one_file_against_one_file(place, capsys):
     assert json.loads(capsys.readouterr().out)["num_frames"] == 1
 
 
-def test_figures_that_are_undefined_are_null(place, capsys):
+def test_values_that_are_undefined_are_null(place, capsys):
     for path in (place / "labels").iterdir():
         write_png(path, np.zeros(SIZE, np.uint8))
     assert anomaly(place, "--json", "--protocol", "pooled") == 0
@@ -172,26 +172,26 @@ def classes(tmp_path):
     return tmp_path, pairs
 
 
-def check_semantic(printed, figures):
+def check_semantic(printed, values):
     for name in ("miou", "miou_seen", "miou_unseen", "hiou", "macc", "pacc", "fwiou"):
         value = np.nan if printed[name] is None else printed[name]
-        assert value == pytest.approx(getattr(figures, name), abs=1e-12, nan_ok=True)
-    np.testing.assert_allclose(np.array(printed["per_class"], float), figures.per_class, atol=1e-12)
+        assert value == pytest.approx(getattr(values, name), abs=1e-12, nan_ok=True)
+    np.testing.assert_allclose(np.array(printed["per_class"], float), values.per_class, atol=1e-12)
     assert printed["num_frames"] == 3
 
 
 @pytest.mark.parametrize("unseen", ["", "3", "1, 3"])
-def test_semantic_figures(classes, capsys, unseen):
+def test_semantic_values(classes, capsys, unseen):
     place, pairs = classes
     arguments = [str(place / "predicted"), str(place / "labels"), "--classes", "4", "--unseen", unseen]
     assert main(["eval", "semantic", *arguments, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     ids = [int(word) for word in unseen.split(",") if word]
-    figures = measured(SemanticMetric(4, unseen=ids), [(p, lab) for p, _, lab in pairs])
-    check_semantic(printed, figures)
+    values = measured(SemanticMetric(4, unseen=ids), [(p, lab) for p, _, lab in pairs])
+    check_semantic(printed, values)
     assert printed["unseen"] == ids
     assert main(["eval", "semantic", *arguments]) == 0
-    assert f"{100 * figures.miou:.2f} %" in capsys.readouterr().out
+    assert f"{100 * values.miou:.2f} %" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_semantic_figures(classes, capsys, unseen):
         (("--vote-per", "component", "--void-votes"), {"vote_per": "component", "void_votes": True}),
     ],
 )
-def test_region_figures(classes, capsys, options, choices):
+def test_region_values(classes, capsys, options, choices):
     place, pairs = classes
     arguments = [str(place / "regions"), str(place / "labels"), "--classes", "4", "--unseen", "2"]
     assert main(["eval", "regions", *arguments, "--json", *options]) == 0

@@ -167,7 +167,7 @@ def test_bad_files_are_named_and_the_rest_goes_on(place, capsys):
     assert facts["scores_without_image"] == 1
     assert names(place / "out") == ["a.npy", "b.npy", "c.npy", "csl-plugin.json"]
     for name, part in {
-        "cut ü.jpg": "cut short",
+        "cut ü.jpg": "truncated",
         "text.png": "no such header",
         "zero.png": "0 bytes",
         "folder.png": "a folder",

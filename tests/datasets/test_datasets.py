@@ -24,7 +24,7 @@ from csl_plugin.datasets.coco_stuff import (
 from csl_plugin.datasets.ids import IdTable
 from csl_plugin.datasets.tables import read_table
 from csl_plugin.errors import CSLError, DTypeError, FileError, OptionError, ShapeError
-from csl_plugin.io.labels import png_size, read_label_png
+from csl_plugin.io import png_size, read_label_png
 from tests.helpers import trees
 from tests.helpers.miniature import CHANNELS, chunk, image, png, write
 
@@ -159,27 +159,31 @@ def test_anomaly_track(tmp_path):
     trees.anomaly_track(tmp_path / "dataset_AnomalyTrack")
     dataset = open_dataset("smiyc-anomaly-track", tmp_path)
     assert names(dataset) == [f"validation{index:04d}" for index in range(10)]
-    assert (dataset.task, dataset.split, dataset.output_name) == ("anomaly", "validation", "AnomalyTrack-all")
-    assert (dataset.components, dataset.published, dataset.classes) == ("anomaly", 10, ())
+    assert (dataset.task, dataset.subset, dataset.output_name) == (
+        "anomaly",
+        "validation",
+        "AnomalyTrack-all",
+    )
+    assert (dataset.components, dataset.num_published, dataset.classes) == ("anomaly", 10, ())
     np.testing.assert_array_equal(first_labels(dataset), trees.ANOMALY)
     picture = dataset.read_image(dataset.frames[0])
     assert (picture.shape, picture.dtype) == ((*trees.SIZE, 3), np.uint8)
     assert np.abs(picture.astype(int) - image(len("validation0000"))).max() < 12
 
-    test = open_dataset("smiyc-anomaly-track", tmp_path / "dataset_AnomalyTrack", split="test")
+    test = open_dataset("smiyc-anomaly-track", tmp_path / "dataset_AnomalyTrack", subset="test")
     assert names(test) == ["cow0000", "cow0001", "cow0002"]
     assert [frame.label for frame in test.frames] == [None] * 3
     with pytest.raises(FileError, match="without labels"):
         first_labels(test)
-    assert len(open_dataset("smiyc-anomaly-track", tmp_path, split="all").frames) == 13
+    assert len(open_dataset("smiyc-anomaly-track", tmp_path, subset="all").frames) == 13
 
 
 def test_anomaly_track_with_the_test_labels(tmp_path):
     trees.anomaly_track(tmp_path, labels_of_test=True)
-    assert first_labels(open_dataset("smiyc-anomaly-track", tmp_path, split="test")).max() == 255
+    assert first_labels(open_dataset("smiyc-anomaly-track", tmp_path, subset="test")).max() == 255
 
 
-def test_obstacle_track_splits(tmp_path):
+def test_obstacle_track_subsets(tmp_path):
     trees.obstacle_track(tmp_path)
     expected = {
         "validation": ["validation_1", "validation_2"],
@@ -187,9 +191,9 @@ def test_obstacle_track_splits(tmp_path):
         "night": ["driveway_3"],
         "snowstorm": ["snowstorm1_00", "snowstorm2_1"],
     }
-    for split, frames in expected.items():
-        assert names(open_dataset("smiyc-obstacle-track", tmp_path, split=split)) == frames
-    assert len(open_dataset("smiyc-obstacle-track", tmp_path, split="all").frames) == 11
+    for subset, frames in expected.items():
+        assert names(open_dataset("smiyc-obstacle-track", tmp_path, subset=subset)) == frames
+    assert len(open_dataset("smiyc-obstacle-track", tmp_path, subset="all").frames) == 11
     dataset = open_dataset("smiyc-obstacle-track", tmp_path)
     assert (dataset.components, dataset.output_name) == ("obstacle", "ObstacleTrack-all")
     np.testing.assert_array_equal(dataset.read_image(dataset.frames[0]), image(len("validation_1")))
@@ -208,9 +212,9 @@ def test_lost_and_found_no_known(lost_and_found):
     invalid = {every[index] for index in read_table("lost_and_found")["test_invalid"]}
     kept = [name for name in every if name not in invalid and not name.startswith(prefixes)]
     assert len(every) == 1203
-    assert len(kept) == 1043 == dataset.published
+    assert len(kept) == 1043 == dataset.num_published
     assert names(dataset) == kept
-    assert len(open_dataset("lostandfound-noknown", root, split="testValid").frames) == 1186
+    assert len(open_dataset("lostandfound-noknown", root, subset="testValid").frames) == 1186
     assert (dataset.components, dataset.output_name) == ("obstacle", "LostAndFound-test")
     assert first_labels(dataset)[0].tolist() == [255, 0, 1, 1, 255, 1]
 
@@ -218,7 +222,7 @@ def test_lost_and_found_no_known(lost_and_found):
 def test_lost_and_found_needs_all_frames(tmp_path):
     trees.lost_and_found(tmp_path, known=2, total=20)
     refused("lostandfound-noknown", tmp_path, "20 frames", "1203", "sgehrig/lostAndFoundDataset")
-    refused("lostandfound-noknown", tmp_path, "no leftImg8bit/train", split="trainValid")
+    refused("lostandfound-noknown", tmp_path, "no leftImg8bit/train", subset="trainValid")
 
 
 def test_lost_and_found_train_ids(lost_and_found, tmp_path):
@@ -426,8 +430,8 @@ def test_pascal_voc(tmp_path):
         " ".join(dataset.classes[index] for index in dataset.unseen)
         == "pottedplant sheep sofa train tvmonitor"
     )
-    assert names(open_dataset("pascal-voc", top, split="train")) == ["2007_000032"]
-    augmented = open_dataset("pascal-voc", top, split="trainaug")
+    assert names(open_dataset("pascal-voc", top, subset="train")) == ["2007_000032"]
+    augmented = open_dataset("pascal-voc", top, subset="trainaug")
     assert names(augmented) == ["2007_000032", "2010_000001"]
     assert augmented.read_label(augmented.frames[1])[0].tolist() == [2, 2, 255, 255, 255, 4]
     write(top / "ImageSets/Segmentation/val.txt", "2007_000033\n../../secret\n")
@@ -435,7 +439,7 @@ def test_pascal_voc(tmp_path):
     write(top / "ImageSets/Segmentation/val.txt", "2009_000001\n")
     refused("pascal-voc", tmp_path, "no image of 2009_000001", "robots.ox.ac.uk")
     (top / "ImageSets/Segmentation/aug.txt").unlink()
-    refused("pascal-voc", tmp_path, "aug.txt", split="trainaug")
+    refused("pascal-voc", tmp_path, "aug.txt", subset="trainaug")
 
 
 @pytest.mark.parametrize("kind", ["labelIds", "labelTrainIds"])
@@ -447,12 +451,12 @@ def test_cityscapes(tmp_path, kind):
     assert (len(dataset.classes), dataset.unseen, dataset.components) == (19, (), None)
     other = "labelTrainIds" if kind == "labelIds" else "labelIds"
     refused("cityscapes", tmp_path, f"_gtFine_{other}.png", labels=other)
-    refused("cityscapes", tmp_path, "no leftImg8bit/train", "registration", split="train")
+    refused("cityscapes", tmp_path, "no leftImg8bit/train", "registration", subset="train")
 
 
 def test_cityscapes_test_has_no_labels(tmp_path):
     trees.cityscapes(tmp_path, "test")
-    assert [frame.label for frame in open_dataset("cityscapes", tmp_path, split="test").frames] == [
+    assert [frame.label for frame in open_dataset("cityscapes", tmp_path, subset="test").frames] == [
         None,
         None,
     ]
@@ -479,7 +483,7 @@ def test_folder_of_anomalies_and_of_classes(tmp_path):
     for name in "ab":
         write(tmp_path / f"labels/{name}.png", np.array([[0, 1, 255]], np.uint8))
     dataset = open_dataset("folder", tmp_path)
-    assert (dataset.task, names(dataset), dataset.split) == ("anomaly", ["a", "b"], "all")
+    assert (dataset.task, names(dataset), dataset.subset) == ("anomaly", ["a", "b"], "all")
     assert first_labels(dataset).tolist() == [[0, 1, 255]]
     table = {"names": ["road", "car"], "ids": {"1": 0, "0": 1, "4000": 1}, "unseen": [1], "void": [3]}
     write(tmp_path / "classes.json", json.dumps(table))
@@ -495,15 +499,15 @@ def test_folder_of_anomalies_and_of_classes(tmp_path):
     refused("folder", tmp_path, "no labels of b", "1 of 2")
 
 
-def test_folder_with_splits_and_a_table_elsewhere(tmp_path):
+def test_folder_with_subsets_and_a_table_elsewhere(tmp_path):
     write(tmp_path / "data/images/val/a.png", image(3))
     write(tmp_path / "data/labels/val/a.png", np.array([[0, 1, 255]], np.uint8))
     table = write(tmp_path / "table.json", json.dumps({"names": ["a", "b"]}))
-    dataset = open_dataset("folder", tmp_path / "data", split="val", classes=table)
-    assert (dataset.split, dataset.classes) == ("val", ("a", "b"))
+    dataset = open_dataset("folder", tmp_path / "data", subset="val", classes=table)
+    assert (dataset.subset, dataset.classes) == ("val", ("a", "b"))
     assert first_labels(dataset).tolist() == [[0, 1, 255]]
-    refused("folder", tmp_path / "data", "no images/test, no labels/test", split="test")
-    refused("folder", tmp_path / "data", "split", error=OptionError, split="../val")
+    refused("folder", tmp_path / "data", "no images/test, no labels/test", subset="test")
+    refused("folder", tmp_path / "data", "subset", error=OptionError, subset="../val")
 
 
 def test_folder_with_some_classes_as_anomalies(tmp_path):
@@ -561,12 +565,12 @@ def test_nothing_there_is_one_error(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_wrong_splits_and_options(tmp_path, name):
+def test_wrong_subsets_and_options(tmp_path, name):
     info = DATASETS[name]
-    assert info.default_split in (None, *info.splits)
+    assert info.default_subset in (None, *info.subsets)
     refused(name, tmp_path, "shape", error=OptionError, shape=3)
-    if info.splits:
-        refused(name, tmp_path, *info.splits, error=OptionError, split="nosuch")
+    if info.subsets:
+        refused(name, tmp_path, *info.subsets, error=OptionError, subset="nosuch")
 
 
 def test_an_unknown_name(tmp_path):

@@ -1,4 +1,4 @@
-"""Runs that are killed, shared by processes, or out of disk: the same figures, and nothing lost."""
+"""Runs that are killed, shared by processes, or out of disk: the same values, and nothing lost."""
 
 import shutil
 import signal
@@ -12,7 +12,16 @@ from csl_plugin.cli import main
 from csl_plugin.errors import FileError
 from csl_plugin.evaluation.frames.pipeline import overlap
 from csl_plugin.io import write_png, write_scores
-from tests.helpers.tracks import FRAMES, command, environment, figures, make_frame, make_place, run, write_jpg
+from tests.helpers.tracks import (
+    FRAMES,
+    command,
+    environment,
+    make_frame,
+    make_place,
+    result_values,
+    run,
+    write_jpg,
+)
 
 
 @pytest.fixture
@@ -64,7 +73,7 @@ def test_killed_twice_and_resumed(place, monkeypatch):
     assert (place / "killed" / "result.json").read_text() == (place / "whole" / "result.json").read_text()
 
 
-def test_two_processes_give_the_figures_of_one(place):
+def test_two_processes_give_the_values_of_one(place):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run(
         [sys.executable, *launcher, *command(place, "two", teacher=False)],
@@ -74,7 +83,7 @@ def test_two_processes_give_the_figures_of_one(place):
         capture_output=True,
     )
     run(place, out="one")
-    assert figures(place, "two") == figures(place, "one")
+    assert result_values(place, "two") == result_values(place, "one")
 
 
 LIMITED = """
@@ -115,7 +124,7 @@ def test_no_room_for_a_large_frame(place):
     run(place)
     assert kept.items() <= records(place, "out").items()
     run(place, out="fresh")
-    assert figures(place) == figures(place, "fresh")
+    assert result_values(place) == result_values(place, "fresh")
 
 
 @pytest.fixture
@@ -144,7 +153,7 @@ def test_a_full_disk(place, small_disk):
     shutil.copytree(small_disk / "out", place / "out")
     run(place)
     run(place, out="fresh")
-    assert figures(place) == figures(place, "fresh")
+    assert result_values(place) == result_values(place, "fresh")
 
 
 def test_overlap_keeps_few_in_flight_and_ends_at_the_first_lost_write():

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score
 
+from csl_plugin.datasets.cityscapes import label_ids
 from csl_plugin.evaluation.formats.anomaly_maps import anomaly_path, write_anomaly
-from csl_plugin.evaluation.formats.class_maps import CITYSCAPES_LABEL_IDS, read_classes, write_classes
+from csl_plugin.evaluation.formats.class_maps import read_classes, write_classes
 from csl_plugin.evaluation.formats.detectron2 import write_predictions
 from csl_plugin.evaluation.formats.float16 import from_float16, to_float16
-from csl_plugin.evaluation.formats.rle import decode_rle, encode_rle
 from csl_plugin.evaluation.records import file_stem
-from csl_plugin.io import read_scores
+from csl_plugin.io import read_run_lengths, read_scores
 from csl_plugin.io.images import read_gray_png
 
 RNG = np.random.default_rng
@@ -122,46 +122,15 @@ def test_fishyscapes_npy(tmp_path):
 
 def test_cityscapes_pngs_hold_label_ids(tmp_path):
     classes = np.array([[0, 18, 10], [255, 13, 5]], np.uint8)
-    write_classes(tmp_path / "a.png", classes, CITYSCAPES_LABEL_IDS)
+    write_classes(tmp_path / "a.png", classes, label_ids())
     assert read_gray_png(tmp_path / "a.png").tolist() == [[7, 33, 23], [0, 26, 17]]
-    assert (read_classes(tmp_path / "a.png", CITYSCAPES_LABEL_IDS) == classes).all()
+    assert (read_classes(tmp_path / "a.png", label_ids()) == classes).all()
 
 
 def test_other_pngs_hold_class_indices(tmp_path):
     classes = np.array([[0, 170], [255, 3]], np.uint8)
     write_classes(tmp_path / "a.png", classes)
     assert (read_classes(tmp_path / "a.png") == classes).all()
-
-
-masks = hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=40))
-
-
-@given(masks)
-def test_rle_there_and_back(mask):
-    encoded = encode_rle(mask)
-    assert encoded["size"] == list(mask.shape)
-    assert encoded["counts"].isascii()
-    assert (decode_rle(encoded) == mask).all()
-
-
-@given(masks)
-def test_rle_against_pycocotools(mask):
-    pytest.importorskip("pycocotools")
-    from pycocotools import mask as coco
-
-    theirs = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
-    assert encode_rle(mask)["counts"] == theirs["counts"].decode()
-
-
-def test_rle_of_long_runs():
-    mask = np.zeros((1024, 2048), bool)
-    mask[100:900, 3:2000:7] = True
-    assert (decode_rle(encode_rle(mask)) == mask).all()
-
-
-def test_rle_goes_down_the_columns():
-    # Runs 1 zero, 2 ones, 1 zero of a 2 x 2 mask whose right column begins with a one.
-    assert encode_rle(np.array([[0, 1], [1, 0]]))["counts"] == "121"
 
 
 def test_detectron2_predictions(tmp_path):
@@ -174,7 +143,9 @@ def test_detectron2_predictions(tmp_path):
         ("a.jpg", 28),
         ('b "quoted".jpg', 2),
     ]
-    assert (decode_rle(entries[1]["segmentation"]) == (classes == 2)).all()
+    size, lengths = read_run_lengths(entries[1]["segmentation"])
+    inside = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths).reshape(size, order="F")
+    assert (inside == (classes == 2)).all()
 
 
 def test_no_prediction_at_all_is_still_json(tmp_path):

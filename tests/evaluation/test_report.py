@@ -11,13 +11,12 @@ import pytest
 
 from csl_plugin.cli import main
 from csl_plugin.datasets import DATASETS
-from csl_plugin.evaluation import Result, benchmark_names, printed_rows
-from csl_plugin.evaluation.frames.frame_pictures import Picture
-from csl_plugin.evaluation.protocols import Block
-from csl_plugin.evaluation.published_results import printed_for
+from csl_plugin.evaluation import ProtocolValues, Result, benchmark_names, published_rows
+from csl_plugin.evaluation.published_results import published_rows_of
+from csl_plugin.evaluation.report import InlinePicture, best_and_worst, tables, verdict
 from csl_plugin.evaluation.report.curves import curve_svg
-from csl_plugin.evaluation.report.page import chosen, page
-from csl_plugin.evaluation.report.tables import markdown, per_cent, signed, tables, verdict
+from csl_plugin.evaluation.report.page import page
+from csl_plugin.evaluation.report.tables import markdown, per_cent, signed
 from csl_plugin.evaluation.result import Curve, FrameChange
 from csl_plugin.io import write_png, write_scores
 
@@ -27,11 +26,15 @@ VOID = {"meta", "img", "line", "polyline", "br"}
 
 
 def anomaly(base=0.7, csl=0.8, interval=(0.05, 0.15), **changes):
-    figures = {"auroc": 0.9, "fpr95": 0.3}
-    blocks = (
-        Block("smiyc", {"ap": base, **figures}, {"ap": csl, **figures, "fpr95": 0.2}, {"ap": interval}),
-        Block("pooled", {"ap": base, **figures}, {"ap": csl, **figures, "fpr95": 0.2}, {"ap": interval}),
-        Block(
+    values = {"auroc": 0.9, "fpr95": 0.3}
+    protocols = (
+        ProtocolValues(
+            "smiyc", {"ap": base, **values}, {"ap": csl, **values, "fpr95": 0.2}, {"ap": interval}
+        ),
+        ProtocolValues(
+            "pooled", {"ap": base, **values}, {"ap": csl, **values, "fpr95": 0.2}, {"ap": interval}
+        ),
+        ProtocolValues(
             "components",
             {"siou_gt": 0.4, "ppv": NAN, "mean_f1": 0.3},
             {"siou_gt": 0.5, "ppv": NAN, "mean_f1": 0.2},
@@ -43,17 +46,17 @@ def anomaly(base=0.7, csl=0.8, interval=(0.05, 0.15), **changes):
         "benchmark": "smiyc-anomaly-track",
         "title": "SegmentMeIfYouCan AnomalyTrack",
         "task": "anomaly",
-        "split": "validation",
+        "subset": "validation",
         "method": "ObsNet v2",
         "num_frames": 10,
         "num_measured": 10,
         "num_published": 10,
-        "blocks": blocks,
+        "protocols": protocols,
         "classes": (),
         "per_class": {},
         "curves": {"base": curve, "csl": curve},
         "changes": tuple(FrameChange(f"frame{i}", 0.5, 0.5 + (5 - i) / 20) for i in range(10)),
-        "printed": printed_for("smiyc-anomaly-track", "validation", "ObsNet v2"),
+        "published_rows": published_rows_of("smiyc-anomaly-track", "validation", "ObsNet v2"),
         "settings": {"rule": "product", "calibration": None, "versions": {"torch": "2"}},
         "outputs": {"score maps": "scores/m"},
     }
@@ -112,21 +115,21 @@ def test_names_and_settings_are_shown_as_they_are():
         settings={HOSTILE: HOSTILE},
         outputs={HOSTILE: HOSTILE},
     )
-    pictures = {HOSTILE: [Picture(HOSTILE, "data:image/png;base64,", 2, 3)]}
+    pictures = {HOSTILE: [InlinePicture(HOSTILE, "data:image/png;base64,", 2, 3)]}
     found = checked(page(result, pictures))
     assert found.text.count(HOSTILE) >= 8
     assert found.tags.count("figure") == 1
 
 
 def test_class_names_too():
-    figures = {"miou": 0.5, "miou_seen": NAN, "miou_unseen": NAN, "hiou": NAN}
+    values = {"miou": 0.5, "miou_seen": NAN, "miou_unseen": NAN, "hiou": NAN}
     result = anomaly(
         task="semantic",
-        blocks=(Block("semantic", figures, figures, {}),),
+        protocols=(ProtocolValues("semantic", values, values, {}),),
         classes=(HOSTILE, "car"),
         per_class={"base": (0.5, NAN), "csl": (0.6, 0.2)},
         curves={},
-        printed=(),
+        published_rows=(),
     )
     found = checked(page(result, {}))
     assert HOSTILE in found.text
@@ -142,7 +145,7 @@ def test_class_names_too():
         ({"csl": 0.6, "interval": (-0.2, -0.05)}, "lowers AP from 70.0 to 60.0"),
         ({"csl": 0.71, "interval": (-0.01, 0.03)}, "cannot tell from no change"),
         ({"interval": (NAN, NAN)}, "raises AP from 70.0 to 80.0 (+10.0)"),
-        ({"num_measured": 0, "blocks": ()}, "labels of this split are not public"),
+        ({"num_measured": 0, "protocols": ()}, "labels of this split are not public"),
         ({"num_measured": 1}, "Over 1 frame fusion"),
     ],
 )
@@ -164,16 +167,16 @@ def test_tables_have_the_papers_rows_and_agreeing_protocols_once():
     change = first.rows[2].cells
     assert [cell.good for cell in change] == [True, None, True, True, False]  # a lower FPR95 is better
     assert change[0].note == "+5.00 to +15.00"
-    blocks = anomaly().blocks
-    other = Block("pooled", blocks[1].base | {"ap": 0.6}, blocks[1].csl, {})
-    second = tables(anomaly(blocks=(blocks[0], other, blocks[2])))[1]
+    protocols = anomaly().protocols
+    other = ProtocolValues("pooled", protocols[1].base | {"ap": 0.6}, protocols[1].csl, {})
+    second = tables(anomaly(protocols=(protocols[0], other, protocols[2])))[1]
     assert [row.name for row in second.rows] == ["ObsNet v2", "+CSL", "change"]
 
 
 def test_markdown_tables_are_whole():
     text = markdown(anomaly())
-    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
-        assert len({line.count("|") for line in block.splitlines()}) == 1
+    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({line.count("|") for line in table.splitlines()}) == 1
     assert "- calibration: none" in text
 
 
@@ -198,7 +201,7 @@ def test_numbers():
 def test_chosen_frames_are_never_shown_twice():
     changes = [FrameChange(str(i), 0.0, -float(i)) for i in range(20)]
     for count in range(20):
-        best, worst = chosen(changes[:count])
+        best, worst = best_and_worst(changes[:count])
         names = [change.name for change in (*best, *worst)]
         assert len(set(names)) == len(names) == min(count, 6)
         assert all(a.change > b.change for a in best for b in worst)
@@ -216,21 +219,21 @@ def test_a_curve_is_drawn_as_steps_inside_the_plot():
 
 
 def by_table(table):
-    return [row for row in printed_rows() if row.table == table]
+    return [row for row in published_rows() if row.table == table]
 
 
-def test_printed_rows_name_benchmarks_and_splits_that_exist():
-    assert {row.table for row in printed_rows()} == set(range(1, 8))
-    for row in printed_rows():
+def test_published_rows_name_benchmarks_and_subsets_that_exist():
+    assert {row.table for row in published_rows()} == set(range(1, 8))
+    for row in published_rows():
         assert row.benchmark in benchmark_names()
         info = DATASETS[row.benchmark.removesuffix("-regions")]
-        assert row.split in info.splits
+        assert row.subset in info.subsets
         assert min(np.hstack([*row.base.values(), *row.csl2.values()])) >= 0
         assert max(np.hstack([*row.base.values(), *row.csl2.values()])) <= 100
 
 
 @pytest.mark.parametrize(
-    ("table", "method", "side", "figures"),
+    ("table", "method", "side", "values"),
     [
         (1, "ObsNet", "csl1", {"ap": 79.9, "fpr95": 7.1, "siou_gt": 46.1, "mean_f1": 50.2}),
         (2, "DaCUP", "csl2", {"ap": 87.1, "fpr95": 0.7, "siou_gt": 44.7, "mean_f1": 51.0}),
@@ -239,12 +242,12 @@ def test_printed_rows_name_benchmarks_and_splits_that_exist():
         (7, "CA+SA", "base", {"miou": 51.34, "miou_seen": 77.2, "miou_unseen": 48.85, "macc": 63.1}),
     ],
 )
-def test_some_printed_figures(table, method, side, figures):
+def test_some_published_values(table, method, side, values):
     row = next(row for row in by_table(table) if row.method == method)
-    assert getattr(row, side) == figures
+    assert getattr(row, side) == values
 
 
-def test_printed_means_agree_with_themselves():
+def test_published_means_agree_with_themselves():
     for row in by_table(5):
         for found in (row.base, row.csl2):
             seen, unseen = found["miou_seen"], found["miou_unseen"]
@@ -261,9 +264,9 @@ def test_printed_means_agree_with_themselves():
 
 
 def test_a_method_is_found_by_its_letters():
-    assert len(printed_for("smiyc-anomaly-track", "test", "obsnet-V2")) == 1
-    assert printed_for("smiyc-anomaly-track", "validation", None) == ()
-    assert printed_for("road-anomaly", "all", "SML")[0].csl2["ap"] == 31.78
+    assert len(published_rows_of("smiyc-anomaly-track", "test", "obsnet-V2")) == 1
+    assert published_rows_of("smiyc-anomaly-track", "validation", None) == ()
+    assert published_rows_of("road-anomaly", "all", "SML")[0].csl2["ap"] == 31.78
 
 
 def test_a_real_page(tmp_path):

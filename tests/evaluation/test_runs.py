@@ -1,4 +1,4 @@
-"""Whole benchmark runs on miniature data sets: figures, crashes, several processes, full disks."""
+"""Whole benchmarks on miniature data sets: values, crashes, several processes, full disks."""
 
 import json
 import shutil
@@ -11,9 +11,9 @@ import torch
 from csl_plugin import Calibration, fuse, fuse_labels
 from csl_plugin.cli import main
 from csl_plugin.datasets import open_dataset
+from csl_plugin.datasets.cityscapes import label_ids
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.evaluation import FramesFailedError, run_benchmark
-from csl_plugin.evaluation.formats.class_maps import CITYSCAPES_LABEL_IDS
 from csl_plugin.evaluation.formats.float16 import to_float16
 from csl_plugin.io import image_batch, read_image, read_scores, write_png, write_scores
 from csl_plugin.io.images import read_gray_png
@@ -26,7 +26,7 @@ from csl_plugin.metrics import (
 )
 from csl_plugin.proposers import load_proposer
 from tests.helpers import trees
-from tests.helpers.tracks import FRAMES, SIZE, command, figures, make_frame, make_place, run, write_jpg
+from tests.helpers.tracks import FRAMES, SIZE, command, make_frame, make_place, result_values, run, write_jpg
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def place(tmp_path):
     return make_place(tmp_path)
 
 
-def test_figures_are_those_of_the_metrics(place):
+def test_values_are_those_of_the_metrics(place):
     result = run(place)
     expected = {side: {"smiyc": SmiycAnomaly(), "pooled": PooledAnomaly()} for side in ("base", "csl")}
     maps = {}
@@ -49,12 +49,12 @@ def test_figures_are_those_of_the_metrics(place):
         for side, prediction in maps[name][0].items():
             for metric in expected[side].values():
                 metric.update(prediction, label)
-    assert [block.protocol for block in result.blocks] == ["smiyc", "pooled", "components"]
-    for block in result.blocks[:2]:
-        for side, found in (("base", block.base), ("csl", block.csl)):
-            wanted = expected[side][block.protocol].compute()
+    assert [found.protocol for found in result.protocols] == ["smiyc", "pooled", "components"]
+    for one in result.protocols[:2]:
+        for side, found in (("base", one.base), ("csl", one.csl)):
+            wanted = expected[side][one.protocol].compute()
             assert (found["ap"], found["auroc"], found["fpr95"]) == (wanted.ap, wanted.auroc, wanted.fpr95)
-        low, high = block.intervals["ap"]
+        low, high = one.intervals["ap"]
         assert low <= high
     for side in ("base", "csl"):
         threshold = expected[side]["smiyc"].compute().best_f1_threshold
@@ -62,9 +62,9 @@ def test_figures_are_those_of_the_metrics(place):
         for by_side, label in maps.values():
             components.update(by_side[side], label)
         wanted = components.compute()
-        assert getattr(result.blocks[2], side)["mean_f1"] == wanted.mean_f1
-        assert getattr(result.blocks[2], side)["siou_gt"] == wanted.siou_gt
-    assert result.blocks[0].csl["ap"] > result.blocks[0].base["ap"]
+        assert getattr(result.protocols[2], side)["mean_f1"] == wanted.mean_f1
+        assert getattr(result.protocols[2], side)["siou_gt"] == wanted.siou_gt
+    assert result.protocols[0].csl["ap"] > result.protocols[0].base["ap"]
 
 
 def test_what_is_measured_is_what_is_written(place):
@@ -76,12 +76,12 @@ def test_what_is_measured_is_what_is_written(place):
         stored = read_scores(file)
         assert stored.dtype == np.float16
         metric.update(stored, make_frame(seed)[1])
-    assert metric.compute().ap == result.blocks[0].csl["ap"]
+    assert metric.compute().ap == result.protocols[0].csl["ap"]
     assert result.outputs == {"SegmentMeIfYouCan score maps": "scores/My method/AnomalyTrack-all"}
 
 
-def test_product_and_its_root_have_the_same_figures(place):
-    assert run(place, rule="geometric", out="root").blocks == run(place, rule="product").blocks
+def test_product_and_its_root_have_the_same_result_values(place):
+    assert run(place, rule="geometric", out="root").protocols == run(place, rule="product").protocols
 
 
 def test_a_second_run_has_nothing_to_do(place, monkeypatch):
@@ -96,18 +96,18 @@ def test_a_second_run_has_nothing_to_do(place, monkeypatch):
 
 def test_what_changed_or_went_is_made_again(place):
     run(place)
-    first = figures(place)
+    first = result_values(place)
     record = place / "out" / "records" / "validation0001.npz"
     record.write_bytes(record.read_bytes()[:100])
     (place / "out" / "records" / "validation0002.npz").unlink()
     next((place / "out" / "scores").rglob("validation0003.*")).unlink()
     run(place)
-    assert figures(place) == first
+    assert result_values(place) == first
     write_scores(place / "scores" / "validation0004.npy", make_frame(40)[2])
     run(place)
-    assert figures(place) != first
+    assert result_values(place) != first
     run(place, out="fresh")
-    assert figures(place) == figures(place, "fresh")
+    assert result_values(place) == result_values(place, "fresh")
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_what_changed_or_went_is_made_again(place):
         ({"proposer": "superpixels:40"}, "proposer"),
         ({"method": "other"}, "method"),
         ({"scores": "others"}, "scores"),
-        ({"split": "all"}, "split"),
+        ({"subset": "all"}, "split"),
     ],
 )
 def test_other_settings_are_not_mixed(place, change, word):
@@ -154,7 +154,7 @@ def test_a_bad_frame_fails_the_run_and_keeps_the_others(place, capsys):
     (place / "scores" / "validation0003.npy").write_bytes(good)
     run(place)
     run(place, out="fresh")
-    assert figures(place) == figures(place, "fresh")
+    assert result_values(place) == result_values(place, "fresh")
 
 
 def test_missing_scores_are_told_before_anything_is_done(place):
@@ -172,7 +172,7 @@ def test_negative_scores_need_a_calibration(place, capsys):
     assert "--calibration" in capsys.readouterr().err
     Calibration.sigmoid(0, -4).save(place / "turned.json")
     result = run(place, out="calibrated", calibration=place / "turned.json")
-    assert result.blocks[0].base["ap"] > 0.5  # the calibration says which way round
+    assert result.protocols[0].base["ap"] > 0.5  # the calibration says which way round
     with pytest.raises(OptionError, match="--kind"):
         run(place, out="both", calibration=place / "turned.json", kind="logits")
 
@@ -183,7 +183,7 @@ def test_half_precision_files_are_measured_as_they_are(place):
         score = make_frame(seed)[2].astype(np.float16)
         write_scores(file, score)
         metric.update(score, make_frame(seed)[1])
-    assert run(place).blocks[0].base["ap"] == metric.compute().ap
+    assert run(place).protocols[0].base["ap"] == metric.compute().ap
 
 
 def test_logits_are_measured_and_fused_as_logits(place):
@@ -191,8 +191,8 @@ def test_logits_are_measured_and_fused_as_logits(place):
         score = read_scores(file).astype(np.float64)
         write_scores(file, (20 + np.log(score / (1 - score))).astype(np.float32))  # sigmoids near 1
     logits, wrong = run(place, kind="logits"), run(place, kind="raw", out="raw")
-    assert logits.blocks[1].csl["ap"] > logits.blocks[1].base["ap"] - 0.05
-    assert logits.blocks[1].base == wrong.blocks[1].base
+    assert logits.protocols[1].csl["ap"] > logits.protocols[1].base["ap"] - 0.05
+    assert logits.protocols[1].base == wrong.protocols[1].base
 
 
 def test_several_processes_need_a_meeting_place(place, monkeypatch):
@@ -205,7 +205,7 @@ def test_small_scores_are_upsampled(place):
     for seed, file in enumerate(sorted((place / "scores").iterdir())):
         small = cv2.resize(make_frame(seed)[2], (SIZE[1] // 4, SIZE[0] // 4), interpolation=cv2.INTER_AREA)
         write_scores(file, small[None])
-    assert run(place).blocks[0].base["ap"] > 0.8
+    assert run(place).protocols[0].base["ap"] > 0.8
 
 
 @pytest.mark.parametrize(
@@ -224,9 +224,9 @@ def test_unlabeled_frames_are_fused_for_submission(place):
         file.rename(file.with_name(file.name.replace("validation", "street")))
     for file in (place / "scores").iterdir():
         file.rename(file.with_name(file.name.replace("validation", "street")))
-    result = run(place, split="test", method="ObsNet")
-    assert (result.num_frames, result.num_measured, result.blocks) == (FRAMES, 0, ())
-    assert {row.table for row in result.printed} == {1, 4}
+    result = run(place, subset="test", method="ObsNet")
+    assert (result.num_frames, result.num_measured, result.protocols) == (FRAMES, 0, ())
+    assert {row.table for row in result.published_rows} == {1, 4}
     assert len(list((place / "out" / "scores").rglob("street*"))) == FRAMES
     assert "not public" in (place / "out" / "report.html").read_text()
 
@@ -251,7 +251,7 @@ def classes(tmp_path):
     return tmp_path
 
 
-def test_semantic_figures(classes):
+def test_semantic_values(classes):
     result = run_benchmark(
         "folder", classes / "data", classes / "out", scores=classes / "scores", kind="logits", draws=20
     )
@@ -271,7 +271,7 @@ def test_semantic_figures(classes):
         assert (written == fused).all()
     for side in ("base", "csl"):
         expected = wanted[side].compute()
-        found = getattr(result.blocks[0], side)
+        found = getattr(result.protocols[0], side)
         assert found["miou"] == pytest.approx(expected.miou, abs=2e-4)  # two bilinear interpolations
         assert found["hiou"] == pytest.approx(expected.hiou, abs=2e-4)
     assert result.classes == ("road", "tree", "cow")
@@ -293,10 +293,10 @@ def test_regions_on_coco_stuff(tmp_path):
         raw = np.select([label == 1, label == 255], [0, 255], 148).astype(np.uint8)  # person on road
         write_png(tmp_path / "annotations" / "val2017" / f"{seed:012}.png", raw)
     result = run_benchmark("coco-stuff-regions", tmp_path, tmp_path / "out")
-    (block,) = result.blocks
-    assert block.base == {}
-    assert 0.5 < block.csl["miou"] <= 1
-    assert [row.method for row in result.printed] == ["None-CA", "CA+HA", "CA+SA"]
+    (found,) = result.protocols
+    assert found.base == {}
+    assert 0.5 < found.csl["miou"] <= 1
+    assert [row.method for row in result.published_rows] == ["None-CA", "CA+HA", "CA+SA"]
     assert "OOD-mIoU" not in (tmp_path / "out" / "result.md").read_text().split("paper")[0].split("|")
     with pytest.raises(OptionError, match="neither"):
         run_benchmark("coco-stuff-regions", tmp_path, tmp_path / "out2", scores=tmp_path)
@@ -329,7 +329,7 @@ def test_every_data_set_in_its_published_layout(name, tmp_path):
     assert (out / "report.html").exists()
     if name == "cityscapes":
         ids = np.unique([read_gray_png(file) for file in (out / "predictions").iterdir()])
-        assert set(ids.tolist()) <= set(CITYSCAPES_LABEL_IDS)
+        assert set(ids.tolist()) <= set(label_ids())
     if name == "coco-stuff":
         entries = json.loads((out / "predictions" / "sem_seg_predictions.json").read_text())
         assert {entry["file_name"] for entry in entries} == {"000000000139.jpg", "000000000285.jpg"}
@@ -354,8 +354,8 @@ def test_the_command_line(place, capsys):
 def test_region_maps_from_a_folder(place):
     assert main(["propose", str(place / "data" / "images"), str(place / "maps")]) == 0
     assert (
-        run(place, proposer=str(place / "maps"), out="maps_out").blocks
-        == run(place, proposer="csl-tiny", out="named").blocks
+        run(place, proposer=str(place / "maps"), out="maps_out").protocols
+        == run(place, proposer="csl-tiny", out="named").protocols
     )
     (place / "maps" / "validation0001.png").unlink()
     with pytest.raises(FileError, match="1 of 6 frames"):

@@ -72,7 +72,7 @@ def command(place, out, *options, teacher=True):
     return ["-m", "csl_plugin", "benchmark", *arguments, *scores, *options]
 
 
-def figures(place, out="out"):
+def result_values(place, out="out"):
     found = json.loads((place / out / "result.json").read_text())
     return {name: found[name] for name in ("figures", "curves", "frames", "num_measured")}
 

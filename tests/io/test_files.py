@@ -271,7 +271,7 @@ def test_atomic_write_by_many_threads(tmp_path):
 
 def test_atomic_write_into_a_file(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(FileError, match="a place that can be written"), atomic_path(tmp_path / "file" / "a"):
+    with pytest.raises(FileError, match="a writable path"), atomic_path(tmp_path / "file" / "a"):
         pass
     (tmp_path / "folder").mkdir()
     with pytest.raises(FileError, match="folder"), atomic_path(tmp_path / "folder") as path:
@@ -290,7 +290,7 @@ def test_full_disk(tmp_path, suffix):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
     try:
-        with pytest.raises(FileError, match="a place that can be written"):
+        with pytest.raises(FileError, match="a writable path"):
             write_scores(path, RANDOM.random((200, 300)))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -1,4 +1,4 @@
-"""Anomaly figures: against scikit-learn, against the official tool's figures, and by their laws."""
+"""Anomaly metrics: against scikit-learn, against the official tool's values, and by their laws."""
 
 import gc
 import json
@@ -57,10 +57,10 @@ def pooled_pixels(frames):
     return np.concatenate([lab[lab < 2] for _, lab in frames]), scores
 
 
-def assert_exact(figures, frames, rule, tolerance=1e-9):
+def assert_exact(values, frames, rule, tolerance=1e-9):
     truth, scores = pooled_pixels(frames)
-    assert figures.ap == pytest.approx(average_precision_score(truth, scores), abs=tolerance)
-    assert figures.auroc == pytest.approx(roc_auc_score(truth, scores), abs=tolerance)
+    assert values.ap == pytest.approx(average_precision_score(truth, scores), abs=tolerance)
+    assert values.auroc == pytest.approx(roc_auc_score(truth, scores), abs=tolerance)
     fpr, tpr, _ = roc_curve(truth, scores, drop_intermediate=False)
     if rule == "first":
         expected = fpr[np.searchsorted(tpr, 0.95)]
@@ -69,13 +69,13 @@ def assert_exact(figures, frames, rule, tolerance=1e-9):
     else:
         end = int(np.searchsorted(tpr, 1.0)) + 1
         expected = fpr[:end][::-1][np.abs(tpr[:end][::-1] - 0.95).argmin()]
-    assert figures.fpr95 == pytest.approx(expected, abs=tolerance)
+    assert values.fpr95 == pytest.approx(expected, abs=tolerance)
     precision, recall, thresholds = precision_recall_curve(truth, scores)
     with np.errstate(invalid="ignore"):
         f1 = np.nan_to_num(2 * precision * recall / (precision + recall))[:-1]
-    assert figures.best_f1 == pytest.approx(f1.max(), abs=tolerance)
-    at = int(np.searchsorted(thresholds, figures.best_f1_threshold))
-    assert thresholds[at] == figures.best_f1_threshold
+    assert values.best_f1 == pytest.approx(f1.max(), abs=tolerance)
+    at = int(np.searchsorted(thresholds, values.best_f1_threshold))
+    assert thresholds[at] == values.best_f1_threshold
     assert f1[at] == pytest.approx(f1.max(), abs=tolerance)
 
 
@@ -83,12 +83,12 @@ def assert_exact(figures, frames, rule, tolerance=1e-9):
 @pytest.mark.parametrize(
     ("dtype", "levels"), [("float16", 0), ("float32", 0), ("float64", 0), ("uint8", 200), ("float32", 5)]
 )
-def test_pooled_figures_are_those_of_scikit_learn(dtype, levels, rule):
+def test_pooled_values_are_those_of_scikit_learn(dtype, levels, rule):
     frames = make_frames(1, dtype=dtype, levels=levels)
-    figures = measured(PooledAnomaly(fpr_rule=rule), frames).compute()
-    assert_exact(figures, frames, rule)
-    assert figures.num_frames == 4
-    assert figures.num_positive + figures.num_negative == sum((lab < 2).sum() for _, lab in frames)
+    values = measured(PooledAnomaly(fpr_rule=rule), frames).compute()
+    assert_exact(values, frames, rule)
+    assert values.num_frames == 4
+    assert values.num_positive + values.num_negative == sum((lab < 2).sum() for _, lab in frames)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -100,7 +100,7 @@ def test_element_types_mix(rule):
 
 
 @given(st.integers(0, 2**31), st.integers(1, 30), st.sampled_from(["float16", "float32", "float64", "uint8"]))
-def test_pooled_figures_of_few_pixels(seed, count, dtype):
+def test_pooled_values_of_few_pixels(seed, count, dtype):
     rng = np.random.default_rng(seed)
     frames = [(rng.integers(0, 6, (1, count)).astype(dtype), rng.integers(0, 3, (1, count))) for _ in "ab"]
     truth, _ = pooled_pixels(frames)
@@ -110,7 +110,7 @@ def test_pooled_figures_of_few_pixels(seed, count, dtype):
 
 
 @pytest.mark.parametrize(("dtype", "ties"), [("float32", False), ("float32", True), ("float64", True)])
-def test_pooled_runs_go_through_files_in_bounded_memory(tmp_path, dtype, ties):
+def test_pooled_spills_go_through_files_in_bounded_memory(tmp_path, dtype, ties):
     memory, shape, count = 1 << 20, (256, 512), 40
     labels = np.zeros(shape, np.uint8)
     labels[:30] = 1
@@ -127,7 +127,7 @@ def test_pooled_runs_go_through_files_in_bounded_memory(tmp_path, dtype, ties):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    stored = sum(path.stat().st_size for path in tmp_path.rglob("*.runs"))
+    stored = sum(path.stat().st_size for path in tmp_path.rglob("*.spills"))
     held = count * labels.size * np.dtype(dtype).itemsize
     assert stored > held - 2 * memory
     assert peak < memory + 6 * labels.size * 8 < held / 2
@@ -149,7 +149,7 @@ def test_pooled_states_may_be_memory_maps(tmp_path):
             for name, array in state.items()
         }
         metric.add_state(mapped)
-    assert all(isinstance(run.base, np.memmap) for run in metric._runs.of_kind(0))
+    assert all(isinstance(array.base, np.memmap) for array in metric._spills.of_kind(0))
     assert metric.compute() == measured(PooledAnomaly(), frames).compute()
 
 
@@ -169,10 +169,10 @@ def test_one_score_may_fill_the_memory(tmp_path, heavy, share):
     assert_areas(metric.compute(), finite)
 
 
-def assert_areas(figures, frames):
+def assert_areas(values, frames):
     truth, scores = pooled_pixels(frames)
-    assert figures.ap == pytest.approx(average_precision_score(truth, scores), abs=1e-9)
-    assert figures.auroc == pytest.approx(roc_auc_score(truth, scores), abs=1e-9)
+    assert values.ap == pytest.approx(average_precision_score(truth, scores), abs=1e-9)
+    assert values.auroc == pytest.approx(roc_auc_score(truth, scores), abs=1e-9)
 
 
 def test_what_was_merged_outlives_its_metric(tmp_path):
@@ -208,7 +208,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path):
     parts=st.lists(st.integers(0, 2), min_size=5, max_size=5),
     shuffle=st.permutations(range(5)),
 )
-def test_any_partition_in_any_order_gives_the_figures_of_one_pass(kind, seed, dtype, parts, shuffle):
+def test_any_partition_in_any_order_gives_the_values_of_one_pass(kind, seed, dtype, parts, shuffle):
     frames = make_frames(seed, 5, (24, 32), dtype, levels=200 if dtype == "uint8" else 0)
     shards = [kind(), kind(), kind()]
     for index in shuffle:
@@ -233,7 +233,7 @@ def test_states_survive_an_npz_file(tmp_path, kind):
 
 
 @given(st.integers(0, 2**31), st.sampled_from(["float32", "float64"]))
-def test_a_monotone_map_of_the_scores_changes_no_exact_figure(seed, dtype):
+def test_a_monotone_map_of_the_scores_changes_no_exact_value(seed, dtype):
     frames = make_frames(seed, 2, (24, 32), dtype, levels=50)
     for kind in (PooledAnomaly, PerImageAnomaly):
         for rule in RULES:
@@ -247,9 +247,9 @@ def test_a_monotone_map_of_the_scores_changes_no_exact_figure(seed, dtype):
 def test_signed_zeros_are_one_value_and_infinities_are_in_order(dtype):
     labels = np.array([[1, 0, 1, 0, 1, 0]], np.uint8)
     zeros = np.array([[0.0, -0.0, -0.0, 0.0, -0.0, -0.0]], dtype)
-    figures = measured(PooledAnomaly(), [(zeros, labels)]).compute()
-    assert figures.ap == figures.auroc == 0.5
-    assert math.copysign(1, figures.best_f1_threshold) == 1
+    values = measured(PooledAnomaly(), [(zeros, labels)]).compute()
+    assert values.ap == values.auroc == 0.5
+    assert math.copysign(1, values.best_f1_threshold) == 1
     endless = np.array([[np.inf, 3, 4, -np.inf, np.inf, 5]], dtype)
     ranks = np.array([[6, 3, 4, 0, 6, 5]], dtype)
     for rule in RULES:
@@ -321,9 +321,9 @@ def test_states_that_no_frame_could_give_are_refused():
     state = measured(PooledAnomaly(), make_frames(0, 1)).state()
     falling = state["single_positive"][::-1].copy()
     undefined = np.append(state["single_positive"], np.float32(np.nan))
-    for run in (falling, undefined):
+    for array in (falling, undefined):
         with pytest.raises(FileError):
-            PooledAnomaly().add_state({**state, "single_positive": run})
+            PooledAnomaly().add_state({**state, "single_positive": array})
     binned = measured(SmiycAnomaly(), make_frames(0, 1)).state()
     with pytest.raises(FileError):
         SmiycAnomaly().add_state({**binned, "positive": -binned["positive"]})
@@ -342,10 +342,10 @@ def test_options_are_checked():
 
 @pytest.mark.parametrize("kind", METRICS)
 def test_without_labeled_pixels_nothing_is_defined(kind):
-    figures = measured(kind(), [(np.zeros((4, 5), np.float32), np.full((4, 5), 255, np.uint8))]).compute()
-    assert math.isnan(figures.ap)
-    assert math.isnan(figures.auroc)
-    assert figures.num_frames == 1
+    values = measured(kind(), [(np.zeros((4, 5), np.float32), np.full((4, 5), 255, np.uint8))]).compute()
+    assert math.isnan(values.ap)
+    assert math.isnan(values.auroc)
+    assert values.num_frames == 1
     assert math.isnan(kind().compute().ap)
 
 
@@ -382,26 +382,26 @@ def test_bins_span_the_whole_range_of_the_type(dtype):
     top = np.finfo(dtype).max if dtype != "float64" else 1e300
     scores = np.array([[-top, -1, 0, 1, top, -top, 2, top]], dtype)
     labels = np.array([[0, 0, 0, 1, 1, 0, 1, 1]])
-    figures = measured(SmiycAnomaly(), [(scores, labels)]).compute()
-    assert figures.ap == figures.auroc == figures.best_f1 == 1
+    values = measured(SmiycAnomaly(), [(scores, labels)]).compute()
+    assert values.ap == values.auroc == values.best_f1 == 1
 
 
 def test_means_over_images():
     frames = make_frames(6, 3)
     alone = [measured(PooledAnomaly(), [frame]).compute() for frame in frames]
     normal = frames[0][0], np.zeros_like(frames[0][1])
-    figures = measured(PerImageAnomaly(), [*frames, normal]).compute()
+    values = measured(PerImageAnomaly(), [*frames, normal]).compute()
     for name in ("ap", "auroc", "fpr95", "best_f1"):
-        assert getattr(figures, name) == pytest.approx(np.mean([getattr(one, name) for one in alone]))
-    assert figures.num_frames == 4
+        assert getattr(values, name) == pytest.approx(np.mean([getattr(one, name) for one in alone]))
+    assert values.num_frames == 4
 
 
 def differences(shift, count=12, **options):
     before = make_frames(8, count, (24, 32))
     after = [(s + np.float32(shift) * (lab == 1), lab) for s, lab in before]
     states = [[measured(PooledAnomaly(), [f]).state() for f in frames] for frames in (before, after)]
-    figures = [measured(PooledAnomaly(), frames).compute() for frames in (before, after)]
-    return bootstrap_difference(PooledAnomaly(), *states, **options), figures
+    values = [measured(PooledAnomaly(), frames).compute() for frames in (before, after)]
+    return bootstrap_difference(PooledAnomaly(), *states, **options), values
 
 
 def test_bootstrap_intervals_hold_the_difference():
@@ -426,14 +426,14 @@ def test_bootstrap_agrees_with_drawing_the_frames_themselves():
     weights = np.random.default_rng(3).multinomial(4, [0.25] * 4, size=50)
     drawn = []
     for row in weights:
-        figures = []
+        values = []
         for side in states:
             metric = PooledAnomaly()
             for state, times in zip(side, row, strict=True):
                 for _ in range(times):
                     metric.add_state(state)
-            figures.append(metric.compute())
-        drawn.append([getattr(figures[1], n) - getattr(figures[0], n) for n in ("ap", "auroc", "fpr95")])
+            values.append(metric.compute())
+        drawn.append([getattr(values[1], n) - getattr(values[0], n) for n in ("ap", "auroc", "fpr95")])
     low, high = np.quantile(drawn, [0.1, 0.9], axis=0)
     for index, name in enumerate(("ap", "auroc", "fpr95")):
         assert intervals[name].low == pytest.approx(low[index], abs=1e-9)
@@ -466,17 +466,17 @@ def test_golden_exact(case):
     frames = golden_frames(case)
     keys = ("FPR95_first_tpr_ge_95", "FPR95_linear_interp", "FPR95_nearest_tpr")
     for rule, key in zip(RULES, keys, strict=True):
-        figures = measured(PooledAnomaly(fpr_rule=rule), frames).compute()
-        assert (figures.num_positive, figures.num_negative) == (expected["num_pos"], expected["num_neg"])
+        values = measured(PooledAnomaly(fpr_rule=rule), frames).compute()
+        assert (values.num_positive, values.num_negative) == (expected["num_pos"], expected["num_neg"])
         if "error" in expected:
-            assert math.isnan(figures.auroc)
-            assert math.isnan(figures.fpr95)
+            assert math.isnan(values.auroc)
+            assert math.isnan(values.fpr95)
             continue
-        assert figures.fpr95 == pytest.approx(expected[key], abs=1e-9)
-        assert figures.ap == pytest.approx(expected["AP"], abs=1e-9)
-        assert figures.auroc == pytest.approx(expected["AUROC"], abs=1e-9)
-        assert figures.best_f1 == pytest.approx(expected["best_f1"], abs=1e-9)
-        assert figures.best_f1_threshold == pytest.approx(expected["best_f1_threshold"], abs=1e-9)
+        assert values.fpr95 == pytest.approx(expected[key], abs=1e-9)
+        assert values.ap == pytest.approx(expected["AP"], abs=1e-9)
+        assert values.auroc == pytest.approx(expected["AUROC"], abs=1e-9)
+        assert values.best_f1 == pytest.approx(expected["best_f1"], abs=1e-9)
+        assert values.best_f1_threshold == pytest.approx(expected["best_f1_threshold"], abs=1e-9)
 
 
 @pytest.mark.skipif(not CASES, reason=NO_GOLDEN)
@@ -484,12 +484,12 @@ def test_golden_exact(case):
 def test_golden_official(case):
     expected = CASES[case]["PixBinaryClass"]
     frames = golden_frames(case)
-    figures = measured(SmiycAnomaly(), frames).compute()
+    values = measured(SmiycAnomaly(), frames).compute()
     if "error" in expected:  # the official tool stops at a frame without labeled pixels
         labeled = [frame for frame in frames if (frame[1] < 2).any()]
         without = measured(SmiycAnomaly(), labeled).compute()
         for name in ("ap", "auroc", "fpr95", "best_f1", "best_f1_threshold"):
-            assert getattr(figures, name) == pytest.approx(getattr(without, name), abs=0, nan_ok=True)
+            assert getattr(values, name) == pytest.approx(getattr(without, name), abs=0, nan_ok=True)
         return
     names = {
         "ap": "area_PRC",
@@ -502,7 +502,7 @@ def test_golden_official(case):
         low, high = (
             float(value) for value in expected["range_over_random_tie_orders"].get(key, []) or [0, 0]
         )
-        value = getattr(figures, name)
+        value = getattr(values, name)
         if low < high:  # what depends on the order of ties
             assert low - 1e-9 <= value <= high + 1e-9
         else:

@@ -1,4 +1,4 @@
-"""Component figures: against the definition written mask by mask, and against the official tool's figures."""
+"""Component metrics: against the definition written mask by mask, and against the official tool's values."""
 
 import json
 import math
@@ -76,7 +76,7 @@ def blobs(seed, size=(40, 56)):
     threshold=st.floats(-0.5, 0.9),
     settings=st.builds(ComponentSettings, st.integers(0, 60), st.integers(0, 40)),
 )
-def test_figures_are_those_of_the_definition(seed, threshold, settings):
+def test_values_are_those_of_the_definition(seed, threshold, settings):
     scores, labels = blobs(seed)
     threshold = float(np.float32(threshold))
     metric = ComponentMetric(settings, threshold)
@@ -84,17 +84,17 @@ def test_figures_are_those_of_the_definition(seed, threshold, settings):
     truths, predictions = by_definition(scores, labels, settings, threshold)
     for mine, expected in zip(found(metric), (truths, predictions), strict=True):
         np.testing.assert_allclose(np.array(mine), np.array(sorted(expected)), rtol=0, atol=1e-12)
-    figures = metric.compute()
+    values = metric.compute()
     siou, ppv = (np.array([share for share, _ in side]) for side in (truths, predictions))
     tp = (siou[:, None] >= LEVELS).sum(0)
-    np.testing.assert_array_equal(figures.tp, tp)
-    np.testing.assert_array_equal(figures.fn, len(siou) - tp)
-    np.testing.assert_array_equal(figures.fp, (ppv[:, None] < LEVELS).sum(0))
-    assert (figures.num_truth, figures.num_predicted) == (len(siou), len(ppv))
+    np.testing.assert_array_equal(values.tp, tp)
+    np.testing.assert_array_equal(values.fn, len(siou) - tp)
+    np.testing.assert_array_equal(values.fp, (ppv[:, None] < LEVELS).sum(0))
+    assert (values.num_truth, values.num_predicted) == (len(siou), len(ppv))
     if len(siou):
-        assert figures.siou_gt == pytest.approx(siou.mean(), abs=1e-12)
+        assert values.siou_gt == pytest.approx(siou.mean(), abs=1e-12)
     if len(siou) + len(ppv):
-        assert figures.mean_f1 == pytest.approx(np.mean(2 * tp / (tp + len(siou) + figures.fp)))
+        assert values.mean_f1 == pytest.approx(np.mean(2 * tp / (tp + len(siou) + values.fp)))
 
 
 def test_many_small_components_take_the_same_way(monkeypatch):
@@ -116,8 +116,8 @@ def test_the_rule_is_strict_and_diagonals_connect():
     metric.update(np.eye(4, dtype=np.float32) * 0.5, labels)
     assert metric.compute().num_predicted == 0
     metric.update(np.eye(4, dtype=np.float32), labels)
-    figures = metric.compute()
-    assert (figures.num_predicted, figures.num_truth, figures.siou_gt) == (1, 2, 0.5)
+    values = metric.compute()
+    assert (values.num_predicted, values.num_truth, values.siou_gt) == (1, 2, 0.5)
 
 
 def test_void_parts_a_component_and_small_ones_become_void():
@@ -152,7 +152,7 @@ def test_every_float16_is_compared_as_a_number(threshold):
 
 
 @given(st.integers(0, 2**31), st.permutations(range(5)), st.integers(1, 4))
-def test_any_partition_in_any_order_gives_the_figures_of_one_pass(seed, shuffle, cut):
+def test_any_partition_in_any_order_gives_the_values_of_one_pass(seed, shuffle, cut):
     frames = [blobs(seed + index) for index in range(5)]
     whole = ComponentMetric(ComponentSettings(5, 5), 0.3)
     for frame in frames:
@@ -188,11 +188,11 @@ def test_states_survive_an_npz_file_and_nonsense_is_refused(tmp_path):
 def test_nothing_to_find_is_undefined():
     metric = ComponentMetric(ANOMALY_TRACK, 0.5)
     metric.update(np.ones((5, 6), np.float32), np.full((5, 6), 255, np.uint8))
-    figures = metric.compute()
-    assert math.isnan(figures.siou_gt)
-    assert math.isnan(figures.ppv)
-    assert math.isnan(figures.mean_f1)
-    assert figures.num_frames == 1
+    values = metric.compute()
+    assert math.isnan(values.siou_gt)
+    assert math.isnan(values.ppv)
+    assert math.isnan(values.mean_f1)
+    assert values.num_frames == 1
 
 
 def test_bad_arguments_are_refused():
@@ -233,18 +233,18 @@ def test_golden_components(case, track):
         if "frames" not in expected:  # the official tool found no threshold
             continue
         whole = ComponentMetric(TRACKS[track], expected["threshold"])
-        for frame, figures in zip(frames, expected["frames"], strict=True):
+        for frame, values in zip(frames, expected["frames"], strict=True):
             metric = ComponentMetric(TRACKS[track], expected["threshold"])
             metric.update(*frame)
             whole.merge(metric)
-            truths = sorted(zip(map(float, figures["sIoU_gt"]), figures["size_gt"], strict=True))
-            predictions = sorted(zip(map(float, figures["prec_pred"]), figures["size_pred"], strict=True))
+            truths = sorted(zip(map(float, values["sIoU_gt"]), values["size_gt"], strict=True))
+            predictions = sorted(zip(map(float, values["prec_pred"]), values["size_pred"], strict=True))
             for mine, official in zip(found(metric), (truths, predictions), strict=True):
                 assert [size for _, size in mine] == [size for _, size in official]
                 np.testing.assert_allclose(np.array(mine), np.array(official), rtol=0, atol=1e-12)
             counted = metric.compute()
             for name in ("tp", "fn", "fp"):
-                assert getattr(counted, name).tolist() == figures[name]
+                assert getattr(counted, name).tolist() == values[name]
         total = whole.compute()
         if "error" in expected:  # the official tool divides by zero
             assert math.isnan(total.mean_f1) or not total.num_truth

@@ -45,11 +45,11 @@ def test_it_is_the_definition(seeds, annotators):
     metric = RegionQuality()
     for labels, truth, valid in frames:
         metric.update(labels, torch.from_numpy(truth), valid)
-    figures = metric.compute()
+    values = metric.compute()
     expected = by_definition(frames)
-    found = (figures.covering, figures.best_iou, figures.num_regions)
+    found = (values.covering, values.best_iou, values.num_regions)
     assert found == pytest.approx(expected, rel=1e-12, nan_ok=True)
-    assert figures.num_frames == len(seeds)
+    assert values.num_frames == len(seeds)
 
 
 @given(seed=st.integers(0, 999))
@@ -143,15 +143,15 @@ def test_intervals_are_those_of_frames_drawn_again():
     weights = np.random.default_rng(3).multinomial(8, np.full(8, 1 / 8), size=40)
     differences = {"covering": [], "best_iou": []}
     for row in weights:
-        figures = []
+        values = []
         for side in states:
             metric = RegionQuality()
             for state, times in zip(side, row, strict=True):
                 for _ in range(times):
                     metric.add_state(state)
-            figures.append(metric.compute())
-        for name, values in differences.items():
-            values.append(getattr(figures[1], name) - getattr(figures[0], name))
-    for name, values in differences.items():
-        low, high = np.quantile(values, [0.1, 0.9])
+            values.append(metric.compute())
+        for name, changes in differences.items():
+            changes.append(getattr(values[1], name) - getattr(values[0], name))
+    for name, changes in differences.items():
+        low, high = np.quantile(changes, [0.1, 0.9])
         assert (found[name].low, found[name].high) == pytest.approx((low, high))

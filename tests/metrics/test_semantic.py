@@ -1,4 +1,4 @@
-"""Semantic figures and the region vote: scikit-learn, a count pixel by pixel, and the golden cases."""
+"""Semantic values and the region vote: scikit-learn, a count pixel by pixel, and the golden cases."""
 
 import json
 from collections import Counter
@@ -18,7 +18,7 @@ from csl_plugin.metrics.semantic import SemanticMetric
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 SEMANTIC = ("city19", "voc20", "voc20_unseen_absent", "coco171", "tiny", "perfect")
 REGIONS = ("region_overlap", "region_split", "region_unassigned", "region_city19", "region_ties")
-FIGURES = ("miou", "miou_seen", "miou_unseen", "hiou", "macc", "pacc", "fwiou", "per_class")
+VALUES = ("miou", "miou_seen", "miou_unseen", "hiou", "macc", "pacc", "fwiou", "per_class")
 TIGHT = {"rtol": 0, "atol": 1e-12}
 
 
@@ -60,7 +60,7 @@ def measured(metric, *pairs):
 
 
 def assert_same(first, second):
-    for name in FIGURES:
+    for name in VALUES:
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name), err_msg=name)
 
 
@@ -75,7 +75,7 @@ def test_golden_semantic(case):
     state = metric.state()
     for ours, theirs in (("intersection", "intersect"), ("label", "label"), ("predicted", "pred")):
         np.testing.assert_array_equal(state[ours], reference[f"area_{theirs}"])
-    figures, independent, mmseg = metric.compute(), reference["independent"], reference["mmseg"]
+    values, independent, mmseg = metric.compute(), reference["independent"], reference["mmseg"]
     expected = {
         "miou": independent["mIoU_union_nonempty"],
         "macc": independent["mACC_gt_present"],
@@ -89,8 +89,8 @@ def test_golden_semantic(case):
             "hiou": number(independent["hIoU_union_nonempty"]),
         }
     for name, value in expected.items():
-        np.testing.assert_allclose(getattr(figures, name), value, **TIGHT, err_msg=name)
-    np.testing.assert_allclose(figures.per_class, numbers(mmseg["IoU"]), **TIGHT)
+        np.testing.assert_allclose(getattr(values, name), value, **TIGHT, err_msg=name)
+    np.testing.assert_allclose(values.per_class, numbers(mmseg["IoU"]), **TIGHT)
 
 
 @pytest.mark.parametrize("unassigned", ["miss", "exclude"])
@@ -103,7 +103,7 @@ def test_golden_regions(case, unassigned):
     for regions, labels, voted in frames(arrays, "region_", "label_", "voted_"):
         np.testing.assert_array_equal(majority_vote(regions, labels), voted)
         metric.update(regions, labels)
-    figures = metric.compute()
+    values = metric.compute()
     expected = reference["unassigned_is_miss" if unassigned == "miss" else "unassigned_excluded"]
     for ours, theirs in {
         "miou": "mIoU_union_nonempty",
@@ -113,10 +113,10 @@ def test_golden_regions(case, unassigned):
         "pacc": "pACC",
         "fwiou": "fwIoU",
     }.items():
-        np.testing.assert_allclose(getattr(figures, ours), number(expected[theirs]), **TIGHT, err_msg=ours)
+        np.testing.assert_allclose(getattr(values, ours), number(expected[theirs]), **TIGHT, err_msg=ours)
 
 
-# --- semantic figures -----------------------------------------------------------------------------------
+# --- semantic values ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -125,47 +125,47 @@ def test_against_scikit_learn(seed):
     metric = measured(SemanticMetric(5, unseen=[1, 4]), (prediction, labels))
     inside = labels != 255
     table = confusion_matrix(labels[inside], prediction[inside], labels=range(5))
-    state, figures = metric.state(), metric.compute()
+    state, values = metric.state(), metric.compute()
     np.testing.assert_array_equal(state["intersection"], table.diagonal())
     np.testing.assert_array_equal(state["label"], table.sum(1))
     np.testing.assert_array_equal(state["predicted"], table.sum(0))
     iou = jaccard_score(labels[inside], prediction[inside], labels=range(5), average=None)
-    np.testing.assert_allclose(figures.per_class, iou, **TIGHT)
+    np.testing.assert_allclose(values.per_class, iou, **TIGHT)
     seen, unseen = iou[[0, 2, 3]].mean(), iou[[1, 4]].mean()
     accuracy = (table.diagonal() / table.sum(1)).mean()
     weighted = (table.sum(1) / table.sum() * iou).sum()
     right = table.trace() / table.sum()
     expected = (iou.mean(), seen, unseen, 2 * seen * unseen / (seen + unseen), accuracy, right, weighted)
-    for name, value in zip(FIGURES, expected, strict=False):
-        np.testing.assert_allclose(getattr(figures, name), value, **TIGHT, err_msg=name)
+    for name, value in zip(VALUES, expected, strict=False):
+        np.testing.assert_allclose(getattr(values, name), value, **TIGHT, err_msg=name)
 
 
 def test_no_class_is_a_miss_and_nobodys_prediction():
     metric = measured(SemanticMetric(2), (np.array([[0, -1, 1, 255]]), np.array([[0, 0, 1, 1]])))
-    state, figures = metric.state(), metric.compute()
+    state, values = metric.state(), metric.compute()
     assert state["label"].tolist() == [2, 2]
     assert state["predicted"].tolist() == [1, 1]
-    assert figures.per_class.tolist() == [0.5, 0.5]
-    assert figures.pacc == 0.5
+    assert values.per_class.tolist() == [0.5, 0.5]
+    assert values.pacc == 0.5
 
 
 def test_absent_classes_and_groups():
-    figures = measured(SemanticMetric(4, unseen=[3]), (np.array([[0, 2]]), np.array([[0, 0]]))).compute()
-    np.testing.assert_array_equal(figures.per_class, [0.5, np.nan, 0.0, np.nan])
-    assert figures.miou == figures.miou_seen == 0.25
-    assert np.isnan([figures.miou_unseen, figures.hiou]).all()
-    assert figures.macc == 0.5
+    values = measured(SemanticMetric(4, unseen=[3]), (np.array([[0, 2]]), np.array([[0, 0]]))).compute()
+    np.testing.assert_array_equal(values.per_class, [0.5, np.nan, 0.0, np.nan])
+    assert values.miou == values.miou_seen == 0.25
+    assert np.isnan([values.miou_unseen, values.hiou]).all()
+    assert values.macc == 0.5
 
 
 def test_nothing_labeled_is_nan():
     for metric in (SemanticMetric(3), measured(SemanticMetric(3), (IDS, IDS + 255))):
-        figures = metric.compute()
-        assert all(np.isnan(getattr(figures, name)).all() for name in FIGURES)
+        values = metric.compute()
+        assert all(np.isnan(getattr(values, name)).all() for name in VALUES)
 
 
 def test_all_wrong_in_both_groups_is_zero():
-    figures = measured(SemanticMetric(2, unseen=[1]), (np.array([[0, 1]]), np.array([[1, 0]]))).compute()
-    assert figures.hiou == 0.0
+    values = measured(SemanticMetric(2, unseen=[1]), (np.array([[0, 1]]), np.array([[1, 0]]))).compute()
+    assert values.hiou == 0.0
 
 
 @given(st.lists(st.integers(0, 6), min_size=6, max_size=6), st.permutations(range(6)))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.io.limits import check_file, damage_named
+from csl_plugin.io.limits import as_file_error, check_file
 from csl_plugin.io.numpy_files import read_npy
 
 _LARGEST_FILE = 1 << 20
@@ -71,7 +71,7 @@ def _numbers(path: Path) -> tuple[float, ...]:
     if check_file(path) > _LARGEST_FILE:
         raise FileError(str(path), "over 1 MiB", "one number for each class", "Check the path.")
     data = path.read_bytes()
-    with damage_named(path, "an .npy file"):
+    with as_file_error(path, "an .npy file"):
         head = io.BytesIO(data)
         version = npy.read_magic(head)
         reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0

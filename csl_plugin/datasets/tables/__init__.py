@@ -7,10 +7,12 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+__all__ = ["read_table"]
+
 
 @cache
 def read_table(name: str) -> dict[str, Any]:
-    """One of the tables beside this file.
+    """One of the JSON tables in this folder.
 
     Example:
         >>> read_table("cityscapes")["label_ids"][:3]

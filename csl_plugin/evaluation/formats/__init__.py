@@ -1,1 +1,1 @@
-"""What official evaluators and servers read: one file per format."""
+"""The files that official evaluators and servers read."""

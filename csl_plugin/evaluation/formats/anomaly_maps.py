@@ -1,4 +1,4 @@
-"""Fused anomaly maps as the official tools read them: SegmentMeIfYouCan's HDF5 and Fishyscapes' .npy."""
+"""Fused anomaly maps in the formats of the official tools: SegmentMeIfYouCan's HDF5 and Fishyscapes' .npy."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from csl_plugin.io import write_scores
 
 
 def anomaly_path(folder: Path, method: str, output_name: str, frame: str, *, fishyscapes: bool) -> Path:
-    """Where the map of a frame lies.
+    """The path of a frame's map.
 
     `scores/<method>/<output_name>/<frame>.hdf5` is the tree `outputs/anomaly_p` of the SegmentMeIfYouCan
-    tool; without h5py it is `.npy`. Fishyscapes wants `<frame>_anomaly.npy`.
+    tool; without h5py the suffix is `.npy`. Fishyscapes requires `<frame>_anomaly.npy`.
 
     Example:
         >>> anomaly_path(Path("out"), "m", "FS", "0001_a", fishyscapes=True).as_posix()
@@ -28,7 +28,7 @@ def anomaly_path(folder: Path, method: str, output_name: str, frame: str, *, fis
 
 
 def write_anomaly(path: Path, stored: NDArray[np.float16], *, fishyscapes: bool) -> None:
-    """Write a map, whole or not at all: float16, as the SegmentMeIfYouCan tool stores it, or float32.
+    """Write a map atomically: float16, as the SegmentMeIfYouCan tool stores it, or float32 for Fishyscapes.
 
     Args:
         path: From `anomaly_path`.
@@ -36,6 +36,6 @@ def write_anomaly(path: Path, stored: NDArray[np.float16], *, fishyscapes: bool)
         fishyscapes: Whether it is for Fishyscapes.
 
     Raises:
-        FileError: The place cannot be written.
+        FileError: The path cannot be written.
     """
     write_scores(path, stored.astype(np.float32) if fishyscapes else stored)

@@ -1,4 +1,4 @@
-"""detectron2's `sem_seg_predictions.json`: every class of every frame as a COCO mask."""
+"""detectron2's `sem_seg_predictions.json`: each class of each frame as a COCO mask."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.evaluation.formats.rle import encode_rle
 from csl_plugin.io import atomic_path
+from csl_plugin.io.coco_rle import encode_rle
 
 FILE_NAME = "sem_seg_predictions.json"
 
@@ -18,15 +18,15 @@ FILE_NAME = "sem_seg_predictions.json"
 def write_predictions(
     path: Path, frames: Iterable[tuple[str, NDArray[np.uint8]]], category_ids: Sequence[int]
 ) -> None:
-    """Write the predictions of a data set, one frame in memory at a time, whole or not at all.
+    """Write the predictions of a data set atomically, with one frame in memory at a time.
 
     Args:
-        path: Where to.
+        path: The file.
         frames: Image file name and class indices (H, W), 255 for none, of each frame.
         category_ids: The data set's own id of each class index.
 
     Raises:
-        FileError: The place cannot be written.
+        FileError: The path cannot be written.
     """
     with atomic_path(path) as temporary, temporary.open("w", encoding="ascii") as file:
         file.write("[")

@@ -1,4 +1,4 @@
-"""The one monotone map that takes fused scores into float16 files without losing their order."""
+"""The monotone map between fused scores and float16 files; it keeps the order of the scores."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scale: TypeAlias = Literal["probability", "unbounded"]
-"""What a fused score is: in [0, 1], or any number from 0 on."""
+"""The range of a fused score: [0, 1], or all numbers from 0 on."""
 
 _LARGEST = 30_000.0
 
@@ -16,18 +16,18 @@ _LARGEST = 30_000.0
 def to_float16(fused: NDArray[Any], scale: Scale) -> NDArray[np.float16]:
     """Fused scores as float16, sinh(log(odds) / 2), where the odds are s / (1 - s), or s where unbounded.
 
-    Half precision has the same number of steps in every octave, so it holds exponentials well and anything
-    near 1 badly: probabilities of 0.9996 and 0.9999 become one value. The hyperbolic sine grows like the root
-    of the odds toward 1 and of their inverse toward 0, so neighboring values differ by 0.1 per cent of the
-    odds anywhere between 1e-9 and 1e9. The map is the same for every frame of every run, so the order between
-    frames is kept; values end at 30,000 on either side, so what evaluators compute of the range stays finite.
+    Half precision has the same number of steps in every octave, so its resolution is poor near 1:
+    probabilities of 0.9996 and 0.9999 become one value. The hyperbolic sine grows like the square root of the
+    odds toward 1, and like the root of their inverse toward 0. So neighboring values differ by 0.1 per cent
+    of the odds everywhere between 1e-9 and 1e9. The map is the same for all frames and jobs, so the order
+    between frames is kept. Values are clipped to 30,000 on both sides, so that evaluators stay finite.
 
     Args:
         fused: (H, W) finite, in [0, 1] or from 0 on.
-        scale: Which of the two.
+        scale: The range of `fused`.
 
     Returns:
-        (H, W) float16, rising with `fused`.
+        (H, W) float16, monotonically increasing in `fused`.
 
     Example:
         >>> scores = np.array([[0.0, 1e-6, 0.5, 0.99990, 0.99991, 1.0]])
@@ -44,7 +44,7 @@ def to_float16(fused: NDArray[Any], scale: Scale) -> NDArray[np.float16]:
 
 
 def from_float16(stored: NDArray[Any], scale: Scale) -> NDArray[np.float32]:
-    """What `to_float16` stored, as the fused scores again, to 0.1 per cent of the odds.
+    """The inverse of `to_float16`, to 0.1 per cent of the odds.
 
     Example:
         >>> from_float16(to_float16(np.array([[0.25, 0.75]]), "probability"), "probability").round(3).tolist()

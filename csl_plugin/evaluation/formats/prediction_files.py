@@ -1,4 +1,4 @@
-"""The fused predictions of a run on disk, in the form that the data set's official tool reads."""
+"""The fused predictions on disk, in the format of the data set's official tool."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.datasets import Frame
+from csl_plugin.datasets.cityscapes import label_ids
 from csl_plugin.datasets.coco_stuff import raw_values
 from csl_plugin.evaluation.formats import detectron2
 from csl_plugin.evaluation.formats.anomaly_maps import anomaly_path, write_anomaly
-from csl_plugin.evaluation.formats.class_maps import CITYSCAPES_LABEL_IDS, read_classes, write_classes
+from csl_plugin.evaluation.formats.class_maps import read_classes, write_classes
 from csl_plugin.evaluation.protocols import Task
 from csl_plugin.evaluation.records import file_stem
 from csl_plugin.io import read_scores
@@ -23,14 +24,14 @@ _CITYSCAPES = ("cityscapes", "synscapes")
 
 
 @dataclass(frozen=True)
-class Outputs:
-    """Where the fused prediction of each frame lies and in what form; the data set chooses.
+class PredictionFiles:
+    """Path and format of the fused prediction of each frame; the data set decides.
 
     Args:
-        out: The run's folder.
+        out: The output folder.
         benchmark: Name of the benchmark.
         task: What is predicted; regions are not written.
-        method: Name of the method, a folder of the tree.
+        method: Name of the method; a folder has this name.
         output_name: The folder name that the official tool uses.
     """
 
@@ -41,7 +42,7 @@ class Outputs:
     output_name: str
 
     def path(self, frame: Frame) -> Path | None:
-        """The file of a frame, None where nothing is written."""
+        """The file of a frame, None if nothing is written."""
         if self.task == "regions":
             return None
         if self.task == "anomaly":
@@ -54,7 +55,7 @@ class Outputs:
         """Write the stored anomaly map (float16) or the classes (uint8) of a frame.
 
         Raises:
-            FileError: The place cannot be written.
+            FileError: The path cannot be written.
         """
         path = self.path(frame)
         if path is None:
@@ -65,7 +66,7 @@ class Outputs:
             write_classes(path, prediction, self._ids)
 
     def read(self, frame: Frame) -> NDArray[Any]:
-        """What `write` wrote.
+        """The prediction that `write` wrote.
 
         Raises:
             FileError: The file is missing or cannot be read.
@@ -77,10 +78,13 @@ class Outputs:
         return read_classes(path, self._ids)
 
     def finish(self, frames: Sequence[Frame]) -> dict[str, str]:
-        """Write what there is one of, and say what lies where, relative to the run's folder.
+        """Write the files that cover all frames.
+
+        Returns:
+            The place of each kind of file, relative to the output folder.
 
         Raises:
-            FileError: The place cannot be written, or a frame's file not be read.
+            FileError: The path cannot be written, or the file of a frame cannot be read.
         """
         if self.task == "regions" or not frames:
             return {}
@@ -104,4 +108,4 @@ class Outputs:
 
     @property
     def _ids(self) -> Sequence[int] | None:
-        return CITYSCAPES_LABEL_IDS if self.benchmark in _CITYSCAPES else None
+        return label_ids() if self.benchmark in _CITYSCAPES else None

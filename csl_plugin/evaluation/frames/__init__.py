@@ -1,1 +1,1 @@
-"""One frame of a benchmark: where its scores come from, how it is fused, measured and drawn."""
+"""One frame of a benchmark: the source of its scores, its fusion, and its pictures."""

@@ -1,4 +1,4 @@
-"""From a frame's scores to what is measured: the base as it came, and fused with the frame's regions."""
+"""A frame's scores before and after fusion with its regions, in the form that is measured."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ Kind: TypeAlias = Literal["probability", "logits", "raw"]
 
 
 @dataclass(frozen=True)
-class Fusion:
-    """How scores meet regions, the same for every frame of a run.
+class FrameFusion:
+    """How scores are fused with regions, the same for every frame of a job.
 
     Args:
-        kind: What the scores are: in [0, 1], logits, or raw: mapped by `calibration` first, or fused as they
-            come where they are not negative.
-        rule: As for `csl_plugin.fuse`, None too. Of single maps the product is stored by its root,
-            "geometric", which has its order.
-        calibration: Applied to raw scores after they are brought to the image's size.
+        kind: What the scores are: "probability" in [0, 1], "logits", or "raw": mapped by `calibration` first,
+            or fused unchanged where they are not negative.
+        rule: As for `csl_plugin.fuse`, None included. For a single class the product is stored as its square
+            root, "geometric", which has the same order.
+        calibration: Applied to raw scores after they are upsampled to the image's size.
     """
 
     kind: Kind
@@ -38,32 +38,32 @@ class Fusion:
 
     @property
     def scale(self) -> Scale:
-        """What the fused scores are."""
+        """The range of the fused scores."""
         return "unbounded" if self.kind == "raw" and self.calibration is None else "probability"
 
     def anomaly(
         self, scores: Tensor, regions: tuple[RegionMap, ...]
     ) -> tuple[NDArray[Any], NDArray[np.float16]]:
-        """The base map and the fused one of single-class scores.
+        """The base map and the fused map of single-class scores.
 
         Args:
             scores: (H, W) or (1, h, w), higher for more anomalous.
             regions: One or several partitions of the image, at its size.
 
         Returns:
-            (H, W) the scores as they came, upsampled where they are smaller and negated where the calibration
-            turns their order round, and (H, W) float16 as `to_float16` stores the fused map.
+            (H, W) the unfused scores, upsampled if they are smaller and negated if the calibration reverses
+            their order, and (H, W) float16, the fused map as `to_float16` stores it.
 
         Raises:
             ShapeError: More than one class.
-            ScoreRangeError: Scores that are not what `kind` says, or not finite.
+            ScoreRangeError: Scores outside the range of `kind`, or not finite.
         """
         base = self._base_map(scores, regions[0].size)
-        # In double precision a sigmoid stays below 1 up to scores of 36, in single only up to 17.
+        # A sigmoid reaches 1 at logits of 37 in double precision, at 17 in single precision.
         distribution = self._distribution(base.double() if base.device.type == "cpu" else base.float())
         named = default_rule(regions) if self.rule is None else self.rule
         rule: Rule = "geometric" if named == "product" else named
-        fused = fuse(distribution, _on(regions, distribution), rule=rule, logits=self._holds_logits)
+        fused = fuse(distribution, _on(regions, distribution), rule=rule, logits=self._are_logits)
         return self._ordered(base), to_float16(fused.cpu().numpy(), self.scale)
 
     def base_anomaly(self, scores: Tensor, size: tuple[int, int]) -> NDArray[Any]:
@@ -71,14 +71,14 @@ class Fusion:
         return self._ordered(self._base_map(scores, size))
 
     def _ordered(self, base: Tensor) -> NDArray[Any]:
-        return np.asarray((-base if self._turned else base).cpu().numpy())
+        return np.asarray((-base if self._reversed else base).cpu().numpy())
 
     @property
-    def _holds_logits(self) -> bool:
+    def _are_logits(self) -> bool:
         return self.kind == "logits"
 
     @property
-    def _turned(self) -> bool:
+    def _reversed(self) -> bool:
         if self.calibration is None:
             return False
         low, high = self.calibration(np.array([-1e9, 1e9])).tolist()
@@ -90,12 +90,12 @@ class Fusion:
             raise ShapeError("scores", f"shape {tuple(scores.shape)}", "(H, W) or (1, h, w)", hint)
         single = scores[None] if scores.ndim == 2 else scores
         if tuple(single.shape[1:]) == size and single.dtype != torch.bfloat16:
-            return single[0]  # float16 as it is: official files are, and their figures are those of float16
+            return single[0]  # unchanged: official files are float16, and their values are those of float16
         return _upsampled(single, size)[0]
 
-    def shown(self, base: NDArray[Any], stored: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Base and fused on the one scale of D, for a picture, from a base map and a stored one."""
-        raw = -base if self._turned else base
+    def on_one_scale(self, base: NDArray[Any], stored: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Base and fused map on the scale of D, for pictures, from a base map and a stored map."""
+        raw = -base if self._reversed else base
         distribution = self._distribution(torch.as_tensor(raw).double())
         if self.kind == "logits":
             distribution = distribution.sigmoid()
@@ -113,7 +113,7 @@ class Fusion:
 
         Raises:
             ShapeError: Another number of classes.
-            ScoreRangeError: Scores that are not what `kind` says, or not finite.
+            ScoreRangeError: Scores outside the range of `kind`, or not finite.
         """
         base = self.base_semantic(scores, regions[0].size, num_classes)
         distribution = self._distribution(scores.to(_widened(scores)))
@@ -122,12 +122,12 @@ class Fusion:
             _on(regions, distribution),
             rule=self.rule,
             size=regions[0].size,
-            logits=self._holds_logits,
+            logits=self._are_logits,
         )
         return base, fused.cpu().numpy()
 
     def base_semantic(self, scores: Tensor, size: tuple[int, int], num_classes: int) -> NDArray[np.int64]:
-        """The arg max of the scores as they came, brought to `size`."""
+        """The arg max of the unfused scores, upsampled to `size`."""
         if scores.ndim != 3 or scores.shape[0] != num_classes:
             hint = "Give one score per class, in the order of the data set's classes."
             raise ShapeError("scores", f"shape {tuple(scores.shape)}", f"({num_classes}, h, w)", hint)
@@ -140,10 +140,10 @@ class Fusion:
             return scores
         low, high = float(scores.min()), float(scores.max())
         if not low >= 0:  # nan too
-            hint = "Say --kind logits if they are logits, or pass --calibration FILE, a map onto [0, 1]."
+            hint = "Pass --kind logits if they are logits, or --calibration FILE, a map onto [0, 1]."
             raise ScoreRangeError("scores", f"{low:.4g}", f"{self.kind} scores from 0 on", hint)
         if self.kind == "probability" and high > 1:
-            hint = "Say --kind raw or --kind logits, or pass --calibration FILE."
+            hint = "Pass --kind raw or --kind logits, or --calibration FILE."
             raise ScoreRangeError("scores", f"{high:.4g}", "probabilities, at most 1", hint)
         return scores
 

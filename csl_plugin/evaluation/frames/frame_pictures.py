@@ -1,22 +1,18 @@
-"""Pictures of single frames for the report: image, label, before and after, small and inline."""
+"""Pictures of a frame for the report: image, label, before and after, small and inline."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin._opencv import opencv
 from csl_plugin.arrays import resize_nearest
-from csl_plugin.datasets import Frame
 from csl_plugin.errors import FileError
-from csl_plugin.evaluation.frames.passes import FrameWork
-from csl_plugin.evaluation.result import FrameChange
-from csl_plugin.proposers.on_files import one_partition, propose_regions
+from csl_plugin.evaluation.frames.passes import FusionPass
+from csl_plugin.evaluation.report import InlinePicture
+from csl_plugin.proposers.on_files import one_partition
 from csl_plugin.viz.colors import class_colors, draw_edges, heat_colors, region_colors
 from csl_plugin.viz.scaling import fit, resize
 
@@ -25,86 +21,63 @@ _WIDTH = 520
 _NORMAL, _ANOMALY, _VOID = (58, 62, 70), (255, 176, 0), (150, 152, 158)
 
 
-@dataclass(frozen=True)
-class Picture:
-    """A caption and a data URI."""
+def frame_pictures(first: FusionPass, name: str) -> list[InlinePicture]:
+    """Image, label, base and fused prediction of one frame, at most 520 pixels wide.
 
-    caption: str
-    uri: str
-    width: int
-    height: int
-
-
-def frame_pictures(work: FrameWork, change: FrameChange) -> list[Picture]:
-    """Image, label, base and fused of one frame, at most 520 pixels wide.
+    Args:
+        first: The finished first pass.
+        name: The frame's name.
 
     Raises:
-        CSLError: A file of the frame cannot be read any more.
+        CSLError: A file of the frame can no longer be read.
     """
-    frame = next(frame for frame in work.dataset.frames if frame.name == change.name)
-    read = work.read(frame)
-    if read.label is None:
-        raise FileError(frame.name, "no label", "a frame that was measured", "Run again with --overwrite.")
-    height, width = read.image.shape[:2]
-    size = fit((height, width), (_BOX[0], min(_WIDTH, width)))
-    anomaly = work.measures.task == "anomaly"
-    label = resize_nearest(read.label, size)
+    frame = next(frame for frame in first.dataset.frames if frame.name == name)
+    inputs = first.read(frame)
+    if inputs.label is None:
+        raise FileError(frame.name, "no label", "a frame that was measured", "Start again with --overwrite.")
+    size = fit(inputs.size, (_BOX[0], min(_WIDTH, inputs.size[1])))
+    anomaly = first.protocols.task == "anomaly"
+    label = resize_nearest(inputs.label, size)
+    small = resize(inputs.image, size)
     pictures = [
-        _picture("image", resize(read.image, size), ".jpg"),
-        _picture("label", _masked(label) if anomaly else _classes(label), ".png"),
+        InlinePicture.encode("image", small, ".jpg"),
+        InlinePicture.encode("label", _anomaly_colors(label) if anomaly else _class_colors(label), ".png"),
     ]
-    if work.source is None:
-        found = one_partition(propose_regions(work.proposer, read.image, _stem(work, frame)))
-        regions = found.labels[0].cpu().numpy()
-        small, ids = resize(read.image, size), resize_nearest(regions, size)
-        return [*pictures, _picture("regions", draw_edges(region_colors(small, ids), ids), ".jpg")]
-    scores = work.source.scores(read.image, read.loaded)
+    if first.source is None:
+        ids = resize_nearest(one_partition(first.regions(frame, inputs.image)).labels[0].cpu().numpy(), size)
+        regions = draw_edges(region_colors(small, ids), ids)
+        return [*pictures, InlinePicture.encode("regions", regions, ".jpg")]
+    scores = first.source.scores(inputs.image, inputs.loaded)
     if anomaly:
-        base = work.fusion.base_anomaly(scores, (height, width))
-        maps = work.fusion.shown(base, work.outputs.read(frame))
-        return pictures + _heats(maps, size)
-    before = work.fusion.base_semantic(scores, (height, width), work.measures.num_classes)
-    after = work.outputs.read(frame)
-    # Where the label is void no prediction counts, so none is shown.
-    pairs = (("base", before), ("+CSL", after))
-    for caption, classes in pairs:
+        base = first.fusion.base_anomaly(scores, inputs.size)
+        maps = first.fusion.on_one_scale(base, first.predictions.read(frame))
+        return pictures + _heat_maps(maps, size)
+    before = first.fusion.base_semantic(scores, inputs.size, first.protocols.num_classes)
+    after = first.predictions.read(frame)
+    for caption, classes in (("base", before), ("+CSL", after)):
+        # Predictions on void pixels do not count, so they are not shown.
         shown = np.where(label == 255, 255, resize_nearest(classes, size))
-        pictures.append(_picture(caption, _classes(shown), ".png"))
+        pictures.append(InlinePicture.encode(caption, _class_colors(shown), ".png"))
     return pictures
 
 
-def _heats(maps: Sequence[NDArray[Any]], size: tuple[int, int]) -> list[Picture]:
+def _heat_maps(maps: Sequence[NDArray[Any]], size: tuple[int, int]) -> list[InlinePicture]:
     small = [resize(values.astype(np.float32), size) for values in maps]
     high = max(float(values.max()) for values in small)
     low = min(float(values.min()) for values in small)
-    span = f"{low:.2g} to {high:.2g}"
-    captions = (f"base, {span}", "+CSL, same colors")
+    captions = (f"base, {low:.2g} to {high:.2g}", "+CSL, same colors")
     return [
-        _picture(caption, heat_colors(values, low, high), ".jpg")
+        InlinePicture.encode(caption, heat_colors(values, low, high), ".jpg")
         for caption, values in zip(captions, small, strict=True)
     ]
 
 
-def _masked(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _anomaly_colors(label: NDArray[np.uint8]) -> NDArray[np.uint8]:
     colors = np.full((*label.shape, 3), _VOID, np.uint8)
     colors[label == 0] = _NORMAL
     colors[label == 1] = _ANOMALY
     return colors
 
 
-def _classes(ids: NDArray[Any]) -> NDArray[np.uint8]:
+def _class_colors(ids: NDArray[Any]) -> NDArray[np.uint8]:
     return class_colors(np.where(ids == 255, -1, ids.astype(np.int64)))
-
-
-def _stem(work: FrameWork, frame: Frame) -> str:
-    return work.region_files[frame.name].stem if work.region_files else frame.name
-
-
-def _picture(caption: str, pixels: NDArray[Any], kind: str) -> Picture:
-    cv2 = opencv()
-    quality = [cv2.IMWRITE_JPEG_QUALITY, 85] if kind == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
-    encoded, data = cv2.imencode(kind, np.ascontiguousarray(pixels[..., ::-1]), quality)
-    assert encoded  # noqa: S101
-    mime = "image/jpeg" if kind == ".jpg" else "image/png"
-    text = base64.b64encode(data.tobytes()).decode("ascii")
-    return Picture(caption, f"data:{mime};base64,{text}", pixels.shape[1], pixels.shape[0])

@@ -1,4 +1,4 @@
-"""What a run does to one frame: read it, fuse it, measure it, write it down."""
+"""The two passes of a benchmark over its frames: read a frame, fuse it, measure it, write the results."""
 
 from __future__ import annotations
 
@@ -13,27 +13,34 @@ from torch import Tensor
 
 from csl_plugin.datasets import Dataset, Frame
 from csl_plugin.errors import ShapeError
-from csl_plugin.evaluation.formats.prediction_files import Outputs
-from csl_plugin.evaluation.frames.frame_fusion import Fusion
-from csl_plugin.evaluation.frames.score_source import Source
-from csl_plugin.evaluation.protocols import Measures
-from csl_plugin.evaluation.records import Records, State, sources_of
+from csl_plugin.evaluation.formats.prediction_files import PredictionFiles
+from csl_plugin.evaluation.frames.frame_fusion import FrameFusion
+from csl_plugin.evaluation.frames.score_source import ScoreSource
+from csl_plugin.evaluation.protocols import Protocols
+from csl_plugin.evaluation.records import Records, file_states
+from csl_plugin.metrics import State
 from csl_plugin.proposers.on_files import one_partition, propose_regions
+from csl_plugin.regions.region_map import RegionMap
 
 
 @dataclass(frozen=True)
-class Read:
-    """A frame as it lies on disk."""
+class Inputs:
+    """A frame as read from disk."""
 
     sources: str
     image: NDArray[np.uint8]
     label: NDArray[np.uint8] | None
     loaded: Tensor | None
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(H, W) of the image."""
+        return self.image.shape[0], self.image.shape[1]
+
 
 @dataclass(frozen=True)
-class Fused:
-    """A frame's predictions: what is written, and what is measured by side."""
+class Predictions:
+    """A frame's predictions: the one to write, and those to measure, by side."""
 
     sources: str
     label: NDArray[np.uint8] | None
@@ -41,57 +48,57 @@ class Fused:
     measured: Mapping[str, NDArray[Any]]
 
 
-class Pass(Protocol):
-    """The steps of a pass over frames; `finish` writes the record that says a frame is done."""
+class FramePass(Protocol):
+    """The steps of a pass over frames; `finish` writes the record that marks a frame as done."""
 
     @property
     def records(self) -> Records:
-        """Where states go."""
+        """The records that the pass writes."""
         ...
 
-    def made(self, frame: Frame) -> bool:
+    def is_done(self, frame: Frame) -> bool:
         """Whether the frame is done."""
         ...
 
     def read(self, frame: Frame) -> Any:
-        """Read what lies on disk, in a thread."""
+        """Read the frame's files; called in a thread."""
         ...
 
-    def compute(self, frame: Frame, read: Any) -> Fused:
-        """Compute what is measured."""
+    def compute(self, frame: Frame, inputs: Any) -> Predictions:
+        """Compute the predictions to measure."""
         ...
 
-    def finish(self, frame: Frame, fused: Fused) -> None:
-        """Write what was computed, in a thread."""
+    def finish(self, frame: Frame, predictions: Predictions) -> None:
+        """Measure and write the predictions; called in a thread."""
         ...
 
 
 @dataclass(frozen=True)
-class FrameWork:
-    """The steps of the first pass over the frames.
+class FusionPass:
+    """The first pass: fuse every frame and measure its pixels.
 
     Args:
         dataset: Reads images and labels.
-        measures: What is measured.
-        source: Where scores come from; None where only regions are measured.
-        proposer: Where regions come from.
+        protocols: What is measured.
+        source: Gives the scores; None where only regions are measured.
+        proposer: Gives the regions.
         region_files: The files of a folder of region maps by frame name, empty for other proposers.
-        fusion: How scores meet regions.
-        outputs: Where fused predictions go.
-        records: Where states go.
+        fusion: Fuses scores with regions.
+        predictions: Writes the fused predictions.
+        records: Stores the states of the metrics.
     """
 
     dataset: Dataset
-    measures: Measures
-    source: Source | None
+    protocols: Protocols
+    source: ScoreSource | None
     proposer: Any
     region_files: Mapping[str, Path]
-    fusion: Fusion
-    outputs: Outputs
+    fusion: FrameFusion
+    predictions: PredictionFiles
     records: Records
 
     def sources(self, frame: Frame) -> str:
-        """The files that a frame is made from, with their sizes and times.
+        """The state of the files that a frame is made from.
 
         Raises:
             OSError: One of them is missing.
@@ -99,25 +106,30 @@ class FrameWork:
         files = [frame.image, *([frame.label] if frame.label else [])]
         files += self.source.files(frame) if self.source else ()
         files += [self.region_files[frame.name]] if self.region_files else []
-        return sources_of(files)
+        return file_states(files)
 
-    def made(self, frame: Frame) -> bool:
-        """Whether the frame is done; what is left of an older state of it is taken away.
+    def regions(self, frame: Frame, image: NDArray[np.uint8]) -> tuple[RegionMap, ...]:
+        """The partitions of the frame's image, at its size."""
+        stem = self.region_files[frame.name].stem if self.region_files else frame.name
+        return propose_regions(self.proposer, image, stem)
+
+    def is_done(self, frame: Frame) -> bool:
+        """Whether the frame is done; an outdated record of it is removed.
 
         Raises:
             FileError: Its record is of other settings, or cannot be removed.
         """
-        path = self.outputs.path(frame)
+        path = self.predictions.path(frame)
         try:
             sources = self.sources(frame)
-        except OSError:  # reading it will say so
+        except OSError:  # `read` will report it
             sources = ""
-        if self.records.made(frame.name, sources) and (path is None or path.is_file()):
+        if self.records.is_current(frame.name, sources) and (path is None or path.is_file()):
             return True
         self.records.remove(frame.name)
         return False
 
-    def read(self, frame: Frame) -> Read:
+    def read(self, frame: Frame) -> Inputs:
         """Read the frame's files."""
         sources = self.sources(frame)
         image = self.dataset.read_image(frame)
@@ -125,70 +137,69 @@ class FrameWork:
         if label is not None and label.shape != image.shape[:2]:
             hint = "Take image and label from the same archive."
             raise ShapeError(str(frame.label), f"size {label.shape}", f"the image's, {image.shape[:2]}", hint)
-        return Read(sources, image, label, self.source.load(frame) if self.source else None)
+        return Inputs(sources, image, label, self.source.load(frame) if self.source else None)
 
-    def compute(self, frame: Frame, read: Read) -> Fused:
+    def compute(self, frame: Frame, inputs: Inputs) -> Predictions:
         """Propose the frame's regions and fuse its scores with them."""
-        stem = self.region_files[frame.name].stem if self.region_files else frame.name
-        regions = propose_regions(self.proposer, read.image, stem)
+        regions = self.regions(frame, inputs.image)
         if self.source is None:
             labels = one_partition(regions).labels[0].cpu().numpy()
-            return Fused(read.sources, read.label, None, {"csl": labels})
-        scores = self.source.scores(read.image, read.loaded)
-        if self.measures.task == "anomaly":
+            return Predictions(inputs.sources, inputs.label, None, {"csl": labels})
+        scores = self.source.scores(inputs.image, inputs.loaded)
+        if self.protocols.task == "anomaly":
             base, stored = self.fusion.anomaly(scores, regions)
-            return Fused(read.sources, read.label, stored, {"base": base, "csl": stored})
-        before, after = self.fusion.semantic(scores, regions, self.measures.num_classes)
-        return Fused(read.sources, read.label, after.astype(np.uint8), {"base": before, "csl": after})
+            return Predictions(inputs.sources, inputs.label, stored, {"base": base, "csl": stored})
+        before, after = self.fusion.semantic(scores, regions, self.protocols.num_classes)
+        measured = {"base": before, "csl": after}
+        return Predictions(inputs.sources, inputs.label, after.astype(np.uint8), measured)
 
-    def finish(self, frame: Frame, fused: Fused) -> None:
-        """Measure the frame, write its output, and its record last: it says that the frame is done."""
+    def finish(self, frame: Frame, predictions: Predictions) -> None:
+        """Measure the frame, write its prediction, and last its record, which marks the frame as done."""
         states: dict[str, State] = {}
-        if fused.label is not None:
-            for side, prediction in fused.measured.items():
-                states |= self.measures.states(side, prediction, fused.label)
-        if fused.written is not None:
-            self.outputs.write(frame, fused.written)
-        self.records.write(frame.name, fused.sources, states)
+        if predictions.label is not None:
+            for side, prediction in predictions.measured.items():
+                states |= self.protocols.states(side, prediction, predictions.label)
+        if predictions.written is not None:
+            self.predictions.write(frame, predictions.written)
+        self.records.write(frame.name, predictions.sources, states)
 
 
 @dataclass(frozen=True)
-class ComponentWork:
-    """The steps of the second pass: components at the best-F1 threshold of each side.
+class ComponentPass:
+    """The second pass: measure components at the best-F1 threshold of each side.
 
     Args:
-        first: The first pass, whose fused maps are read again. Scores of a teacher are computed again.
+        first: The first pass. Its fused maps are read again; scores of a teacher are computed again.
         thresholds: By side, in the order base, csl.
-        records: Where states go.
+        records: Stores the states of the metrics.
     """
 
-    first: FrameWork
+    first: FusionPass
     thresholds: Mapping[str, float]
     records: Records
 
-    def made(self, frame: Frame) -> bool:
+    def is_done(self, frame: Frame) -> bool:
         """Whether the frame is done."""
-        return self.records.made(frame.name, self.first.sources(frame))
+        return self.records.is_current(frame.name, self.first.sources(frame))
 
-    def read(self, frame: Frame) -> tuple[Read, NDArray[Any]]:
+    def read(self, frame: Frame) -> tuple[Inputs, NDArray[Any]]:
         """Read the frame's files and its fused map."""
-        return self.first.read(frame), self.first.outputs.read(frame)
+        return self.first.read(frame), self.first.predictions.read(frame)
 
-    def compute(self, frame: Frame, read: tuple[Read, NDArray[Any]]) -> Fused:
-        """The base map again."""
+    def compute(self, frame: Frame, inputs: tuple[Inputs, NDArray[Any]]) -> Predictions:
+        """Compute the base map again."""
         del frame
-        disk, stored = read
+        read, stored = inputs
         assert self.first.source is not None  # noqa: S101
-        scores = self.first.source.scores(disk.image, disk.loaded)
-        size = (disk.image.shape[0], disk.image.shape[1])
-        base = self.first.fusion.base_anomaly(scores, size)
-        return Fused(disk.sources, disk.label, None, {"base": base, "csl": stored})
+        scores = self.first.source.scores(read.image, read.loaded)
+        base = self.first.fusion.base_anomaly(scores, read.size)
+        return Predictions(read.sources, read.label, None, {"base": base, "csl": stored})
 
-    def finish(self, frame: Frame, fused: Fused) -> None:
+    def finish(self, frame: Frame, predictions: Predictions) -> None:
         """Measure the components and write the record."""
         states: dict[str, State] = {}
-        assert fused.label is not None  # noqa: S101
-        for side, prediction in fused.measured.items():
+        assert predictions.label is not None  # noqa: S101
+        for side, prediction in predictions.measured.items():
             threshold = self.thresholds[side]
-            states |= self.first.measures.component_states(side, prediction, fused.label, threshold)
-        self.records.write(frame.name, fused.sources, states)
+            states |= self.first.protocols.component_states(side, prediction, predictions.label, threshold)
+        self.records.write(frame.name, predictions.sources, states)

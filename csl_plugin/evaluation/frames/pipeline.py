@@ -1,4 +1,4 @@
-"""Reading, computing and writing at the same time, with few frames in flight."""
+"""Read, compute and write in parallel, with few frames in memory."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def overlap(
     done: Callable[[Item], None],
     ahead: int = 2,
 ) -> None:
-    """Run read, compute and finish over items: reading and finishing in threads, computing in this one.
+    """Call read and finish for every item in threads, and compute in the calling thread.
 
-    While an item is computed the next `ahead` are read and the last `ahead` are finished, so memory holds at
-    most 2 x ahead + 1 items however fast the disk is. Items are computed in their order.
+    While an item is computed, the next `ahead` are read and the last `ahead` are finished. So memory holds at
+    most 2 x ahead + 1 items. Items are computed in their order.
 
     Args:
-        items: What to work on.
-        read: In a thread; an error fails the item alone.
-        compute: In the calling thread; an error fails the item alone.
-        finish: In a thread; an error fails the item alone, but a FileError ends the run: a folder that
-            cannot be written once cannot be written for the next item either.
-        failed: Told of an item that failed, in the calling thread.
-        done: Told of an item that is finished, in the calling thread.
+        items: The items.
+        read: Called in a thread; an error fails only this item.
+        compute: Called in the calling thread; an error fails only this item.
+        finish: Called in a thread; an error fails only this item, but a FileError ends the loop: if a folder
+            cannot be written once, the next item fails too.
+        failed: Called in the calling thread for an item that failed.
+        done: Called in the calling thread for an item that is finished.
         ahead: At least 1.
 
     Raises:
-        FileError: The first of `finish`, after the items in flight are finished.
+        FileError: The first of `finish`, after the started items are finished.
 
     Example:
         >>> squares = []
@@ -60,7 +60,7 @@ def overlap(
                 future.result()
             except FileError:
                 raise
-            except Exception as error:  # as for compute
+            except Exception as error:  # one bad item must not stop the others
                 failed(item, error)
             else:
                 done(item)
@@ -78,7 +78,7 @@ def overlap(
                 item, coming = reads.popleft()
                 try:
                     made = compute(item, coming.result())
-                except Exception as error:  # one bad frame, whatever is wrong with it, must not end the run
+                except Exception as error:  # one bad item must not stop the others
                     failed(item, error)
                     continue
                 finally:

@@ -1,4 +1,4 @@
-"""Where a frame's per-pixel scores come from: a folder of files, or a model that is called."""
+"""The source of a frame's per-pixel scores: a folder of files, or a model that is called."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from torch import Tensor
 
 from csl_plugin.arrays import as_tensor
 from csl_plugin.datasets import Frame
-from csl_plugin.errors import FileError, OptionError, OutputError
+from csl_plugin.errors import OptionError, OutputError
+from csl_plugin.evaluation.frames.frame_files import files_of_frames
 from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores
 
 Image = NDArray[np.uint8]
 
 
-class Source(Protocol):
-    """Gives the scores of a frame; what can be read ahead is read by `load`, in a thread."""
+class ScoreSource(Protocol):
+    """Gives the scores of a frame; `load` reads ahead, in a thread."""
 
     def load(self, frame: Frame) -> Tensor | None:
-        """What lies on disk for the frame."""
+        """The frame's scores on disk, if any."""
         ...
 
     def scores(self, image: Image, loaded: Tensor | None) -> Tensor:
@@ -40,7 +41,7 @@ class Source(Protocol):
         ...
 
     def identity(self) -> dict[str, str]:
-        """What the settings of a run say about it."""
+        """Its entries in the settings of a job."""
         ...
 
 
@@ -63,26 +64,18 @@ class ScoreFolder:
         Raises:
             FileError: The folder cannot be read, or lacks the file of a frame.
         """
-        found = files_by_stem(path, SCORE_SUFFIXES)
-        by_frame = {}
-        for frame in frames:
-            file = found.get(frame.name) or found.get(frame.image.stem)
-            if file is not None:
-                by_frame[frame.name] = file
-        missing = [frame.name for frame in frames if frame.name not in by_frame]
-        if missing:
-            got = f"no score map for {len(missing)} of {len(frames)} frames, such as {missing[0]}"
-            expected = f"one named {missing[0]} with one of the suffixes " + ", ".join(SCORE_SUFFIXES)
-            hint = "Name score maps after their frames, or choose the split that they are of."
-            raise FileError(str(path), got, expected, hint)
-        return ScoreFolder(Path(path), by_frame)
+        folder = Path(path)
+        hint = "Name score maps after their frames, or choose their subset with --split."
+        found = files_by_stem(folder, SCORE_SUFFIXES)
+        files = files_of_frames(folder, found, frames, kind="score map", suffixes=SCORE_SUFFIXES, hint=hint)
+        return ScoreFolder(folder, files)
 
     def load(self, frame: Frame) -> Tensor:
         """The frame's file, as `csl_plugin.io.read_scores` reads it."""
         return as_tensor("scores", read_scores(self.by_frame[frame.name]))
 
     def scores(self, image: Image, loaded: Tensor | None) -> Tensor:
-        """What was loaded."""
+        """The loaded scores."""
         del image
         assert loaded is not None  # noqa: S101
         return loaded
@@ -101,9 +94,9 @@ class Teacher:
     """A callable from an image (H, W, 3) uint8 RGB to its scores (H, W), (C, h, w) or (1, C, h, w).
 
     Args:
-        spec: How it was named, module:callable.
+        spec: Its name, module:callable.
         call: The callable.
-        digest: The sha256 of the module's file, or of nothing where it has none.
+        digest: The sha256 of the module's file, or of no bytes if it has none.
     """
 
     spec: str
@@ -112,10 +105,10 @@ class Teacher:
 
     @staticmethod
     def named(spec: str) -> Teacher:
-        """Import `module:callable`; the current folder counts as a place of modules.
+        """Import `module:callable`; modules in the current folder are found too.
 
         Raises:
-            OptionError: Not of that form, no such module, or no such callable in it.
+            OptionError: Another form, no such module, or no such callable in it.
         """
         module_name, _, name = spec.partition(":")
         expected, hint = (
@@ -133,20 +126,20 @@ class Teacher:
             raise OptionError("--teacher", f"{spec!r} ({error})", expected, hint) from error
         call = getattr(module, name, None)
         if not callable(call):
-            raise OptionError("--teacher", f"{spec!r}, and no callable {name} there", expected, hint)
+            raise OptionError("--teacher", f"{spec!r}, and the module has no callable {name}", expected, hint)
         file = getattr(module, "__file__", None)
         content = Path(file).read_bytes() if file else b""
         return Teacher(spec, call, hashlib.sha256(content).hexdigest())
 
     def load(self, frame: Frame) -> None:
-        """Nothing: a model is called in the one thread that computes."""
+        """Nothing: a model is called in the thread that computes."""
         del frame
 
     def scores(self, image: Image, loaded: Tensor | None) -> Tensor:
         """Call the teacher.
 
         Raises:
-            OutputError: It gave no floating-point array of the shapes above.
+            OutputError: Not a floating-point array of the shapes above.
         """
         del loaded
         with torch.inference_mode():
@@ -156,7 +149,7 @@ class Teacher:
             scores = scores[0]
         if scores.ndim not in (2, 3) or not scores.is_floating_point():
             got = f"{scores.dtype} of shape {tuple(scores.shape)}"
-            hint = "Return one image's scores as floating-point numbers."
+            hint = "Return one image's scores in floating point."
             raise OutputError(self.spec, got, "(H, W) or (C, h, w) floating point", hint)
         return scores.clone() if scores.is_inference() else scores
 
@@ -166,5 +159,5 @@ class Teacher:
         return ()
 
     def identity(self) -> dict[str, str]:
-        """Its name and the content of its module; weights that it loads by itself are its own affair."""
+        """Its name and the hash of its module; weights that it loads are not part of it."""
         return {"teacher": self.spec, "teacher_sha256": self.digest}

@@ -1,18 +1,17 @@
-"""The result on disk: result.json, result.md, and report.html, one page without anything beside it."""
+"""The result on disk: result.json, result.md, and report.html, a self-contained page."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-from csl_plugin.evaluation.frames.frame_pictures import Picture, frame_pictures
-from csl_plugin.evaluation.frames.passes import FrameWork
 from csl_plugin.evaluation.report.curves import curve_svg
+from csl_plugin.evaluation.report.inline_picture import InlinePicture
 from csl_plugin.evaluation.report.tables import (
     Cell,
     Row,
@@ -32,19 +31,17 @@ from csl_plugin.viz.colors import class_colors
 _SHOWN = 3
 
 
-def write_report(out: Path, result: Result, work: FrameWork) -> None:
+def write_report(out: Path, result: Result, pictures: Mapping[str, Sequence[InlinePicture]]) -> None:
     """Write the three files of a result.
 
     Args:
-        out: The run's folder.
-        result: What was found.
-        work: Reads the frames that the page shows.
+        out: The output folder.
+        result: The result.
+        pictures: Of the frames that `best_and_worst` selects, by name.
 
     Raises:
-        FileError: The folder cannot be written, or a frame not be read any more.
+        FileError: The folder cannot be written.
     """
-    best, worst = chosen(result.changes)
-    pictures = {change.name: frame_pictures(work, change) for change in (*best, *worst)}
     texts = {
         "result.json": json.dumps(result.as_json(), indent=1, allow_nan=False) + "\n",
         "result.md": markdown(result),
@@ -55,12 +52,15 @@ def write_report(out: Path, result: Result, work: FrameWork) -> None:
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
-def chosen(changes: Sequence[FrameChange]) -> tuple[list[FrameChange], list[FrameChange]]:
-    """The three best and the three worst frames, none twice; of few frames the best come first.
+def best_and_worst(changes: Sequence[FrameChange]) -> tuple[list[FrameChange], list[FrameChange]]:
+    """The three best and the three worst frames, none twice; the best have priority.
+
+    Args:
+        changes: In falling order of the change, as in `Result`.
 
     Example:
         >>> frames = [FrameChange(name, 0.0, change) for name, change in zip("abcd", (0.3, 0.2, 0.1, 0.0))]
-        >>> [[frame.name for frame in group] for group in chosen(frames)]
+        >>> [[frame.name for frame in group] for group in best_and_worst(frames)]
         [['a', 'b'], ['d', 'c']]
     """
     best = list(changes[: min(_SHOWN, (len(changes) + 1) // 2)])
@@ -68,14 +68,14 @@ def chosen(changes: Sequence[FrameChange]) -> tuple[list[FrameChange], list[Fram
     return best, list(reversed(rest[-_SHOWN:]))
 
 
-def page(result: Result, pictures: dict[str, list[Picture]]) -> str:
-    """The page; names and settings are escaped, and it refers to nothing outside itself."""
+def page(result: Result, pictures: Mapping[str, Sequence[InlinePicture]]) -> str:
+    """The HTML page; names and settings are escaped, and nothing outside the page is loaded."""
     style = files("csl_plugin.evaluation.report").joinpath("report.css").read_text(encoding="utf-8")
     title = result.title
     body = [
         f'<header><p class="kicker">{escape(_kicker(result))}</p><h1>{escape(title)}</h1>'
         f'<p class="verdict">{escape(verdict(result))}</p></header>',
-        _figures(result),
+        _values(result),
         _curves(result),
         _frames(result, pictures),
         _classes(result),
@@ -91,17 +91,17 @@ def page(result: Result, pictures: dict[str, list[Picture]]) -> str:
 
 
 def _kicker(result: Result) -> str:
-    frames = f"{result.split}, {result.num_frames} frame{'s' * (result.num_frames != 1)}"
+    frames = f"{result.subset}, {result.num_frames} frame{'s' * (result.num_frames != 1)}"
     if result.task == "regions":
         return f"Region proposals by majority vote: {frames}"
-    return f"{result.method}, as it comes and fused with the regions of each image: {frames}"
+    return f"{result.method}, before and after fusion with the regions of each image: {frames}"
 
 
-def _figures(result: Result) -> str:
+def _values(result: Result) -> str:
     found = tables(result)
     if not found:
         return ""
-    parts = ["<h2>Figures</h2>", f'<p class="note">{escape(notes(result))}</p>']
+    parts = ["<h2>Metrics</h2>", f'<p class="note">{escape(notes(result))}</p>']
     parts += [
         f'<p class="caption">{escape(table.title)}</p><div class="scroll">{_table(table)}</div>'
         for table in found
@@ -111,11 +111,11 @@ def _figures(result: Result) -> str:
 
 def _table(table: Table) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in table.columns)
-    rows, before_printed = [], True
+    rows, before_published = [], True
     for row in table.rows:
-        kinds = {"+CSL": "csl", "regions": "csl"}.get(row.name, "") if not row.printed else "printed"
-        if row.printed and before_printed:
-            kinds, before_printed = "printed first-printed", False
+        kinds = {"+CSL": "csl", "regions": "csl"}.get(row.name, "") if not row.published else "published"
+        if row.published and before_published:
+            kinds, before_published = "published first-published", False
         rows.append(_row(row, kinds))
     return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
@@ -140,16 +140,16 @@ def _curves(result: Result) -> str:
     if not result.curves:
         return ""
     names = {"base": result.method, "csl": "+CSL"}
-    block = result.blocks[0]
-    marks = {"base": f"AP {per_cent(block.base['ap'])}", "csl": f"AP {per_cent(block.csl['ap'])}"}
+    own = result.protocols[0]
+    marks = {"base": f"AP {per_cent(own.base['ap'])}", "csl": f"AP {per_cent(own.csl['ap'])}"}
     curves = {side: (names[side], curve) for side, curve in result.curves.items()}
     return f"<h2>Precision and recall</h2>{curve_svg(curves, marks)}"
 
 
-def _frames(result: Result, pictures: dict[str, list[Picture]]) -> str:
-    best, worst = chosen(result.changes)
+def _frames(result: Result, pictures: Mapping[str, Sequence[InlinePicture]]) -> str:
+    best, worst = best_and_worst(result.changes)
     regions = result.task == "regions"
-    figure = "AP" if result.task == "anomaly" else "mIoU"
+    metric = "AP" if result.task == "anomaly" else "mIoU"
     titles = ("Best frames", "Worst frames") if regions else ("Most gained", "Least gained, or lost")
     parts = []
     for title, changes in zip(titles, (best, worst), strict=True):
@@ -157,10 +157,10 @@ def _frames(result: Result, pictures: dict[str, list[Picture]]) -> str:
             parts.append(f"<h2>{title}</h2>")
             parts.append(f'<p class="note">{escape(_frames_note(result))}</p>' if title == titles[0] else "")
         for change in changes:
-            numbers = f"{figure} {per_cent(change.csl, 1)}"
+            numbers = f"{metric} {per_cent(change.csl, 1)}"
             if not regions:
                 numbers = (
-                    f"{figure} {per_cent(change.base, 1)} to {per_cent(change.csl, 1)} "
+                    f"{metric} {per_cent(change.base, 1)} to {per_cent(change.csl, 1)} "
                     f"({signed(change.change, 1)})"
                 )
             parts.append(_frame(change.name, numbers, pictures.get(change.name, [])))
@@ -174,12 +174,12 @@ def _frames_note(result: Result) -> str:
             "evaluated; in the scores, brighter is more anomalous."
         )
     return (
-        "By the mIoU of the single frame over the classes that it shows. The table below has their colors; "
+        "By the mIoU of the single frame over the classes in it. The table below shows their colors; "
         "gray is not evaluated."
     )
 
 
-def _frame(name: str, numbers: str, pictures: Sequence[Picture]) -> str:
+def _frame(name: str, numbers: str, pictures: Sequence[InlinePicture]) -> str:
     panels = "".join(
         f'<figure><img src="{picture.uri}" width="{picture.width}" height="{picture.height}" '
         f'alt="{escape(f"{name}: {picture.caption}")}">'

@@ -1,4 +1,4 @@
-"""The figures as a table: the paper's layout, in Markdown, and the words both reports share."""
+"""The values as tables in the paper's layout, in Markdown, and the text that both reports share."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from csl_plugin.evaluation.protocols import LOWER_IS_BETTER, Block
-from csl_plugin.evaluation.result import Result
+from csl_plugin.evaluation.protocols import LOWER_IS_BETTER
+from csl_plugin.evaluation.result import ProtocolValues, Result
 
 NAMES = {
     "ap": "AP",
@@ -38,12 +38,12 @@ _DASH, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of a table row, in per cent.
+    """One value of a table row, in per cent.
 
     Args:
         text: As shown.
-        note: Smaller, beneath it, such as an interval.
-        good: Whether a change is for the better; None where it is no change.
+        note: In small print below it, such as an interval.
+        good: Whether a change is an improvement; None if it is not a change.
     """
 
     text: str
@@ -57,12 +57,12 @@ class Row:
 
     name: str
     cells: tuple[Cell, ...]
-    printed: bool = False
+    published: bool = False
 
 
 @dataclass(frozen=True)
 class Table:
-    """The figures of one protocol: columns, then base, fused, change and the paper's rows."""
+    """The values of one protocol: columns, then base, fused, change and the paper's rows."""
 
     title: str
     columns: tuple[str, ...]
@@ -93,28 +93,27 @@ def signed(value: float, digits: int = 2) -> str:
 
 
 def tables(result: Result) -> list[Table]:
-    """A table for each protocol, components beside the official pixel figures as the paper has them.
+    """A table for each protocol, with components beside the official pixel metrics as in the paper.
 
-    The second of two protocols is left out where they agree to 0.01; the paper's rows stand in the first
-    table.
+    The second of two protocols is omitted if they agree to 0.01. The paper's rows are in the first table.
     """
-    pixels = [block for block in result.blocks if block.protocol != "components"]
-    shown: list[Block] = []
-    for block in pixels:
-        if not any(_agree(block, other) for other in shown):
-            shown.append(block)
-    components = next((block for block in result.blocks if block.protocol == "components"), None)
+    pixels = [found for found in result.protocols if found.protocol != "components"]
+    shown: list[ProtocolValues] = []
+    for found in pixels:
+        if not any(_agree(found, other) for other in shown):
+            shown.append(found)
+    components = next((found for found in result.protocols if found.protocol == "components"), None)
     if components is not None and shown:
         first = shown[0]
-        shown[0] = Block(
+        shown[0] = ProtocolValues(
             "official", first.base | components.base, first.csl | components.csl, first.intervals
         )
-    return [_table(result, block, printed=block is shown[0]) for block in shown]
+    return [_table(result, found, published=found is shown[0]) for found in shown]
 
 
 def markdown(result: Result) -> str:
     """The whole result as Markdown."""
-    lines = [f"# {result.title}, {result.split}", "", verdict(result), ""]
+    lines = [f"# {result.title}, {result.subset}", "", verdict(result), ""]
     for table in tables(result):
         lines += [f"## {table.title}", "", "| | " + " | ".join(table.columns) + " |"]
         lines.append("|---" * (len(table.columns) + 1) + "|")
@@ -129,97 +128,97 @@ def markdown(result: Result) -> str:
 
 
 def notes(result: Result) -> str:
-    """What a reader must know about the figures."""
+    """What a reader must know about the values."""
     words = ["In per cent."]
     published = result.num_published
     if published is not None and published != result.num_measured and result.num_measured:
         words.append(
             f"Not the published split: {result.num_measured} frames were measured, and it has {published}."
         )
-    if any(block.intervals for block in result.blocks):
+    if any(found.intervals for found in result.protocols):
         words.append("Beside a change: its 95 % interval, by bootstrap over the frames.")
     if result.task == "anomaly":
-        words.append("The interval is that of the exact figure. Lower is better for FPR95 alone.")
-    if result.printed:
+        words.append("The interval is that of the exact value. Lower is better only for FPR95.")
+    if result.published_rows:
         words.append("The paper's rows are as printed, made with its own regions.")
     return " ".join(words)
 
 
 def verdict(result: Result) -> str:
-    """What the run found, in one sentence."""
-    if not result.num_measured or not result.blocks:
+    """The result in one sentence."""
+    if not result.num_measured or not result.protocols:
         return (
             f"The labels of this split are not public: the {result.num_frames} fused predictions are written "
-            "for the official evaluator, and there is nothing to compare here."
+            "for the official evaluator, and nothing can be compared here."
         )
-    block = result.blocks[0]
-    name = _key_figure(block)
-    after = block.csl.get(name, math.nan)
+    own = result.protocols[0]
+    name = _main_metric(own)
+    after = own.csl.get(name, math.nan)
     frames = f"{result.num_measured} frame{'s' * (result.num_measured != 1)}"
-    if not block.base:
-        return f"Over {frames} the regions reach {_name(block, name)} {per_cent(after, 1)}."
-    before = block.base.get(name, math.nan)
-    low, high = block.intervals.get(name, (math.nan, math.nan))
+    if not own.base:
+        return f"Over {frames} the regions reach {_name(own, name)} {per_cent(after, 1)}."
+    before = own.base.get(name, math.nan)
+    low, high = own.intervals.get(name, (math.nan, math.nan))
     span = f"95 % interval {signed(low, 1)} to {signed(high, 1)}"
     values = f"from {per_cent(before, 1)} to {per_cent(after, 1)} ({signed(after - before, 1)}"
-    change = f"{_name(block, name)} {values}"
+    change = f"{_name(own, name)} {values}"
     if math.isfinite(low) and low <= 0 <= high:
         doubt = ", which these frames cannot tell from no change"
-        return f"Over {frames} fusion takes {change}, {span}){doubt}{_second(block, name)}."
+        return f"Over {frames} fusion changes {change}, {span}){doubt}{_second(own, name)}."
     verb = "raises" if after > before else "lowers" if after < before else "leaves"
     span = f", {span}" if math.isfinite(low) else ""
-    return f"Over {frames} fusion {verb} {change}{span}){_second(block, name)}."
+    return f"Over {frames} fusion {verb} {change}{span}){_second(own, name)}."
 
 
-def _second(block: Block, key: str) -> str:
-    # A sentence on one figure alone would hide what it was bought with.
+def _second(found: ProtocolValues, key: str) -> str:
+    # One metric alone could hide a loss in the other.
     name = {"ap": "fpr95", "hiou": "miou"}.get(key, "")
-    before, after = block.base.get(name, math.nan), block.csl.get(name, math.nan)
+    before, after = found.base.get(name, math.nan), found.csl.get(name, math.nan)
     if not (math.isfinite(before) and math.isfinite(after)):
         return ""
     change = f"{per_cent(before, 1)} to {per_cent(after, 1)} ({signed(after - before, 1)})"
-    return f"; {_name(block, name)} goes from {change}"
+    return f"; {_name(found, name)} goes from {change}"
 
 
-def _key_figure(block: Block) -> str:
-    hiou = block.csl.get("hiou", math.nan)
-    return "ap" if "ap" in block.csl else "hiou" if math.isfinite(hiou) and block.base else "miou"
+def _main_metric(found: ProtocolValues) -> str:
+    hiou = found.csl.get("hiou", math.nan)
+    return "ap" if "ap" in found.csl else "hiou" if math.isfinite(hiou) and found.base else "miou"
 
 
-def _table(result: Result, block: Block, *, printed: bool) -> Table:
-    names = [name for name in block.csl if _known(block, name)]
-    csl = Row("+CSL" if block.base else "regions", tuple(Cell(per_cent(block.csl[name])) for name in names))
+def _table(result: Result, found: ProtocolValues, *, published: bool) -> Table:
+    names = [name for name in found.csl if _known(found, name)]
+    csl = Row("+CSL" if found.base else "regions", tuple(Cell(per_cent(found.csl[name])) for name in names))
     rows = [csl]
-    if block.base:
-        base = Row(result.method, tuple(Cell(per_cent(block.base[name])) for name in names))
-        change = Row("change", tuple(_change(block, name) for name in names))
+    if found.base:
+        base = Row(result.method, tuple(Cell(per_cent(found.base[name])) for name in names))
+        change = Row("change", tuple(_change(found, name) for name in names))
         rows = [base, csl, change]
-    for row in result.printed if printed else ():
+    for row in result.published_rows if published else ():
         versions = ((row.base, row.method), (row.csl1, "+CSL, scheme 1"), (row.csl2, "+CSL, scheme 2"))
-        for figures, label in versions:
-            if any(name in figures for name in names):
-                cells = tuple(Cell(f"{figures[name]:g}" if name in figures else "") for name in names)
-                rows.append(Row(f"paper, table {row.table}: {label}", cells, printed=True))
-    return Table(PROTOCOLS[block.protocol], tuple(_name(block, name) for name in names), tuple(rows))
+        for values, label in versions:
+            if any(name in values for name in names):
+                cells = tuple(Cell(f"{values[name]:g}" if name in values else "") for name in names)
+                rows.append(Row(f"paper, table {row.table}: {label}", cells, published=True))
+    return Table(PROTOCOLS[found.protocol], tuple(_name(found, name) for name in names), tuple(rows))
 
 
-def _known(block: Block, name: str) -> bool:
-    return math.isfinite(block.csl[name]) or math.isfinite(block.base.get(name, math.nan))
+def _known(found: ProtocolValues, name: str) -> bool:
+    return math.isfinite(found.csl[name]) or math.isfinite(found.base.get(name, math.nan))
 
 
-def _change(block: Block, name: str) -> Cell:
-    change = block.csl[name] - block.base[name]
-    low, high = block.intervals.get(name, (math.nan, math.nan))
+def _change(found: ProtocolValues, name: str) -> Cell:
+    change = found.csl[name] - found.base[name]
+    low, high = found.intervals.get(name, (math.nan, math.nan))
     note = f"{signed(low)} to {signed(high)}" if math.isfinite(low) and math.isfinite(high) else ""
     good = None if not abs(change) >= _SAME else (change > 0) != (name in LOWER_IS_BETTER)
     return Cell(signed(change), note, good)
 
 
-def _name(block: Block, name: str) -> str:
-    return REGION_NAMES.get(name, NAMES[name]) if block.protocol == "regions" else NAMES[name]
+def _name(found: ProtocolValues, name: str) -> str:
+    return REGION_NAMES.get(name, NAMES[name]) if found.protocol == "regions" else NAMES[name]
 
 
-def _agree(one: Block, other: Block) -> bool:
+def _agree(one: ProtocolValues, other: ProtocolValues) -> bool:
     if one.csl.keys() != other.csl.keys():
         return False
     pairs = [(a[name], b[name]) for a, b in ((one.base, other.base), (one.csl, other.csl)) for name in a]
@@ -233,5 +232,5 @@ def _flat(value: object) -> str:
 
 
 def flat_settings(settings: Sequence[tuple[str, object]]) -> list[tuple[str, str]]:
-    """Settings as words for a page."""
+    """Settings as text for a page."""
     return [(name.replace("_", " "), _flat(value)) for name, value in settings]

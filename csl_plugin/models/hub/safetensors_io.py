@@ -13,7 +13,7 @@ from torch import Tensor
 
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.atomic import atomic_path
-from csl_plugin.io.limits import check_file, damage_named
+from csl_plugin.io.limits import as_file_error, check_file
 from csl_plugin.models.config import NetworkConfig
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -38,7 +38,7 @@ def read_config(path: Path) -> NetworkConfig:
         hint = "Take the file that was saved with the network."
         raise FileError(str(path), f"{path.stat().st_size} bytes", f"at most {LARGEST_CONFIG}", hint)
     try:
-        with damage_named(path, "a network's configuration"):
+        with as_file_error(path, "a network's configuration"):
             return NetworkConfig.from_json(json.loads(path.read_text(encoding="utf-8")))
     except OptionError as error:
         raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.hint) from error
@@ -71,7 +71,7 @@ def read_weights(
     from safetensors import safe_open
 
     check_weights(path)
-    with damage_named(path, "a safetensors file"), safe_open(path, "pt") as stored:
+    with as_file_error(path, "a safetensors file"), safe_open(path, "pt") as stored:
         names = frozenset(stored.keys())
         slices = {name: stored.get_slice(name) for name in names & expected.keys()}
         wrong = [f"no {name}" for name in expected if name not in names | optional]

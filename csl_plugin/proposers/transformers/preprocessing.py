@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.io.limits import damage_named
+from csl_plugin.io.limits import as_file_error
 
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -67,7 +67,7 @@ def read_normalization(path: Path) -> Normalization:
     Raises:
         FileError: Damaged, or the numbers make no sense.
     """
-    with damage_named(path, "an image processor's configuration"):
+    with as_file_error(path, "an image processor's configuration"):
         values = json.loads(path.read_text(encoding="utf-8"))
         values = values.get("image_processor", values)
         if not values.get("do_normalize", True):

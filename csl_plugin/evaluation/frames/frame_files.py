@@ -1,0 +1,39 @@
+"""The files of a data set's frames in a folder of scores or of region maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from csl_plugin.datasets import Frame
+from csl_plugin.errors import FileError
+
+
+def files_of_frames(
+    folder: Path,
+    found: Mapping[str, Path],
+    frames: Sequence[Frame],
+    *,
+    kind: str,
+    suffixes: Sequence[str],
+    hint: str,
+) -> dict[str, Path]:
+    """The file of every frame: its stem is the frame's name, or the stem of the frame's image.
+
+    Args:
+        folder: Where the files are, for the error.
+        found: The folder's files by stem.
+        frames: The frames.
+        kind: What a file holds, for the error.
+        suffixes: Of the files, for the error.
+        hint: How to fix a missing file, a sentence.
+
+    Raises:
+        FileError: A frame has no file.
+    """
+    chosen = {frame.name: found.get(frame.name) or found.get(frame.image.stem) for frame in frames}
+    missing = [name for name, file in chosen.items() if file is None]
+    if missing:
+        got = f"no {kind} for {len(missing)} of {len(frames)} frames, such as {missing[0]}"
+        raise FileError(str(folder), got, f"{missing[0]} with the suffix " + " or ".join(suffixes), hint)
+    return {name: file for name, file in chosen.items() if file is not None}
