@@ -1,6 +1,6 @@
 """Benchmarks: the scores of a method on a published data set, before and after fusion with regions."""
 
-from csl_plugin.evaluation.frames.frame_fusion import Kind
+from csl_plugin.evaluation.frames import Kind
 from csl_plugin.evaluation.published_results import PublishedRow, published_rows
 from csl_plugin.evaluation.registry import benchmark_names
 from csl_plugin.evaluation.result import Curve, FrameChange, ProtocolValues, Result

@@ -18,13 +18,20 @@ from csl_plugin.calibration import Calibration
 from csl_plugin.datasets import Dataset, Frame
 from csl_plugin.distributed import Processes, joined
 from csl_plugin.errors import CSLError, FileError, OptionError
-from csl_plugin.evaluation.formats.prediction_files import PredictionFiles
-from csl_plugin.evaluation.frames.frame_files import files_of_frames
-from csl_plugin.evaluation.frames.frame_fusion import FrameFusion, Kind
-from csl_plugin.evaluation.frames.frame_pictures import frame_pictures
-from csl_plugin.evaluation.frames.passes import ComponentPass, FramePass, FusionPass
-from csl_plugin.evaluation.frames.pipeline import overlap
-from csl_plugin.evaluation.frames.score_source import ScoreFolder, ScoreSource, Teacher
+from csl_plugin.evaluation.formats import PredictionFiles
+from csl_plugin.evaluation.frames import (
+    ComponentPass,
+    FrameFusion,
+    FramePass,
+    FusionPass,
+    Kind,
+    ScoreFolder,
+    ScoreSource,
+    Teacher,
+    files_of_frames,
+    frame_pictures,
+    overlap,
+)
 from csl_plugin.evaluation.protocols import SIDES
 from csl_plugin.evaluation.records import Records, claim_records, fingerprint
 from csl_plugin.evaluation.registry import REGIONS_BENCHMARK, open_benchmark

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from csl_plugin.datasets import DATASETS, Frame
-from csl_plugin.evaluation.frames.passes import ComponentPass, FusionPass
+from csl_plugin.evaluation.frames import ComponentPass, FusionPass
 from csl_plugin.evaluation.protocols import SIDES, select
 from csl_plugin.evaluation.published_results import published_rows_of
 from csl_plugin.evaluation.result import Curve, FrameChange, ProtocolValues, Result

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csl_plugin.datasets import DATASETS, open_dataset
+from csl_plugin.datasets import DATASETS, IdTable, open_dataset
 from csl_plugin.datasets.coco_stuff import (
     cityscapes_named_classes,
     class_names,
@@ -21,7 +21,6 @@ from csl_plugin.datasets.coco_stuff import (
     unseen_classes,
     zegformer_order,
 )
-from csl_plugin.datasets.ids import IdTable
 from csl_plugin.datasets.tables import read_table
 from csl_plugin.errors import CSLError, DTypeError, FileError, OptionError, ShapeError
 from csl_plugin.io import png_size, read_label_png

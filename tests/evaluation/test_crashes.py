@@ -1,4 +1,4 @@
-"""Runs that are killed, shared by processes, or out of disk: the same values, and nothing lost."""
+"""Benchmarks that are killed, shared by processes, or out of disk: the same values, and nothing lost."""
 
 import shutil
 import signal
@@ -10,7 +10,7 @@ import pytest
 
 from csl_plugin.cli import main
 from csl_plugin.errors import FileError
-from csl_plugin.evaluation.frames.pipeline import overlap
+from csl_plugin.evaluation.frames import overlap
 from csl_plugin.io import write_png, write_scores
 from tests.helpers.tracks import (
     FRAMES,

@@ -10,10 +10,15 @@ from hypothesis.extra import numpy as hnp
 from sklearn.metrics import average_precision_score
 
 from csl_plugin.datasets.cityscapes import label_ids
-from csl_plugin.evaluation.formats.anomaly_maps import anomaly_path, write_anomaly
-from csl_plugin.evaluation.formats.class_maps import read_classes, write_classes
-from csl_plugin.evaluation.formats.detectron2 import write_predictions
-from csl_plugin.evaluation.formats.float16 import from_float16, to_float16
+from csl_plugin.evaluation.formats import (
+    anomaly_path,
+    from_float16,
+    read_classes,
+    to_float16,
+    write_anomaly,
+    write_classes,
+    write_predictions,
+)
 from csl_plugin.evaluation.records import file_stem
 from csl_plugin.io import read_run_lengths, read_scores
 from csl_plugin.io.images import read_gray_png

@@ -14,7 +14,7 @@ from csl_plugin.datasets import open_dataset
 from csl_plugin.datasets.cityscapes import label_ids
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.evaluation import FramesFailedError, run_benchmark
-from csl_plugin.evaluation.formats.float16 import to_float16
+from csl_plugin.evaluation.formats import to_float16
 from csl_plugin.io import image_batch, read_image, read_scores, write_png, write_scores
 from csl_plugin.io.images import read_gray_png
 from csl_plugin.metrics import (

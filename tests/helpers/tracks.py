@@ -1,4 +1,4 @@
-"""A miniature AnomalyTrack with scores, and runs over it."""
+"""A miniature AnomalyTrack with scores, and benchmarks on it."""
 
 import json
 import os

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, jaccard_score
 
 from csl_plugin.errors import CSLError, DTypeError, FileError, OptionError, ScoreRangeError, ShapeError
-from csl_plugin.metrics.region_vote import RegionVoteMetric, majority_vote
-from csl_plugin.metrics.semantic import SemanticMetric
+from csl_plugin.metrics import RegionVoteMetric, SemanticMetric, majority_vote
 
 GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 SEMANTIC = ("city19", "voc20", "voc20_unseen_absent", "coco171", "tiny", "perfect")
