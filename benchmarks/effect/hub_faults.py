@@ -289,11 +289,15 @@ FAULTS = (
     Fault("a folder, and a revision", _folder_with_revision),
     Fault("a folder with a cut file", _in_folder(_cut_file)),
     Fault("a folder with renamed weights", _weights(lambda w: {"module." + k: v for k, v in w.items()})),
-    Fault("a folder with a weight missing", _weights(lambda w: _without(w, "content"))),
+    Fault("a folder with a weight missing", _weights(lambda w: _without(w, "query_features"))),
     Fault("a folder with a weight too many", _weights(lambda w: {**w, "other": torch.zeros(1)})),
-    Fault("a folder with a weight of another shape", _weights(lambda w: {**w, "content": torch.zeros(3, 8)})),
     Fault(
-        "a folder with nan", _weights(lambda w: {**w, "content": torch.full_like(w["content"], torch.nan)})
+        "a folder with a weight of another shape",
+        _weights(lambda w: {**w, "query_features": torch.zeros(3, 8)}),
+    ),
+    Fault(
+        "a folder with nan",
+        _weights(lambda w: {**w, "query_features": torch.full_like(w["query_features"], torch.nan)}),
     ),
     Fault(
         "a folder with a pickle",

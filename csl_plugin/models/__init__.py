@@ -1,4 +1,4 @@
-"""The CSL network: what proposes regions, and its numbers as JSON and safetensors."""
+"""The CSL network, its configuration as JSON and its weights as safetensors."""
 
 from csl_plugin.models.backbone_weights import load_backbone_weights
 from csl_plugin.models.config import NetworkConfig

@@ -1,4 +1,4 @@
-"""ImageNet weights for the backbone, under the names they have everywhere."""
+"""ImageNet weights for the backbone, under torchvision's names."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def load_backbone_weights(
 ) -> None:
     """Load public weights of a ResNet-50 into a network's backbone.
 
-    Every weight of the backbone has to be there in its shape; the classifier `fc` is left out, and nothing
-    else may be there. The counters of batch norms may be missing: they have no effect.
+    The file must hold every weight of the backbone in its shape, and nothing else but the classifier `fc`,
+    which is ignored. The counters of batch norms may be missing: they have no effect.
 
     Args:
-        network: With the backbone "resnet50"; changed in place.
+        network: With the backbone "resnet50"; modified in place.
         source: A folder with `model.safetensors`, or OWNER/NAME on the Hub, such as "timm/resnet50.a1_in1k".
         revision: A commit, tag or branch on the Hub.
-        cache_dir: Where downloads are kept; huggingface_hub's cache if left out.
-        local_files_only: Ask the cache alone.
-        token: For the Hub; what `hf auth login` stored if left out.
+        cache_dir: The folder of downloads; by default huggingface_hub's cache.
+        local_files_only: Use only the cache.
+        token: For the Hub; by default the one that `hf auth login` stored.
 
     Raises:
         OptionError: The network has another backbone, or a revision of a folder.
-        FileError: As for `CSLNetwork.from_pretrained`. The network is then as it was.
+        FileError: As for `CSLNetwork.from_pretrained`; the network is then unchanged.
 
     Source:
         He et al. 2016; the names are torchvision's, which timm shares.

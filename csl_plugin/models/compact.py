@@ -12,7 +12,7 @@ from csl_plugin.models.layers import Extents, NormalizedConvolution
 
 
 class CompactBackbone(nn.Module):
-    """Features at strides 2, 4, 8, 16 and 32 of three million parameters."""
+    """Features at strides 2, 4, 8, 16 and 32, from three million parameters."""
 
     widths: ClassVar = {2: 32, 4: 48, 8: 96, 16: 144, 32: 192}
 

@@ -1,4 +1,4 @@
-"""What a CSL network is built from: a small set of numbers, kept beside its weights as JSON."""
+"""The configuration of a CSL network, stored beside its weights as JSON."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class NetworkConfig:
         query_width: Channels of queries in the decoder, a multiple of 4 x `num_heads`; 8 to 1024.
         num_heads: Attention heads; 1 to 64.
         num_layers: Decoder layers, taken over strides 32, 16 and 8 in turn; 1 to 24.
-        feedforward_width: Hidden channels of a decoder layer's perceptron; 8 to 8192.
+        feedforward_width: Hidden channels of a decoder layer's feed-forward network; 8 to 8192.
         num_classes: C of the per-pixel distribution of scheme 1; 0 for none.
-        points: Whether regions can also be asked for by points.
-        boundary: Whether region boundaries are predicted too.
+        points: Whether the network takes point queries.
+        boundary: Whether it predicts region boundaries.
         region_classes: K, for the class-aware variant that the paper compares with ("None-CA"): each learned
-            query predicts one of K classes or none, and V is the largest class probability; what has no class
-            counts in no loss. 0 for none.
+            query predicts one of K classes or none, and V is the largest class probability; pixels without
+            class are ignored in all losses. 0 for the class-agnostic network.
 
     Raises:
         OptionError: A value is out of its bounds, of another type, or does not fit the others.
@@ -75,7 +75,7 @@ class NetworkConfig:
             got, expected = f"{self.query_width}", f"a multiple of 4 x num_heads = {4 * self.num_heads}"
             raise OptionError("query_width", got, expected, "Change either of the two.")
         if self.points and self.region_classes:
-            hint = "Leave one of the two away: a point's region has no class."
+            hint = "Omit one of the two: a point's region has no class."
             raise OptionError("region_classes", f"{self.region_classes} with points", "0 with points", hint)
 
     def to_json(self) -> dict[str, Any]:
@@ -84,7 +84,7 @@ class NetworkConfig:
 
     @staticmethod
     def from_json(values: object) -> NetworkConfig:
-        """Inverse of `to_json`; what is left out has its default.
+        """Inverse of `to_json`; omitted values have their defaults.
 
         Raises:
             OptionError: Not an object, an unknown name, or a value out of its bounds.
@@ -95,6 +95,6 @@ class NetworkConfig:
         unknown = sorted(str(name) for name in values.keys() - known)
         if unknown:
             got, expected = ", ".join(unknown), "only " + ", ".join(sorted(known))
-            hint = "Load it with the version that wrote it, or take the names away."
+            hint = "Load it with the version that wrote it, or delete these names."
             raise OptionError("config", got, expected, hint)
         return NetworkConfig(**values)

@@ -1,4 +1,4 @@
-"""Convolutions that do not see the padding of a batch."""
+"""Layers whose results do not depend on the padding of a batch."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 
 class Extents:
-    """How much of each padded image is image: zeros beyond it, as at the border of an image by itself.
+    """Which part of each padded image is the image. The rest is zero in every layer, as zero padding is.
 
     Args:
-        sizes: (B, 2) height and width of each image in pixels, or None where nothing is padded.
+        sizes: (B, 2) height and width of each image in pixels; None where no image is padded.
         padded: (H, W) of the batch.
     """
 
@@ -19,7 +19,7 @@ class Extents:
         self.sizes, self.padded = sizes, padded
 
     def inside(self, stride: int) -> Tensor | None:
-        """(B, 1, H / stride, W / stride) bool, or None where nothing is padded."""
+        """(B, 1, H / stride, W / stride) bool; None where no image is padded."""
         if self.sizes is None:
             return None
         cells = (self.sizes + stride - 1) // stride
@@ -28,7 +28,7 @@ class Extents:
         return (rows[:, :, None] & columns[:, None, :])[:, None]
 
     def clear(self, values: Tensor, stride: int) -> Tensor:
-        """(B, C, H / stride, W / stride) with zeros outside the images."""
+        """(B, C, H / stride, W / stride), set to zero outside the images."""
         inside = self.inside(stride)
         return values if inside is None else values * inside
 
@@ -42,7 +42,7 @@ class Extents:
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalization over the channels of each pixel: no statistics over images, batches or padding."""
+    """Layer normalization over the channels of each pixel: no other pixel, image or padding matters."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -9,26 +9,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
+from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
 from csl_plugin.models.compact import CompactBackbone
 from csl_plugin.models.config import NetworkConfig
 from csl_plugin.models.hub.mixin import HubNetwork
 from csl_plugin.models.layers import Extents, NormalizedConvolution
 from csl_plugin.models.pixel_decoder import PixelDecoder
 from csl_plugin.models.positions import encode
-from csl_plugin.models.region_decoder import RegionDecoder, RegionPrediction, stacked
+from csl_plugin.models.region_decoder import RegionDecoder, RegionPrediction, select_queries
 from csl_plugin.models.resnet import ResNet50
 
 STRIDE = 4
 _COARSEST = 32
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class NetworkOutput(NamedTuple):
-    """What the network says of a batch of images, h = ceil(H / 4), w = ceil(W / 4).
+    """The predictions for a batch of images, h = ceil(H / 4), w = ceil(W / 4).
 
     Attributes:
         regions: Of the N learned queries, one prediction per decoder layer and one before the first; the
-            last is the network's answer.
+            last is the final one.
         pointed: Likewise of the regions under the points that were given; None without points.
         distribution: (B, C, h, w) logits of the per-pixel distribution; None without that head.
         boundary: (B, 1, ceil(H / 2), ceil(W / 2)) logits of region boundaries; None without that head.
@@ -41,7 +41,7 @@ class NetworkOutput(NamedTuple):
 
 
 class CSLNetwork(nn.Module, HubNetwork):
-    """Backbone, feature pyramid, queries that become region prototypes, and their similarity with pixels.
+    """Backbone, feature pyramid, queries that become region prototypes, and their similarity to each pixel.
 
     Args:
         config: The parts and their sizes.
@@ -65,9 +65,9 @@ class CSLNetwork(nn.Module, HubNetwork):
         width = config.embedding_width
         self.backbone, widths = _backbone(config)
         self.pixel_decoder = PixelDecoder(widths, width)
-        self.pixels = nn.Conv2d(width, width, 1)
-        self.content = nn.Parameter(torch.randn(config.num_queries, config.query_width) * 0.5)
-        self.place = nn.Parameter(torch.randn(config.num_queries, config.query_width) * 0.5)
+        self.mask_features = nn.Conv2d(width, width, 1)
+        self.query_features = nn.Parameter(torch.randn(config.num_queries, config.query_width) * 0.5)
+        self.query_positions = nn.Parameter(torch.randn(config.num_queries, config.query_width) * 0.5)
         self.region_decoder = RegionDecoder(
             width,
             config.query_width,
@@ -76,7 +76,7 @@ class CSLNetwork(nn.Module, HubNetwork):
             config.feedforward_width,
             config.region_classes,
         )
-        self.point = nn.Linear(width, config.query_width) if config.points else None
+        self.point_projection = nn.Linear(width, config.query_width) if config.points else None
         self.distribution = nn.Conv2d(width, config.num_classes, 1) if config.num_classes else None
         self.boundary = _BoundaryHead(widths[2], width) if config.boundary else None
 
@@ -86,11 +86,11 @@ class CSLNetwork(nn.Module, HubNetwork):
         """Propose regions.
 
         Args:
-            images: (B, 3, H, W) RGB in [0, 1], images of different sizes at the top left.
-            sizes: (B, 2) integer height and width of each image; None where all fill the batch. What is
-                predicted inside an image does not depend on what it is batched with.
-            points: (B, P, 2) as (y, x), fractions of each image's size in [0, 1]; asks for the region under
-                each. Learned queries do not see them, nor they each other.
+            images: (B, 3, H, W) RGB in [0, 1]; smaller images of a batch are padded at the right and bottom.
+            sizes: (B, 2) integer height and width of each image; None where none is padded. The predictions
+                for an image do not depend on the rest of its batch.
+            points: (B, P, 2) as (y, x), fractions of each image's size in [0, 1]: point queries, one region
+                for each. Learned queries do not attend to points, and points do not attend to each other.
 
         Raises:
             ShapeError: Not (B, 3, H, W), or sizes or points that do not fit.
@@ -99,13 +99,13 @@ class CSLNetwork(nn.Module, HubNetwork):
         """
         _check(images, sizes, points)
         height, width = images.shape[2:]
-        if points is not None and self.point is None:
+        if points is not None and self.point_projection is None:
             hint = "Omit them, or train with points."
             raise OptionError("points", "points", "none: the network has no point queries", hint)
         extents, features, embeddings = self._embed(images, sizes)
-        pixels = self.pixels(embeddings[STRIDE])
+        mask_features = self.mask_features(embeddings[STRIDE])
         cropped = slice(-(-height // STRIDE)), slice(-(-width // STRIDE))
-        learned, pointed = self._regions(embeddings, pixels, extents, points)
+        learned, pointed = self._regions(embeddings, mask_features, extents, points)
 
         def inner(predictions: list[RegionPrediction]) -> list[RegionPrediction]:
             return [p._replace(mask_logits=p.mask_logits[:, :, cropped[0], cropped[1]]) for p in predictions]
@@ -118,7 +118,7 @@ class CSLNetwork(nn.Module, HubNetwork):
         return NetworkOutput(inner(learned), inner(pointed) if pointed else None, distribution, boundary)
 
     def boundaries(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
-        """What `forward` gives as `boundary`, alone: no query is asked, which saves a part of the time.
+        """The `boundary` of `forward` by itself, without the region decoder: faster.
 
         Args:
             images: As for `forward`.
@@ -155,29 +155,28 @@ class CSLNetwork(nn.Module, HubNetwork):
         return logits[:, :, : -(-size[0] // 2), : -(-size[1] // 2)]
 
     def _regions(
-        self, embeddings: dict[int, Tensor], pixels: Tensor, extents: Extents, points: Tensor | None
+        self, embeddings: dict[int, Tensor], mask_features: Tensor, extents: Extents, points: Tensor | None
     ) -> tuple[list[RegionPrediction], list[RegionPrediction] | None]:
-        batch, count = len(pixels), self.config.num_queries
-        queries = self.content.expand(batch, -1, -1)
-        positions = self.place.expand(batch, -1, -1)
-        if points is None or self.point is None:
-            found = self.region_decoder(queries, positions, None, embeddings, pixels, extents)
+        batch, count = len(mask_features), self.config.num_queries
+        features = self.query_features.expand(batch, -1, -1)
+        positions = self.query_positions.expand(batch, -1, -1)
+        if points is None or self.point_projection is None:
+            found = self.region_decoder(features, positions, None, embeddings, mask_features, extents)
             return found, None
-        asked = self.point(_sample(embeddings[STRIDE], points, extents))
-        where = encode(points, self.config.query_width).to(asked.dtype)
-        everyone = count + points.shape[1]
-        apart = torch.ones(everyone, everyone, dtype=torch.bool, device=pixels.device)
-        apart[:, :count] = False
-        apart.fill_diagonal_(False)
+        point_features = self.point_projection(_sample(embeddings[STRIDE], points, extents))
+        point_positions = encode(points, self.config.query_width).to(point_features.dtype)
+        total = count + points.shape[1]
+        attention_mask = torch.eye(total, dtype=torch.bool, device=mask_features.device)
+        attention_mask[:, :count] = True
         found = self.region_decoder(
-            torch.cat([queries.to(asked.dtype), asked], 1),
-            torch.cat([positions.to(asked.dtype), where], 1),
-            apart,
+            torch.cat([features.to(point_features.dtype), point_features], 1),
+            torch.cat([positions.to(point_features.dtype), point_positions], 1),
+            attention_mask,
             embeddings,
-            pixels,
+            mask_features,
             extents,
         )
-        return stacked(found, slice(count)), stacked(found, slice(count, None))
+        return select_queries(found, slice(count)), select_queries(found, slice(count, None))
 
 
 class _BoundaryHead(nn.Module):
@@ -202,14 +201,14 @@ def _backbone(config: NetworkConfig) -> tuple[nn.Module, dict[int, int]]:
 
 def _padded(images: Tensor, sizes: Tensor | None) -> tuple[Tensor, Extents]:
     """Normalized images with zeros to the right and below, up to a multiple of the coarsest stride."""
-    mean = torch.tensor(_MEAN, device=images.device, dtype=images.dtype)[:, None, None]
-    deviation = torch.tensor(_DEVIATION, device=images.device, dtype=images.dtype)[:, None, None]
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device, dtype=images.dtype)[:, None, None]
+    std = torch.tensor(IMAGENET_STD, device=images.device, dtype=images.dtype)[:, None, None]
     height, width = images.shape[2:]
     below, right = -height % _COARSEST, -width % _COARSEST
     if sizes is None and (below or right):
         sizes = torch.tensor([[height, width]], device=images.device).expand(len(images), 2)
     extents = Extents(sizes, (height + below, width + right))
-    padded = F.pad((images - mean) / deviation, (0, right, 0, below))
+    padded = F.pad((images - mean) / std, (0, right, 0, below))
     return extents.clear(padded, 1).contiguous(memory_format=torch.channels_last), extents
 
 

@@ -11,25 +11,28 @@ STRIDES = (32, 16, 8, 4)
 
 
 class PixelDecoder(nn.Module):
-    """A feature pyramid (Lin et al. 2017) whose top knows the mean of the whole image."""
+    """A feature pyramid (Lin et al. 2017) with global context: the image's mean is added to its top."""
 
     def __init__(self, widths: dict[int, int], width: int) -> None:
         super().__init__()
-        self.sides = nn.ModuleList(NormalizedConvolution(widths[stride], width, 1) for stride in STRIDES)
-        self.merges = nn.ModuleList(NormalizedConvolution(width, width, 3) for _ in STRIDES)
-        self.whole = nn.Linear(width, width)
+        self.lateral_convolutions = nn.ModuleList(
+            NormalizedConvolution(widths[stride], width, 1) for stride in STRIDES
+        )
+        self.output_convolutions = nn.ModuleList(NormalizedConvolution(width, width, 3) for _ in STRIDES)
+        self.global_context = nn.Linear(width, width)
 
     def forward(self, features: dict[int, Tensor], extents: Extents) -> dict[int, Tensor]:
         """Features by stride to embeddings (B, D, H / s, W / s) by stride s, 32 to 4."""
         embeddings: dict[int, Tensor] = {}
         above: Tensor | None = None
-        for stride, side, merge in zip(STRIDES, self.sides, self.merges, strict=True):
-            values = side(features[stride])
+        layers = zip(STRIDES, self.lateral_convolutions, self.output_convolutions, strict=True)
+        for stride, lateral, output in layers:
+            values = lateral(features[stride])
             if above is None:
-                mean = self.whole(extents.mean(values, stride).flatten(1))
+                mean = self.global_context(extents.mean(values, stride).flatten(1))
                 values = values + mean[:, :, None, None]
-            else:  # nearest, so that nothing from beyond an image's edge is mixed in
+            else:  # nearest, so that no padding is mixed in
                 values = values + F.interpolate(above, scale_factor=2.0, mode="nearest")
-            above = extents.clear(F.relu(merge(extents.clear(values, stride))), stride)
+            above = extents.clear(F.relu(output(extents.clear(values, stride))), stride)
             embeddings[stride] = above
         return embeddings

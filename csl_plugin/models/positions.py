@@ -1,4 +1,4 @@
-"""Sine positions, relative to the image and not to its padding."""
+"""Sine position encodings, relative to the image without its padding."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _TEMPERATURE = 10_000.0
 
 
 def grid_positions(extents: Extents, stride: int, batch: int, like: Tensor) -> Tensor:
-    """Where the cells' centers lie in their images, (B, H W / stride^2, 2) as (y, x), 1 at the far end."""
+    """Cell centers as fractions of their image's size, (B, H W / stride^2, 2) as (y, x)."""
     height, width = extents.padded
     if extents.sizes is None:
         sizes = torch.tensor([[height, width]], device=like.device).expand(batch, 2)

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from csl_plugin.models.layers import Extents
 from csl_plugin.models.positions import encode, grid_positions
+from csl_plugin.models.validity import class_validity_logits
 
 _STRIDES = (32, 16, 8)
 
 
 class RegionPrediction(NamedTuple):
-    """What one layer says of the regions.
+    """The regions as one layer predicts them.
 
     Attributes:
         mask_logits: (B, N, H / 4, W / 4); their sigmoid is R.
@@ -30,7 +31,7 @@ class RegionPrediction(NamedTuple):
 
 
 class RegionDecoder(nn.Module):
-    """Cheng et al. 2022: each query looks only where it sees its region so far.
+    """Masked attention (Cheng et al. 2022): each query attends within the region it has predicted so far.
 
     Args:
         embedding_width: Channels of the per-pixel embeddings.
@@ -52,8 +53,8 @@ class RegionDecoder(nn.Module):
     ) -> None:
         super().__init__()
         self.width = width
-        self.inputs = nn.ModuleList(nn.Linear(embedding_width, width) for _ in _STRIDES)
-        self.level = nn.Parameter(torch.randn(len(_STRIDES), width) * 0.02)
+        self.input_projections = nn.ModuleList(nn.Linear(embedding_width, width) for _ in _STRIDES)
+        self.level_embedding = nn.Parameter(torch.randn(len(_STRIDES), width) * 0.02)
         self.layers = nn.ModuleList(_Layer(width, num_heads, feedforward_width) for _ in range(num_layers))
         self.norm = nn.LayerNorm(width)
         self.prototype = nn.Sequential(
@@ -69,9 +70,9 @@ class RegionDecoder(nn.Module):
         self,
         queries: Tensor,
         positions: Tensor,
-        apart: Tensor | None,
+        attention_mask: Tensor | None,
         embeddings: dict[int, Tensor],
-        pixels: Tensor,
+        mask_features: Tensor,
         extents: Extents,
     ) -> list[RegionPrediction]:
         """Refine queries layer by layer.
@@ -79,51 +80,53 @@ class RegionDecoder(nn.Module):
         Args:
             queries: (B, N, width) to start from.
             positions: (B, N, width) added to queries wherever they attend.
-            apart: (N, N) bool, which queries do not see which; None where all see all.
+            attention_mask: (N, N) bool for self-attention, True where a query may attend to another; None
+                where all may.
             embeddings: By stride, (B, D, H / s, W / s).
-            pixels: (B, D, H / 4, W / 4) that prototypes are compared with.
+            mask_features: (B, D, H / 4, W / 4) that prototypes are compared with.
             extents: Of the batch.
 
         Returns:
             A prediction before the first layer and one after each.
         """
         memory = [
-            self._memory(embeddings[stride], stride, place, extents) for place, stride in enumerate(_STRIDES)
+            self._memory(embeddings[stride], stride, level, extents) for level, stride in enumerate(_STRIDES)
         ]
-        predictions = [self._predict(queries, pixels)]
+        predictions = [self._predict(queries, mask_features)]
         for number, layer in enumerate(self.layers):
-            place = number % len(_STRIDES)
-            keys, values, outside = memory[place]
-            hidden = _hidden(predictions[-1].mask_logits.detach(), _STRIDES[place], outside)
-            queries = layer(queries, positions, apart, keys, values, hidden)
-            predictions.append(self._predict(queries, pixels))
+            level = number % len(_STRIDES)
+            keys, values, inside = memory[level]
+            masks = _cross_attention_mask(predictions[-1].mask_logits.detach(), _STRIDES[level], inside)
+            queries = layer(queries, positions, attention_mask, keys, values, masks)
+            predictions.append(self._predict(queries, mask_features))
         return predictions
 
     def _memory(
-        self, embedding: Tensor, stride: int, place: int, extents: Extents
+        self, embedding: Tensor, stride: int, level: int, extents: Extents
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        values = self.inputs[place](embedding.flatten(2).transpose(1, 2)) + self.level[place]
-        where = encode(grid_positions(extents, stride, len(embedding), embedding), self.width)
+        """Keys and values (B, cells, width), and which cells lie in their image, (B, 1, cells)."""
+        values = self.input_projections[level](embedding.flatten(2).transpose(1, 2))
+        values = values + self.level_embedding[level]
+        positions = encode(grid_positions(extents, stride, len(embedding), embedding), self.width)
         inside = extents.inside(stride)
-        outside = None if inside is None else ~inside.flatten(2)
-        return values + where.to(values.dtype), values, outside
+        return values + positions.to(values.dtype), values, None if inside is None else inside.flatten(2)
 
-    def _predict(self, queries: Tensor, pixels: Tensor) -> RegionPrediction:
+    def _predict(self, queries: Tensor, mask_features: Tensor) -> RegionPrediction:
         queries = self.norm(queries)
         prototypes = self.prototype(queries)
-        mask_logits = torch.einsum("bnd,bdhw->bnhw", prototypes, pixels)
+        mask_logits = torch.einsum("bnd,bdhw->bnhw", prototypes, mask_features)
         logits = self.validity(queries)
         if logits.shape[-1] == 1:
             return RegionPrediction(mask_logits, logits[..., 0])
-        return RegionPrediction(mask_logits, validity_of_classes(logits), logits)
+        return RegionPrediction(mask_logits, class_validity_logits(logits), logits)
 
 
 class _Layer(nn.Module):
     def __init__(self, width: int, num_heads: int, feedforward_width: int) -> None:
         super().__init__()
-        self.look = _Attention(width, num_heads)
-        self.confer = _Attention(width, num_heads)
-        self.think = nn.Sequential(
+        self.cross_attention = _Attention(width, num_heads)
+        self.self_attention = _Attention(width, num_heads)
+        self.ffn = nn.Sequential(
             nn.Linear(width, feedforward_width), nn.ReLU(), nn.Linear(feedforward_width, width)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
@@ -132,15 +135,16 @@ class _Layer(nn.Module):
         self,
         queries: Tensor,
         positions: Tensor,
-        apart: Tensor | None,
+        self_attention_mask: Tensor | None,
         keys: Tensor,
         values: Tensor,
-        hidden: Tensor,
+        cross_attention_mask: Tensor,
     ) -> Tensor:
-        queries = self.norms[0](queries + self.look(queries + positions, keys, values, hidden))
+        attended = self.cross_attention(queries + positions, keys, values, cross_attention_mask)
+        queries = self.norms[0](queries + attended)
         own = queries + positions
-        queries = self.norms[1](queries + self.confer(own, own, queries, apart))
-        return self.norms[2](queries + self.think(queries))  # type: ignore[no-any-return]
+        queries = self.norms[1](queries + self.self_attention(own, own, queries, self_attention_mask))
+        return self.norms[2](queries + self.ffn(queries))  # type: ignore[no-any-return]
 
 
 class _Attention(nn.Module):
@@ -149,46 +153,30 @@ class _Attention(nn.Module):
         self.num_heads = num_heads
         self.query, self.key, self.value, self.out = (nn.Linear(width, width) for _ in range(4))
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor, hidden: Tensor | None) -> Tensor:
-        """`hidden` is bool, broadcastable to (B, queries, keys): True where a query does not look."""
-        query, key = self._split(self.query(query)), self._split(self.key(key))
-        value = self._split(self.value(value))
-        seen = None if hidden is None else ~(hidden if hidden.dim() == 2 else hidden[:, None])
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=seen)
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None) -> Tensor:
+        """`attention_mask` is bool, (queries, keys) or (B, queries, keys): True where a query attends."""
+        query, key = self._heads(self.query(query)), self._heads(self.key(key))
+        value = self._heads(self.value(value))
+        if attention_mask is not None and attention_mask.dim() == 3:
+            attention_mask = attention_mask[:, None]
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
         return self.out(mixed.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
 
-    def _split(self, tensor: Tensor) -> Tensor:
+    def _heads(self, tensor: Tensor) -> Tensor:
         batch, count, width = tensor.shape
         return tensor.view(batch, count, self.num_heads, width // self.num_heads).transpose(1, 2)
 
 
-def _hidden(mask_logits: Tensor, stride: int, outside: Tensor | None) -> Tensor:
-    """Where queries do not look, (B, N, cells): outside their region. One without looks everywhere."""
+def _cross_attention_mask(mask_logits: Tensor, stride: int, inside: Tensor | None) -> Tensor:
+    """Where queries attend, (B, N, cells): in their region, or in the whole image if that is empty."""
     step = stride // 4
-    hidden = F.avg_pool2d(mask_logits, step, step).flatten(2) < 0
-    if outside is not None:
-        hidden = hidden | outside
-    blind = hidden.all(2, keepdim=True)
-    everywhere = torch.zeros_like(hidden) if outside is None else outside.expand_as(hidden)
-    return torch.where(blind, everywhere, hidden)
+    mask = F.avg_pool2d(mask_logits, step, step).flatten(2) >= 0
+    if inside is not None:
+        mask = mask & inside
+    everywhere = torch.ones_like(mask) if inside is None else inside.expand_as(mask)
+    return torch.where(mask.any(2, keepdim=True), mask, everywhere)
 
 
-def validity_of_classes(class_logits: Tensor) -> Tensor:
-    """The logit of the largest class probability, which is V where queries have classes.
-
-    Args:
-        class_logits: (..., K + 1) of K classes and of none.
-
-    Example:
-        >>> logits = torch.tensor([[2.0, 1.0, 0.5]])
-        >>> torch.allclose(validity_of_classes(logits).sigmoid(), logits.softmax(-1)[:, :2].amax(-1))
-        True
-    """
-    largest, place = class_logits[..., :-1].max(-1, keepdim=True)
-    others = class_logits.scatter(-1, place, -torch.inf)
-    return largest[..., 0] - others.logsumexp(-1)
-
-
-def stacked(predictions: Sequence[RegionPrediction], part: slice) -> list[RegionPrediction]:
+def select_queries(predictions: Sequence[RegionPrediction], part: slice) -> list[RegionPrediction]:
     """The predictions of some of the queries."""
     return [RegionPrediction(p.mask_logits[:, part], p.validity_logits[:, part]) for p in predictions]

@@ -1,4 +1,4 @@
-"""ResNet-50 under its public names, so that ImageNet weights load strictly."""
+"""ResNet-50 with torchvision's names, so that published ImageNet weights load strictly."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _EXPANSION = 4
 
 
 class ResNet50(nn.Module):
-    """He et al. 2016, in the variant whose 3 x 3 convolutions stride; features at strides 4, 8, 16, 32.
+    """He et al. 2016 with the stride in the 3 x 3 convolutions; features at strides 2, 4, 8, 16 and 32.
 
-    Parameters are named as everywhere (`conv1`, `bn1`, `layer1.0.conv1`, ...), without `fc`. Batch statistics
-    are never updated: fine-tuning on a few images per step would spoil them.
+    Parameters are named as in torchvision (`conv1`, `bn1`, `layer1.0.conv1`, ...), without `fc`. Batch
+    statistics are never updated: the few images of a step would make them worse.
     """
 
     widths: ClassVar = {2: 64, 4: 256, 8: 512, 16: 1024, 32: 2048}
@@ -32,7 +32,7 @@ class ResNet50(nn.Module):
         self.layer4 = _layer(1024, 512, _BLOCKS[3], 2)
 
     def train(self, mode: bool = True) -> ResNet50:
-        """Switch training on; batch norms stay as they are in inference."""
+        """Set the training mode; batch norms stay in evaluation mode."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
@@ -43,7 +43,7 @@ class ResNet50(nn.Module):
         """(B, 3, H, W), normalized, to features by stride."""
         values = extents.clear(F.relu(self.bn1(self.conv1(images))), 2)
         features = {2: values}
-        values = F.max_pool2d(values, 3, 2, 1)  # zeros beyond the image lose against what a relu leaves
+        values = F.max_pool2d(values, 3, 2, 1)  # padding is zero and a relu's output is not negative
         for stride, layer in ((4, self.layer1), (8, self.layer2), (16, self.layer3), (32, self.layer4)):
             for block in layer:
                 values = block(values, extents, stride)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from csl_plugin.errors import FileError
 from csl_plugin.io import atomic_path
 from csl_plugin.io.limits import as_file_error, check_file
+from csl_plugin.models.former_names import current_name
 
 _WEIGHTS, _AVERAGE, _MOMENTS = "weights.", "average.", "optimizer."
 
@@ -58,7 +59,7 @@ def load_state(
     check_file(path)
     with as_file_error(path, "a training state"), safe_open(path, "pt") as stored:
         facts: dict[str, Any] = json.loads((stored.metadata() or {})["facts"])
-        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        tensors = {current_name(name): stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     weights = {name[len(_WEIGHTS) :]: value for name, value in tensors.items() if name.startswith(_WEIGHTS)}
     try:
         network.load_state_dict(weights)

@@ -125,7 +125,7 @@ def _prefixed(weights):
 
 
 def _without_one(weights):
-    return {name: value for name, value in weights.items() if name != "content"}
+    return {name: value for name, value in weights.items() if name != "query_features"}
 
 
 def _with_one_more(weights):
@@ -133,32 +133,35 @@ def _with_one_more(weights):
 
 
 def _reshaped(weights):
-    return {**weights, "content": weights["content"].flatten()}
+    return {**weights, "query_features": weights["query_features"].flatten()}
 
 
 def _with_nan(weights):
-    weights["content"][0, 0] = torch.nan
+    weights["query_features"][0, 0] = torch.nan
     return weights
 
 
 def _beyond_float32(weights):
-    return {**weights, "content": torch.full(weights["content"].shape, 1e300, dtype=torch.float64)}
+    return {
+        **weights,
+        "query_features": torch.full(weights["query_features"].shape, 1e300, dtype=torch.float64),
+    }
 
 
 def _integers(weights):
-    return {**weights, "content": weights["content"].long()}
+    return {**weights, "query_features": weights["query_features"].long()}
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (_prefixed, "no content"),
-        (_without_one, "no content"),
+        (_prefixed, "no query_features"),
+        (_without_one, "no query_features"),
         (_with_one_more, "other, which is unknown"),
-        (_reshaped, r"content of \(32,\) for \(4, 8\)"),
-        (_with_nan, "content with nan or inf"),
-        (_beyond_float32, "content with nan or inf"),
-        (_integers, "content of I64"),
+        (_reshaped, r"query_features of \(32,\) for \(4, 8\)"),
+        (_with_nan, "query_features with nan or inf"),
+        (_beyond_float32, "query_features with nan or inf"),
+        (_integers, "query_features of I64"),
     ],
 )
 def test_other_weights_are_refused(folder, change, said):

@@ -18,7 +18,7 @@ from torch import Tensor
 from csl_plugin import soft_assignment
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig, NetworkOutput, RegionPrediction
-from csl_plugin.models.region_decoder import validity_of_classes
+from csl_plugin.models.validity import class_validity_logits
 from csl_plugin.proposers.csl_network import NetworkProposals
 from csl_plugin.training import TrainingSettings, train
 from csl_plugin.training.criterion import losses, match, region_targets
@@ -54,7 +54,7 @@ def _output(seed: int, queries: int, layers: int = 2) -> NetworkOutput:
     for _ in range(layers):
         class_logits = 2 * torch.randn(2, queries, 4, generator=draw)
         mask_logits = 3 * torch.randn(2, queries, 4, 6, generator=draw)
-        found.append(RegionPrediction(mask_logits, validity_of_classes(class_logits), class_logits))
+        found.append(RegionPrediction(mask_logits, class_validity_logits(class_logits), class_logits))
     return NetworkOutput(found, None, None, None)
 
 
@@ -65,7 +65,7 @@ def _output(seed: int, queries: int, layers: int = 2) -> NetworkOutput:
 def test_validity_is_the_largest_class_probability(values):
     logits = torch.tensor(values, dtype=torch.float64)
     expected = logits.softmax(0)[:-1].max()
-    torch.testing.assert_close(validity_of_classes(logits).sigmoid(), expected, atol=1e-9, rtol=1e-6)
+    torch.testing.assert_close(class_validity_logits(logits).sigmoid(), expected, atol=1e-9, rtol=1e-6)
 
 
 def test_eq_2_multiplies_with_it():

@@ -13,13 +13,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from csl_plugin import RegionProposals, soft_assignment
 from csl_plugin.end_to_end import EndToEnd
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig, NetworkOutput, RegionPrediction
+from csl_plugin.models.former_names import former_name
 from csl_plugin.training import TrainingSettings, train
 from csl_plugin.training.criterion import (
     WEIGHTS,
@@ -344,6 +346,22 @@ def test_an_interrupted_job_continues_exactly(tmp_path, cut):
     assert [json.loads(line)["step"] for line in logs[0].splitlines()] == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_job_from_before_weights_were_renamed_continues(tmp_path):
+    whole, parts = _fresh(), _fresh()
+    train(whole, _Drawn(), _settings(), tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(parts, _Drawn(cut=4), _settings(), tmp_path / "parts")
+    path = tmp_path / "parts" / "state.safetensors"
+    with safe_open(path, "pt") as stored:
+        facts = stored.metadata()
+    state = {former_name(name): value for name, value in load_file(path).items()}
+    assert {"weights.content", "average.place", "optimizer.exp_avg.region_decoder.level"} <= state.keys()
+    save_file(state, path, facts)
+    resumed = _fresh(5)
+    train(resumed, _Drawn(), _settings(), tmp_path / "parts")
+    assert all(torch.equal(resumed.state_dict()[name], value) for name, value in whole.state_dict().items())
+
+
 def test_a_finished_job_is_not_trained_again(tmp_path):
     first = train(_fresh(), _Drawn(), _settings(steps=2), tmp_path)
     second = train(_fresh(1), _Drawn(cut=0), _settings(steps=2), tmp_path)
@@ -363,7 +381,7 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(tmp_path):
 
 def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path):
     network = _fresh()
-    network.content.register_hook(lambda gradient: gradient * math.inf)
+    network.query_features.register_hook(lambda gradient: gradient * math.inf)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     average = train(network, _Drawn(), _settings(steps=2), tmp_path)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

@@ -14,12 +14,11 @@ from csl_plugin.adapters.presets.class_statistics import ClassStatistics
 from csl_plugin.adapters.score_kinds import ScoreKind
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import OptionError
+from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
 
 Task: TypeAlias = Literal["out-of-distribution", "zero-shot", "domain adaptation", "framework"]
 Tested: TypeAlias = Literal["run with random weights", "fabricated output", "saved files"]
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 OUTPUT = Items()
 RGB = ImageInput()
 IMAGENET = ImageInput(IMAGENET_MEAN, IMAGENET_STD)

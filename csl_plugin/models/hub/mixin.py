@@ -29,8 +29,8 @@ _CARD = """---
 
 # {{ title | default("A CSL network", true) }}
 
-It proposes the regions of an image, of things it was trained on and of others: a proposer for csl-plugin,
-which fuses them with the scores of any segmentation model.
+It proposes the regions of an image, of known and of unknown classes. csl-plugin fuses them with the scores of
+any segmentation model.
 
 ```python
 from csl_plugin.models import CSLNetwork
@@ -39,7 +39,7 @@ network = CSLNetwork.from_pretrained("{{ repo_id | default("FOLDER or OWNER/NAME
 output = network(images)  # (B, 3, H, W), RGB in [0, 1]
 ```
 
-`config.json` holds what it is built from, `model.safetensors` its weights; nothing in it is a pickle.
+`config.json` holds its configuration and `model.safetensors` its weights; nothing in it is a pickle.
 {{ text | default("", true) }}
 """
 
@@ -51,10 +51,10 @@ class HubNetwork(
     tags=["class-agnostic-segmentation", "region-proposals"],
     model_card_template=_CARD,
 ):
-    """What a network gains: `from_pretrained`, `save_pretrained`, `push_to_hub`.
+    """`from_pretrained`, `save_pretrained` and `push_to_hub` for a network.
 
-    Unlike huggingface_hub's mixin for PyTorch, it never falls back to a pickle, and a name or a shape too
-    many, too few or wrong is an error.
+    Unlike huggingface_hub's mixin for PyTorch, it never reads a pickle, and a missing or unknown name or a
+    wrong shape is an error.
     """
 
     config: NetworkConfig
@@ -71,27 +71,27 @@ class HubNetwork(
         token: str | bool | None = None,
         device: torch.device | str | None = None,
     ) -> Self:
-        """Load a network from a folder or from the Hub, in inference mode.
+        """Load a network from a folder or from the Hub, in evaluation mode.
 
         Only `config.json` and `model.safetensors` are read. From the Hub both come from one commit, and the
-        weights are compared with the SHA-256 that the Hub names. Weights stored as float16 or bfloat16 become
-        float32. Where the Hub does not answer, what was downloaded before is used.
+        weights are compared with the SHA-256 that the Hub states. Weights stored as float16 or bfloat16
+        become float32. Where the Hub does not answer, the cached files are used.
 
         Args:
             source: A folder that `save_pretrained` wrote, or OWNER/NAME on the Hub; `HF_ENDPOINT` names
                 another Hub.
-            revision: A commit, tag or branch on the Hub. A full commit pins the content, and asks the Hub
-                only once.
-            cache_dir: Where downloads are kept; huggingface_hub's cache if left out.
-            force_download: Download what is in the cache, too.
-            local_files_only: Ask the cache alone.
-            token: For the Hub; what `hf auth login` stored if left out.
-            device: Where the weights shall live; the CPU if left out.
+            revision: A commit, tag or branch on the Hub. A full commit pins the content, and the Hub is
+                contacted only once.
+            cache_dir: The folder of downloads; by default huggingface_hub's cache.
+            force_download: Download even what is in the cache.
+            local_files_only: Use only the cache.
+            token: For the Hub; by default the one that `hf auth login` stored.
+            device: The device of the weights; by default the CPU.
 
         Raises:
             FileError: Nothing is there; the Hub does not answer, or denies access; or the files are damaged,
                 too large, of another network, or hold nan.
-            OptionError: A revision of a folder, options that contradict each other, or a device unknown to
+            OptionError: A revision of a folder, options that exclude each other, or a device unknown to
                 torch.
 
         Example:
@@ -103,7 +103,7 @@ class HubNetwork(
             ...     CSLNetwork.from_pretrained(folder).config == network.config
             True
         """
-        place = _device(device)
+        target = _device(device)
         files = origin(
             source,
             revision=revision,
@@ -113,15 +113,13 @@ class HubNetwork(
             token=token,
         )
         config = read_config(files(CONFIG, LARGEST_CONFIG))
-        with torch.device(
-            "meta"
-        ):  # no memory before the file turns out to hold what the configuration asks for
+        with torch.device("meta"):  # no memory is allocated before the file is known to fit the configuration
             network = cls(config)
         assert isinstance(network, nn.Module)  # noqa: S101
         expected = network.state_dict()
         weights = read_weights(files(WEIGHTS, largest_weights(expected)), expected)
         network.load_state_dict(weights, assign=True)
-        return network.to(place).eval()
+        return network.to(target).eval()
 
     def _save_pretrained(self, save_directory: Path) -> None:
         assert isinstance(self, nn.Module)  # noqa: S101

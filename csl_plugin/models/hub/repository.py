@@ -1,4 +1,4 @@
-"""A repository on the Hub: files of one commit, from the cache where that will do, and what went wrong."""
+"""A repository on the Hub: files of one commit, from the cache or downloaded, with one error per cause."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK = 1 << 20
 _BUSY = (408, 429)
-_MENDS = {
+_HINTS = {
     401: "Log in with `hf auth login`, or pass token=... of an account that may read it.",
     403: "Log in with `hf auth login`, or pass token=... of an account that may read it.",
-    416: "What came before does not fit the file any more: load it once more with force_download=True.",
+    416: "The partial download does not fit the file any more: load it with force_download=True.",
 }
 
 
@@ -28,15 +28,15 @@ class AbsentFileError(FileError):
 
 
 class Repository:
-    """The files of a repository, all of the commit that the first one came from; called with a file's name.
+    """The files of a repository, all from the commit of the first one; called with a file's name.
 
     Args:
         name: OWNER/NAME.
-        revision: A commit, tag or branch; a full commit is asked from the cache first.
-        cache_dir: Where downloads are kept; huggingface_hub's cache if left out.
-        force: Download what is in the cache, too.
-        cache_only: Ask the cache alone, as with `HF_HUB_OFFLINE`.
-        token: For the Hub; what `hf auth login` stored if left out.
+        revision: A commit, tag or branch; with a full commit the cache is tried first.
+        cache_dir: The folder of downloads; None for huggingface_hub's cache.
+        force: Download even what is in the cache.
+        cache_only: Use only the cache, as with `HF_HUB_OFFLINE`.
+        token: For the Hub; None for the one that `hf auth login` stored.
     """
 
     def __init__(
@@ -59,10 +59,10 @@ class Repository:
         return bool(constants.HF_HUB_OFFLINE)
 
     def __call__(self, name: str, largest: int) -> Path:
-        """Where a file lies on this machine, downloaded if need be.
+        """The path of a file on this machine, downloaded if necessary.
 
         Raises:
-            FileError: The Hub does not answer or says no, or the file is too large or damaged.
+            FileError: The Hub does not answer or refuses, or the file is too large or damaged.
         """
         pinned = not self._force and _COMMIT.fullmatch(self._revision or "")
         cache_only = self._cache_only or self._offline
@@ -94,8 +94,8 @@ class Repository:
         from huggingface_hub import errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
         try:
-            # Asked first by itself: it says how large the file is, and where the Hub cannot be reached,
-            # it says so at once instead of after many retries.
+            # Requested first: it states the file's size, and it fails at once where the Hub cannot be
+            # reached, while a download retries many times.
             about = get_hf_file_metadata(
                 hf_hub_url(self._name, name, revision=self._revision), token=self._token
             )
@@ -141,20 +141,20 @@ class Repository:
         found = only_pickles(self._of(name), self._names()) if ask and name.endswith(".safetensors") else None
         if found is not None:
             return found
-        hint = "Ask for a repository that save_pretrained or push_to_hub wrote."
+        hint = "Name a repository that save_pretrained or push_to_hub wrote."
         return AbsentFileError(self._of(name), "no such file", f"a repository with {name}", hint)
 
     def _names(self) -> list[str]:
-        """The files of the repository, where the Hub tells them."""
+        """The names of the repository's files; none where the Hub does not list them."""
         from huggingface_hub import HfApi
 
-        with suppress(Exception):  # it is for a better message
+        with suppress(Exception):  # they only make a message more precise
             about = HfApi(token=self._token).model_info(self._name, revision=self._revision)
             return [file.rfilename for file in about.siblings or ()]
         return []
 
     def _remember_absence(self, name: str) -> None:
-        """Have the cache note that a commit lacks a file, so that nobody asks again."""
+        """Let the cache note that a commit lacks a file, so that it is not requested again."""
         from huggingface_hub import hf_hub_download
 
         with suppress(Exception):
@@ -163,26 +163,26 @@ class Repository:
             )
 
     def _refused(self, name: str, error: Exception, status: int) -> Path:
-        """What the cache has where the Hub is out of order; an error where it says no."""
+        """The cached file where the Hub fails; an error where it refuses."""
         if status >= 500 or status in _BUSY:
             return self._instead(name, error, f"status {status}")
-        hint = _MENDS.get(status, "Check the repository's name, and HF_ENDPOINT.")
+        hint = _HINTS.get(status, "Check the repository's name, and HF_ENDPOINT.")
         raise FileError(self._of(name), f"the Hub's answer {status}", "a download", hint) from error
 
     def _instead(self, name: str, error: Exception, reason: str = "") -> Path:
-        """What was downloaded before, where the Hub does not answer."""
+        """The cached file, where the Hub does not answer."""
         stored = None if self._force else self._stored(name)
         if stored is not None:
             return stored
         reason = reason or " ".join(str(error).split())[:200] or type(error).__name__
         hint = (
             "Check the connection and HF_ENDPOINT; or pass a folder, "
-            "or local_files_only=True where the files have been downloaded before."
+            "or local_files_only=True if the files are in the cache."
         )
         raise FileError(self._of(name), f"no answer from the Hub ({reason})", "a download", hint) from error
 
     def _compare(self, path: Path) -> None:
-        """The cache names a file stored as LFS by its content's hash: a flipped bit is found here."""
+        """Compare a file with its SHA-256, by which the cache names files that the Hub stores as LFS."""
         if not path.is_symlink():
             return
         declared = path.readlink().name
@@ -193,8 +193,8 @@ class Repository:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
         if digest.hexdigest() != declared:
-            got, hint = f"sha256 {digest.hexdigest()}", "Load it once more with force_download=True."
-            raise FileError(self._of(path.name), got, f"sha256 {declared}, as the Hub says", hint)
+            got, hint = f"sha256 {digest.hexdigest()}", "Load it again with force_download=True."
+            raise FileError(self._of(path.name), got, f"sha256 {declared}, as the Hub states", hint)
 
     def _of(self, name: str) -> str:
         return f"{name} of {self._name}" + (f" at {self._revision}" if self._revision else "")
@@ -207,10 +207,10 @@ class Repository:
 
 
 def checked(path: Path, largest: int) -> Path:
-    """The path, if what lies there is not too large.
+    """The path of a file that is not too large; it may be missing.
 
     Raises:
-        FileError: It is.
+        FileError: It is too large.
     """
     if path.is_file() and check_file(path) > largest:
         raise _too_large(str(path), path.stat().st_size, largest)

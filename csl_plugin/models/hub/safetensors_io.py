@@ -1,4 +1,4 @@
-"""A network's folder: config.json and model.safetensors, read strictly."""
+"""The files of a network, config.json and model.safetensors: read strictly, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.limits import as_file_error, check_file
 from csl_plugin.models.config import NetworkConfig
+from csl_plugin.models.former_names import former_name
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LARGEST_CONFIG = 1 << 20
-_LARGEST_ELEMENT, _ROOM = 8, 32 << 20  # room for the header, and for a classifier that nobody reads
+_LARGEST_ELEMENT, _ROOM = 8, 32 << 20  # room for the header, and for a classifier that is not read
 _FLOATS = ("F64", "F32", "F16", "BF16")
 PICKLES = (".bin", ".pth", ".pt", ".ckpt")
 _ADVICE = "Pickles are never read. Convert it once: {command}"
@@ -56,28 +57,33 @@ def read_weights(
     optional: frozenset[str] = frozenset(),
     ignored: frozenset[str] = frozenset(),
 ) -> dict[str, Tensor]:
-    """Weights from a safetensors file, just those that are expected, in the expected types.
+    """Read exactly the expected weights from a safetensors file, in the expected types.
+
+    A weight may be stored under its former name (`csl_plugin.models.former_names`). No weight is read before
+    all names, shapes and types have been compared.
 
     Args:
         path: A safetensors file.
-        expected: Names, shapes and types, such as a network's own `state_dict()`.
-        optional: Names that may be missing; what is returned lacks them then.
-        ignored: Names that may be there beyond those, and are not read.
+        expected: Names, shapes and types, such as a network's `state_dict()`.
+        optional: Names that may be missing in the file; they are then missing in the result.
+        ignored: Further names that the file may hold; they are not read.
 
     Raises:
-        FileError: Missing or damaged, not finite, or a name, shape or type is missing, wrong or too many.
-            No weight is read before all names, shapes and types have been compared.
+        FileError: Missing or damaged, not finite, or a name, a shape or a type is missing, wrong or unknown.
     """
     from safetensors import safe_open
 
     check_weights(path)
     with as_file_error(path, "a safetensors file"), safe_open(path, "pt") as stored:
         names = frozenset(stored.keys())
-        slices = {name: stored.get_slice(name) for name in names & expected.keys()}
-        wrong = [f"no {name}" for name in expected if name not in names | optional]
-        wrong += [f"{name}, which is unknown" for name in sorted(names - expected.keys() - ignored)]
-        for name, part in slices.items():
-            shape, kind, value = tuple(part.get_shape()), part.get_dtype(), expected[name]
+        aliases = {name: name if name in names else former_name(name) for name in expected}
+        sources = {name: alias for name, alias in aliases.items() if alias in names}
+        wrong = [f"no {name}" for name in expected if name not in sources.keys() | optional]
+        unknown = names - frozenset(sources.values()) - ignored
+        wrong += [f"{name}, which is unknown" for name in sorted(unknown)]
+        for name, source in sources.items():
+            part, value = stored.get_slice(source), expected[name]
+            shape, kind = tuple(part.get_shape()), part.get_dtype()
             if shape != tuple(value.shape):
                 wrong.append(f"{name} of {shape} for {tuple(value.shape)}")
             elif (kind in _FLOATS) != value.is_floating_point():
@@ -86,11 +92,10 @@ def read_weights(
             got = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
             hint = "Take the weights that were saved with this configuration."
             raise FileError(str(path), got, "exactly the weights of the network", hint)
-        # Copied: what safetensors gives may lie in the file, on addresses that change how kernels round.
+        # Copied, because the address of a memory-mapped tensor can change how kernels round.
         weights = {
-            name: stored.get_tensor(name).to(value.dtype, copy=True)
-            for name, value in expected.items()
-            if name in names
+            name: stored.get_tensor(source).to(expected[name].dtype, copy=True)
+            for name, source in sources.items()
         }
     for name, value in weights.items():
         if value.is_floating_point() and not bool(torch.isfinite(value).all()):
@@ -99,7 +104,7 @@ def read_weights(
 
 
 def check_weights(path: Path) -> None:
-    """Refuse weights that are not there, with the way from a pickle where that is what there is.
+    """Refuse a missing or too large file of weights; where there is a pickle, say how to convert it.
 
     Raises:
         FileError: No such file, or it is too large.
@@ -112,7 +117,7 @@ def check_weights(path: Path) -> None:
 
 
 def only_pickles(argument: str, names: Iterable[str]) -> FileError | None:
-    """The error of weights that exist as a pickle alone; None where there is none among the files' names."""
+    """The error for weights that exist only as a pickle; None where no name is a pickle's."""
     pickles = sorted(name for name in names if Path(name).suffix in PICKLES)
     if not pickles:
         return None
@@ -121,7 +126,7 @@ def only_pickles(argument: str, names: Iterable[str]) -> FileError | None:
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 of all weights by name: the same for the same numbers of the same types, wherever they lie."""
+    """SHA-256 of the names, types, shapes and values of all weights, independent of order and device."""
     digest = hashlib.sha256()
     for name, value in sorted(weights.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
@@ -138,7 +143,7 @@ def write_network(
         folder: Created if need be.
         config: Its configuration.
         weights: By name; floating-point ones are stored as they are.
-        facts: Texts kept in the header of the weights.
+        facts: Texts to store in the header of the weights.
     """
     from safetensors.torch import save
 

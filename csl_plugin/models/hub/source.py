@@ -10,7 +10,7 @@ from csl_plugin.errors import FileError, OptionError
 from csl_plugin.models.hub.repository import AbsentFileError, Repository, checked
 
 Origin = Callable[[str, int], Path]
-"""From a file's name and the most bytes that it may have to where it lies on this machine."""
+"""From a file's name and its largest allowed size in bytes to its path on this machine."""
 
 
 def origin(
@@ -24,24 +24,24 @@ def origin(
 ) -> Origin:
     """The files of a folder, or of a repository on the Hub where there is no such folder.
 
-    All files of a repository come from one commit: the one that the first file came from. Files that the Hub
-    stores by their SHA-256 are compared with it every time they are asked for.
+    All files of a repository come from the commit of the first one. Files that the Hub stores by their
+    SHA-256 are compared with it each time they are requested.
 
     Args:
         source: A folder, or OWNER/NAME.
         revision: A commit, tag or branch; only on the Hub.
-        cache_dir: Where downloads are kept; huggingface_hub's cache if left out.
-        force_download: Download what is in the cache, too.
-        local_files_only: Ask the cache alone.
-        token: For the Hub; what `hf auth login` stored if left out.
+        cache_dir: The folder of downloads; by default huggingface_hub's cache.
+        force_download: Download even what is in the cache.
+        local_files_only: Use only the cache.
+        token: For the Hub; by default the one that `hf auth login` stored.
 
     Raises:
-        OptionError: A revision of a folder, or two options that contradict each other.
-        FileError: Nothing is there; raised when a file is asked for if it is the Hub that says so.
+        OptionError: A revision of a folder, or two options that exclude each other.
+        FileError: Nothing is there; for a repository it is raised by the first request.
     """
     if force_download and local_files_only:
         got = "force_download and local_files_only"
-        raise OptionError("force_download", got, "one of them", "Leave local_files_only away.")
+        raise OptionError("force_download", got, "one of them", "Omit local_files_only.")
     path = Path(source)
     if path.is_dir():
         if revision is not None:
@@ -55,7 +55,7 @@ def origin(
 
 
 def optional(files: Origin, name: str, largest: int) -> Path | None:
-    """Where a file lies that may be missing; None where it is.
+    """The path of a file that may be missing; None where it is.
 
     Raises:
         FileError: It is too large, or the Hub does not say whether it is there.

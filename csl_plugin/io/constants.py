@@ -1,0 +1,4 @@
+"""The color statistics of ImageNet, by which most published networks normalize RGB images in [0, 1]."""
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
