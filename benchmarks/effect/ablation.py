@@ -38,7 +38,7 @@ from csl_plugin.metrics import PooledAnomaly, RegionQuality
 from csl_plugin.metrics.metric import State
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
-from csl_plugin.proposers.hierarchy.proposer import AUTO
+from csl_plugin.proposers.hierarchy.scales import AUTO
 from examples.ood_scores import ood_scores
 
 _BASE, _SOFT = "no regions", "eq. 2"

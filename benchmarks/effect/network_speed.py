@@ -32,7 +32,7 @@ from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import DEFAULT
 from csl_plugin.proposers import csl_network as network_regions
 from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
-from csl_plugin.proposers.hierarchy import proposer as hierarchical
+from csl_plugin.proposers.hierarchy import scales as hierarchical
 from csl_plugin.training import Recipe, batches
 from csl_plugin.training.criterion.losses import losses
 from examples.train_segmenter import CLASSES, CONFIG, Segmenter

@@ -17,7 +17,7 @@ from csl_plugin import RegionMap, RegionProposals, fuse, hard_assignment, soft_a
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import DEFAULT
 from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
-from csl_plugin.proposers.hierarchy.proposer import AUTO, Scale
+from csl_plugin.proposers.hierarchy.scales import AUTO, Scale
 from csl_plugin.proposers.superpixels import Superpixels
 
 ScoreMap = NDArray[np.float32]

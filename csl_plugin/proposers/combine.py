@@ -13,7 +13,7 @@ from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
 
 if TYPE_CHECKING:  # it imports scipy
-    from csl_plugin.proposers.hierarchy.proposer import HierarchicalRegions, Scale
+    from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions, Scale
 
 Partitioning: TypeAlias = "RegionProposals | RegionMap"
 Proposed: TypeAlias = "Partitioning | tuple[Partitioning, ...]"
@@ -51,7 +51,7 @@ class Scales:
         return self.proposer.at_scales(images, self.scales)
 
     def __repr__(self) -> str:
-        from csl_plugin.proposers.hierarchy.proposer import scale_name
+        from csl_plugin.proposers.hierarchy.scales import scale_name
 
         scales = ", ".join(map(scale_name, self.scales))
         return f"Scales({self.proposer!r}, ({scales}))"

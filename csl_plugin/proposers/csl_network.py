@@ -15,9 +15,10 @@ from csl_plugin.models import CSLNetwork
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.models.network import STRIDE, NetworkOutput
 from csl_plugin.models.region_decoder import RegionPrediction
+from csl_plugin.proposers.base import read_images
 from csl_plugin.proposers.hierarchy.merge_tree import Values
 from csl_plugin.proposers.hierarchy.node_validity import node_validity
-from csl_plugin.proposers.hierarchy.proposer import (
+from csl_plugin.proposers.hierarchy.scales import (
     AUTO,
     HierarchicalRegions,
     Hierarchy,
@@ -32,7 +33,6 @@ from csl_plugin.proposers.hierarchy.watershed import (
     opponent_color,
     relative_to_surroundings,
 )
-from csl_plugin.proposers.images import read_images
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
 

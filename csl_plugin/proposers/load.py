@@ -18,7 +18,7 @@ from csl_plugin.proposers.masks import regions_from_masks
 from csl_plugin.proposers.transformers.from_model import proposer_from_model
 
 if TYPE_CHECKING:  # it imports scipy
-    from csl_plugin.proposers.hierarchy.proposer import Scale
+    from csl_plugin.proposers.hierarchy.scales import Scale
 
 __all__ = ["Proposer", "load_proposer", "proposer_from_model", "regions_from_masks"]
 
@@ -144,7 +144,7 @@ def _at_scales(proposer: Proposer, source: str, scales: str) -> Proposer:
     """The proposer at the scales that stand behind the colon, if there are any."""
     if not scales:
         return proposer
-    from csl_plugin.proposers.hierarchy.proposer import HierarchicalRegions
+    from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions
 
     if not isinstance(proposer, HierarchicalRegions):
         raise OptionError("source", source, "a source that has scales", "Omit the scale.")

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from csl_plugin.proposers.hierarchy.merge_tree import Values
-from csl_plugin.proposers.hierarchy.proposer import HierarchicalRegions, Scale, grow, pixels_of, scale_name
+from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions, Scale, grow, pixels_of, scale_name
 from csl_plugin.proposers.hierarchy.watershed import (
     color_gradient,
     opponent_color,

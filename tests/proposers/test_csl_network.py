@@ -14,7 +14,7 @@ from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeErr
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
 from csl_plugin.proposers.hierarchy.node_validity import node_validity
-from csl_plugin.proposers.hierarchy.proposer import grow, pixels_of
+from csl_plugin.proposers.hierarchy.scales import grow, pixels_of
 from csl_plugin.proposers.hierarchy.watershed import (
     color_gradient,
     opponent_color,

@@ -7,7 +7,7 @@ from scipy.sparse import coo_matrix
 from torch import Tensor
 
 from csl_plugin.proposers.hierarchy.merge_tree import Values
-from csl_plugin.proposers.hierarchy.proposer import Hierarchy
+from csl_plugin.proposers.hierarchy.scales import Hierarchy
 
 # Chosen on the even frames of two validation sets, the last also on the even photographs of BSDS500 val.
 # Region scores are surer than they should be: their logits are divided by the temperature. Of two nodes that

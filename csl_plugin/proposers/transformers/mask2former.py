@@ -10,7 +10,7 @@ from torch import Tensor
 
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError, OutputError
-from csl_plugin.proposers.images import read_images
+from csl_plugin.proposers.base import read_images
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded, scaled
 from csl_plugin.regions.proposals import RegionProposals
 

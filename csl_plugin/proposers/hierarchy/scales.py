@@ -14,9 +14,9 @@ from torch import Tensor
 
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
+from csl_plugin.proposers.base import read_images
 from csl_plugin.proposers.hierarchy.merge_tree import MergeTree, Values, merge_tree, region_graph
 from csl_plugin.proposers.hierarchy.watershed import basins
-from csl_plugin.proposers.images import read_images
 from csl_plugin.regions.components import split_components
 from csl_plugin.regions.region_map import RegionMap
 
