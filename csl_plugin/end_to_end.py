@@ -1,4 +1,4 @@
-"""One network for both: its own distribution, fused with its own regions; scheme 1 of the paper."""
+"""One network for scores and regions: its distribution, fused with its regions; scheme 1 of the paper."""
 
 from __future__ import annotations
 
@@ -12,25 +12,24 @@ from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.models import CSLNetwork
 from csl_plugin.ops import to_probabilities
-from csl_plugin.proposers import Proposer
-from csl_plugin.proposers.combine import Proposed
-from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+from csl_plugin.proposers import NetworkProposals, NetworkRegions, Proposer
+from csl_plugin.proposers.base import Partition, as_partitions
 
 Score: TypeAlias = Callable[[Tensor], Tensor]
-"""From a distribution (B, C, H, W) in [0, 1] to scores (B, K, H, W) >= 0, higher for more anomalous."""
+"""From a distribution (B, C, H, W) in [0, 1] to scores (B, K, H, W) >= 0, higher is more anomalous."""
 
 
 class EndToEnd(nn.Module):
-    """A network that was distilled from a teacher, and eqs. 2 and 3 behind it: no teacher at inference.
+    """A network distilled from a teacher, followed by eqs. 2 and 3: no teacher at inference.
 
     Args:
         network: Trained with `csl_plugin.training.train(..., teacher=...)`.
-        score: What is fused in place of the distribution itself, for out-of-distribution segmentation. Left
-            out, the distribution is fused: for classes, or for a network of one class, which follows a
-            teacher's anomaly score.
-        proposer: Where regions come from; left out, the network's own region scores by eq. 2, from the pass
-            that gives the distribution too. So do those of `NetworkRegions(network)` with the same network,
-            which are sharper and take longer.
+        score: For out-of-distribution segmentation, the score of the distribution to fuse. By default the
+            distribution itself is fused: for classes, or for a network of one class, distilled from an
+            anomaly score.
+        proposer: Where regions come from; by default the network's own region scores by eq. 2. They come
+            from the same forward pass as the distribution, and so do those of `NetworkRegions(network)` with
+            the same network, which have sharper boundaries and take longer.
         rule: As for `csl_plugin.fuse`.
         split: As for `csl_plugin.fuse`.
 
@@ -38,21 +37,21 @@ class EndToEnd(nn.Module):
         OptionError: The network has no per-pixel distribution.
 
     Note:
-        The distillation compares probabilities, and a softmax forgets the level of its logits. Scores of
-        probabilities (1 - maximum, entropy, log maximum standardized by class) have a meaning after it; the
-        maximal logit and the energy (log of the sum of exponentials) do not: normalized, the first orders
-        pixels as the probability does and the second is constant. To have those end to end, distil the
-        teacher's score itself, mapped onto [0, 1], into a network of one class, as the paper does.
+        The distillation compares probabilities, and a softmax loses the level of its logits. Scores of
+        probabilities (1 - maximum, entropy, log maximum standardized by class) remain meaningful. The maximal
+        logit and the energy (log of the sum of exponentials) do not: of normalized logits the first orders
+        pixels as the probability does, and the second is constant. For those, distil the teacher's score
+        itself, mapped onto [0, 1], into a network of one class, as the paper does.
 
     Example:
         >>> import torch
         >>> from csl_plugin.end_to_end import EndToEnd
         >>> from csl_plugin.models import CSLNetwork, NetworkConfig
         >>> network = CSLNetwork(NetworkConfig(num_queries=8, num_classes=5)).eval()
-        >>> unsure = EndToEnd(network, score=lambda distribution: 1 - distribution.amax(1, keepdim=True))
+        >>> anomaly = EndToEnd(network, score=lambda distribution: 1 - distribution.amax(1, keepdim=True))
         >>> with torch.inference_mode():
         ...     EndToEnd(network)(torch.rand(1, 3, 50, 70)).shape
-        ...     unsure(torch.rand(1, 3, 50, 70)).shape
+        ...     anomaly(torch.rand(1, 3, 50, 70)).shape
         torch.Size([1, 5, 50, 70])
         torch.Size([1, 1, 50, 70])
 
@@ -81,15 +80,13 @@ class EndToEnd(nn.Module):
         """The fused distribution (B, C, H, W), or the fused scores, of RGB images (B, 3, H, W) in [0, 1].
 
         Raises:
-            ShapeError: The score gave something else than (B, K, H, W).
+            ShapeError: The score returned another shape than (B, K, H, W).
         """
-        output = self.network(images)
-        regions: Proposed
-        proposer = self.proposer
+        output, proposer = self.network(images), self.proposer
         if isinstance(proposer, (NetworkProposals, NetworkRegions)) and proposer.network is self.network:
-            regions = proposer.of_output(images, output)
+            regions: tuple[Partition, ...] = proposer.of_output(images, output)
         else:
-            regions = proposer(images)
+            regions = as_partitions(proposer(images))
         size = (images.shape[2], images.shape[3])
         logits, rule, split = output.distribution.float(), self.rule, self.split
         if self.score is None:

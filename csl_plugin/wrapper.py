@@ -14,7 +14,7 @@ from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, OutputError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.proposers import Proposer, load_proposer
-from csl_plugin.proposers.combine import Partitioning, Proposed
+from csl_plugin.proposers.base import Partition, as_partitions
 from csl_plugin.regions.region_map import RegionMap
 
 __all__ = ["CSLWrapper"]
@@ -113,8 +113,8 @@ class CSLWrapper(nn.Module):
                 "Pass one image at a time: this model does not return scores of each image of a batch.",
             )
         with torch.no_grad():
-            regions = self.proposer(images)
-        regions = _at_size(regions, distribution)
+            proposed = as_partitions(self.proposer(images))
+        regions = tuple(_at_size(each, distribution) for each in proposed)
         fused = fuse(distribution, regions, rule=self.rule, split=self.split, check=self.check)
         return adapter.write(output, fused)
 
@@ -134,14 +134,8 @@ def _check_batch(images: Tensor, adapter: Adapter | None) -> None:
         )
 
 
-def _at_size(regions: Proposed, distribution: Tensor) -> Proposed:
+def _at_size(regions: Partition, distribution: Tensor) -> Partition:
     """Regions at the distribution's size: a map is resized, proposals fit any size."""
-    if isinstance(regions, tuple):
-        return tuple(_resized(each, distribution) for each in regions)
-    return _resized(regions, distribution)
-
-
-def _resized(regions: Partitioning, distribution: Tensor) -> Partitioning:
     if isinstance(regions, RegionMap):
         height, width = distribution.shape[-2:]
         return regions.resize((height, width))

@@ -37,7 +37,7 @@ from csl_plugin.datasets import open_dataset
 from csl_plugin.metrics import PooledAnomaly, RegionQuality
 from csl_plugin.metrics.metric import State
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+from csl_plugin.proposers import NetworkProposals, NetworkRegions
 from csl_plugin.proposers.hierarchy.scales import AUTO
 from examples.ood_scores import ood_scores
 
@@ -97,7 +97,7 @@ fewer parts see every picture of the parts that they have more often.
 def region_maps(network: CSLNetwork, image: torch.Tensor) -> dict[str, RegionMap]:
     """The partitions (1, H, W) that a network gives of an image, by kind."""
     size = image.shape[2], image.shape[3]
-    found = {_SOFT: soft_assignment(NetworkProposals(network)(image), size)}
+    found = {_SOFT: soft_assignment(NetworkProposals(network)(image)[0], size)}
     if network.config.boundary:
         found[_LEARNED], found[_BOTH] = NetworkRegions(network).at_scales(image, (_SCALE, AUTO))
     return found
@@ -115,7 +115,7 @@ def makers_of(
 ) -> dict[str, Callable[[torch.Tensor], dict[str, RegionMap]]]:
     """What makes the partitions of every row."""
     superpixels = load_proposer(_SUPERPIXELS)
-    found: dict[str, Any] = {_UNTRAINED: lambda image: {_SUPERPIXELS: superpixels(image)}}
+    found: dict[str, Any] = {_UNTRAINED: lambda image: {_SUPERPIXELS: superpixels(image)[0]}}
     for setting, network in zip(settings, networks, strict=True):
         found[setting.row] = partial(region_maps, network)
     return found

@@ -29,10 +29,9 @@ from csl_plugin import CSLWrapper, load_proposer, wrapper
 from csl_plugin.adapters import OutputAdapter
 from csl_plugin.io import image_batch, list_images, read_image
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers import DEFAULT
+from csl_plugin.proposers import DEFAULT, NetworkProposals, NetworkRegions
 from csl_plugin.proposers import csl_network as network_regions
-from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
-from csl_plugin.proposers.hierarchy import scales as hierarchical
+from csl_plugin.proposers.hierarchy import basin_tree
 from csl_plugin.training import Recipe, batches
 from csl_plugin.training.criterion.losses import losses
 from examples.train_segmenter import CLASSES, CONFIG, Segmenter
@@ -46,11 +45,11 @@ _STEPS = 12
 PARTS: tuple[tuple[Any, str, str], ...] = (
     (Segmenter, "forward", "teacher"),
     (CSLNetwork, "forward", "network"),
-    (hierarchical, "basins", "watershed"),
-    (hierarchical, "region_graph", "region graph"),
-    (hierarchical, "merge_tree", "merge tree"),
+    (basin_tree, "basins", "watershed"),
+    (basin_tree, "region_graph", "region graph"),
+    (basin_tree, "merge_tree", "merge tree"),
     (network_regions, "node_validity", "validity of nodes"),
-    (hierarchical, "split_components", "numbering"),
+    (basin_tree, "split_components", "numbering"),
     (wrapper, "fuse", "fusion"),
 )
 REST = "colors, gradients, cuts, the rest"

@@ -42,7 +42,7 @@ from csl_plugin.adapters import OutputAdapter
 from csl_plugin.datasets import Dataset
 from csl_plugin.end_to_end import EndToEnd
 from csl_plugin.io import image_batch
-from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+from csl_plugin.proposers import NetworkProposals, NetworkRegions
 from examples.train_segmenter import CLASSES
 
 _ROUNDS = 15

@@ -20,8 +20,7 @@ from csl_plugin.end_to_end import EndToEnd
 from csl_plugin.io import image_batch
 from csl_plugin.io.labels import read_label_png
 from csl_plugin.metrics import PooledAnomaly, SemanticMetric
-from csl_plugin.proposers import Proposer
-from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+from csl_plugin.proposers import NetworkProposals, NetworkRegions, Proposer
 from examples.ood_scores import ood_scores
 from examples.train_segmenter import CLASSES, Segmenter, seen
 

@@ -32,8 +32,8 @@ from csl_plugin.io.labels import read_label_png
 from csl_plugin.metrics import SemanticMetric
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import DEFAULT as BOTH
-from csl_plugin.proposers.combine import Proposed, as_partitions
-from csl_plugin.proposers.csl_network import NetworkProposals
+from csl_plugin.proposers import NetworkProposals
+from csl_plugin.proposers.base import Partition, as_partitions
 from examples.train_segmenter import CLASSES, seen
 
 BASE, DEFAULT = "base", "csl-tiny"
@@ -102,8 +102,8 @@ def cases(dataset: Dataset, labels: Path, teacher: Teacher, part: slice) -> Iter
     eq2 = NetworkProposals(CSLNetwork.from_pretrained(WEIGHTS / DEFAULT))
     for frame in tqdm(dataset.frames[part], desc=dataset.output_name, unit="frame", disable=None):
         image, stored = image_batch(dataset.read_image(frame)), read_label_png(labels / f"{frame.name}.png")
-        regions = {name: _map(proposer(image)) for name, proposer in known.items()}
-        soft = soft_assignment(eq2(image), (stored.shape[0], stored.shape[1]))
+        regions = {name: _maps(proposer(image))[0] for name, proposer in known.items()}
+        soft = soft_assignment(eq2(image)[0], (stored.shape[0], stored.shape[1]))
         true = RegionMap(torch.from_numpy(stored.astype(np.int32))[None])
         regions |= {EQ2: soft, EQ2_SPLIT: split_components(soft), TRUE: split_components(true)}
         network, superpixels = (_maps(proposer(image)) for proposer in parts)
@@ -177,13 +177,10 @@ def tables(measured: Measured) -> list[str]:
     ]
 
 
-def _maps(regions: Proposed) -> tuple[RegionMap, ...]:
-    return tuple(_map(each) for each in as_partitions(regions))
-
-
-def _map(regions: object) -> RegionMap:
-    assert isinstance(regions, RegionMap)  # noqa: S101
-    return regions
+def _maps(regions: Partition | tuple[Partition, ...]) -> tuple[RegionMap, ...]:
+    partitions = as_partitions(regions)
+    assert all(isinstance(each, RegionMap) for each in partitions)  # noqa: S101
+    return partitions  # type: ignore[return-value]
 
 
 def main() -> None:

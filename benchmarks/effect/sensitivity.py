@@ -21,7 +21,7 @@ from benchmarks.effect.page import publish
 from benchmarks.effect.paired import markdown
 from csl_plugin import Trust, fuse, load_proposer
 from csl_plugin.metrics import State
-from csl_plugin.proposers.combine import as_partitions
+from csl_plugin.proposers.base import as_partitions
 from examples.ood_scores import ood_scores
 
 SCORES = ("energy", "sml")

@@ -38,7 +38,7 @@ from benchmarks.effect.trainings import BASE, Training
 from csl_plugin import RegionMap, hard_assignment, soft_assignment
 from csl_plugin.metrics import RegionQuality, RegionVoteMetric
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers.csl_network import NetworkProposals
+from csl_plugin.proposers import NetworkProposals
 
 _HEAD = """\
 # Class-agnostic training and soft assignment
@@ -107,9 +107,9 @@ def class_aware_and_agnostic(steps: int) -> tuple[Training, Training]:
 def region_maps(aware: CSLNetwork, agnostic: CSLNetwork, image: torch.Tensor) -> dict[str, RegionMap]:
     """The partition (1, H, W) of each method."""
     size = image.shape[2], image.shape[3]
-    proposals = NetworkProposals(agnostic)(image)
+    (proposals,) = NetworkProposals(agnostic)(image)
     maps = (
-        soft_assignment(NetworkProposals(aware)(image), size),
+        soft_assignment(NetworkProposals(aware)(image)[0], size),
         hard_assignment(proposals, size),
         soft_assignment(proposals, size),
     )

@@ -15,10 +15,8 @@ from torch import Tensor
 
 from csl_plugin import RegionMap, RegionProposals, fuse, hard_assignment, soft_assignment, split_components
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers import DEFAULT
-from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+from csl_plugin.proposers import DEFAULT, NetworkProposals, NetworkRegions, Superpixels
 from csl_plugin.proposers.hierarchy.scales import AUTO, Scale
-from csl_plugin.proposers.superpixels import Superpixels
 
 ScoreMap = NDArray[np.float32]
 Method = Callable[[ScoreMap], ScoreMap]
@@ -68,7 +66,7 @@ def methods_of(image: Tensor, true: RegionMap, network: CSLNetwork, name: str) -
     size = (image.shape[2], image.shape[3])
     cut = dict(_scales("superpixels", Superpixels(), _SUPERPIXEL_SCALES, image))
     cut |= dict(_scales(name, NetworkRegions(network), _NETWORK_SCALES, image))
-    proposals = NetworkProposals(network)(image)
+    (proposals,) = NetworkProposals(network)(image)
     soft = soft_assignment(proposals, size)
     mixed = soft_mixture(proposals, size)
     eq2 = {

@@ -1,15 +1,49 @@
-"""The images argument of a proposer, checked."""
+"""What a proposer is, what it takes and what it gives."""
 
 from __future__ import annotations
+
+from typing import Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
 from csl_plugin.arrays import Array, as_tensor, bounds, describe
 from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
+from csl_plugin.regions.proposals import RegionProposals
+from csl_plugin.regions.region_map import RegionMap
+
+Partition: TypeAlias = "RegionProposals | RegionMap"
+"""One partition of each image of a batch; proposals become one by soft assignment."""
+
+
+@runtime_checkable
+class Proposer(Protocol):
+    """A callable from RGB images (B, 3, H, W), float in [0, 1], to the regions of those images.
+
+    Any function of that signature is one. It returns a tuple of partitions, or one partition by itself; the
+    proposers of this package always return a tuple. Proposals may have any resolution, a map has the images'.
+
+    Example:
+        >>> import torch
+        >>> from csl_plugin import RegionMap
+        >>> def halves(images):
+        ...     right = torch.arange(images.shape[3]) >= images.shape[3] // 2
+        ...     return RegionMap(right.int().expand(len(images), *images.shape[2:]))
+        >>> isinstance(halves, Proposer)
+        True
+    """
+
+    def __call__(self, images: Tensor) -> Partition | tuple[Partition, ...]:
+        """Propose the regions of a batch of images, on the images' device."""
+        ...
+
+
+def as_partitions(proposed: Partition | tuple[Partition, ...] | list[Partition]) -> tuple[Partition, ...]:
+    """What a proposer returned, as a tuple of partitions."""
+    return tuple(proposed) if isinstance(proposed, (tuple, list)) else (proposed,)
 
 
 def read_images(images: Array) -> Tensor:
-    """RGB images as a tensor (B, 3, H, W) in [0, 1].
+    """RGB images as a tensor (B, 3, H, W) in [0, 1], without gradient.
 
     Raises:
         DTypeError: Not a floating-point tensor or array.
@@ -17,28 +51,16 @@ def read_images(images: Array) -> Tensor:
         ScoreRangeError: A value is outside [0, 1] or not finite.
     """
     tensor = as_tensor("images", images).detach()
-    _check_images(tensor)
-    return tensor
-
-
-def _check_images(images: Tensor) -> None:
-    if not images.is_floating_point():
-        raise DTypeError(
-            "images", describe(images), "floating point in [0, 1]", "Convert bytes with images.float() / 255."
-        )
-    if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
-        raise ShapeError(
-            "images",
-            f"shape {tuple(images.shape)}",
-            "(B, 3, H, W), every axis at least 1",
-            "Add the batch axis of a single image with images[None]; move RGB to the front with "
-            "images.permute(0, 3, 1, 2).",
-        )
-    low, high = bounds(images.float() if images.itemsize < 4 else images)
+    if not tensor.is_floating_point():
+        hint = "Convert bytes with images.float() / 255."
+        raise DTypeError("images", describe(tensor), "floating point in [0, 1]", hint)
+    if tensor.ndim != 4 or tensor.shape[1] != 3 or 0 in tensor.shape:
+        got, expected = f"shape {tuple(tensor.shape)}", "(B, 3, H, W), every axis at least 1"
+        hint = "Add the batch axis with images[None]; move channels first with images.permute(0, 3, 1, 2)."
+        raise ShapeError("images", got, expected, hint)
+    low, high = bounds(tensor.float() if tensor.itemsize < 4 else tensor)
     if not (low >= 0.0 and high <= 1.0):
-        raise ScoreRangeError(
-            "images",
-            f"values between {low:.4g} and {high:.4g}",
-            "finite values in [0, 1]",
-            "Divide bytes by 255, and undo any normalization by mean and standard deviation.",
-        )
+        got = f"values between {low:.4g} and {high:.4g}"
+        hint = "Divide bytes by 255, and undo any normalization by mean and standard deviation."
+        raise ScoreRangeError("images", got, "finite values in [0, 1]", hint)
+    return tensor

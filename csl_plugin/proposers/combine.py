@@ -1,27 +1,23 @@
-"""Several partitions of an image in one call: scales of one proposer, and proposers together."""
+"""Several partitions from one call: one proposer at several scales, or several proposers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
-from csl_plugin.regions.proposals import RegionProposals
+from csl_plugin.proposers.base import Partition, Proposer, as_partitions
 from csl_plugin.regions.region_map import RegionMap
 
 if TYPE_CHECKING:  # it imports scipy
     from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions, Scale
 
-Partitioning: TypeAlias = "RegionProposals | RegionMap"
-Proposed: TypeAlias = "Partitioning | tuple[Partitioning, ...]"
-"""What a proposer gives: one partition of each image, or several."""
-
 
 class Scales:
-    """One partition per scale, from a proposer whose regions merge: the work is done once.
+    """One partition per scale, cut from one tree of regions.
 
     Args:
         proposer: `Superpixels` or `NetworkRegions`; its own scale is not used.
@@ -32,8 +28,7 @@ class Scales:
 
     Example:
         >>> import torch
-        >>> from csl_plugin.proposers.combine import Scales
-        >>> from csl_plugin.proposers.superpixels import Superpixels
+        >>> from csl_plugin.proposers import Scales, Superpixels
         >>> for regions in Scales(Superpixels(), (40, 150))(torch.zeros(1, 3, 24, 32)):
         ...     regions
         RegionMap(batch_size=1, size=(24, 32), num_regions=1)
@@ -58,37 +53,30 @@ class Scales:
 
 
 class Together:
-    """The partitions of several proposers, one after the other.
+    """The partitions of several proposers, in their order.
 
     Args:
-        proposers: Callables from RGB images (B, 3, H, W) in [0, 1] to one or several partitions.
+        proposers: At least one.
 
     Raises:
         OptionError: No proposer.
 
     Example:
         >>> import torch
-        >>> from csl_plugin.proposers import load_proposer
-        >>> from csl_plugin.proposers.combine import Together
+        >>> from csl_plugin.proposers import Together, load_proposer
         >>> both = Together((load_proposer("csl-tiny"), load_proposer("superpixels")))
         >>> len(both(torch.zeros(1, 3, 24, 32)))
         2
     """
 
-    def __init__(self, proposers: Sequence[Callable[[Tensor], Any]]) -> None:
+    def __init__(self, proposers: Sequence[Proposer]) -> None:
         if not proposers:
-            raise OptionError("proposers", "none", "at least one", "Pass what load_proposer gives.")
+            raise OptionError("proposers", "none", "at least one", "Pass what load_proposer returns.")
         self.proposers = tuple(proposers)
 
-    def __call__(self, images: Tensor) -> tuple[Partitioning, ...]:
+    def __call__(self, images: Tensor) -> tuple[Partition, ...]:
         """The partitions of a batch of RGB images, (B, 3, H, W) in [0, 1]."""
-        found = (as_partitions(proposer(images)) for proposer in self.proposers)
-        return tuple(partition for several in found for partition in several)
+        return tuple(each for proposer in self.proposers for each in as_partitions(proposer(images)))
 
     def __repr__(self) -> str:
         return f"Together({', '.join(map(repr, self.proposers))})"
-
-
-def as_partitions(proposed: Proposed) -> tuple[Partitioning, ...]:
-    """One or several partitions as a tuple."""
-    return proposed if isinstance(proposed, tuple) else (proposed,)

@@ -1,4 +1,4 @@
-"""Regions from a CSL network: as it scores them, or as it scores what its boundaries enclose."""
+"""Regions from a CSL network: its proposals as they are, or those of a tree along its boundaries."""
 
 from __future__ import annotations
 
@@ -12,22 +12,15 @@ from torch import Tensor
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
+from csl_plugin.models.former_names import former_name
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.models.network import STRIDE, NetworkOutput
 from csl_plugin.models.region_decoder import RegionPrediction
 from csl_plugin.proposers.base import read_images
+from csl_plugin.proposers.hierarchy.basin_tree import BasinTree, grow, pixels_of
 from csl_plugin.proposers.hierarchy.merge_tree import Values
 from csl_plugin.proposers.hierarchy.node_validity import node_validity
-from csl_plugin.proposers.hierarchy.scales import (
-    AUTO,
-    HierarchicalRegions,
-    Hierarchy,
-    Scale,
-    as_map,
-    grow,
-    pixels_of,
-    scale_name,
-)
+from csl_plugin.proposers.hierarchy.scales import AUTO, HierarchicalRegions, Scale, as_map, scale_name
 from csl_plugin.proposers.hierarchy.watershed import (
     color_gradient,
     opponent_color,
@@ -52,15 +45,17 @@ class NetworkProposals:
     Example:
         >>> import torch
         >>> from csl_plugin.models import CSLNetwork, NetworkConfig
+        >>> from csl_plugin.proposers import NetworkProposals
         >>> proposer = NetworkProposals(CSLNetwork(NetworkConfig(num_queries=8)).eval())
-        >>> proposer(torch.rand(1, 3, 64, 96))
+        >>> (proposals,) = proposer(torch.rand(1, 3, 64, 96))
+        >>> proposals
         RegionProposals(batch_size=1, num_regions=8, resolution=(16, 24))
     """
 
     def __init__(self, network: CSLNetwork) -> None:
         self.network: CSLNetwork = network
 
-    def __call__(self, images: Array) -> RegionProposals:
+    def __call__(self, images: Array) -> tuple[RegionProposals]:
         """The proposals of a batch of images, at stride 4 of the network's input.
 
         Args:
@@ -76,41 +71,41 @@ class NetworkProposals:
             output = self.network(_network_input(tensor, self.network))
         return self.of_output(tensor, output)
 
-    def of_output(self, images: Tensor, output: NetworkOutput) -> RegionProposals:
-        """The proposals for images of which the network was asked something else too: no second pass.
+    def of_output(self, images: Tensor, output: NetworkOutput) -> tuple[RegionProposals]:
+        """The proposals from an output of the network that exists already: no second pass.
 
         Args:
             images: (B, 3, H, W); the proposals are put on their device.
-            output: What the network gave of them.
+            output: The network's output for these images.
         """
         last = output.regions[-1]
         logits, validity = last.mask_logits.float(), last.validity_logits.float()
-        return RegionProposals.from_logits(logits.to(images.device), validity.to(images.device))
+        return (RegionProposals.from_logits(logits.to(images.device), validity.to(images.device)),)
 
     def __repr__(self) -> str:
         return f"NetworkProposals({_identity(self.network)})"
 
 
 class NetworkRegions(HierarchicalRegions):
-    """Regions that a CSL network tells apart: bounded by what it sees, chosen by what it proposes.
+    """Regions along the boundaries that a CSL network predicts, chosen by its proposals.
 
     The basins of the predicted boundary (a watershed) merge, the cheapest pair of neighbors first, as those
-    of `Superpixels` do and at the same cost t d² e²: t is the thickness of the two regions, d the distance of
-    their mean colors, and e here the network's boundary probability between them (or three tenths of the
-    superpixels' own edge strength, where that is more). Superpixels divide what texture divides and miss
-    faint outlines; the network has seen what bounds a thing.
+    of `Superpixels` do and at the same cost t d² e². t is the thickness of the two regions, d the distance of
+    their mean colors, and e the network's boundary probability between them, or three tenths of the
+    superpixels' edge strength where that is more. Superpixels separate what differs in texture and miss faint
+    outlines; the network has learned the boundaries of objects.
 
-    Which of the nodes of that tree are regions, eq. 2 decides: a node scores 1 inside and 0 outside, its
-    validity says how well one of the network's proposals agrees with it (`node_validity`), and every pixel
-    goes to the best of the nodes that hold it. So a region is as large as the thing it is. With a scale,
-    proposals are not asked: the tree is cut at that scale everywhere, and the cuts are nested.
+    Eq. 2 chooses which nodes of that tree are regions. R of a node is 1 inside and 0 outside, V is how well
+    one of the network's proposals agrees with the node (`node_validity`), and every pixel goes to the best of
+    the nodes that contain it. So a region is as large as its object. With a scale, the proposals are not
+    used: the tree is cut at that scale everywhere, and the cuts are nested.
 
     Every pixel is assigned, and every region is 4-connected.
 
     Args:
         network: A trained network with a boundary head, in evaluation mode.
         scale: "auto" for eq. 2. Or how coarse the partition is: the thickness, in thousandths of the image's
-            side sqrt(H W), from which two regions stay apart when their colors differ by 10 CIELAB units
+            side sqrt(H W), from which two regions stay separate when their colors differ by 10 CIELAB units
             (chroma counted twice) and the boundary between them is certain. Positive and finite.
 
     Raises:
@@ -119,8 +114,10 @@ class NetworkRegions(HierarchicalRegions):
     Example:
         >>> import torch
         >>> from csl_plugin.models import CSLNetwork, NetworkConfig
+        >>> from csl_plugin.proposers import NetworkRegions
         >>> network = CSLNetwork(NetworkConfig(num_queries=8, boundary=True)).eval()
-        >>> NetworkRegions(network)(torch.rand(1, 3, 64, 96)).labels.shape
+        >>> (regions,) = NetworkRegions(network)(torch.rand(1, 3, 64, 96))
+        >>> regions.labels.shape
         torch.Size([1, 64, 96])
 
     Source:
@@ -147,22 +144,22 @@ class NetworkRegions(HierarchicalRegions):
 
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
-        shown = _network_input(image, self.network)
+        resized = _network_input(image, self.network)
         with torch.inference_mode():
             if AUTO in scales:
-                output = self.network(shown)
+                output = self.network(resized)
                 boundary, proposed = output.boundary, output.regions[-1]
             else:
-                boundary, proposed = self.network.boundaries(shown), None
-        step = STRIDE * image.shape[2] / shown.shape[2], STRIDE * image.shape[3] / shown.shape[3]
+                boundary, proposed = self.network.boundaries(resized), None
+        step = STRIDE * image.shape[2] / resized.shape[2], STRIDE * image.shape[3] / resized.shape[3]
         return _partitions(image, boundary, proposed, step, scales)
 
-    def of_output(self, images: Tensor, output: NetworkOutput) -> RegionMap:
-        """The regions of images of which the network was asked something else too: no second pass.
+    def of_output(self, images: Tensor, output: NetworkOutput) -> tuple[RegionMap]:
+        """The regions from an output of the network that exists already: no second pass.
 
         Args:
             images: RGB, (B, 3, H, W), floating point in [0, 1].
-            output: What the network gave of these images at their own size.
+            output: The network's output for these images at their own size.
 
         Raises:
             DTypeError: Not a floating-point tensor.
@@ -172,15 +169,16 @@ class NetworkRegions(HierarchicalRegions):
         """
         tensor, (mask_logits, validity_logits, _) = read_images(images), output.regions[-1]
         if output.boundary is None:
-            hint = "Pass what the network of this proposer gave."
+            hint = "Pass an output of this proposer's network."
             raise OptionError("output", "an output without boundaries", "one with them", hint)
         labels = []
         for index, image in enumerate(torch.split(tensor, 1)):
             one = slice(index, index + 1)
-            asked = self.scale == AUTO
-            proposed = RegionPrediction(mask_logits[one], validity_logits[one]) if asked else None
+            proposed = None
+            if self.scale == AUTO:
+                proposed = RegionPrediction(mask_logits[one], validity_logits[one])
             labels += _partitions(image, output.boundary[one], proposed, (STRIDE, STRIDE), (self.scale,))
-        return as_map(labels, tensor.device)
+        return (as_map(labels, tensor.device),)
 
     def __repr__(self) -> str:
         return f"NetworkRegions({_identity(self.network)}, scale={scale_name(self.scale)})"
@@ -193,39 +191,43 @@ def _partitions(
     step: tuple[float, float],
     scales: Sequence[Scale],
 ) -> list[Values]:
-    """The labels of one image by what a network said of it, one cell every `step` pixels.
+    """The labels of one image from a network's predictions, one cell every `step` pixels.
 
-    Without proposals there are numbers among the scales alone.
+    Without proposals the scales may only be numbers.
     """
-    hierarchy, own = _grown(image, boundary), {}
+    tree, own = _grown(image, boundary), {}
     if proposed is not None:
-        validity = node_validity(hierarchy, proposed.mask_logits[0], proposed.validity_logits[0], step)
-        own[AUTO] = hierarchy.assigned(validity)
-    return [own[scale] if scale in own else hierarchy.cut(float(scale)) for scale in scales]
+        validity = node_validity(tree, proposed.mask_logits[0], proposed.validity_logits[0], step)
+        own[AUTO] = tree.assigned(validity)
+    return [own[scale] if scale in own else tree.cut(float(scale)) for scale in scales]
 
 
-def _grown(image: Tensor, boundary: Tensor) -> Hierarchy:
-    """The tree of an image, (1, 3, H, W), along the boundary logits (1, 1, h, w) that a network gave."""
+def _grown(image: Tensor, boundary: Tensor) -> BasinTree:
+    """The tree of an image, (1, 3, H, W), along predicted boundary logits (1, 1, h, w)."""
     edge = F.interpolate(
         boundary.detach().float().sigmoid(), image.shape[2:], mode="bilinear", align_corners=False
     )
     strength: Values = edge[0, 0].cpu().numpy()
     color = opponent_color(pixels_of(image))
     gradient = color_gradient(color)
-    # The network's boundaries are some pixels wide; the gradient says where in them the edge lies.
+    # Predicted boundaries are some pixels wide; the gradient locates the edge within them.
     relief = strength + _GRADIENT_SHARE * gradient / (gradient.mean() + np.float32(1e-6))
-    # An outline that the network misses and the image shows counts too, if for less.
+    # An edge of the image that the network misses counts too, with a smaller weight.
     edge_or_contrast = np.maximum(strength, _CONTRAST_SHARE * relative_to_surroundings(gradient))
     return grow(relief, color, edge_or_contrast + _FAINT_EDGE)
 
 
 def _identity(network: CSLNetwork) -> str:
-    """What tells a network from others: its backbone, and how its weights begin when hashed."""
-    return f"{network.config.backbone} {weights_digest(network.state_dict())[:12]}"
+    """The network's backbone and the start of its weights' digest.
+
+    Hashed under the former names, so that a network keeps its identity in settings written before a rename.
+    """
+    weights = {former_name(name): value for name, value in network.state_dict().items()}
+    return f"{network.config.backbone} {weights_digest(weights)[:12]}"
 
 
 def _network_input(images: Tensor, network: CSLNetwork) -> Tensor:
-    """Images where the network lives, shrunk where they are much larger than what it was trained on."""
+    """Images on the network's device, shrunk if they are much larger than those of its training."""
     parameter = next(network.parameters())
     images = images.to(parameter.device, torch.float32)
     share = _LONGEST_SIDE / max(images.shape[2:])

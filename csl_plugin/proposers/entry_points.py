@@ -1,4 +1,4 @@
-"""Proposers of other packages, by the name that they registered."""
+"""Proposers that other packages register under a name."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from csl_plugin._entry_points import entry_point_names, find_entry_point, load_e
 from csl_plugin.errors import DTypeError
 
 if TYPE_CHECKING:
-    from csl_plugin.proposers import Proposer
+    from csl_plugin.proposers.base import Proposer
 
 GROUP = "csl_plugin.proposers"
 """The entry-point group: a name, and a callable that takes `device=` and returns a proposer."""
 
 
 def registered_proposer(name: str, device: torch.device | str | None) -> Proposer | None:
-    """The proposer that an installed package registered under a name; None where none did.
+    """The proposer that an installed package registered under a name; None if none did.
 
-    A package registers its own in its `pyproject.toml`:
+    A package registers one in its `pyproject.toml`:
 
     ```toml
     [project.entry-points."csl_plugin.proposers"]
@@ -29,10 +29,10 @@ def registered_proposer(name: str, device: torch.device | str | None) -> Propose
     Raises:
         OptionError: Two packages registered the name.
         MissingExtraError: The package cannot be imported.
-        DTypeError: What is registered does not make a callable.
+        DTypeError: What is registered does not return a callable.
 
     Example:
-        >>> registered_proposer("nobody's", None) is None
+        >>> registered_proposer("unknown", None) is None
         True
     """
     point = find_entry_point(GROUP, name, "source")
@@ -41,7 +41,7 @@ def registered_proposer(name: str, device: torch.device | str | None) -> Propose
     factory = load_entry_point(point, "source")
     proposer: Any = factory(device=device) if callable(factory) else factory
     if not callable(factory) or not callable(proposer):
-        got, hint = f"{point.value}, which makes none", "Register a function of `device` that returns one."
+        got, hint = f"{point.value}, which returns none", "Register a function of `device` that returns one."
         raise DTypeError("source", got, "a factory of a callable", hint)
     return proposer  # type: ignore[no-any-return]
 

@@ -1,4 +1,4 @@
-"""Precomputed region maps or masks as a proposer: a folder of files, one per image stem."""
+"""Precomputed region maps or masks as a proposer: a folder with one file per image."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from csl_plugin.regions.region_map import RegionMap
 
 
 class RegionMapFolder:
-    """A proposer that reads region maps from a folder; an image's map is the file of the same stem.
+    """A proposer that reads region maps from a folder, the file with the stem of each image.
 
-    The folder is listed once, when the proposer is made, into `files`, by stem; each map is read when it is
-    asked for.
+    The constructor lists the folder into `files`, by stem; a call reads the maps of its images.
 
     Args:
-        path: A folder of `.png` or `.npz` files, as `read_regions` reads them: region maps, EntitySeg's
-            results, masks. Where it has none, its `.json` files: lists of masks.
+        path: A folder of `.png` or `.npz` files as `read_regions` reads them: region maps, EntitySeg's
+            results, masks. If there are none, its `.json` files: lists of masks.
 
     Raises:
         FileError: Not a folder, no region map in it, or two of the same stem.
@@ -33,10 +32,11 @@ class RegionMapFolder:
     Example:
         >>> from tempfile import TemporaryDirectory
         >>> from csl_plugin.io import write_region_map
+        >>> from csl_plugin.proposers import RegionMapFolder
         >>> with TemporaryDirectory() as folder:
         ...     write_region_map(f"{folder}/street.png", np.array([[0, 0, 1], [2, 2, 1]]))
         ...     RegionMapFolder(folder)(torch.rand(1, 3, 2, 3), names=["street"])
-        RegionMap(batch_size=1, size=(2, 3), num_regions=3)
+        (RegionMap(batch_size=1, size=(2, 3), num_regions=3),)
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -52,15 +52,15 @@ class RegionMapFolder:
                 str(path), "a folder without one", "region maps or masks, .png, .npz or .json", hint
             )
 
-    def __call__(self, images: Tensor, names: Sequence[str] | None = None) -> RegionMap:
+    def __call__(self, images: Tensor, names: Sequence[str] | None = None) -> tuple[RegionMap]:
         """The region maps of the named images.
 
         Args:
-            images: (B, 3, H, W); only the size and the device are looked at.
+            images: (B, 3, H, W); only their size and device are used.
             names: The stems of the B images, in their order.
 
         Returns:
-            Labels (B, H, W) int32 on the images' device, -1 where a pixel belongs to no region.
+            One map: labels (B, H, W) int32 on the images' device, -1 where a pixel belongs to no region.
 
         Raises:
             OptionError: No `names`, or not B of them.
@@ -73,7 +73,7 @@ class RegionMapFolder:
             hint = "Region maps are found by name: call proposer(images, names=[stem, ...])."
             raise OptionError("names", got, f"the stems of the {batch} images", hint)
         labels = np.stack([self._read(name, size) for name in names])
-        return RegionMap(torch.from_numpy(labels).to(images.device), num_regions=int(labels.max()) + 1)
+        return (RegionMap(torch.from_numpy(labels).to(images.device), num_regions=int(labels.max()) + 1),)
 
     def _read(self, name: str, size: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
         if name not in self.files:

@@ -1,4 +1,4 @@
-"""Where regions come from: anything that turns images into region proposals or a region map."""
+"""Proposers by name, from a folder or from the Hub."""
 
 from __future__ import annotations
 
@@ -6,43 +6,26 @@ import os
 import re
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
 
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.proposers.combine import Proposed, Scales, Together
+from csl_plugin.proposers.base import Proposer
+from csl_plugin.proposers.combine import Scales, Together
 from csl_plugin.proposers.entry_points import registered_names, registered_proposer
-from csl_plugin.proposers.masks import regions_from_masks
-from csl_plugin.proposers.transformers.from_model import proposer_from_model
 
 if TYPE_CHECKING:  # it imports scipy
     from csl_plugin.proposers.hierarchy.scales import Scale
 
-__all__ = ["Proposer", "load_proposer", "proposer_from_model", "regions_from_masks"]
-
 BUILT_IN = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open", "superpixels")
-"""Names of what needs no download."""
+"""The names of proposers that need no download."""
 
 DEFAULT = "csl-tiny:auto,10+superpixels:40"
-"""The partitions that serve the rule "trust" best."""
+"""The partitions that `load_proposer()` gives: the best known ones for the rule "trust"."""
 
 _WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 _ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
-
-
-@runtime_checkable
-class Proposer(Protocol):
-    """A callable from RGB images (B, 3, H, W), float in [0, 1], to the regions of those images.
-
-    Any function of that signature is one. Proposals may have any resolution; a map has the images'. Several
-    partitions come as a tuple.
-    """
-
-    def __call__(self, images: Tensor) -> Proposed:
-        """Propose the regions of a batch of images, on the images' device."""
-        ...
 
 
 def load_proposer(
@@ -53,37 +36,46 @@ def load_proposer(
 ) -> Proposer:
     """Load a region proposer by name, from a folder or from the Hub.
 
+    Names that need no download:
+
+    - "csl-tiny": a small CSL network (`NetworkRegions`). Trained on CamVid (CC BY-NC 4.0) and BSDS500
+      (non-commercial research and education), so their terms may restrict a commercial use of the weights.
+    - "csl-tiny-strict": the same network, trained on CamVid (CC BY-NC 4.0) and drawn shapes only, so CamVid's
+      terms may restrict a commercial use of the weights.
+    - "csl-tiny-open": the same network, trained on drawn shapes only. Its weights are CC0 and free of any
+      data set's terms.
+    - "superpixels": no weights (`Superpixels`), so only this package's own license applies.
+
     Args:
-        source: None, the best that is built in: three partitions, "csl-tiny:auto,10+superpixels:40". A
-            built-in name: "csl-tiny" (a small CSL network, read by `NetworkRegions`),
-            "csl-tiny-strict" (the same, trained on streets and procedural shapes alone), "csl-tiny-open"
-            (procedural shapes alone: free of any data set's license) or "superpixels" (no weights). Each
-            with ":SCALE" for regions of one scale everywhere, such as "csl-tiny:5"; several scales, such as
-            "superpixels:20,40,80,150", give as many partitions, and so does "+" between sources. A name that
-            another package registered under the entry-point group "csl_plugin.proposers". A folder or a
-            repository on the Hub, OWNER/NAME, with a network that `CSLNetwork.save_pretrained` wrote, or
-            with a Mask2Former, MaskFormer, OneFormer, EoMT, DETR (with masks), SAM or SAM2 of transformers.
-            Or a folder of precomputed region maps or masks, one file per image, found by the image's stem
+        source: One of these:
+            None for the default: three partitions, "csl-tiny:auto,10+superpixels:40".
+            A name above. With ":SCALE" it gives regions of one scale everywhere, such as "csl-tiny:5"; with
+            several scales one partition for each, such as "superpixels:20,40,80,150". "+" joins sources.
+            A name that another package registered under the entry-point group "csl_plugin.proposers".
+            A folder or a repository on the Hub, OWNER/NAME, with a network that `CSLNetwork.save_pretrained`
+            wrote, or with a Mask2Former, MaskFormer, OneFormer, EoMT, DETR (with masks), SAM or SAM2 of
+            transformers.
+            A folder of precomputed region maps or masks, one file per image, found by the image's stem
             (`RegionMapFolder`).
-        revision: A commit, tag or branch of a network on the Hub; nothing else has one.
-        device: Where a network's weights shall live; the CPU if left out. A proposer without weights works
-            where the images lie.
+        revision: A commit, tag or branch of a network on the Hub; other sources have none.
+        device: The device of a network's weights; by default the CPU. Superpixels and folders need none.
 
     Returns:
-        A callable from RGB images (B, 3, H, W) in [0, 1] to `RegionProposals` or a `RegionMap`, or to a tuple
-        of these where the source names several partitions.
+        A callable from RGB images (B, 3, H, W) in [0, 1] to a tuple of partitions, each `RegionProposals` or
+        a `RegionMap`. A registered one may also return a single partition.
 
     Raises:
-        OptionError: A scale that is no positive number (nor "auto", of a network), a `revision` of a source
+        OptionError: A scale that is no positive number (or "auto", for a network), a `revision` of a source
             that has none, or a `device` that torch does not know.
         FileError: No such name, folder or repository, or the network in it is damaged.
-        MissingExtraError: A model of transformers, or a registered package, that is not installed whole.
+        MissingExtraError: A package that a model of transformers or a registered proposer needs is not
+            installed.
 
     Example:
         >>> import torch
         >>> from csl_plugin import load_proposer
         >>> load_proposer("superpixels")(torch.zeros(1, 3, 24, 32))
-        RegionMap(batch_size=1, size=(24, 32), num_regions=1)
+        (RegionMap(batch_size=1, size=(24, 32), num_regions=1),)
     """
     if device is not None:
         _check_device(device)
@@ -92,7 +84,8 @@ def load_proposer(
     is_folder = Path(name).is_dir()
     if "+" in name and not is_folder:
         if revision is not None:
-            raise OptionError("revision", repr(revision), "None for several sources", "Load each by itself.")
+            hint = "Load each of them by itself."
+            raise OptionError("revision", repr(revision), "None for several sources", hint)
         return Together([load_proposer(part, device=device) for part in name.split("+")])
     if revision is not None and (kind in BUILT_IN or is_folder):
         expected = "None for a built-in source or a folder"
@@ -141,7 +134,7 @@ def _of_network(
 
 
 def _at_scales(proposer: Proposer, source: str, scales: str) -> Proposer:
-    """The proposer at the scales that stand behind the colon, if there are any."""
+    """The proposer at the scales after the colon, if there are any."""
     if not scales:
         return proposer
     from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions

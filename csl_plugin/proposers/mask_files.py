@@ -1,4 +1,4 @@
-"""Files of masks and label maps, as segment-anything, SA-1B and EntitySeg write them, and our own."""
+"""Files of masks and region maps: those of segment-anything, SA-1B, EntitySeg and this package."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _NO_ENTITY = 255
 
 
 def read_regions(path: str | os.PathLike[str]) -> NDArray[np.int32]:
-    """The regions of one image from a file; its suffix and its arrays say which kind it is.
+    """The regions of one image from a file; its suffix and its arrays decide which kind it is.
 
     Args:
         path: One of these.
             `.json`: records as `regions_from_masks` reads them, run lengths compressed or not; or an object
             with them as "annotations" (SA-1B, COCO of one image).
-            `.npz` of EntitySeg: `mask_id`, (H, W) integers; 255 is none where they are uint8, -1 else.
-            `.npz` with `masks`, (N, H, W), and their `scores` where it has them.
+            `.npz` of EntitySeg: `mask_id`, (H, W) integers; no entity is 255 if they are uint8, else -1.
+            `.npz` with `masks`, (N, H, W), and optionally their `scores`.
             Any region map (`read_region_map`).
 
     Returns:
@@ -111,4 +111,4 @@ def _arrays(path: Path) -> set[str]:
 
 
 def _any(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """The limits of any array are checked already."""
+    """Accept any array; its size is checked already."""

@@ -1,4 +1,4 @@
-"""Region maps from masks that something else made: SAM's generators, FastSAM, CropFormer, plain arrays."""
+"""Region maps from the masks of other tools: SAM's generators, FastSAM, CropFormer, plain arrays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _RESULT = (
 
 
 class _Mask(NamedTuple):
-    """A mask as runs of pixels in one order of reading, and the score that came with it."""
+    """A mask as runs of pixels along rows or columns, and its score."""
 
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
@@ -40,38 +40,40 @@ class _Mask(NamedTuple):
 def regions_from_masks(
     masks: Any, size: tuple[int, int] | None = None, *, on_top: OnTop = "score"
 ) -> RegionMap:
-    """The partition that masks of one image make, overlapping or not.
+    """The partition that the masks of one image form, overlapping or not.
 
-    Where masks overlap, the one of the highest score has the pixel, as with `hard_assignment`; of equal
-    scores the earlier. Pixels that no mask covers are -1: in fusion each is a region of its own. No masks at
-    all make a map of -1 everywhere. Region n is mask n as given; one that others cover whole does not occur.
+    Where masks overlap, the pixel goes to the one of the highest score, as in `hard_assignment`; of equal
+    scores to the earlier. Pixels that no mask covers are -1: in fusion each is a region of its own. Without
+    any mask the map is -1 everywhere. Region n is mask n as given; the id of a mask that others cover
+    completely does not occur.
 
     Args:
         masks: One of these.
             A list of records, as the automatic mask generators of segment-anything and SAM2 return it and
-            COCO and SA-1B annotate: "segmentation" as booleans (H, W) or as run lengths, compressed or not,
-            with "predicted_iou" or "score" (1 where it has neither).
+            COCO and SA-1B store it: "segmentation" as booleans (H, W) or as run lengths, compressed or not,
+            with "predicted_iou" or "score" (1 if it has neither).
             A mapping with "masks" and "scores", such as that of transformers' mask generation.
             An object with `pred_masks` and `scores` (detectron2's `Instances`, so CropFormer's), or a mapping
             or one-element list that holds it under "instances".
             An object with `masks`, `boxes` and `orig_shape` (ultralytics' `Results`, so FastSAM's), or a list
-            of one; letterboxed masks are brought back to the image.
+            of one; letterboxed masks are resized to the image.
             An array or tensor (N, H, W) by itself, the earliest on top.
             None, or an empty list, for no masks.
-            Masks are booleans, integers (all but 0 inside), or floats in [0, 1] (above one half inside).
-        size: (H, W) of the image, where no mask says it, or to sample the map at; the masks' own if left out.
-        on_top: "score", or "smallest": of overlapping masks the one of the smallest area has the pixel, so
-            that parts stay visible on their wholes.
+            Masks are booleans, integers (all but 0 inside), or floats in [0, 1] (above 0.5 inside).
+        size: (H, W) to sample the map at, and the size of the image where no mask has one; by default the
+            masks' own.
+        on_top: "score", or "smallest": of overlapping masks the pixel goes to the one of the smallest area,
+            so that parts stay visible on whole objects.
 
     Returns:
         A map of one image, labels (1, H, W) int32 on the CPU.
 
     Raises:
         DTypeError: None of the above.
-        ShapeError: Masks of different sizes, or as many scores as there are no masks.
+        ShapeError: Masks of different sizes, or another number of scores than of masks.
         ScoreRangeError: Scores that are not finite, or float masks outside [0, 1].
         OptionError: `on_top` has another value, or there is neither a mask nor a size.
-        FileError: Run lengths that do not add up, or more than can be meant.
+        FileError: Run lengths that do not add up, or more masks or pixels than are plausible.
 
     Example:
         >>> records = [
@@ -82,12 +84,12 @@ def regions_from_masks(
         tensor([[[ 0,  0,  1, -1]]], dtype=torch.int32)
     """
     if on_top not in get_args(OnTop):
-        raise OptionError("on_top", repr(on_top), '"score" or "smallest"', "Leave it out for the score.")
+        raise OptionError("on_top", repr(on_top), '"score" or "smallest"', "Omit it for the score.")
     wanted = None if size is None else check_size(size)
     found, extent = _read(masks)
     if extent is None:
         if wanted is None:
-            hint = "Say how large the image is: size=(H, W)."
+            hint = "Pass the size of the image: size=(H, W)."
             raise OptionError("size", "no size, and no mask that has one", "(H, W)", hint)
         extent = wanted
     _check_amount(found, extent)
@@ -125,7 +127,7 @@ def _check_amount(masks: Sequence[_Mask], extent: tuple[int, int]) -> None:
 
 
 def _read(masks: Any) -> tuple[list[_Mask], tuple[int, int] | None]:
-    """The masks, and the size that they have or that is told beside them."""
+    """The masks, and the size that they or their container have."""
     if isinstance(masks, (list, tuple)) and len(masks) == 1 and not _is_record(masks[0]):
         masks = masks[0]
     if isinstance(masks, dict) and "instances" in masks:
@@ -140,8 +142,8 @@ def _read(masks: Any) -> tuple[list[_Mask], tuple[int, int] | None]:
         return _of_stack(masks["masks"], masks["scores"])
     if hasattr(masks, "pred_masks") and hasattr(masks, "scores"):
         found, size = _of_stack(masks.pred_masks, masks.scores)
-        told = getattr(masks, "image_size", None)
-        return found, size or (None if told is None else check_size(tuple(told)))
+        declared = getattr(masks, "image_size", None)
+        return found, size or (None if declared is None else check_size(tuple(declared)))
     if hasattr(masks, "masks") and hasattr(masks, "orig_shape"):
         return _of_result(masks)
     hint = "Pass what the model returned for one image."
@@ -183,7 +185,7 @@ def _of_stack(masks: Any, scores: Any) -> tuple[list[_Mask], tuple[int, int] | N
 
 
 def _of_result(result: Any) -> tuple[list[_Mask], tuple[int, int]]:
-    """Of ultralytics: masks at the size of the network's input, into which the image was fitted centrally."""
+    """Of ultralytics: masks at the size of the network's input, in which the image is centered."""
     height, width = check_size(tuple(result.orig_shape[:2]))
     if result.masks is None or len(result.masks.data) == 0:
         return [], (height, width)
@@ -192,7 +194,9 @@ def _of_result(result: Any) -> tuple[list[_Mask], tuple[int, int]]:
     if (rows, columns) != (height, width):
         gain = min(rows / height, columns / width)
         above, beside = (rows - height * gain) / 2, (columns - width * gain) / 2
-        vertical = slice(round(above - 0.1), rows - round(above + 0.1))  # halves go below and to the right
+        vertical = slice(
+            round(above - 0.1), rows - round(above + 0.1)
+        )  # an odd pixel goes below and to the right
         horizontal = slice(round(beside - 0.1), columns - round(beside + 0.1))
         inner = stack[:, vertical, horizontal].float()[:, None]
         resized = torch.nn.functional.interpolate(
@@ -238,6 +242,6 @@ def _finite(scores: Any) -> list[float]:
         hint = "Give one number per mask."
         raise DTypeError("scores", describe(scores), "numbers", hint) from None
     if not np.isfinite(numbers).all():
-        hint = "Give a mask that does not count a low score."
+        hint = "Give a mask that should not count a low score."
         raise ScoreRangeError("scores", "nan or infinite scores", "finite scores", hint)
     return [float(number) for number in numbers]

@@ -1,4 +1,4 @@
-"""A proposer as a run over files uses it: asked for one image, and named in the run's settings."""
+"""Proposers in a job over files: the regions of one image, and the proposer's name in the settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.errors import OptionError
 from csl_plugin.io.images import image_batch
-from csl_plugin.proposers.combine import as_partitions
+from csl_plugin.proposers.base import as_partitions
 from csl_plugin.proposers.folder import RegionMapFolder
 from csl_plugin.regions.assignment import soft_assignment
 from csl_plugin.regions.proposals import RegionProposals
@@ -19,18 +19,18 @@ from csl_plugin.regions.region_map import RegionMap
 
 
 def region_folder(proposer: Any) -> Path | None:
-    """The folder that a proposer reads region maps from, if it is of that kind."""
+    """The folder of a proposer that reads region maps; None for other proposers."""
     return proposer.path if isinstance(proposer, RegionMapFolder) else None
 
 
 def proposer_identity(proposer: Any) -> str:
-    """The proposer as a run's settings name it: with its parameters, the same from every working folder."""
+    """The proposer as the settings of a job record it: its parameters, independent of the working folder."""
     folder = region_folder(proposer)
     return str(folder.resolve()) if folder else repr(proposer)
 
 
 def one_partition(regions: tuple[RegionMap, ...]) -> RegionMap:
-    """The only partition.
+    """The partition of a proposer that gives one.
 
     Raises:
         OptionError: There are several.
@@ -42,12 +42,12 @@ def one_partition(regions: tuple[RegionMap, ...]) -> RegionMap:
 
 
 def propose_regions(proposer: Any, image: NDArray[np.uint8], stem: str) -> tuple[RegionMap, ...]:
-    """The partitions of one image, at its size; most proposers give one.
+    """The partitions of one image, at its size.
 
     Args:
-        proposer: What `load_proposer` gave.
+        proposer: A proposer, such as `load_proposer` returns.
         image: (H, W, 3) uint8 RGB.
-        stem: The image's stem, by which a folder of region maps finds its own.
+        stem: The image's stem, by which a folder of region maps finds the map.
     """
     named = {"names": [stem]} if region_folder(proposer) else {}
     with torch.inference_mode():

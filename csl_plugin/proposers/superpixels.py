@@ -6,34 +6,35 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from csl_plugin.proposers.hierarchy.basin_tree import grow, pixels_of
 from csl_plugin.proposers.hierarchy.merge_tree import Values
-from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions, Scale, grow, pixels_of, scale_name
+from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions, Scale, scale_name
 from csl_plugin.proposers.hierarchy.watershed import (
     color_gradient,
     opponent_color,
     relative_to_surroundings,
 )
 
-_SCALE = 150.0  # chosen, with the constants of relief.py, on the 200 training images of BSDS500
+_SCALE = 150.0  # chosen, with the constants of watershed.py, on the 200 training images of BSDS500
 
 
 class Superpixels(HierarchicalRegions):
     """Regions of similar color, bounded by edges that stand out; no weights, no training.
 
     The basins of the color gradient (a watershed) merge, the cheapest pair of neighbors first. A merge
-    costs t d² e²: t is the thickness of the two regions (their harmonic area by the length of their
-    boundary), d the distance of their mean colors, e the strength of the edge between them relative to its
-    surroundings, because crowded edges are texture. So thick regions stay apart at a smaller contrast than
-    thin ones, as with the k / |C| of Felzenszwalb and Huttenlocher; t d² is the criterion of Koepfler, Lopez
-    and Morel; and the tree of merges holds all scales, as the hierarchy of Wei et al. does.
+    costs t d² e². t is the thickness of the two regions: their harmonic area divided by the length of their
+    boundary. d is the distance of their mean colors. e is the strength of the edge between them relative to
+    its surroundings, because crowded edges are texture. So thick regions stay separate at a smaller contrast
+    than thin ones, as with the k / |C| of Felzenszwalb and Huttenlocher. t d² is the criterion of Koepfler,
+    Lopez and Morel. The tree of merges contains all scales, as the hierarchy of Wei et al. does.
 
     Every pixel is assigned, every region is 4-connected, and regions are numbered by their first pixel in
-    reading order. Partitions of one image at several scales are nested, and the same image always has the
-    same regions, alone or in a batch.
+    reading order. Partitions of one image at several scales are nested. The regions of an image do not
+    depend on its batch.
 
     Args:
         scale: How coarse the partition is: the thickness, in thousandths of the image's side sqrt(H W), from
-            which two regions stay apart when their colors differ by 10 CIELAB units (chroma counted twice)
+            which two regions stay separate when their colors differ by 10 CIELAB units (chroma counted twice)
             and the edge between them is as strong as the average edge around it. Positive and finite.
 
     Raises:
@@ -47,10 +48,10 @@ class Superpixels(HierarchicalRegions):
 
     Example:
         >>> import torch
-        >>> from csl_plugin.proposers.superpixels import Superpixels
+        >>> from csl_plugin.proposers import Superpixels
         >>> image = torch.zeros(1, 3, 24, 32)
         >>> image[..., 8:16, 8:20] = torch.tensor([0.9, 0.4, 0.1]).view(3, 1, 1)
-        >>> regions = Superpixels()(image)
+        >>> (regions,) = Superpixels()(image)
         >>> regions
         RegionMap(batch_size=1, size=(24, 32), num_regions=2)
         >>> regions.labels[0, 12, ::4]
@@ -63,7 +64,7 @@ class Superpixels(HierarchicalRegions):
         super().__init__(scale)
 
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
-        """The labels (H, W) of one image, (1, 3, H, W), at each scale; the work is done on the CPU."""
+        """The labels (H, W) of one image, (1, 3, H, W), at each scale; computed on the CPU."""
         color = opponent_color(pixels_of(image))
         gradient = color_gradient(color)
         hierarchy = grow(gradient, color, relative_to_surroundings(gradient))

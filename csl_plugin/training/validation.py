@@ -19,7 +19,7 @@ from csl_plugin.fusion import fuse
 from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores
 from csl_plugin.metrics import PooledAnomaly, RegionQuality
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+from csl_plugin.proposers import NetworkProposals, NetworkRegions
 from csl_plugin.regions.assignment import soft_assignment
 from csl_plugin.regions.region_map import RegionMap
 from csl_plugin.training.data.folders import LabeledFolder, SegmentFolder
@@ -166,5 +166,5 @@ class Validation:
 def _regions(network: CSLNetwork, image: NDArray[np.uint8]) -> RegionMap:
     pixels = torch.from_numpy(image.transpose(2, 0, 1)[None].copy()).float() / 255
     if network.config.boundary:
-        return NetworkRegions(network)(pixels)
-    return soft_assignment(NetworkProposals(network)(pixels), (image.shape[0], image.shape[1]))
+        return NetworkRegions(network)(pixels)[0]
+    return soft_assignment(NetworkProposals(network)(pixels)[0], (image.shape[0], image.shape[1]))

@@ -20,7 +20,7 @@ from csl_plugin import RegionMap, fuse, hard_assignment, soft_assignment
 from csl_plugin.errors import FileError
 from csl_plugin.io import read_image, write_png
 from csl_plugin.metrics import PooledAnomaly, RegionQuality, RegionVoteMetric
-from csl_plugin.proposers.csl_network import NetworkProposals
+from csl_plugin.proposers import NetworkProposals
 from csl_plugin.training import Recipe
 from examples.ood_scores import ood_scores
 
@@ -275,7 +275,7 @@ def test_table_7_measures_all_methods_on_the_same_frames(data, tmp_path):
             torch.from_numpy(read_image(data / f"camvid/images/val/{stem}.png")).permute(2, 0, 1)[None] / 255
         )
         label = read_image(data / f"camvid/labels/val/{stem}.png")[..., 0]
-        proposals = [NetworkProposals(network)(image) for network in networks]
+        proposals = [NetworkProposals(network)(image)[0] for network in networks]
         maps = {
             "None-CA": soft_assignment(proposals[0], SIZE),
             "CA+HA": hard_assignment(proposals[1], SIZE),

@@ -399,7 +399,7 @@ def test_propose(place, capsys):
         labels = read_region_map(place / "maps" / f"{stem}.png")
         assert labels.min() == 0
         np.testing.assert_array_equal(
-            labels, load_proposer("csl-tiny")(image_batch(make_image(seed))).labels[0]
+            labels, load_proposer("csl-tiny")(image_batch(make_image(seed)))[0].labels[0]
         )
     (place / "images" / "bad.png").unlink()
     assert main(["propose", str(place / "images"), str(place / "maps")]) == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +16,12 @@ import csl_plugin
 from csl_plugin import load_proposer, soft_assignment
 from csl_plugin.io import image_batch
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers.csl_network import NetworkProposals
+from csl_plugin.proposers import NetworkProposals
 from csl_plugin.training import Recipe
 
 WEIGHTS = Path(csl_plugin.__file__).parent / "weights"
+DIGESTS = {"csl-tiny": "8cf60360e461", "csl-tiny-strict": "2baea59e0469", "csl-tiny-open": "ffe67300cdca"}
+"""Under the first names of the weights, as the settings of earlier jobs record them."""
 BUNDLED = sorted(path.name for path in WEIGHTS.iterdir() if (path / "model.safetensors").is_file())
 
 
@@ -34,6 +38,24 @@ def test_a_bundled_network_is_whole_small_and_described(name):
     assert hashlib.sha256(weights).hexdigest() in (folder / "README.md").read_text(encoding="utf-8")
     recipe = Recipe.read(folder / "recipe.json")
     assert CSLNetwork.from_pretrained(folder).config == recipe.network
+
+
+def test_settings_of_earlier_jobs_name_the_same_networks():
+    network = f"NetworkRegions(compact {DIGESTS['csl-tiny']}, scale=auto)"
+    assert repr(load_proposer()) == f"Together(Scales({network}, (auto, 10)), Superpixels(scale=40))"
+    for name, digest in DIGESTS.items():
+        assert repr(load_proposer(f"{name}:5")) == f"NetworkRegions(compact {digest}, scale=5)"
+
+
+@pytest.mark.parametrize("name", BUNDLED)
+def test_a_card_states_the_license(name):
+    card = (WEIGHTS / name / "README.md").read_text(encoding="utf-8")
+    front, _, text = card.removeprefix("---\n").partition("---\n")
+    assert re.search(r"^license: ", front, re.MULTILINE)
+    assert "**License.**" in text
+    documented = inspect.getdoc(load_proposer).partition(f'"{name}": ')[2].partition("\n- ")[0]
+    for term in ("CC BY-NC 4.0", "BSDS500", "CC0"):
+        assert (term in text) == (term in documented)
 
 
 @pytest.fixture(scope="module")
@@ -69,5 +91,6 @@ def test_the_default_finds_things_in_public_pictures(pictures):
 def test_equation_2_on_a_public_picture_has_few_regions(pictures):
     network = CSLNetwork.from_pretrained(WEIGHTS / "csl-tiny")
     image = image_batch(pictures["cat"])
-    labels = soft_assignment(NetworkProposals(network)(image), image.shape[2:]).labels
+    (proposals,) = NetworkProposals(network)(image)
+    labels = soft_assignment(proposals, image.shape[2:]).labels
     assert 2 <= len(torch.unique(labels)) <= network.config.num_queries

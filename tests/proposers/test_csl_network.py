@@ -12,9 +12,9 @@ from scipy import ndimage
 from csl_plugin import RegionProposals, fuse, load_proposer, soft_assignment
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.models import CSLNetwork, NetworkConfig
-from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+from csl_plugin.proposers import NetworkProposals, NetworkRegions
+from csl_plugin.proposers.hierarchy.basin_tree import grow, pixels_of
 from csl_plugin.proposers.hierarchy.node_validity import node_validity
-from csl_plugin.proposers.hierarchy.scales import grow, pixels_of
 from csl_plugin.proposers.hierarchy.watershed import (
     color_gradient,
     opponent_color,
@@ -60,7 +60,7 @@ def nodes_of(hierarchy):
 
 def test_proposals_are_the_network_s_last_prediction(network):
     images = pictures()
-    proposals = NetworkProposals(network)(images)
+    (proposals,) = NetworkProposals(network)(images)
     assert isinstance(proposals, RegionProposals)
     with torch.inference_mode():
         answer = network(images).regions[-1]
@@ -70,7 +70,7 @@ def test_proposals_are_the_network_s_last_prediction(network):
 
 
 def test_regions_cover_the_image_are_connected_and_numbered_in_reading_order(network):
-    labels = NetworkRegions(network)(pictures()).labels.numpy()
+    labels = NetworkRegions(network)(pictures())[0].labels.numpy()
     for image in labels:
         assert image.min() == 0
         for region in range(image.max() + 1):
@@ -81,15 +81,15 @@ def test_regions_cover_the_image_are_connected_and_numbered_in_reading_order(net
 
 def test_an_image_has_the_same_regions_alone_and_in_a_batch(network):
     images, proposer = pictures(), NetworkRegions(network)
-    together = proposer(images).labels
+    together = proposer(images)[0].labels
     for index in range(len(images)):
-        assert torch.equal(proposer(images[index : index + 1]).labels[0], together[index])
+        assert torch.equal(proposer(images[index : index + 1])[0].labels[0], together[index])
 
 
 def test_a_larger_scale_never_divides(network):
     images = pictures(1)
-    fine = NetworkRegions(network, 0.5)(images).labels[0].numpy()
-    coarse = NetworkRegions(network, 50.0)(images).labels[0].numpy()
+    fine = NetworkRegions(network, 0.5)(images)[0].labels[0].numpy()
+    coarse = NetworkRegions(network, 50.0)(images)[0].labels[0].numpy()
     assert len(np.unique(coarse)) <= len(np.unique(fine))
     for region in np.unique(fine):
         assert len(np.unique(coarse[fine == region])) == 1
@@ -153,7 +153,8 @@ def test_what_a_proposal_shows_is_a_region_at_any_size(name):
 
 
 def test_large_images_are_shrunk_for_the_network_alone(network):
-    regions = NetworkRegions(network)(torch.rand(1, 3, 40, 1500, generator=torch.Generator().manual_seed(0)))
+    image = torch.rand(1, 3, 40, 1500, generator=torch.Generator().manual_seed(0))
+    (regions,) = NetworkRegions(network)(image)
     assert regions.labels.shape == (1, 40, 1500)
 
 
@@ -176,8 +177,8 @@ def test_bad_images_are_refused(network, kind):
 def test_scales_and_equation_2_share_one_tree(network):
     images, proposer = pictures(), NetworkRegions(network)
     own, fine = proposer.at_scales(images, ("auto", 2.0))
-    assert torch.equal(own.labels, proposer(images).labels)
-    assert torch.equal(fine.labels, NetworkRegions(network, 2.0)(images).labels)
+    assert torch.equal(own.labels, proposer(images)[0].labels)
+    assert torch.equal(fine.labels, NetworkRegions(network, 2.0)(images)[0].labels)
 
 
 @pytest.mark.parametrize("scale", [0, -1.0, float("nan"), float("inf"), "15", True])
@@ -189,8 +190,8 @@ def test_a_scale_that_makes_no_sense_is_refused(network, scale):
 def test_auto_is_a_scale_of_networks_alone():
     images = pictures(1)
     own, fine = load_proposer("csl-tiny:auto,5")(images)
-    assert torch.equal(own.labels, load_proposer("csl-tiny")(images).labels)
-    assert torch.equal(fine.labels, load_proposer("csl-tiny:5")(images).labels)
+    assert torch.equal(own.labels, load_proposer("csl-tiny")(images)[0].labels)
+    assert torch.equal(fine.labels, load_proposer("csl-tiny:5")(images)[0].labels)
     with pytest.raises(OptionError, match="got 'auto', expected a positive"):
         load_proposer("superpixels:auto")
     with pytest.raises(OptionError, match='expected "auto" or a positive'):

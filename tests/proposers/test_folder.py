@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.io import read_region_map, write_png, write_region_map
-from csl_plugin.proposers.folder import RegionMapFolder
+from csl_plugin.proposers import RegionMapFolder
 
 many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 sizes = hnp.array_shapes(min_dims=2, max_dims=2, max_side=8)
@@ -120,16 +120,16 @@ def folder(tmp_path):
 
 
 def test_folder_gives_a_batch(folder):
-    regions = folder(torch.rand(2, 3, 2, 3), names=["straße 2", "a"])
+    (regions,) = folder(torch.rand(2, 3, 2, 3), names=["straße 2", "a"])
     assert regions.labels.dtype == torch.int32
     assert regions.labels.tolist() == [[[7, 7, 7], [7, 7, 70000]], [[0, 0, 1], [2, -1, 1]]]
     assert regions.num_regions == 70001
     assert len(folder) == 3
-    assert folder(torch.rand(1, 3, 1, 1), names=["small"]).size == (1, 1)
+    assert folder(torch.rand(1, 3, 1, 1), names=["small"])[0].size == (1, 1)
 
 
 def test_folder_follows_the_images_device(folder):
-    assert folder(torch.rand(1, 3, 2, 3, device="meta"), names=["a"]).device.type == "meta"
+    assert folder(torch.rand(1, 3, 2, 3, device="meta"), names=["a"])[0].device.type == "meta"
 
 
 @pytest.mark.parametrize("names", [None, ["a"], ["a", "a", "a"], "aa"])

@@ -328,13 +328,13 @@ def test_damaged_arrays_are_refused(tmp_path):
 def test_a_folder_of_masks_is_a_proposer(tmp_path):
     (tmp_path / "street.json").write_text(json.dumps(RECORDS))
     proposer = load_proposer(tmp_path)
-    assert proposer(torch.rand(1, 3, 2, 3), names=["street"]).labels[0].tolist() == EXPECTED
+    assert proposer(torch.rand(1, 3, 2, 3), names=["street"])[0].labels[0].tolist() == EXPECTED
     with pytest.raises(FileError, match="no region map named 'lane'"):
         proposer(torch.rand(1, 3, 2, 3), names=["lane"])
     np.savez(tmp_path / "lane.npz", mask_id=np.zeros((2, 3), np.uint8), scores=np.ones(1))
     mixed = load_proposer(tmp_path)  # where there are maps, JSON files are somebody's notes
     assert len(mixed) == 1
-    assert mixed(torch.rand(1, 3, 2, 3), names=["lane"]).labels[0].tolist() == [[0] * 3] * 2
+    assert mixed(torch.rand(1, 3, 2, 3), names=["lane"])[0].labels[0].tolist() == [[0] * 3] * 2
 
 
 # Proposers of other packages
@@ -366,7 +366,7 @@ def test_a_registered_proposer_is_loaded_by_name(tmp_path, monkeypatch):
     proposer = load_proposer("halves", device="cpu")
     assert isinstance(proposer, Proposer)
     assert proposer.device == "cpu"
-    assert proposer(torch.rand(1, 3, 2, 4)).labels.tolist() == [[[0, 0, 1, 1]] * 2]
+    assert proposer(torch.rand(1, 3, 2, 4)).labels.tolist() == [[[0, 0, 1, 1]] * 2]  # as it returns it
     with pytest.raises(FileError, match='"halves"'):
         load_proposer("quarters")
 

@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from csl_plugin import CSLError, load_proposer, soft_assignment
 from csl_plugin.errors import FileError, MissingExtraError, OptionError, OutputError
+from csl_plugin.models.validity import class_validity_logits, object_validity_logits
 from csl_plugin.proposers import proposer_from_model
-from csl_plugin.proposers.transformers.mask2former import validity_logits
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, read_normalization
 from tests.helpers.tiny_segmenters import CLASSES, MASK_CLASSIFIERS, POINTED, QUERIES, build
 
@@ -51,7 +51,7 @@ def test_scores_and_validities_are_the_models_own(name):
     classes = (output.logits if name == "detr" else output.class_queries_logits).softmax(-1)
     expected = {"object": 1 - classes[..., -1], "class": classes[..., :-1].amax(-1)}
     for validity in ("object", "class"):
-        proposals = proposer_from_model(model(name), validity=validity)(batch)
+        (proposals,) = proposer_from_model(model(name), validity=validity)(batch)
         assert (proposals.num_regions, proposals.resolution) == (QUERIES, (16, 24))
         torch.testing.assert_close(proposals.mask_logits, masks)
         torch.testing.assert_close(proposals.scores, masks.sigmoid())
@@ -63,10 +63,10 @@ def test_eomt_sees_a_square_and_its_masks_show_the_image():
     square = F.pad((batch - MEAN) / DEVIATION, (0, 0, 0, 32))
     with torch.inference_mode():
         output = model("eomt")(pixel_values=square)
-    proposals = proposer_from_model(model("eomt"))(batch)
+    (proposals,) = proposer_from_model(model("eomt"))(batch)
     torch.testing.assert_close(proposals.mask_logits, output.masks_queries_logits[:, :, :8])
     torch.testing.assert_close(proposals.validity, 1 - output.class_queries_logits.softmax(-1)[..., -1])
-    assert proposer_from_model(model("eomt"))(images(1, 3, 300, 200)).resolution == (16, 11)  # 42.67 / 4
+    assert proposer_from_model(model("eomt"))(images(1, 3, 300, 200))[0].resolution == (16, 11)  # 42.67 / 4
 
 
 def test_with_one_class_both_validities_are_its_probability():
@@ -75,14 +75,14 @@ def test_with_one_class_both_validities_are_its_probability():
     with torch.inference_mode():
         expected = one(pixel_values=(batch - MEAN) / DEVIATION).class_queries_logits.softmax(-1)[..., 0]
     for validity in ("object", "class"):
-        torch.testing.assert_close(proposer_from_model(one, validity=validity)(batch).validity, expected)
+        torch.testing.assert_close(proposer_from_model(one, validity=validity)(batch)[0].validity, expected)
 
 
 def test_validity_is_not_rounded_where_softmax_is():
     classes = torch.tensor([[[40.0, 0.0, 0.0], [-40.0, -40.0, 0.0]]])
-    logits = validity_logits(classes, "object")
+    logits = object_validity_logits(classes)
     torch.testing.assert_close(logits, torch.tensor([[40.0, -40.0 + torch.log(torch.tensor(2.0)).item()]]))
-    best = validity_logits(classes, "class")
+    best = class_validity_logits(classes)
     torch.testing.assert_close(best.sigmoid(), classes.softmax(-1)[..., :-1].amax(-1))
 
 
@@ -91,9 +91,9 @@ def test_a_batch_gives_what_its_images_give_and_sizes_may_change(name):
     proposer = proposer_from_model(model(name), **({"points_per_side": 3} if name in POINTED else {}))
     for size in ((64, 96), (50, 37)):
         batch = images(2, 3, *size)
-        together = proposer(batch)
+        (together,) = proposer(batch)
         for index in range(2):
-            alone = proposer(batch[index : index + 1])
+            (alone,) = proposer(batch[index : index + 1])
             count = alone.num_regions
             torch.testing.assert_close(together.scores[index, :count], alone.scores[0], atol=1e-5, rtol=1e-5)
             torch.testing.assert_close(
@@ -112,7 +112,7 @@ def test_padding_is_cropped_from_the_masks(size):
     canvas = F.pad((batch - MEAN) / DEVIATION, (0, 64 - size[1], 0, 64 - size[0]))
     with torch.inference_mode():
         logits = network(pixel_values=canvas).masks_queries_logits
-    ours = proposer_from_model(network)(batch).mask_logits
+    ours = proposer_from_model(network)(batch)[0].mask_logits
     assert tuple(ours.shape[2:]) == (-(-size[0] // 4), -(-size[1] // 4))
     y, x = ((torch.arange(n) + 0.5) / n * side for n, side in zip(ours.shape[2:], size, strict=True))
     y, x = torch.meshgrid(2 * y / 64 - 1, 2 * x / 64 - 1, indexing="ij")
@@ -135,18 +135,18 @@ def test_cropping_keeps_a_gradient_in_its_place():
 
 def test_large_images_are_shrunk():
     proposer = proposer_from_model(model("mask2former"), longest_side=64)
-    assert proposer(images(1, 3, 128, 64)).resolution == (16, 8)
+    assert proposer(images(1, 3, 128, 64))[0].resolution == (16, 8)
 
 
 def test_another_task_and_another_normalization_are_other_regions():
     batch = images(1, 3, 64, 64)
-    panoptic = proposer_from_model(model("oneformer"))(batch)
-    instance = proposer_from_model(model("oneformer"), task="instance")(batch)
+    (panoptic,) = proposer_from_model(model("oneformer"))(batch)
+    (instance,) = proposer_from_model(model("oneformer"), task="instance")(batch)
     assert not torch.equal(panoptic.validity, instance.validity)
     plain = Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     normalized = (batch - MEAN) / DEVIATION
     inside = (normalized - normalized.min()) / (normalized.max() - normalized.min())
-    first = proposer_from_model(model("mask2former"), normalization=plain)(inside)
+    (first,) = proposer_from_model(model("mask2former"), normalization=plain)(inside)
     with torch.inference_mode():
         expected = model("mask2former")(pixel_values=inside).masks_queries_logits
     torch.testing.assert_close(first.mask_logits, expected)
@@ -154,9 +154,9 @@ def test_another_task_and_another_normalization_are_other_regions():
 
 def test_half_precision_gives_finite_scores():
     half = build("mask2former").to(torch.bfloat16)
-    proposals = proposer_from_model(half)(images(1, 3, 64, 48))
+    (proposals,) = proposer_from_model(half)(images(1, 3, 64, 48))
     assert proposals.mask_logits.dtype == torch.float32
-    full = proposer_from_model(model("mask2former"))(images(1, 3, 64, 48))
+    (full,) = proposer_from_model(model("mask2former"))(images(1, 3, 64, 48))
     assert (proposals.validity - full.validity).abs().max() < 0.1
 
 
@@ -166,7 +166,7 @@ def test_half_precision_gives_finite_scores():
 @pytest.mark.parametrize("name", POINTED)
 def test_the_masks_of_points_are_the_models_own(name):
     batch = images(1, 3, 64, 64)
-    proposals = proposer_from_model(model(name), points_per_side=1, num_regions=3)(batch)
+    (proposals,) = proposer_from_model(model(name), points_per_side=1, num_regions=3)(batch)
     points = torch.tensor([[[[32.0, 32.0]]]])
     with torch.inference_mode():
         output = model(name)(pixel_values=(batch - MEAN) / DEVIATION, input_points=points)
@@ -181,7 +181,7 @@ def test_the_masks_of_points_are_the_models_own(name):
 
 def test_sam_pads_and_its_points_lie_in_the_image():
     batch = images(1, 3, 32, 64)
-    proposals = proposer_from_model(model("sam"), points_per_side=1, num_regions=1)(batch)
+    (proposals,) = proposer_from_model(model("sam"), points_per_side=1, num_regions=1)(batch)
     canvas = F.pad((batch - MEAN) / DEVIATION, (0, 0, 0, 32))
     with torch.inference_mode():
         output = model("sam")(pixel_values=canvas, input_points=torch.tensor([[[[32.0, 16.0]]]]))
@@ -191,12 +191,17 @@ def test_sam_pads_and_its_points_lie_in_the_image():
 
 
 def test_sam2_sees_a_square():
-    assert proposer_from_model(model("sam2"), points_per_side=2)(images(1, 3, 40, 80)).resolution == (16, 16)
+    assert proposer_from_model(model("sam2"), points_per_side=2)(images(1, 3, 40, 80))[0].resolution == (
+        16,
+        16,
+    )
 
 
 @pytest.mark.parametrize("name", POINTED)
 def test_points_in_half_precision(name):
-    proposals = proposer_from_model(build(name).to(torch.bfloat16), points_per_side=2)(images(1, 3, 64, 64))
+    (proposals,) = proposer_from_model(build(name).to(torch.bfloat16), points_per_side=2)(
+        images(1, 3, 64, 64)
+    )
     assert proposals.scores.dtype == proposals.validity.dtype == torch.float32
     assert proposals.num_regions >= 1
 
@@ -214,13 +219,13 @@ def test_sam2_as_its_video_model_is_published(tmp_path):
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "sam2_video"
     batch = images(1, 3, 64, 64)
     torch.testing.assert_close(
-        load_proposer(tmp_path)(batch).scores, proposer_from_model(network)(batch).scores
+        load_proposer(tmp_path)(batch)[0].scores, proposer_from_model(network)(batch)[0].scores
     )
 
 
 def test_regions_of_points_are_distinct_ordered_and_few():
     proposer = proposer_from_model(model("sam"), points_per_side=9, num_regions=6)
-    proposals = proposer(images(1, 3, 64, 64))
+    (proposals,) = proposer(images(1, 3, 64, 64))
     assert proposals.num_regions <= 6
     assert torch.equal(proposals.validity[0], proposals.validity[0].sort(descending=True).values)
     inside = (proposals.scores[0] > 0.5).flatten(1).float()
@@ -235,7 +240,7 @@ def test_no_mask_at_all_is_no_region():
         for layer in empty.mask_decoder.output_hypernetworks_mlps:
             layer.proj_out.weight.zero_()
             layer.proj_out.bias.zero_()
-    proposals = proposer_from_model(empty, points_per_side=2)(images(2, 3, 64, 64))
+    (proposals,) = proposer_from_model(empty, points_per_side=2)(images(2, 3, 64, 64))
     assert proposals.num_regions == 0
     assert (soft_assignment(proposals, (64, 64)).labels == -1).all()
 
@@ -293,7 +298,7 @@ def test_a_saved_folder_gives_the_same_proposals(name, tmp_path):
     batch = images(1, 3, 64, 80)
     loaded = load_proposer(tmp_path)
     assert repr(loaded) == repr(proposer_from_model(model(name)))
-    torch.testing.assert_close(loaded(batch).scores, proposer_from_model(model(name))(batch).scores)
+    torch.testing.assert_close(loaded(batch)[0].scores, proposer_from_model(model(name))(batch)[0].scores)
 
 
 def test_the_processor_says_how_to_normalize(folder):
@@ -405,10 +410,10 @@ def test_remote_code_is_never_run(folder):
             "AutoModelForUniversalSegmentation": "modeling_evil.Model",
         },
     )
-    assert load_proposer(folder)(images(1, 3, 64, 64)).num_regions == QUERIES
+    assert load_proposer(folder)(images(1, 3, 64, 64))[0].num_regions == QUERIES
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu():
-    proposals = proposer_from_model(build("mask2former").cuda())(images(1, 3, 64, 48).cuda())
+    (proposals,) = proposer_from_model(build("mask2former").cuda())(images(1, 3, 64, 48).cuda())
     assert proposals.device.type == "cuda"

@@ -19,7 +19,7 @@ from csl_plugin import soft_assignment
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig, NetworkOutput, RegionPrediction
 from csl_plugin.models.validity import class_validity_logits
-from csl_plugin.proposers.csl_network import NetworkProposals
+from csl_plugin.proposers import NetworkProposals
 from csl_plugin.training import TrainingSettings, train
 from csl_plugin.training.criterion import losses, match, region_targets
 
@@ -76,7 +76,7 @@ def test_eq_2_multiplies_with_it():
         answer = network(image).regions[-1]
     assert answer.class_logits.shape == (1, 8, 4)
     expected = answer.class_logits.softmax(-1)[..., :3].amax(-1)
-    torch.testing.assert_close(NetworkProposals(network)(image).validity, expected)
+    torch.testing.assert_close(NetworkProposals(network)(image)[0].validity, expected)
 
 
 # Matching and losses
@@ -236,7 +236,7 @@ def test_it_overfits_classes_and_regions_of_one_image(tmp_path):
     train(network, batches, settings, tmp_path)
     with torch.inference_mode():
         answer = network(image).regions[-1]
-    labels = soft_assignment(NetworkProposals(network)(image), (64, 64)).labels[0].numpy()
+    labels = soft_assignment(NetworkProposals(network)(image)[0], (64, 64)).labels[0].numpy()
     for number in range(3):
         truth = classes[0].numpy() == number
         overlaps = {

@@ -18,7 +18,7 @@ from csl_plugin import fuse, load_proposer
 from csl_plugin.end_to_end import EndToEnd
 from csl_plugin.errors import FileError, OptionError, ShapeError
 from csl_plugin.models import CSLNetwork, NetworkConfig
-from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+from csl_plugin.proposers import NetworkProposals, NetworkRegions
 from examples import train_segmenter
 from examples.ood_scores import ood_scores
 from examples.train_segmenter import CLASSES, CONFIG, Segmenter

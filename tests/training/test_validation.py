@@ -17,7 +17,7 @@ from csl_plugin.errors import FileError, OptionError, ScoreRangeError, ShapeErro
 from csl_plugin.io import write_png, write_scores
 from csl_plugin.metrics import PooledAnomaly, RegionQuality
 from csl_plugin.models import CSLNetwork, NetworkConfig
-from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
+from csl_plugin.proposers import NetworkProposals, NetworkRegions
 from csl_plugin.training import AnomalyScores, LabeledFolder, SegmentFolder, Validation, mask_split
 from csl_plugin.training.log import TrainingLog
 from csl_plugin.training.log_picture import log_svg
@@ -64,9 +64,9 @@ def test_it_measures_the_same_as_by_hand(street, boundary):
     for index, stem in ((0, "a"), (2, "c")):
         image = torch.from_numpy(source.image(index)).permute(2, 0, 1)[None] / 255
         regions = (
-            NetworkRegions(other)(image)
+            NetworkRegions(other)(image)[0]
             if boundary
-            else soft_assignment(NetworkProposals(other)(image), SIZE)
+            else soft_assignment(NetworkProposals(other)(image)[0], SIZE)
         )
         labels = source.labels(index)
         quality.update(regions.labels[0], mask_split(labels), labels >= 0)
@@ -94,7 +94,7 @@ def test_every_annotator_counts(street):
     assert list(found) == NAMES[:2]
     quality = RegionQuality()
     image = torch.from_numpy(source.image(0)).permute(2, 0, 1)[None] / 255
-    quality.update(NetworkRegions(network)(image).labels[0], np.stack([labels, 0 * labels]))
+    quality.update(NetworkRegions(network)(image)[0].labels[0], np.stack([labels, 0 * labels]))
     assert found["covering"] == pytest.approx(quality.compute().covering)
 
 

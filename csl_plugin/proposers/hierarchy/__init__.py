@@ -1,1 +1,1 @@
-"""Regions as nodes of a tree in which the basins of an image merge."""
+"""Proposers that merge the basins of an image in a tree and cut regions from it."""

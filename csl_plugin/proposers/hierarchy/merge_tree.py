@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 
 Values: TypeAlias = "np.ndarray[Any, Any]"
 
-# A boundary in the greedy loop: a list that both sides share, and the cost by which it is in the queue.
+# A boundary in the greedy loop: one list shared by both sides, with the cost that it has in the queue.
 _Boundary: TypeAlias = "list[float]"
 _LENGTH, _EDGE, _QUEUED_COST = 0, 1, 2
 
@@ -44,20 +44,20 @@ class MergeTree:
         leaf_of_region: The leaf that holds each region of the graph, (n,) integer.
         parents: The node each node merges into, (nodes,) integer; a root is its own parent. Leaves
             come first, parents after their children.
-        heights: Threshold from which on a node's children are one part, (nodes,); never below a child's.
+        heights: Threshold from which on a node's children are merged, (nodes,); never below a child's.
     """
 
     def __init__(self, leaf_of_region: Values, parents: Values, heights: Values) -> None:
         self.leaf_of_region, self.heights, self._parents = leaf_of_region, heights, parents
 
     def cut(self, threshold: float) -> Values:
-        """The part of each region, (n,) integers in no order, once all merges up to `threshold` are done."""
+        """The part of each region, (n,) integers in no order, after all merges up to `threshold`."""
         nodes = np.arange(self._parents.size)
         done = self.heights[self._parents] <= threshold
         return follow(np.where(done, self._parents, nodes))[self.leaf_of_region]
 
     def totals(self, of_leaves: Values) -> Values:
-        """What the leaves in each node sum up to: (leaves, ...) to (nodes, ...)."""
+        """The sum over the leaves of each node: (leaves, ...) to (nodes, ...)."""
         totals = np.zeros((self._parents.size, *of_leaves.shape[1:]))
         totals[: len(of_leaves)] = of_leaves
         for node, parent in enumerate(self._parents.tolist()):
@@ -66,9 +66,10 @@ class MergeTree:
         return totals
 
     def best(self, values: Values) -> Values:
-        """For each region, (n,), which of the nodes that hold it has the greatest of (nodes,) values.
+        """For each region, (n,), the node with the greatest value of those that contain it.
 
-        Of equal ones it is the largest node.
+        Args:
+            values: Of the nodes, (nodes,). Of equal values the larger node's counts.
         """
         found, parents, compared = list(range(values.size)), self._parents.tolist(), values.tolist()
         for node in reversed(range(values.size)):
@@ -79,7 +80,7 @@ class MergeTree:
 
 
 def follow(target: Values) -> Values:
-    """Where each position ends up when it follows `target` until it stands still."""
+    """Where each position ends when `target` is followed to a fixed point."""
     while True:
         further = target[target]
         if np.array_equal(further, target):
@@ -92,8 +93,8 @@ def region_graph(labels: Values, features: Values, strength: Values) -> RegionGr
 
     Args:
         labels: Region of each pixel, (H, W) integer from 0 on without gaps.
-        features: (H, W, F) float; the mean over a region describes it.
-        strength: How much of an edge each pixel is, (H, W) float, not negative.
+        features: (H, W, F) float; a region is described by their mean.
+        strength: Edge strength of each pixel, (H, W) float, not negative.
     """
     flat = labels.ravel()
     sizes = np.bincount(flat).astype(np.float64)
@@ -109,14 +110,14 @@ def region_graph(labels: Values, features: Values, strength: Values) -> RegionGr
 
 
 def merge_tree(graph: RegionGraph, max_leaves: int) -> MergeTree:
-    """Merge neighbors, the cheapest pair first, until nothing can be merged.
+    """Merge neighbors, the cheapest pair first, until no neighbors are left.
 
-    A graph of more than `max_leaves` regions is thinned out first by rounds in which every region merges with
-    its cheapest neighbor (Boruvka's), because those are array operations and the rest is a loop in Python.
+    A graph of more than `max_leaves` regions is reduced first: in each round every region merges with its
+    cheapest neighbor (Boruvka). Those rounds are array operations; the rest is a loop in Python.
 
     Args:
         graph: The regions to merge.
-        max_leaves: How many regions the loop may start from.
+        max_leaves: The most regions that the loop starts from.
     """
     leaf_of_region = np.arange(graph.sizes.size)
     while graph.sizes.size > max_leaves:
@@ -136,9 +137,9 @@ def merge_tree(graph: RegionGraph, max_leaves: int) -> MergeTree:
 def _cost(
     size_one: Any, mean_one: Sequence[Any], size_two: Any, mean_two: Sequence[Any], length: Any, edge: Any
 ) -> Any:
-    """What merging two regions costs, on numbers and on arrays alike.
+    """The cost of merging two regions, for numbers and for arrays.
 
-    The squared error that piecewise constant features gain by the merge, per unit of boundary that it saves
+    The squared error that the merge adds to piecewise constant features, per unit of boundary that it removes
     (Mumford and Shah's functional; Koepfler et al. merge by it), times the squared mean edge strength.
     """
     distance = 0.0
@@ -156,7 +157,7 @@ def _costs(graph: RegionGraph) -> Values:
 
 
 def _cheapest_neighbors(graph: RegionGraph) -> Values:
-    """The group of each region, (n,), when all merge with their cheapest neighbors at once."""
+    """The group of each region, (n,), when every region merges with its cheapest neighbor."""
     count, order = graph.sizes.size, np.argsort(_costs(graph), kind="stable")
     rank = np.empty_like(order)
     rank[order] = np.arange(order.size)
@@ -181,7 +182,7 @@ def _contracted(graph: RegionGraph, group: Values) -> RegionGraph:
 def _boundaries(
     count: int, first: Values, second: Values, lengths: Values, edges: Values
 ) -> tuple[Values, Values, Values, Values]:
-    """Boundaries listed once: the parts that lie between the same two of `count` regions are summed up."""
+    """Boundaries listed once: those between the same two of `count` regions are added up."""
     pair = np.minimum(first, second), np.maximum(first, second)
     length = coo_matrix((lengths.astype(np.float64), pair), (count, count)).tocsr().tocoo()
     edge = coo_matrix((edges.astype(np.float64), pair), (count, count)).tocsr()
@@ -189,14 +190,15 @@ def _boundaries(
 
 
 class _GreedyMerging:
-    """A loop that merges the cheapest pair of neighbors until there is none; `merges` says what it did.
+    """A loop that merges the cheapest pair of neighbors until there is none, and records the `merges`.
 
-    A merged region keeps the number of the one with more neighbors. Where those are very many, not all of
-    them are told its new cost at each merge, or the loop would be quadratic on noise: a cost that has risen
-    is found out when its turn comes, one that has fallen when the other side changes.
+    A merged region keeps the number of the part with more neighbors. If it has very many, only the costs of
+    the inherited boundaries are updated at a merge; updating all would be quadratic on noise. A cost that has
+    risen meanwhile is corrected when it reaches the front of the queue, one that has fallen when the region
+    on the other side changes.
     """
 
-    _TOLD_ALL = 64
+    _UPDATE_ALL = 64
 
     def __init__(self, graph: RegionGraph) -> None:
         self.merges: list[tuple[int, int, float]] = []  # nodes and cost; merge i makes node n + i
@@ -234,11 +236,11 @@ class _GreedyMerging:
         self._sizes[kept] = total
         inherited = self._inherit_boundaries(kept, gone)
         around = self._neighbors[kept]
-        for other in around if len(around) <= self._TOLD_ALL else inherited:
+        for other in around if len(around) <= self._UPDATE_ALL else inherited:
             self._enqueue(kept, other)
 
     def _inherit_boundaries(self, kept: int, gone: int) -> list[int]:
-        """Give the boundaries of a region to the one it becomes a part of; returns its other neighbors."""
+        """Move the boundaries of a region to the one it merges into; returns its other neighbors."""
         ours, theirs = self._neighbors[kept], self._neighbors[gone]
         self._neighbors[gone] = {}
         del ours[gone], theirs[kept]

@@ -1,4 +1,4 @@
-"""From an image to its smallest regions: the basins of a relief, such as its color gradient."""
+"""From an image to its smallest regions: the basins of a relief such as its color gradient."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from csl_plugin._opencv import opencv
 from csl_plugin.proposers.hierarchy.merge_tree import Values, follow
 
 _GRADIENT_SIGMA = 1.0
-_CHROMA_WEIGHT = 2.0  # shading changes lightness within an object, hardly its chroma
+_CHROMA_WEIGHT = 2.0  # within an object, shading changes the lightness but hardly the chroma
 
 _SURROUNDINGS_SIGMA = 12.0
 _FAINT_GRADIENT = 4.0  # CIELAB units per pixel; below it an edge is faint even in flat surroundings
@@ -35,7 +35,7 @@ def color_gradient(color: Values) -> Values:
 
 
 def relative_to_surroundings(gradient: Values) -> Values:
-    """A gradient by its root mean square nearby, (H, W): crowded edges are texture and count for less."""
+    """A gradient divided by its local root mean square, (H, W): lowers texture, which is many close edges."""
     power = gaussian(gradient * gradient, _SURROUNDINGS_SIGMA)
     relative: Values = gradient / np.sqrt(power + _FAINT_GRADIENT**2)
     return relative
@@ -51,7 +51,7 @@ def gaussian(values: Values, sigma: float) -> Values:
 def basins(relief: Values) -> Values:
     """Basins of a relief: every pixel flows to its lowest 4-neighbor until none is lower.
 
-    On a plateau it flows to the neighbor of the lowest index, so that flat areas have few basins.
+    On a plateau a pixel flows to the neighbor of the lowest index, so that flat areas have few basins.
 
     Args:
         relief: (H, W) float, without nan.

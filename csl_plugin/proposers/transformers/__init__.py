@@ -1,1 +1,1 @@
-"""Segmentation models of transformers as proposers."""
+"""Segmentation models of the transformers library as proposers."""

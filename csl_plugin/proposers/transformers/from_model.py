@@ -1,4 +1,4 @@
-"""A segmentation model that is already loaded, as a proposer."""
+"""A loaded segmentation model as a proposer."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from csl_plugin.errors import OptionError
-from csl_plugin.proposers.transformers import mask2former as mask_classification
-from csl_plugin.proposers.transformers import sam as prompted_points
+from csl_plugin.proposers.transformers import mask2former, sam
 from csl_plugin.proposers.transformers.mask2former import MaskClassificationProposals
 from csl_plugin.proposers.transformers.preprocessing import Normalization
 from csl_plugin.proposers.transformers.sam import PromptedPointProposals
 
 if TYPE_CHECKING:
-    from csl_plugin.proposers import Proposer
+    from csl_plugin.proposers.base import Proposer
 
 
 def proposer_from_model(
     model: torch.nn.Module, *, normalization: Normalization | None = None, **options: Any
 ) -> Proposer:
-    """A segmentation model of transformers, already loaded, as a proposer.
+    """A loaded segmentation model of transformers as a proposer.
 
     Args:
         model: A Mask2Former, MaskFormer, OneFormer, EoMT or DETR with its segmentation head, a SAM or a SAM2;
-            in evaluation mode. It is not changed.
-        normalization: Of the colors; ImageNet's, which all of them were published with, if left out.
+            in evaluation mode. It is not modified.
+        normalization: Mean and standard deviation of the colors; by default ImageNet's, which all of them
+            were published with.
         options: Of `MaskClassificationProposals` (validity, longest_side, task) or of
             `PromptedPointProposals` (points_per_side, num_regions).
 
     Returns:
-        A callable from RGB images (B, 3, H, W) in [0, 1] to `RegionProposals`.
+        A callable from RGB images (B, 3, H, W) in [0, 1] to a tuple of one `RegionProposals`.
 
     Raises:
-        OptionError: Another kind of model, a model in training mode, or an option it does not have.
+        OptionError: Another kind of model, a model in training mode, or an unknown option.
 
     Example:
         >>> from csl_plugin.proposers import proposer_from_model
@@ -42,11 +42,8 @@ def proposer_from_model(
         >>> model = SamModel.from_pretrained("facebook/sam-vit-base").eval()     # doctest: +SKIP
         >>> proposer = proposer_from_model(model, points_per_side=32)            # doctest: +SKIP
     """
-    kind = mask_classification.check_model(
-        model, mask_classification.MODEL_TYPES + prompted_points.MODEL_TYPES
-    )
-    pointed = kind in prompted_points.MODEL_TYPES
-    maker = PromptedPointProposals if pointed else MaskClassificationProposals
+    kind = mask2former.check_model(model, mask2former.MODEL_TYPES + sam.MODEL_TYPES)
+    maker = PromptedPointProposals if kind in sam.MODEL_TYPES else MaskClassificationProposals
     known = inspect.signature(maker).parameters.keys() - {"model", "normalization"}
     if unknown := sorted(options.keys() - known):
         got, hint = ", ".join(unknown), f"See {maker.__name__}."

@@ -16,28 +16,27 @@ from csl_plugin.errors import CSLError, FileError, MissingExtraError
 from csl_plugin.io.limits import MAX_BYTES
 from csl_plugin.models.hub.safetensors_io import CONFIG, LARGEST_CONFIG, WEIGHTS, check_weights
 from csl_plugin.models.hub.source import Origin, optional, origin
-from csl_plugin.proposers.transformers import mask2former as mask_classification
-from csl_plugin.proposers.transformers import sam as prompted_points
+from csl_plugin.proposers.transformers import mask2former, sam
 from csl_plugin.proposers.transformers.from_model import proposer_from_model
 from csl_plugin.proposers.transformers.preprocessing import Normalization, read_normalization
 
 if TYPE_CHECKING:
-    from csl_plugin.proposers import Proposer
+    from csl_plugin.proposers.base import Proposer
 
 _PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 _LARGEST_NUMBER = 1 << 20
 _MOST_LAYERS = 1000
 _REPEATED = re.compile(r"(layers|depths?|blocks|blocks_per_stage)$")
-_ROOM = 1 << 24  # parameters that a file may lack, beside what its bytes can hold
+_ROOM = 1 << 24  # parameters beyond one per byte of the file, for weights that it need not hold
 
 
 class Published(NamedTuple):
-    """What lies in a folder or a repository, by its `config.json`.
+    """A model in a folder or a repository, by its `config.json`.
 
     Attributes:
-        kind: What transformers calls the model; None where it is not one of its models.
-        revision: The commit that the configuration came from; None in a folder.
-        config: Where `config.json` lies.
+        kind: Its `model_type` in transformers; None if it is not a model of transformers.
+        revision: The commit of the configuration; None for a folder.
+        config: The path of `config.json`.
         files: The other files of the same commit.
     """
 
@@ -48,7 +47,7 @@ class Published(NamedTuple):
 
 
 def published(source: str | os.PathLike[str], revision: str | None) -> Published:
-    """Look into a folder or a repository on the Hub.
+    """The model in a folder or in a repository on the Hub.
 
     Raises:
         FileError: Nothing is there, the Hub does not answer, or it denies access.
@@ -63,19 +62,19 @@ def published(source: str | os.PathLike[str], revision: str | None) -> Published
 def load_transformers(found: Published, device: torch.device | str | None) -> Proposer:
     """The proposer of a segmentation model that `save_pretrained` of transformers wrote.
 
-    Only `config.json`, `model.safetensors` and the image processor's JSON are read; no code comes with them.
+    Only `config.json`, `model.safetensors` and the image processor's JSON are read; no remote code is run.
 
     Raises:
-        FileError: Another model, a damaged file, weights that are missing or not finite, or sizes beyond
-            reason.
-        MissingExtraError: transformers is not installed, or what it needs for this model.
+        FileError: Another model, a damaged file, weights that are missing or not finite, or implausible
+            sizes.
+        MissingExtraError: transformers, or a package that it needs for this model, is not installed.
     """
-    if found.kind in mask_classification.MODEL_TYPES:
+    if found.kind in mask2former.MODEL_TYPES:
         maker = "AutoModelForUniversalSegmentation"
-    elif found.kind in prompted_points.MODEL_TYPES:
+    elif found.kind in sam.MODEL_TYPES:
         maker = "AutoModelForMaskGeneration"
     else:
-        known = ", ".join(mask_classification.MODEL_TYPES + prompted_points.MODEL_TYPES)
+        known = ", ".join(mask2former.MODEL_TYPES + sam.MODEL_TYPES)
         got, expected = f"a model of type {found.kind!r}", f"a CSL network, or one of {known}"
         hint = "Load it yourself and pass a function from images to RegionProposals."
         raise FileError(str(found.config), got, expected, hint)
@@ -90,13 +89,13 @@ def load_transformers(found: Published, device: torch.device | str | None) -> Pr
 
 
 def _model_type(path: Path) -> str | None:
-    """What transformers calls the model; None where it is not one of its configurations."""
+    """The `model_type` of a configuration; None if it has none."""
     if not path.is_file():
         return None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
-        return None  # said by the reader of the CSL network's configuration
+        return None  # the reader of the CSL network's configuration raises the error
     kind = values.get("model_type") if isinstance(values, dict) else None
     return str(kind) if kind is not None else None
 
@@ -112,7 +111,7 @@ def _load(config: Path, weights: Path, maker: str) -> Any:
     try:
         values = transformers.AutoConfig.from_pretrained(config.parent, **local)
         if getattr(values, "use_pretrained_backbone", False):
-            values.use_pretrained_backbone = False  # older versions would download it, to overwrite it then
+            values.use_pretrained_backbone = False  # older versions would download weights and overwrite them
         with torch.device("meta"):
             skeleton = auto.from_config(values, trust_remote_code=False)
         _check_extent(sum(value.numel() for value in skeleton.parameters()), config, weights)
@@ -130,9 +129,9 @@ def _load(config: Path, weights: Path, maker: str) -> Any:
         reason = " ".join(str(error).split())[:200]
         hint = "Install what the message names."
         raise MissingExtraError(str(config), reason, "the packages of this model", hint) from error
-    except Exception as error:  # what transformers raises differs from model to model and by version
+    except Exception as error:  # the type depends on the model and the version of transformers
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        hint = "Take config.json and model.safetensors of one and the same model."
+        hint = "Take config.json and model.safetensors of the same model."
         raise FileError(
             str(config.parent), f"a model that cannot be built ({reason})", maker, hint
         ) from error
@@ -150,16 +149,16 @@ def _load(config: Path, weights: Path, maker: str) -> Any:
 
 
 def _check_extent(parameters: int, config: Path, weights: Path) -> None:
-    """Refuse to allocate what the file, whatever its precision, cannot hold."""
+    """Refuse to allocate more parameters than the file can hold at any precision."""
     size = weights.stat().st_size
     if parameters > size + _ROOM:
         got = f"a model of {parameters} parameters for {size} bytes of weights"
-        hint = "Take config.json and model.safetensors of one and the same model."
+        hint = "Take config.json and model.safetensors of the same model."
         raise FileError(str(config), got, "a model that fits its weights", hint)
 
 
 def _check_numbers(path: Path) -> None:
-    """Refuse sizes of no known model before anything is built from them, and backbones from elsewhere."""
+    """Refuse implausible sizes before a model is built from them, and backbones of other repositories."""
     for name, value in _leaves(json.loads(path.read_text(encoding="utf-8")), ""):
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             most = _MOST_LAYERS if _REPEATED.search(name) else _LARGEST_NUMBER

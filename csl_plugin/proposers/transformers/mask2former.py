@@ -1,7 +1,8 @@
-"""Regions from networks that classify masks: Mask2Former, MaskFormer, OneFormer, EoMT, DETR."""
+"""Regions from mask classification: Mask2Former, MaskFormer, OneFormer, EoMT, DETR."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError, OutputError
+from csl_plugin.models.hub.safetensors_io import weights_digest
+from csl_plugin.models.validity import class_validity_logits, object_validity_logits
 from csl_plugin.proposers.base import read_images
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded, scaled
 from csl_plugin.regions.proposals import RegionProposals
@@ -17,42 +20,47 @@ from csl_plugin.regions.proposals import RegionProposals
 Validity: TypeAlias = Literal["object", "class"]
 
 MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
-"""Of `config.model_type` in transformers, those this proposer reads."""
+"""The values of `config.model_type` in transformers that this proposer reads."""
 
 _SQUARE = ("eomt", "eomt_dinov3")
 _STRIDE = 32
 _MASKS = ("masks_queries_logits", "pred_masks")
 _CLASSES = ("class_queries_logits", "logits")
-# "the task is panoptic" and its sisters as OneFormer's tokenizer, CLIP's, numbers them.
+# "the task is panoptic" and so on, as CLIP's tokenizer encodes them for OneFormer.
 _TASKS = {
     "panoptic": (49406, 518, 10549, 533, 1072, 24755, 49407),
     "instance": (49406, 518, 10549, 533, 34572, 49407),
     "semantic": (49406, 518, 10549, 533, 29119, 1550, 49407),
 }
 
+_VALIDITY_LOGITS: dict[Validity, Callable[[Tensor], Tensor]] = {
+    "object": object_validity_logits,
+    "class": class_validity_logits,
+}
+
 
 class MaskClassificationProposals:
-    """Region scores and validities of a network from transformers that gives queries a mask and a class.
+    """Region scores and validities of a network from transformers that predicts a mask and a class per query.
 
-    R is the sigmoid of the mask logits, at the network's own resolution, whatever the image's aspect; V comes
-    from the class logits, of which the last is "no object". With one class both kinds of V are
-    its probability.
+    R is the sigmoid of the mask logits, at the network's own resolution, for any aspect ratio of the image.
+    V comes from the class logits, of which the last is "no object". With one class both kinds of V are its
+    probability.
 
-    Images are normalized and padded to a multiple of 32, their masks cropped again. EoMT takes squares only:
-    the longest side is brought to its size, the rest padded.
+    Images are normalized and padded to a multiple of 32; the padding is cropped from the masks. EoMT takes
+    squares only: the longer side is resized to its size, the other padded.
 
     Args:
         model: `Mask2FormerForUniversalSegmentation`, `MaskFormerForInstanceSegmentation`,
             `OneFormerForUniversalSegmentation`, `EomtForUniversalSegmentation` or `DetrForSegmentation`, in
             evaluation mode.
         validity: What V is: "object", 1 - P(no object); or "class", the largest probability of a class, which
-            is low where several classes are in question.
-        normalization: Of the colors; ImageNet's if left out.
-        longest_side: Larger images are shrunk to it before the network sees them.
-        task: What OneFormer is asked for: "panoptic", "instance" or "semantic"; others ignore it.
+            is low where several classes are likely.
+        normalization: Mean and standard deviation of the colors; by default ImageNet's.
+        longest_side: The network's input is shrunk if a side is longer, in pixels.
+        task: OneFormer's task: "panoptic", "instance" or "semantic"; ignored by the other models.
 
     Raises:
-        OptionError: Another kind of model, a model in training mode, or an option that does not exist.
+        OptionError: Another kind of model, a model in training mode, or an option of another value.
 
     Example:
         >>> import torch                                                    # doctest: +SKIP
@@ -60,7 +68,7 @@ class MaskClassificationProposals:
         >>> name = "facebook/mask2former-swin-tiny-coco-panoptic"           # doctest: +SKIP
         >>> model = AutoModelForUniversalSegmentation.from_pretrained(name) # doctest: +SKIP
         >>> MaskClassificationProposals(model)(torch.rand(1, 3, 480, 640))  # doctest: +SKIP
-        RegionProposals(batch_size=1, num_regions=100, resolution=(120, 160))
+        (RegionProposals(batch_size=1, num_regions=100, resolution=(120, 160)),)
 
     Source:
         Cheng et al. 2021 and 2022; Jain et al. 2023; Kerssies et al. 2025; Carion et al. 2020.
@@ -78,14 +86,14 @@ class MaskClassificationProposals:
         config: Any = getattr(model, "config", None)
         self._kind = check_model(model, MODEL_TYPES)
         if validity not in get_args(Validity):
-            hint = '"object" counts what is anything, "class" what is one class for sure.'
+            hint = '"object" accepts any class, "class" asks for one certain class.'
             raise OptionError("validity", repr(validity), '"object" or "class"', hint)
         if not isinstance(longest_side, int) or longest_side < 1:
             hint = "2048 is Cityscapes' width."
             raise OptionError("longest_side", repr(longest_side), "a positive number of pixels", hint)
         if task not in _TASKS:
             expected = ", ".join(repr(name) for name in _TASKS)
-            raise OptionError("task", repr(task), expected, 'For all things and surfaces ask for "panoptic".')
+            raise OptionError("task", repr(task), expected, 'Use "panoptic" for objects and surfaces.')
         self.model = model
         self.validity: Validity = validity
         self.normalization = normalization or Normalization()
@@ -93,17 +101,17 @@ class MaskClassificationProposals:
         self._square: int | None = int(config.image_size) if self._kind in _SQUARE else None
         self._task = task
 
-    def __call__(self, images: Array) -> RegionProposals:
+    def __call__(self, images: Array) -> tuple[RegionProposals]:
         """The proposals of a batch of images, on the images' device.
 
         Args:
-            images: RGB, (B, 3, H, W), floating point in [0, 1]; H and W may differ from call to call.
+            images: RGB, (B, 3, H, W), floating point in [0, 1]; H and W may differ between calls.
 
         Raises:
             DTypeError: Not a floating-point tensor or array.
             ShapeError: Not (B, 3, H, W), or an axis is empty.
             ScoreRangeError: A value is outside [0, 1] or not finite.
-            OutputError: The model gives no masks with classes.
+            OutputError: The model's output has no masks with classes.
         """
         tensor = read_images(images)
         parameter = next(self.model.parameters())
@@ -117,9 +125,9 @@ class MaskClassificationProposals:
                 got = f"masks {tuple(masks.shape)} and classes {tuple(classes.shape)}"
                 hint = "Pass the model as transformers builds it."
                 raise OutputError("model", got, "(B, N, h, w) and (B, N, K + 1)", hint)
-            validity = validity_logits(classes.float(), self.validity)
+            validity = _VALIDITY_LOGITS[self.validity](classes.float())
             masks = cropped(masks.float(), canvas, size)
-        return RegionProposals.from_logits(masks.to(tensor.device), validity.to(tensor.device))
+        return (RegionProposals.from_logits(masks.to(tensor.device), validity.to(tensor.device)),)
 
     def _resized(self, images: Tensor) -> Tensor:
         longest = max(images.shape[2:])
@@ -139,7 +147,7 @@ class MaskClassificationProposals:
             ids = torch.tensor(_TASKS[self._task][: task.shape[1]], device=task.device)
             task[:, : len(ids)] = ids
             return {"task_inputs": task}
-        if self._kind == "detr":  # the one whose attention spans the padding unless told
+        if self._kind == "detr":  # without this mask it attends to the padding
             height, width = pixels.shape[2:]
             mask = padded(pixels.new_ones(len(pixels), 1, height, width), self._canvas((height, width)))
             return {"pixel_mask": mask[:, 0].long()}
@@ -147,8 +155,6 @@ class MaskClassificationProposals:
 
     @cached_property
     def _digest(self) -> str:
-        from csl_plugin.models.hub.safetensors_io import weights_digest
-
         return weights_digest(self.model.state_dict())[:12]
 
     def __repr__(self) -> str:
@@ -158,25 +164,6 @@ class MaskClassificationProposals:
         if self.normalization != Normalization():
             options += f", normalization={self.normalization}"
         return f"MaskClassificationProposals({self._kind} {self._digest}, {options})"
-
-
-def validity_logits(classes: Tensor, validity: Validity) -> Tensor:
-    """The logits of V from class logits (B, N, K + 1), "no object" last.
-
-    Their sigmoid is 1 - softmax(classes)[-1] for "object", and the largest of softmax(classes)[:-1] for
-    "class"; computed as differences of logits, neither is rounded to 0 or 1.
-
-    Example:
-        >>> import torch
-        >>> classes = torch.tensor([[[2.0, 1.0, 0.0]]])
-        >>> validity_logits(classes, "object").sigmoid() + classes.softmax(-1)[..., -1]
-        tensor([[1.]])
-    """
-    if validity == "object":
-        return classes[..., :-1].logsumexp(-1) - classes[..., -1]
-    best = classes[..., :-1].argmax(-1, keepdim=True)
-    others = classes.scatter(-1, best, -torch.inf).logsumexp(-1)
-    return classes.gather(-1, best)[..., 0] - others
 
 
 def check_model(model: torch.nn.Module, known: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""From an image to what a network was trained on, normalized and padded, and back: its masks cropped."""
+"""Normalization, resizing and padding of a network's input, and cropping of its masks."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csl_plugin.errors import FileError, OptionError
+from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
 from csl_plugin.io.limits import as_file_error
-
-_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class Normalization:
     """The mean and the standard deviation of the colors that a network was trained with.
 
     Args:
-        mean: Of red, green and blue in [0, 1]; ImageNet's if left out.
+        mean: Of red, green and blue in [0, 1]; by default ImageNet's.
         deviation: Likewise, positive.
 
     Raises:
@@ -35,8 +34,8 @@ class Normalization:
         tensor([1., 1., 1.])
     """
 
-    mean: tuple[float, float, float] = _IMAGENET[0]
-    deviation: tuple[float, float, float] = _IMAGENET[1]
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    deviation: tuple[float, float, float] = IMAGENET_STD
 
     def __post_init__(self) -> None:
         for name, low in (("mean", -math.inf), ("deviation", 0.0)):
@@ -51,21 +50,19 @@ class Normalization:
             object.__setattr__(self, name, tuple(float(value) for value in values))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Images (B, 3, H, W) in [0, 1], as the network was trained on."""
-        shape = (3, 1, 1)
-        return (images - images.new_tensor(self.mean).view(shape)) / images.new_tensor(self.deviation).view(
-            shape
-        )
+        """Normalize images (B, 3, H, W) in [0, 1]."""
+        mean, deviation = (images.new_tensor(values).view(3, 1, 1) for values in (self.mean, self.deviation))
+        return (images - mean) / deviation
 
 
 def read_normalization(path: Path) -> Normalization:
-    """The normalization that an image processor's JSON file declares, ImageNet's where it names none.
+    """The normalization that an image processor's JSON file declares; ImageNet's if it declares none.
 
     Args:
         path: `preprocessor_config.json`, or the `processor_config.json` of a processor with several parts.
 
     Raises:
-        FileError: Damaged, or the numbers make no sense.
+        FileError: Damaged, or not three finite numbers each.
     """
     with as_file_error(path, "an image processor's configuration"):
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -94,14 +91,14 @@ def padded(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def cropped(masks: Tensor, canvas: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """The part of masks that shows the image: the upper left `size` of a `canvas` in pixels.
+    """The part of masks that covers the image: the upper left `size` of a `canvas` in pixels.
 
-    Where the image ends inside a mask's sample, the masks are sampled anew, so that they span the image from
-    edge to edge in any case.
+    If the image ends inside a sample of the masks, they are resampled, so that they always cover the image
+    from edge to edge.
 
     Args:
-        masks: (B, N, h, w), one sample per square of the canvas.
-        canvas: (H, W) that the masks span.
+        masks: (B, N, h, w), one sample per cell of the canvas.
+        canvas: (H, W) that the masks cover.
         size: (H, W) of the image in it.
     """
     for axis in (2, 3):

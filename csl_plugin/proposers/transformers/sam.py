@@ -1,4 +1,4 @@
-"""Regions from networks that are asked by points: SAM and SAM2."""
+"""Regions from networks with point prompts: SAM and SAM2."""
 
 from __future__ import annotations
 
@@ -11,36 +11,37 @@ from torch import Tensor
 
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
+from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.proposers.base import read_images
 from csl_plugin.proposers.transformers.mask2former import check_model
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded, scaled
 from csl_plugin.regions.proposals import RegionProposals
 
 MODEL_TYPES = ("sam", "sam2", "sam2_video")
-"""Of `config.model_type` in transformers, those this proposer reads."""
+"""The values of `config.model_type` in transformers that this proposer reads."""
 
 _POINTS_AT_ONCE = 64
-_SAME = 0.7  # intersection over union of two masks from which they count as one, as segment-anything's boxes
-_COMPARED = 128  # samples per side that masks are compared at
-_CANDIDATES = 4  # times the regions wanted, compared with one another
+_SAME = 0.7  # two masks of a higher intersection over union are duplicates, as in segment-anything
+_COMPARED = 128  # samples per side at which masks are compared
+_CANDIDATES = 4  # times `num_regions`: how many masks are compared with one another
 
 
 class PromptedPointProposals:
-    """Region scores and validities of SAM or SAM2, asked at a grid of points.
+    """Region scores and validities of SAM or SAM2, prompted by a grid of points.
 
-    Every point gives three masks. R is the sigmoid of their logits, V the quality that the network predicts
-    (its intersection over union, cut to [0, 1]), with SAM2 times the probability that there is an object. Of
-    masks that are nearly the same the best stays, and of those the best `num_regions`; where the images of a
-    batch keep different numbers, regions of validity 0 fill up.
+    Every point gives three masks. R is the sigmoid of their logits. V is the predicted quality of the mask
+    (its intersection over union, clipped to [0, 1]), with SAM2 times the probability that there is an object.
+    Of nearly equal masks the best is kept, and of those the best `num_regions`. If the images of a batch have
+    different numbers of regions, they are padded with regions of validity 0.
 
-    SAM sees the image at its longest side and padding beside it, which is cropped from the masks; SAM2 sees
-    it squeezed into a square, as it was trained.
+    SAM's input is resized by its longest side and padded, and the padding is cropped from the masks. SAM2's
+    is stretched to a square, as in its training.
 
     Args:
         model: `SamModel` or `Sam2Model` from transformers, in evaluation mode.
-        points_per_side: The grid has its square of points, centered in their cells; at least 1.
-        num_regions: Most regions of an image; at least 1.
-        normalization: Of the colors; ImageNet's if left out.
+        points_per_side: Rows and columns of the grid of points; at least 1.
+        num_regions: The most regions of an image; at least 1.
+        normalization: Mean and standard deviation of the colors; by default ImageNet's.
 
     Raises:
         OptionError: Another kind of model, a model in training mode, or a number below 1.
@@ -51,7 +52,7 @@ class PromptedPointProposals:
         >>> name = "facebook/sam-vit-base"                              # doctest: +SKIP
         >>> model = AutoModelForMaskGeneration.from_pretrained(name)    # doctest: +SKIP
         >>> PromptedPointProposals(model)(torch.rand(1, 3, 512, 1024))  # doctest: +SKIP
-        RegionProposals(batch_size=1, num_regions=200, resolution=(128, 256))
+        (RegionProposals(batch_size=1, num_regions=200, resolution=(128, 256)),)
 
     Source:
         Kirillov et al. 2023; Ravi et al. 2024.
@@ -69,17 +70,17 @@ class PromptedPointProposals:
         self._kind = check_model(model, MODEL_TYPES)
         for name, value in (("points_per_side", points_per_side), ("num_regions", num_regions)):
             if not isinstance(value, int) or value < 1:
-                raise OptionError(name, repr(value), "an integer >= 1", "Leave it out for the default.")
+                raise OptionError(name, repr(value), "an integer >= 1", "Omit it for the default.")
         self.model = model
         self.normalization = normalization or Normalization()
         self._points_per_side, self._num_regions = points_per_side, num_regions
         self._side = int(config.prompt_encoder_config.image_size)
 
-    def __call__(self, images: Array) -> RegionProposals:
+    def __call__(self, images: Array) -> tuple[RegionProposals]:
         """The proposals of a batch of images, on the images' device.
 
         Args:
-            images: RGB, (B, 3, H, W), floating point in [0, 1]; H and W may differ from call to call.
+            images: RGB, (B, 3, H, W), floating point in [0, 1]; H and W may differ between calls.
 
         Raises:
             DTypeError: Not a floating-point tensor or array.
@@ -92,7 +93,8 @@ class PromptedPointProposals:
             most = max(len(validity) for _, validity in found)
             scores = [F.pad(masks, (0, 0, 0, 0, 0, most - len(masks))) for masks, _ in found]
             validity = [F.pad(values, (0, most - len(values))) for _, values in found]
-        return RegionProposals(torch.stack(scores).to(tensor.device), torch.stack(validity).to(tensor.device))
+        stacked = torch.stack(scores).to(tensor.device), torch.stack(validity).to(tensor.device)
+        return (RegionProposals(*stacked),)
 
     def _propose(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """R (N, h, w) and V (N,) of one image (1, 3, H, W), the best first."""
@@ -120,8 +122,8 @@ class PromptedPointProposals:
 
     def _grid(self, size: tuple[int, int]) -> Tensor:
         """Points (P, 2) as (x, y) in pixels of an image (H, W)."""
-        places = (torch.arange(self._points_per_side) + 0.5) / self._points_per_side
-        y, x = torch.meshgrid(places * size[0], places * size[1], indexing="ij")
+        centers = (torch.arange(self._points_per_side) + 0.5) / self._points_per_side
+        y, x = torch.meshgrid(centers * size[0], centers * size[1], indexing="ij")
         return torch.stack([x.flatten(), y.flatten()], dim=1)
 
     def _best(self, logits: Tensor, validity: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,17 +136,15 @@ class PromptedPointProposals:
         same = common > _SAME * (areas[:, None] + areas - common)
         chosen: list[int] = []
         dropped = ~inside.flatten(1).any(1).cpu()
-        for index, twins in enumerate(same.cpu()):
+        for index, duplicates in enumerate(same.cpu()):
             if not dropped[index] and len(chosen) < self._num_regions:
                 chosen.append(index)
-                dropped |= twins
+                dropped |= duplicates
         kept = order[chosen]
         return logits[kept].sigmoid(), validity[kept]
 
     @cached_property
     def _digest(self) -> str:
-        from csl_plugin.models.hub.safetensors_io import weights_digest
-
         return weights_digest(self.model.state_dict())[:12]
 
     def __repr__(self) -> str:
