@@ -29,7 +29,7 @@ class NetworkOutput(NamedTuple):
     Attributes:
         regions: Of the N learned queries, one prediction per decoder layer and one before the first; the
             last is the final one.
-        pointed: Likewise of the regions under the points that were given; None without points.
+        pointed: Likewise of the regions under the given points; None without points.
         distribution: (B, C, h, w) logits of the per-pixel distribution; None without that head.
         boundary: (B, 1, ceil(H / 2), ceil(W / 2)) logits of region boundaries; None without that head.
     """
@@ -217,12 +217,12 @@ def _sample(embedding: Tensor, points: Tensor, extents: Extents) -> Tensor:
     height, width = embedding.shape[2:]
     if extents.sizes is None:
         cells = torch.tensor([[height, width]], device=points.device)
-        place = points * cells[:, None]
+        cell = points * cells[:, None]
     else:
         cells = -(-extents.sizes // STRIDE)
-        place = points * extents.sizes[:, None] / STRIDE
-    place = torch.minimum(place.long(), cells[:, None] - 1).clamp(min=0)
-    flat = place[..., 0] * width + place[..., 1]
+        cell = points * extents.sizes[:, None] / STRIDE
+    cell = torch.minimum(cell.long(), cells[:, None] - 1).clamp(min=0)
+    flat = cell[..., 0] * width + cell[..., 1]
     rows = embedding.flatten(2).transpose(1, 2)
     return rows.gather(1, flat[..., None].expand(-1, -1, rows.shape[2]))
 
@@ -237,5 +237,5 @@ def _check(images: Tensor, sizes: Tensor | None, points: Tensor | None) -> None:
         hint = "Give the height and width of every image."
         raise ShapeError("sizes", f"shape {tuple(sizes.shape)}", f"({len(images)}, 2)", hint)
     if points is not None and (points.ndim != 3 or len(points) != len(images) or points.shape[2] != 2):
-        hint = "Give every image as many points, each (y, x)."
+        hint = "Give every image the same number of points, each (y, x)."
         raise ShapeError("points", f"shape {tuple(points.shape)}", f"({len(images)}, P, 2)", hint)

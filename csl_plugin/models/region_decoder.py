@@ -38,8 +38,8 @@ class RegionDecoder(nn.Module):
         width: Channels of a query.
         num_heads: Attention heads.
         num_layers: Layers, over strides 32, 16, 8, 32, ...
-        feedforward_width: Hidden channels of a layer's perceptron.
-        classes: K of the class-aware variant, 0 for validity alone.
+        feedforward_width: Hidden channels of a layer's feed-forward network.
+        classes: K of the class-aware variant, 0 for a validity only.
     """
 
     def __init__(

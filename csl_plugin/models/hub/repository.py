@@ -131,16 +131,17 @@ class Repository:
             return self._instead(name, error)
         except errors.EntryNotFoundError as error:
             self._remember_absence(name)
-            raise self._absent(name, ask=True) from error
+            raise self._absent(name, list_files=True) from error
         except errors.HfHubHTTPError as error:
             return self._refused(name, error, error.response.status_code)
         except Exception as error:  # from HTTP libraries that differ between versions
             return self._instead(name, error)
 
-    def _absent(self, name: str, ask: bool = False) -> FileError:
-        found = only_pickles(self._of(name), self._names()) if ask and name.endswith(".safetensors") else None
-        if found is not None:
-            return found
+    def _absent(self, name: str, list_files: bool = False) -> FileError:
+        if list_files and name.endswith(".safetensors"):
+            found = only_pickles(self._of(name), self._names())
+            if found is not None:
+                return found
         hint = "Name a repository that save_pretrained or push_to_hub wrote."
         return AbsentFileError(self._of(name), "no such file", f"a repository with {name}", hint)
 
