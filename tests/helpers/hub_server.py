@@ -1,4 +1,4 @@
-"""A small Hugging Face Hub on this machine: repositories with commits, uploads, downloads, and faults."""
+"""A small Hugging Face Hub on this machine: repositories with commits, uploads, downloads and faults."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ class Repository:
 
 @dataclass
 class Hub:
-    """What the server holds and did.
+    """The contents of the server, the faults to produce, and a record of its requests.
 
     Attributes:
         repositories: By OWNER/NAME.
-        closed: Names of repositories that ask for permission.
-        private: The token that a repository asks for, by its name.
+        closed: Names of gated repositories.
+        private: The token of a private repository, by its name.
         requests: "METHOD path" of every request.
         declared: Sizes that HEAD and GET claim instead of the real one, by file name.
         replaced: Contents that GET sends instead of the real ones, by file name.
         statuses: Status instead of a file, by file name; "HEAD name" for HEAD, "rest of name" for a GET
             with a Range.
-        cut: How many bytes of a file come before the connection ends, by file name; one for each request,
-            later ones are served whole.
-        resumed: The files of which a rest was asked for.
-        broken: The status of every answer, such as 500; 0 for none.
-        silent: Seconds before every answer.
+        cut: How many bytes of a file are sent before the connection ends, by file name; one number for each
+            request, later requests are served completely.
+        resumed: The files that were requested with a Range.
+        broken: The status of every response, such as 500; 0 for none.
+        silent: Seconds before every response.
     """
 
     url: str
