@@ -39,3 +39,7 @@ __all__ = [
     "soft_assignment",
     "split_components",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

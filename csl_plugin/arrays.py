@@ -10,6 +10,8 @@ from torch import Tensor
 
 from csl_plugin.errors import DTypeError
 
+__all__ = ["Array"]
+
 Array: TypeAlias = "Tensor | np.ndarray[Any, Any]"
 ArrayT = TypeVar("ArrayT", Tensor, np.ndarray[Any, Any])
 

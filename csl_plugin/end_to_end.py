@@ -15,6 +15,8 @@ from csl_plugin.ops import to_probabilities
 from csl_plugin.proposers import NetworkProposals, NetworkRegions, Proposer
 from csl_plugin.proposers.base import Partition, as_partitions
 
+__all__ = ["EndToEnd", "Score"]
+
 Score: TypeAlias = Callable[[Tensor], Tensor]
 """From a distribution (B, C, H, W) in [0, 1] to scores (B, K, H, W) >= 0, higher is more anomalous."""
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from typing import cast
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from csl_plugin import ops
-from csl_plugin.arrays import Array
+from csl_plugin.arrays import Array, ArrayT
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion._out import check_out
 from csl_plugin.fusion._regions import Regions, read_partitions, read_valid
 from csl_plugin.fusion._scores import check_scores, read_distribution
 from csl_plugin.fusion.rules import Rule, read_rule
-
-ArrayT = TypeVar("ArrayT", Tensor, np.ndarray)
 
 
 def fuse(

@@ -99,9 +99,12 @@ def main() -> None:
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules().values()}
     arrows = sum(map(len, between.values()))
     print(f"{len(between)} rooms, {arrows} arrows between them, circles: {circles(between) or 'none'}")
-    print(f"{len(graph)} modules, {sum(map(len, graph.values()))} imports, circles: {circles(graph) or 'none'}")
+    print(
+        f"{len(graph)} modules, {sum(map(len, graph.values()))} imports, circles: {circles(graph) or 'none'}"
+    )
     for name, floor in sorted(floors(between).items(), key=lambda item: (-item[1], item[0])):
-        print(f"  floor {floor:2}  {name:26} {' '.join(other.partition('.')[2] for other in sorted(between[name]))}")
+        below = " ".join(other.partition(".")[2] for other in sorted(between[name]))
+        print(f"  floor {floor:2}  {name:26} {below}")
     print("files and lines per folder")
     folders: dict[str, list[int]] = defaultdict(list)
     for path, count in lines.items():
