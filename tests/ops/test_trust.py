@@ -259,7 +259,7 @@ def test_one_partition_is_eq_3_and_several_are_trusted_by_default():
 def test_the_default_proposer_gives_several_partitions():
     image = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))
     regions = load_proposer()(image)
-    single = [load_proposer(name)(image) for name in ("csl-tiny", "csl-tiny:10", "superpixels:40")]
+    single = [load_proposer(name)(image)[0] for name in ("csl-tiny", "csl-tiny:10", "superpixels:40")]
     for found, expected in zip(regions, single, strict=True):
         assert torch.equal(found.labels, expected.labels)
 
