@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 import zlib
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -25,9 +24,8 @@ from csl_plugin.datasets.tables import read_table
 from csl_plugin.errors import CSLError, DTypeError, FileError, OptionError, ShapeError
 from csl_plugin.io import png_size, read_label_png
 from tests.helpers import trees
+from tests.helpers.data import CLASS_TABLES
 from tests.helpers.miniature import CHANNELS, chunk, image, png, write
-
-REFERENCE = Path(__file__).resolve().parents[3] / "shared" / "reference" / "benchmark_tables.json"
 
 
 def names(dataset):
@@ -406,16 +404,14 @@ def test_coco_stuff_tables():
 
 
 def test_tables_are_the_reference():
-    if not REFERENCE.is_file():
-        pytest.skip("the reference tables are not here")
-    reference = json.loads(REFERENCE.read_text())
+    reference = json.loads(CLASS_TABLES.read_text())
     coco = reference["coco_stuff_171"]
     assert list(class_names()) == coco["names"]
     assert list(raw_values()) == coco["raw_png_value_of_index"]
     assert list(unseen_classes()) == coco["zs3_unseen_index"]
     order = {str(index): place for place, index in enumerate(zegformer_order())}
     assert order == coco["zegformer_index_of_index"]
-    assert set(cityscapes_named_classes()) == set(reference["table7_id_classes_inferred"]["index"])
+    assert set(cityscapes_named_classes()) == set(reference["table7_id_classes"]["index"])
     assert read_table("cityscapes")["label_ids"] == reference["cityscapes"]["id_of_train_id"]
     assert read_table("pascal_voc")["names"] == reference["voc20"]["names"]
 

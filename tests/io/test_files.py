@@ -30,8 +30,8 @@ from csl_plugin.io import (
     write_scores,
 )
 from csl_plugin.io.headers import declared_size
+from tests.helpers.data import GOLDEN
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 RANDOM = np.random.default_rng(7)
 PHOTO = cv2.GaussianBlur(RANDOM.integers(0, 256, (37, 53, 3)).astype(np.uint8), (5, 5), 2)
 many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -522,8 +522,6 @@ def test_damaged_arrays_never_escape(tmp_path, suffix, data):
 
 def test_the_official_hdf5(tmp_path):
     h5py = pytest.importorskip("h5py", reason="the extra hdf5 is not installed")
-    if not (GOLDEN / "format_score_sample.hdf5").exists():
-        pytest.skip("the golden files are not part of the repository")
     scores, storage = read_score_file(GOLDEN / "format_score_sample.hdf5")
     assert storage.dtype == scores.dtype == np.float16
     assert storage.key == "value"

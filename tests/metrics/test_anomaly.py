@@ -4,7 +4,6 @@ import gc
 import json
 import math
 import tracemalloc
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,11 +20,10 @@ from csl_plugin.metrics import (
     SmiycAnomaly,
     bootstrap_difference,
 )
+from tests.helpers.data import GOLDEN
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 REFERENCE = GOLDEN / "anomaly_reference.json"
-CASES = json.loads(REFERENCE.read_text())["cases"] if REFERENCE.exists() else {}
-NO_GOLDEN = "the golden cases are not here"
+CASES = json.loads(REFERENCE.read_text())["cases"]
 
 METRICS = (PooledAnomaly, SmiycAnomaly, PerImageAnomaly)
 RULES = ("first", "linear", "nearest")
@@ -459,7 +457,6 @@ def golden_frames(case):
         return [(stored[f"score_{i:02d}"], stored[f"label_{i:02d}"]) for i in range(count)]
 
 
-@pytest.mark.skipif(not CASES, reason=NO_GOLDEN)
 @pytest.mark.parametrize("case", CASES)
 def test_golden_exact(case):
     expected = CASES[case]["exact"]
@@ -479,7 +476,6 @@ def test_golden_exact(case):
         assert values.best_f1_threshold == pytest.approx(expected["best_f1_threshold"], abs=1e-9)
 
 
-@pytest.mark.skipif(not CASES, reason=NO_GOLDEN)
 @pytest.mark.parametrize("case", CASES)
 def test_golden_official(case):
     expected = CASES[case]["PixBinaryClass"]

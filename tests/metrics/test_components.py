@@ -2,7 +2,6 @@
 
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,10 +20,10 @@ from csl_plugin.metrics import (
     PooledAnomaly,
     overlaps,
 )
+from tests.helpers.data import GOLDEN
 
-GOLDEN = Path(__file__).resolve().parents[3] / "shared" / "golden"
 REFERENCE = GOLDEN / "anomaly_reference.json"
-CASES = json.loads(REFERENCE.read_text())["cases"] if REFERENCE.exists() else {}
+CASES = json.loads(REFERENCE.read_text())["cases"]
 TRACKS = {"SegEval-AnomalyTrack": ANOMALY_TRACK, "SegEval-ObstacleTrack": OBSTACLE_TRACK}
 LEVELS = np.linspace(0.25, 0.75, 11)
 EVERYWHERE = np.ones((3, 3))
@@ -222,7 +221,6 @@ def test_tensors_give_the_same():
     assert found(metrics[0]) == found(metrics[1])
 
 
-@pytest.mark.skipif(not CASES, reason="the golden cases are not here")
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("track", TRACKS)
 def test_golden_components(case, track):

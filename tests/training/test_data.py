@@ -1,5 +1,6 @@
 """Training data: mask split, folders, pasting, dead leaves, and batches that can be made again."""
 
+import os
 import pickle
 from itertools import islice
 from pathlib import Path
@@ -36,7 +37,6 @@ from csl_plugin.training.synthetic.objects import MARGIN, Cutout
 from csl_plugin.training.synthetic.pasting import paste
 from csl_plugin.training.synthetic.shapes import draw_shape
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 EIGHT = np.ones((3, 3), int)
 SIZE = (48, 64)
 
@@ -425,9 +425,9 @@ def test_an_endless_run_needs_no_end_of_data(street):
 
 def test_real_data():
     """CamVid's pedestrians and bicyclists (9, 10) never reach training; BSDS500 gives objects."""
-    if not (DATA / "camvid").is_dir():
-        pytest.skip("needs ../shared/data")
-    camvid, bsds = DATA / "camvid", DATA / "bsds500"
+    if "CSL_DATA" not in os.environ:
+        pytest.skip("CSL_DATA names no folder with camvid and bsds500")
+    camvid, bsds = (Path(os.environ["CSL_DATA"]) / name for name in ("camvid", "bsds500"))
     street = LabeledFolder(
         camvid / "images" / "train", camvid / "labels" / "train", ignore=[11], unseen=[9, 10], memory=0
     )
