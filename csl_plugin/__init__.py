@@ -12,6 +12,7 @@ Example:
     torch.Size([1, 1, 48, 64])
 """
 
+from csl_plugin._version import __version__ as __version__
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import CSLError
 from csl_plugin.fusion import fuse, fuse_labels
@@ -22,8 +23,6 @@ from csl_plugin.regions.components import split_components
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
 from csl_plugin.wrapper import CSLWrapper
-
-__version__ = "0.1.0"
 
 __all__ = [
     "CSLError",

@@ -115,5 +115,5 @@ def test_the_base_dependencies_are_the_seven():
         "opencv-python",
         "safetensors",
         "huggingface_hub",
-        "typing_extensions",
+        "tqdm",
     ]

@@ -30,7 +30,7 @@ def describe() -> dict[str, str]:
         "versions": ", ".join(
             [f"csl-plugin {_version('csl-plugin')}", f"Python {platform.python_version()}", *packages]
         ),
-        "date": datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat(),
+        "date": datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
     }
 
 

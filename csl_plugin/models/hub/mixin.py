@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Self
 
 import torch
 from huggingface_hub import ModelHubMixin
 from torch import nn
-from typing_extensions import Self
 
 from csl_plugin.errors import OptionError
 from csl_plugin.models.config import NetworkConfig

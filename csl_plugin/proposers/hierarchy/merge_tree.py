@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -135,7 +135,7 @@ def merge_tree(graph: RegionGraph, max_leaves: int) -> MergeTree:
 
 
 def _cost(
-    size_one: Any, mean_one: Sequence[Any], size_two: Any, mean_two: Sequence[Any], length: Any, edge: Any
+    size_one: Any, mean_one: Iterable[Any], size_two: Any, mean_two: Iterable[Any], length: Any, edge: Any
 ) -> Any:
     """The cost of merging two regions, for numbers and for arrays.
 
