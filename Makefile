@@ -1,38 +1,77 @@
 # Every target makes the environment it needs: a bare machine with Python and make is enough.
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
-READY := $(VENV)/ready
+LOWEST := .venv-lowest
+PIP := -m pip --quiet --disable-pip-version-check install --constraint
 
-.PHONY: demo test lint bench gpu clean
+.PHONY: help demo test test-all lint dist sdist-test lowest bench gpu clean
 
-demo: $(READY)  ## A photograph, a per-pixel score on it, and the fused score beside it: demo_out/demo.png
+help:  ## What there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/ready  ## A photograph, a per-pixel score on it, and the fused score beside it: demo_out/demo.png
 	$(VENV)/bin/csl-plugin demo
 
-test: $(READY)  ## The tests and the examples in the documentation
-	$(VENV)/bin/python -m pytest --numprocesses 2
+test: $(VENV)/ready-to-test  ## The fast tests and the examples in the documentation; ARGS=tests/fusion for some of them
+	@echo "The fast tests: two to three minutes on two idle cores. All of them: make test-all, five minutes."
+	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) -m 'not slow' $(ARGS)
 
-lint: $(READY)  ## Format, lint and types
+test-all: $(VENV)/ready-to-test  ## All tests
+	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) $(ARGS)
+
+lint: $(VENV)/ready-to-lint  ## Format, lint and types
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
+dist: $(VENV)/ready-to-release  ## The sdist, and the wheel that is built from it: dist/
+	rm -rf dist
+	$(VENV)/bin/python -m build
+	$(VENV)/bin/twine check --strict dist/*
+
+sdist-test: dist  ## The sdist in an empty folder, tested by its own tests; ARGS=tests/fusion for some of them
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && tar -xzf dist/*.tar.gz -C "$$folder" --strip-components 1 \
+	    && $(MAKE) -C "$$folder" test
+
+lowest: $(LOWEST)/ready  ## The fast tests on the lowest versions of everything; ARGS=tests/fusion for some of them
+	$(LOWEST)/bin/python -m pytest --numprocesses $(JOBS) -m 'not slow' $(ARGS)
+
 bench: $(VENV)/ready-to-bench  ## Time and memory beside other ways: docs/results/performance.md; ARGS=--quick for less
 	$(VENV)/bin/python -m benchmarks.speed.run $(ARGS)
 
-gpu:  ## The GPU's tests and figures, with the torch of $(PYTHON)
+gpu:  ## The GPU's tests and speed, with the torch of $(PYTHON)
 	$(PYTHON) -m pytest tests/ops/test_gpu.py || test $$? -eq 5  # 5: all of it was skipped
 	$(PYTHON) -m benchmarks.speed.gpu $(ARGS)
 
-clean:
-	rm -rf $(VENV) demo_out
+clean:  ## Remove the environments and what was built
+	rm -rf $(VENV) $(LOWEST) build dist demo_out
 
-$(READY): pyproject.toml constraints.txt
+$(VENV)/ready: pyproject.toml constraints.txt
+	@echo "Installing the package into $(VENV) (torch is most of it)."
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	$(VENV)/bin/python $(PIP) constraints.txt --editable .
+	touch $@
+
+$(VENV)/ready-to-test: $(VENV)/ready
+	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[test]'
+	touch $@
+
+$(VENV)/ready-to-lint: $(VENV)/ready
+	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[lint]'
+	touch $@
+
+$(VENV)/ready-to-release: $(VENV)/ready
+	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[release]'
 	touch $@
 
 # pydensecrf2 is compiled on the spot; where that fails, its row is left out.
-$(VENV)/ready-to-bench: $(READY)
-	$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	-$(VENV)/bin/python -m pip install --quiet --constraint constraints.txt pydensecrf2
+$(VENV)/ready-to-bench: $(VENV)/ready-to-test
+	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[bench]'
+	-$(VENV)/bin/python $(PIP) constraints.txt pydensecrf2
+	touch $@
+
+$(LOWEST)/ready: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python $(PIP) constraints-lowest.txt --editable '.[test]'
 	touch $@

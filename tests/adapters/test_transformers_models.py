@@ -258,6 +258,7 @@ def test_anomaly_scores_of_a_real_models_logits(name, formula):
 @torch.no_grad()
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", ["segformer", "eomt"])
+@pytest.mark.slow
 def test_compiled_gives_the_same(name):
     torch._dynamo.reset()
     _, named = arguments(name)

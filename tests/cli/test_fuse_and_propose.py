@@ -357,6 +357,7 @@ def check_resumed(place, done):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.slow
 def test_killed_and_resumed(place):
     process = start(place)
     process.kill()
@@ -366,6 +367,7 @@ def test_killed_and_resumed(place):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends Ctrl-C otherwise")
+@pytest.mark.slow
 def test_ctrl_c_and_resumed(place):
     process = start(place, "--json")
     process.send_signal(signal.SIGINT)

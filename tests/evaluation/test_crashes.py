@@ -23,6 +23,8 @@ from tests.helpers.tracks import (
     write_jpg,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def place(tmp_path):

@@ -170,6 +170,7 @@ def test_channels_last_and_bfloat16_are_close(network):
     assert all(bool(value.isfinite().all()) for value in _maps(half).values())
 
 
+@pytest.mark.slow
 def test_it_compiles_without_graph_breaks(network):
     images, points = _draw(2, 3, 40, 56), _draw(2, 2, 2, seed=1)
     sizes = torch.tensor([[40, 56], [33, 20]])

@@ -31,6 +31,7 @@ if not NATIVE and np.lib.NumpyVersion(triton.__version__) < "3.7.0" <= "3.7.0":
 from csl_plugin.ops import planewise, reference  # noqa: E402
 from csl_plugin.ops import triton as kernels  # noqa: E402
 
+pytestmark = pytest.mark.slow
 RULES = ["product", "geometric", "mean"]
 SIGMOIDS = ["none", "before", "after"]
 

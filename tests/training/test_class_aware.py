@@ -218,6 +218,7 @@ class _Batch(NamedTuple):
     classes: Tensor
 
 
+@pytest.mark.slow
 def test_it_overfits_classes_and_regions_of_one_image(tmp_path):
     classes = torch.zeros(1, 64, 64, dtype=torch.int32)
     classes[:, 8:40, 4:28], classes[:, 20:60, 36:60], classes[:, 48:60, 4:24] = 1, 2, 1

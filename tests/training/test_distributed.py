@@ -20,6 +20,7 @@ from csl_plugin.io import write_png
 from csl_plugin.training.log import TrainingLog
 from tests.helpers.distributed_step import gradient
 
+pytestmark = pytest.mark.slow
 HERE = Path(__file__).parents[1] / "helpers"
 RECIPE = {
     "network": {

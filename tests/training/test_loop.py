@@ -430,6 +430,7 @@ def test_settings_out_of_bounds_are_refused(values):
         _settings(**values)
 
 
+@pytest.mark.slow
 def test_it_overfits_one_image(tmp_path):
     regions = torch.zeros(1, 64, 64, dtype=torch.int32)
     regions[:, 8:40, 4:28], regions[:, 20:60, 36:60], regions[:, 48:60, 8:28] = 1, 2, 3

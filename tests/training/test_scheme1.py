@@ -23,6 +23,7 @@ from examples import train_segmenter
 from examples.ood_scores import ood_scores
 from examples.train_segmenter import CLASSES, CONFIG, Segmenter
 
+pytestmark = pytest.mark.slow
 TINY = NetworkConfig(
     num_queries=6, embedding_width=16, query_width=16, num_layers=1, feedforward_width=32, num_classes=4
 )
