@@ -28,9 +28,9 @@ class CompactBackbone(nn.Module):
         """(B, 3, H, W), normalized, to features by stride."""
         values = extents.clear(F.relu(self.stem(images)), 2)
         features = {2: values}
-        for stage in self.stages:
+        for stride, stage in zip(list(self.widths)[1:], self.stages, strict=True):
             values = stage(values, extents)
-            features[2 * max(features)] = values
+            features[stride] = values
         return features
 
 

@@ -108,7 +108,12 @@ class CSLNetwork(nn.Module, HubNetwork):
         learned, pointed = self._regions(embeddings, mask_features, extents, points)
 
         def inner(predictions: list[RegionPrediction]) -> list[RegionPrediction]:
-            return [p._replace(mask_logits=p.mask_logits[:, :, cropped[0], cropped[1]]) for p in predictions]
+            return [
+                RegionPrediction(
+                    p.mask_logits[:, :, cropped[0], cropped[1]], p.validity_logits, p.class_logits
+                )
+                for p in predictions
+            ]
 
         distribution = boundary = None
         if self.distribution is not None:
