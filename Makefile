@@ -3,6 +3,7 @@ PYTHON ?= python3
 JOBS ?= 2
 VENV := .venv
 LOWEST := .venv-lowest
+LOWEST_TORCH ?= $(shell sed -n "s/^torch==//p" constraints.txt)
 PIP := -m pip --quiet --disable-pip-version-check install --constraint
 
 .PHONY: help demo test test-all lint dist sdist-test lowest bench gpu clean
@@ -73,5 +74,5 @@ $(VENV)/ready-to-bench: $(VENV)/ready-to-test
 
 $(LOWEST)/ready: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)
-	$(LOWEST)/bin/python $(PIP) constraints-lowest.txt --editable '.[test]'
+	$(LOWEST)/bin/python $(PIP) constraints-lowest.txt torch==$(LOWEST_TORCH) --editable '.[test]'
 	touch $@
