@@ -1,4 +1,4 @@
-"""pyproject.toml, the constraints, the workflows and the pages of the root agree with one another and the code."""
+"""pyproject.toml, constraints, workflows and the pages of the root agree with one another and with the code."""
 
 from __future__ import annotations
 
@@ -61,8 +61,7 @@ def lowest_versions():
 
 def test_what_the_package_imports_is_what_it_declares():
     base, found = names(PROJECT["dependencies"]), imported("csl_plugin")
-    optional = names(EXTRAS["hdf5"]) | names(EXTRAS["distributed"])
-    assert found - optional - {"triton"} == base  # torch brings Triton where it runs on a GPU
+    assert found - names(EXTRAS["hdf5"]) - {"triton"} == base  # torch brings Triton where it runs on a GPU
 
 
 @pytest.mark.parametrize(
