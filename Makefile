@@ -15,10 +15,10 @@ demo: $(VENV)/ready  ## A photograph, a per-pixel score on it, and the fused sco
 	$(VENV)/bin/csl-plugin demo
 
 test: $(VENV)/ready-to-test  ## The fast tests and the examples in the documentation; ARGS=tests/fusion for some of them
-	@echo "The fast tests: two to three minutes on two idle cores. All of them: make test-all, five minutes."
+	@echo "The fast tests: two minutes on two idle cores. All tests: make test-all, four minutes."
 	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) -m 'not slow' $(ARGS)
 
-test-all: $(VENV)/ready-to-test  ## All tests
+test-all: $(VENV)/ready-to-test-all  ## All tests
 	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) $(ARGS)
 
 lint: $(VENV)/ready-to-lint  ## Format, lint and types
@@ -49,13 +49,19 @@ clean:  ## Remove the environments and what was built
 	rm -rf $(VENV) $(LOWEST) build dist demo_out
 
 $(VENV)/ready: pyproject.toml constraints.txt
-	@echo "Installing the package into $(VENV) (torch is most of it)."
+	@echo "Installing the package into $(VENV): torch is most of it."
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python $(PIP) constraints.txt --editable .
 	touch $@
 
 $(VENV)/ready-to-test: $(VENV)/ready
+	@echo "Installing the test tools and the packages of the extras into $(VENV): 0.3 GB."
 	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[test]'
+	touch $@
+
+# Triton alone is 1 GB.
+$(VENV)/ready-to-test-all: $(VENV)/ready-to-test
+	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[test-kernels]'
 	touch $@
 
 $(VENV)/ready-to-lint: $(VENV)/ready

@@ -1,4 +1,4 @@
-"""pyproject.toml, constraints, workflows and the pages of the root agree with one another and with the code."""
+"""pyproject.toml, constraints, workflows and the pages of the root agree with one another and the code."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ def test_what_the_package_imports_is_what_it_declares():
 
 
 @pytest.mark.parametrize(
-    ("folder", "extras"), [("tests", ["test"]), ("benchmarks", ["bench", "test"]), ("examples", [])]
+    ("folder", "extras"),
+    [("tests", ["test", "test-kernels"]), ("benchmarks", ["bench", "test"]), ("examples", [])],
 )
 def test_what_the_rest_imports_is_declared(folder, extras):
     declared = names(PROJECT["dependencies"] + [item for extra in extras for item in EXTRAS[extra]])
