@@ -94,6 +94,8 @@ def test_dir_shows_the_public_names_alone():
 @pytest.mark.parametrize("place", sorted(modules()))
 def test_a_module_outside_every_package_with_public_names_is_private(place):
     """Each module is private by its name, or its package's `__init__` says what is public."""
+    if place.startswith("csl_plugin.ops.triton"):
+        pytest.importorskip("triton")
     parent = place.rpartition(".")[0]
     private = any(part.startswith("_") for part in place.split("."))
     module = place if parent in ("", "csl_plugin") else parent

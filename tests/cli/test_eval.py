@@ -33,6 +33,7 @@ def make_frame(seed):
 @pytest.fixture
 def place(tmp_path):
     """Scores in several formats and the labels of six frames, more than are read ahead."""
+    pytest.importorskip("h5py")
     suffixes = (".npy", ".npz", ".hdf5", ".png", ".npy", ".npy")
     for seed, suffix in enumerate(suffixes):
         scores, labels = make_frame(seed)
