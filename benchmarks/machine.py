@@ -1,4 +1,4 @@
-"""Where and when the figures were taken."""
+"""The machine and the date of a measurement."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PACKAGES = (
 
 
 def describe() -> dict[str, str]:
-    """Processor, versions and date, by what the report calls them."""
+    """Processor, versions and date, by their names in the report."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     packages = [f"{name} {found}" for name in _PACKAGES if (found := _version(name))]
     return {
@@ -35,7 +35,7 @@ def describe() -> dict[str, str]:
 
 
 def load() -> float:
-    """Processes that wanted to run during the last minute, on average; 0 where the system does not say."""
+    """The load average of the last minute; 0 where the system does not report it."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
 
 

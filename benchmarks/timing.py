@@ -1,4 +1,4 @@
-"""Calls that take turns in one process, and what they took."""
+"""Calls timed in turns within one process, and quartiles of their times."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 
 
 def one_thread() -> None:
-    """One thread for torch and OpenCV."""
+    """Set torch and OpenCV to one thread."""
     import cv2
 
     torch.set_num_threads(1)
@@ -20,9 +20,9 @@ def one_thread() -> None:
 
 
 def take_turns(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of every call in each of `rounds` rounds, A B C A B C ..., after one that does not count.
+    """Seconds of every call in each of `rounds` rounds, A B C A B C ..., after one warm-up round.
 
-    What slows the machine down slows them all, so ratios within a round say more than the seconds.
+    Other load on the machine slows all calls alike, so ratios within a round are more reliable than seconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     with torch.inference_mode():

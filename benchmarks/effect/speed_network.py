@@ -1,16 +1,14 @@
-"""How fast the network is, where it is used and where it is trained: docs/results/speed-network.md.
+"""Speed of the network, in inference and in training: docs/results/speed-network.md.
 
-    python -m benchmarks.effect.network_speed --data DATA --out docs/results
+    python -m benchmarks.effect.speed_network --data DATA --out docs/results
 
-DATA holds `camvid` and `bsds500`. All on one thread; parts are timed where they run, inside the calls that a
-user makes.
+DATA holds `camvid` and `bsds500`. One thread; parts are timed inside the public calls.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
 from pathlib import Path
@@ -20,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.effect.distilled import WEIGHTS
-from benchmarks.effect.page import publish
-from benchmarks.effect.paired import markdown
-from benchmarks.effect.turns import one_thread, quartiles, spread, take_turns
-from benchmarks.speed import machine
+from benchmarks import machine
+from benchmarks.effect.networks.bundled import bundled_network, recipe_of
+from benchmarks.effect.page.command import page_parser, publish
+from benchmarks.effect.page.measured import markdown
+from benchmarks.timing import one_thread, quartiles, spread, take_turns
 from csl_plugin import CSLWrapper, load_proposer, wrapper
 from csl_plugin.adapters import OutputAdapter
 from csl_plugin.io import image_batch, list_images, read_image
@@ -37,11 +35,9 @@ from csl_plugin.training.criterion.losses import losses
 from examples.train_segmenter import CLASSES, CONFIG, Segmenter
 
 SIZES = ((360, 480), (1024, 2048))
-_NETWORK = "csl-tiny"
-_ROUNDS, _ROUNDS_OF_LARGE, _LARGE = 15, 7, 1_000_000
-_STEPS = 12
-# What runs inside CSLWrapper, in that order: the owner, its name there, what the page calls it.
-# Of parts within parts, as a network that is a teacher, the outermost counts.
+_LARGE = 1_000_000  # pixels
+# The parts of CSLWrapper in their order: owner, attribute, name on the page. Of nested parts, such as the
+# network inside the teacher, only the outermost is timed.
 PARTS: tuple[tuple[Any, str, str], ...] = (
     (Segmenter, "forward", "teacher"),
     (CSLNetwork, "forward", "network"),
@@ -56,18 +52,18 @@ REST = "colors, gradients, cuts, the rest"
 _HEAD = """\
 # Speed of the network
 
-Written by `python -m benchmarks.effect.network_speed`; do not edit.
+Written by `python -m benchmarks.effect.speed_network`; do not edit.
 
 | | |
 |---|---|
 {facts}
 
-`csl-tiny`, float32, one thread. Median and quartiles over {rounds} turns at 360 x 480 and {large} at 1024 x
-2048, each way in turn with the others. Images are CamVid val frames, side by side where one does not fill the
-size. The first two rows of a table are of the network at the image's size. Proposers shrink images whose
-longer side exceeds 1024 pixels to it for the network; the watershed and all after it work on every pixel.
-The teacher is the segmenter of `examples/train_segmenter.py`: 3.1 million parameters, logits of {classes}
-classes brought to the image's size. A larger teacher adds its own time. The default regions are {default}.
+`csl-tiny`, float32, one thread. Median and quartiles over {rounds} rounds at 360 x 480 and {large} at 1024 x
+2048, the calls in turns. Images are CamVid val frames, side by side where one does not fill the size. The
+first two rows of a table are of the network at the image's size. Proposers shrink images whose longer side
+exceeds 1024 pixels to it for the network; the watershed and all later parts work at the full size. The
+teacher is the segmenter of `examples/train_segmenter.py`: 3.1 million parameters, logits of {classes} classes
+upsampled to the image's size. A larger teacher adds its own time. The default regions are {default}.
 """
 
 
@@ -84,18 +80,18 @@ def street(images: Path, size: tuple[int, int]) -> Tensor:
 
 
 def small_teacher() -> Segmenter:
-    """The example's segmenter before it is trained: as fast as after."""
+    """The example's segmenter, untrained: training does not change its speed."""
     return Segmenter(CSLNetwork(CONFIG)).eval()
 
 
 def inference(image: Tensor, rounds: int) -> dict[str, list[float]]:
-    """Seconds of the network's calls and of the whole wrapper."""
-    network, teacher = CSLNetwork.from_pretrained(WEIGHTS / _NETWORK), small_teacher()
+    """Seconds of the network's calls and of the wrapper, by call."""
+    network, teacher = bundled_network(), small_teacher()
     regions, eq2, adapter = NetworkRegions(network), NetworkProposals(network), OutputAdapter("logits")
     default = load_proposer()
     return take_turns(
         {
-            "network, boundaries alone": lambda: network.boundaries(image),
+            "network, only boundaries": lambda: network.boundaries(image),
             "network, whole forward": lambda: network(image),
             "csl-tiny's regions": lambda: regions(image),
             "region scores for eq. 2": lambda: eq2(image),
@@ -110,7 +106,7 @@ def inference(image: Tensor, rounds: int) -> dict[str, list[float]]:
 
 
 def shares(image: Tensor, rounds: int) -> dict[str, list[float]]:
-    """Seconds of the parts of `CSLWrapper(teacher)` with the default regions, by call."""
+    """Seconds of the parts of `CSLWrapper(teacher)` with the default regions, by part."""
     segment = CSLWrapper(small_teacher(), adapter=OutputAdapter("logits"))
     found: dict[str, list[float]] = {name: [] for _, _, name in PARTS} | {REST: []}
     for turn in range(rounds + 1):
@@ -127,7 +123,7 @@ def shares(image: Tensor, rounds: int) -> dict[str, list[float]]:
 
 @contextmanager
 def clocked() -> Iterator[dict[str, float]]:
-    """Seconds that each of `PARTS` takes within the block, by its name on the page."""
+    """Seconds of each of `PARTS` within the block, by its name on the page."""
     taken, running = {name: 0.0 for _, _, name in PARTS}, list[str]()
     before = [getattr(owner, attribute) for owner, attribute, _ in PARTS]
 
@@ -155,7 +151,7 @@ def clocked() -> Iterator[dict[str, float]]:
 
 
 def training(recipe: Recipe, data: Path, steps: int) -> dict[str, list[float]]:
-    """Seconds of the parts of training steps, data drawn in this process."""
+    """Seconds of the parts of training steps, with data loading in this process."""
     settings = recipe.settings
     drawn = batches(recipe.mixture(data), settings.batch_size, stop=steps + 1)
     network = CSLNetwork(recipe.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -195,17 +191,11 @@ def share_rows(parts: dict[str, list[float]]) -> list[list[str]]:
     ]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, help="folder of the page; left out, it is printed alone")
-    parser.add_argument("--rounds", type=int, default=_ROUNDS, help="turns at 360 x 480 (%(default)s)")
-    parser.add_argument("--large-rounds", type=int, default=_ROUNDS_OF_LARGE, help="and at 1024 x 2048")
-    parser.add_argument("--steps", type=int, default=_STEPS, help="training steps (%(default)s)")
-    options = parser.parse_args()
+    parser = page_parser(__doc__, rounds=15, steps=12)
+    parser.add_argument("--large-rounds", type=int, default=7, help="rounds at 1024 x 2048 (%(default)s)")
+    options = parser.parse_args(arguments)
     one_thread()
     before = machine.load()
     lines: list[str] = []
@@ -219,7 +209,7 @@ def main() -> None:
         lines += [f"## {size[0]} x {size[1]}", "", *markdown(["", "frames per second", "ms"], rows)]
         lines += ["Where `CSLWrapper(teacher)` spends its time:", ""]
         lines += markdown(["part", "ms", "share"], share_rows(shares(image, rounds)))
-    recipe = Recipe.read(WEIGHTS / _NETWORK / "recipe.json")
+    recipe = Recipe.read(recipe_of())
     parts = training(recipe, options.data, options.steps)
     rates = [recipe.settings.batch_size / sum(step) for step in zip(*parts.values(), strict=True)]
     crop = " x ".join(map(str, recipe.settings.crop))
@@ -227,8 +217,8 @@ def main() -> None:
         "## Training",
         "",
         f"The recipe of `csl-tiny`: {spread(rates, 1)} images per second, batches of"
-        f" {recipe.settings.batch_size} crops of {crop}, bfloat16, over {options.steps} steps, data drawn in"
-        " the same process. A second process that draws (`--workers 1`) takes the first row away.",
+        f" {recipe.settings.batch_size} crops of {crop}, bfloat16, over {options.steps} steps, data loading"
+        " in the same process. A second process for it (`--workers 1`) removes the first row.",
         "",
         *markdown(["part of a step", "ms", "share"], share_rows(parts)),
     ]

@@ -1,6 +1,6 @@
-"""What a user sees when loading a network goes wrong: every fault against a Hub on this machine.
+"""The errors of loading a network, measured against a Hub on this machine.
 
-Run `python -m benchmarks.effect.hub_faults` to write docs/guide/hub.md anew; the tests compare its messages.
+`python -m benchmarks.guide.hub` writes docs/guide/hub.md; the tests compare its messages.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ class Stage:
     Attributes:
         hub: The server.
         repository: Of me/regions.
-        folder: What `save_pretrained` wrote.
-        cache: Where downloads are kept.
+        folder: The output of `save_pretrained`.
+        cache: The folder of downloads.
         options: For `from_pretrained`.
-        source: What is loaded.
+        source: The network to load.
     """
 
     hub: Hub
@@ -67,17 +67,17 @@ class Stage:
         return self.repository.refs["main"]
 
     def files(self) -> dict[str, bytes]:
-        """The files of that commit, to be changed."""
+        """The files of that commit, which may be changed."""
         return self.repository.commits[self.commit()]
 
     def disconnect(self) -> None:
-        """Have nobody answer from now on."""
+        """Point to an address where no server answers."""
         _point_to(_NOWHERE)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong, and how to bring it about."""
+    """A fault, and how to cause it."""
 
     name: str
     prepare: Callable[[Stage], object]
@@ -86,7 +86,7 @@ class Fault:
 
 @contextmanager
 def stage() -> Iterator[Stage]:
-    """Everything in order, until the block ends."""
+    """A Hub, a folder and a cache without faults, until the block ends."""
     before = constants.ENDPOINT, constants.HUGGINGFACE_CO_URL_TEMPLATE
     with tempfile.TemporaryDirectory() as place, hub_server() as hub:
         folder = Path(place) / "network"
@@ -115,7 +115,7 @@ def _point_to(url: str) -> None:
 
 
 def answer(fault: Fault) -> tuple[str, float]:
-    """What the user sees, places and hashes left out, and after how many seconds."""
+    """The message that the user sees, without paths and hashes, and the seconds until it."""
     with stage() as place:
         fault.prepare(place)
         asked = len(place.hub.requests)
@@ -138,7 +138,7 @@ def _placeless(text: str, place: Stage) -> str:
     return re.sub(r"\b[0-9a-f]{40}\b", "COMMIT", text)
 
 
-# How to bring the faults about
+# The causes of the faults
 
 
 def _nothing(_: Stage) -> None:
@@ -273,24 +273,24 @@ FAULTS = (
     Fault("no such revision (404)", _options(revision="v7")),
     Fault("no weights in it (404)", lambda place: place.files().pop(_WEIGHTS)),
     Fault("only a pickle in it", _only_a_pickle),
-    Fault("a name that is none", _source("two words")),
+    Fault("an invalid name", _source("two words")),
     Fault("the Hub overloaded (429)", _hub(broken=429)),
     Fault("the Hub out of order (503)", _hub(broken=503)),
     Fault("the Hub out of order (503), and it is in the cache", _cached(_hub(broken=503))),
     Fault("the weights alone out of order (503)", _hub(statuses={_WEIGHTS: 503})),
     Fault("the connection lost once", _cut_once, slow=True),
     Fault("the connection lost every time", _cut_always, slow=True),
-    Fault("the rest of a download refused (416)", _gone_in_between, slow=True),
+    Fault("the rest of a download is refused (416)", _gone_in_between, slow=True),
     Fault("a download cut short", _shortened),
     Fault("a bit flipped on the way", _flipped),
-    Fault("a sign-in page instead of the configuration", _sign_in_page),
+    Fault("a sign-in page in place of the configuration", _sign_in_page),
     Fault("weights of a terabyte", _hub(declared={_WEIGHTS: 1 << 40})),
     Fault("a configuration of a terabyte", _hub(declared={"config.json": 1 << 40})),
     Fault("a folder, and a revision", _folder_with_revision),
     Fault("a folder with a cut file", _in_folder(_cut_file)),
     Fault("a folder with renamed weights", _weights(lambda w: {"module." + k: v for k, v in w.items()})),
     Fault("a folder with a weight missing", _weights(lambda w: _without(w, "query_features"))),
-    Fault("a folder with a weight too many", _weights(lambda w: {**w, "other": torch.zeros(1)})),
+    Fault("a folder with an unknown weight", _weights(lambda w: {**w, "other": torch.zeros(1)})),
     Fault(
         "a folder with a weight of another shape",
         _weights(lambda w: {**w, "query_features": torch.zeros(3, 8)}),
@@ -310,7 +310,7 @@ FAULTS = (
 
 
 def duration(seconds: float) -> str:
-    """Seconds as the page has them: one figure, since machines differ."""
+    """Seconds on the page: one significant digit, since machines differ."""
     return "< 0.1 s" if seconds < 0.1 else f"{float(f'{seconds:.1g}'):g} s"
 
 
@@ -319,23 +319,23 @@ def row(fault: Fault, seen: str, seconds: str) -> str:
     return f"| {fault.name} | {seen.replace('|', chr(92) + '|')} | {seconds} |"
 
 
-_HEAD = """# Loading a network, and what can go wrong
+_HEAD = """# Loading a network, and its errors
 
-`CSLNetwork.from_pretrained(source)` and `load_proposer(source)` read a folder or a repository on the Hub:
-`config.json` and `model.safetensors`, nothing else of a CSL network, and never a pickle. All files come from
-one commit. A full commit as `revision` is asked from the cache first, and answered without a request where it
-is there; a branch or a tag is asked from the Hub, and from the cache where the Hub does not answer. Tokens
-come from `token=...`, `HF_TOKEN` or `hf auth login`; `HF_ENDPOINT` names another Hub, `HF_HUB_OFFLINE=1`
-none.
+Written by `python -m benchmarks.guide.hub`; do not edit. The tests compare its messages.
 
-Nothing is allocated before sizes are known: the Hub is asked for a file's size before it is downloaded, the
-configuration is checked against bounds, the network is built without memory, and the file of weights is
-compared with it, name by name and shape by shape, before one weight is read. Weights of the Hub are compared
-with their SHA-256 each time, and weights that are not finite are refused.
+`CSLNetwork.from_pretrained(source)` and `load_proposer(source)` read a folder or a repository on the Hub. Of
+a CSL network they read `config.json` and `model.safetensors` only, and never a pickle. All files come from
+one commit. A full commit as `revision` is looked up in the cache first, and needs no request if it is there.
+A branch or a tag is requested from the Hub, and read from the cache if the Hub does not answer. Tokens come
+from `token=...`, `HF_TOKEN` or `hf auth login`; `HF_ENDPOINT` names another Hub, `HF_HUB_OFFLINE=1` none.
 
-What a user sees, measured against a Hub on the same machine (`python -m benchmarks.effect.hub_faults` writes
-this page, and the tests compare its messages); capitals stand for what differs from
-case to case. Times are of the answer, without the import of torch.
+Nothing is allocated before sizes are known. The Hub reports the size of a file before the download, the
+configuration is checked against bounds, the network is built without memory, and the names and shapes in the
+file of weights are compared with it before any weight is read. The SHA-256 of weights from the Hub is checked
+at every load, and weights that are not finite are refused.
+
+The table was measured against a Hub on the same machine. Capitals stand for values that differ from case to
+case. Times are until the answer, without the import of torch.
 
 | fault | what the user sees | time |
 |---|---|---|
@@ -343,9 +343,9 @@ case to case. Times are of the answer, without the import of torch.
 
 
 def main() -> None:
-    """Bring every fault about and write the page."""
+    """Cause every fault and write the page."""
     lines = []
-    answer(FAULTS[0])  # what is imported at the first load is not the Hub's time
+    answer(FAULTS[0])  # imports at the first load are not the Hub's time
     for fault in FAULTS:
         seen, seconds = answer(fault)
         lines.append(row(fault, seen, duration(seconds)))

@@ -1,9 +1,9 @@
-"""Two pictures of what each rule does to a score: docs/images/fusion-helps.png and fusion-hurts.png.
+"""Two pictures of the effect of each rule on a score: docs/images/fusion-helps.png and fusion-hurts.png.
 
-    python -m benchmarks.effect.fusion_pictures --out docs/images
+    python -m benchmarks.guide.pictures --out docs/images
 
-The photographs are scikit-image's and in the public domain (CC0). What is to be found is known, and the score
-is a noisy one of it, made by code: so that each rule has a figure of its own.
+The photographs are scikit-image's and in the public domain (CC0). The objects to be found are known, and the
+score is computed from them with noise, so that each rule has an AP.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ Map = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Case:
-    """A photograph and what is to be found on it.
+    """A photograph and the objects to be found on it.
 
     Attributes:
         image: (H, W, 3) uint8 RGB.
-        truth: (H, W), in [0, 1]: how much of a pixel is of what is to be found.
-        noise: Standard deviation of the logit of the score; what is to be found is 3 above the rest.
-        credit: Whose photograph it is.
+        truth: (H, W) in [0, 1]: the share of each pixel that the objects cover.
+        noise: Standard deviation of the logit of the score; the objects are 3 above the rest.
+        credit: The author of the photograph.
     """
 
     image: Picture
@@ -50,7 +50,7 @@ class Case:
 
 
 def helps() -> Case:
-    """A cup and its saucer, each a thing with outlines, under a score with much noise."""
+    """A cup and its saucer, which have clear outlines, and a score with much noise."""
     import skimage.data
 
     image: Picture = skimage.data.coffee()  # type: ignore[no-untyped-call]
@@ -61,7 +61,7 @@ def helps() -> Case:
 
 
 def hurts() -> Case:
-    """Faint balloons in the sky, much smaller than the region they lie in, which the score sees well."""
+    """Faint balloons in the sky, much smaller than their region, and a score with little noise."""
     import skimage.data
 
     image: Picture = skimage.data.rocket()  # type: ignore[no-untyped-call]
@@ -72,7 +72,7 @@ def hurts() -> Case:
 
 
 def noisy_score(case: Case, seed: int = 0) -> Map:
-    """A score in [0, 1] like that of a network: noise in blobs of several sizes, none from pixel to pixel."""
+    """A score in [0, 1] with the noise of a network: blobs of several sizes, smooth between pixels."""
     height, width = case.truth.shape
     draw, noise = np.random.default_rng(seed), np.zeros((height, width), np.float32)
     for stride in (6, 12, 24):
@@ -85,7 +85,7 @@ def noisy_score(case: Case, seed: int = 0) -> Map:
 
 
 def fused_scores(score: Map, several: tuple[RegionMap, ...]) -> dict[str, Map]:
-    """The score by each rule; those of one partition take the first."""
+    """The score after each rule; rules of one partition use the first."""
     return {
         "Eq. 3": fuse(score, several[0], rule="geometric", split=False),
         "Region mean": fuse(score, several[0], rule="mean", split=False),
@@ -130,7 +130,7 @@ def regions_of(case: Case) -> tuple[RegionMap, ...]:
 
 
 def average_precision(score: Map, truth: Map) -> float:
-    """AP of the pixels of which more than half is to be found."""
+    """AP; pixels more than half covered by the objects are positive."""
     metric = PooledAnomaly()
     metric.update(score, (truth > 0.5).astype(np.uint8))
     return metric.compute().ap
@@ -145,7 +145,7 @@ def _discs(size: tuple[int, int], places: Sequence[tuple[int, int, int]]) -> Map
 
 
 def _outlined(photograph: Picture, truth: Map) -> Picture:
-    """The photograph with a line around what is to be found, one pixel away from it."""
+    """The photograph with a line around the objects, one pixel away from them."""
     grown = cv2.dilate((truth > 0.5).astype(np.uint8), _round(9))
     drawn = np.array(photograph)
     drawn[(grown > 0) & (cv2.erode(grown, _round(7)) == 0)] = _LINE

@@ -1,14 +1,15 @@
-"""The proposers that are known by name, row by row for docs/guide/adapters.md (see adapter_table)."""
+"""The rows of proposers in docs/guide/adapters.md."""
 
+COLUMNS = ("source", "proposer", "what it gives", "validity", "tested")
 _QUERIES = "`load_proposer(FOLDER or OWNER/NAME)`, `proposer_from_model(model)`"
 _OBJECT = '"object": 1 - P(no object), or "class": the largest class probability; of one class, its own'
 _GIVEN = "`regions_from_masks`"
-_OVERLAP = "score: the higher is on top"
+_OVERLAP = "score: the highest is on top"
 
 ROWS: tuple[tuple[str, str, str, str, str], ...] = (
     ("`csl-tiny`", "CSL network, eq. 2 along its boundaries", "region map", "-", "run with its weights"),
     ("`csl-tiny-strict`", "the same, other training data", "region map", "-", "run with its weights"),
-    ("`csl-tiny-open`", "the same, procedural shapes alone", "region map", "-", "run with its weights"),
+    ("`csl-tiny-open`", "the same, procedural shapes only", "region map", "-", "run with its weights"),
     ("`superpixels`", "merged superpixels", "region map", "-", "run"),
     ("transformers Mask2Former", _QUERIES, "soft R at stride 4", _OBJECT, "run with random weights"),
     ("transformers MaskFormer", _QUERIES, "soft R at stride 4", _OBJECT, "run with random weights"),
@@ -46,7 +47,7 @@ ROWS: tuple[tuple[str, str, str, str, str], ...] = (
         "segment-anything, SAM2 mask generators",
         _GIVEN + ": booleans or run lengths",
         "region map",
-        "`predicted_iou`: the higher is on top",
+        "`predicted_iou`: the highest is on top",
         "fabricated output, saved files",
     ),
     ("CropFormer, detectron2 `Instances`", _GIVEN, "region map", _OVERLAP, "fabricated output"),
@@ -54,7 +55,7 @@ ROWS: tuple[tuple[str, str, str, str, str], ...] = (
         "FastSAM, ultralytics `Results`",
         _GIVEN + ", letterbox undone",
         "region map",
-        "`boxes.conf`: the higher is on top",
+        "`boxes.conf`: the highest is on top",
         "fabricated output",
     ),
     ("EntitySeg `.npz`", "folder, `read_regions`", "region map, 255 unassigned", "-", "saved files"),
@@ -63,7 +64,7 @@ ROWS: tuple[tuple[str, str, str, str, str], ...] = (
     (
         "a name of another package",
         'entry point group "csl_plugin.proposers"',
-        "what its factory makes",
+        "the output of its factory",
         "-",
         "run with a package of the tests",
     ),

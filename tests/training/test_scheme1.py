@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.effect import distilled, network_speed, scheme1, semantic
-from benchmarks.effect.turns import quartiles, spread, take_turns
+from benchmarks.effect import scheme1, semantic, speed_network
+from benchmarks.effect.networks import distillation
+from benchmarks.effect.networks.bundled import bundled_network
+from benchmarks.timing import quartiles, spread, take_turns
 from csl_plugin import fuse, load_proposer
 from csl_plugin.end_to_end import EndToEnd
 from csl_plugin.errors import FileError, OptionError, ShapeError
@@ -183,7 +185,7 @@ def run(module, monkeypatch, **options):
 
 
 def test_the_example_learns_the_classes_that_it_is_shown(data, segmenter):
-    model = distilled.load_teacher(segmenter)
+    model = distillation.load_teacher(segmenter)
     folders = [data / "camvid" / kind / "val" for kind in ("images", "labels")]
     figures = train_segmenter.evaluate(model, *folders)
     assert figures.pacc > 0.8  # two thirds is one class
@@ -237,29 +239,29 @@ def test_statistics_are_those_of_the_known_pixels(data):
 
 
 def test_targets_are_what_the_teacher_says(segmenter):
-    teacher = distilled.load_teacher(segmenter)
+    teacher = distillation.load_teacher(segmenter)
     with torch.inference_mode():
         logits = teacher.network(pictures()).distribution
-        found = distilled.class_target(teacher)(pictures())
+        found = distillation.class_target(teacher)(pictures())
         torch.testing.assert_close(found, logits.softmax(1), atol=0.05, rtol=0)  # bfloat16
         stored = segmenter / "statistics.json"
-        target = distilled.score_target(teacher, stored, "energy")(pictures())
+        target = distillation.score_target(teacher, stored, "energy")(pictures())
         expected = torch.stack([ood_scores(stored)["energy"](image) for image in logits])
     assert target.shape == (2, 1, *logits.shape[2:])
     torch.testing.assert_close(target[:, 0], expected, atol=0.05, rtol=0)
 
 
 def test_a_student_begins_as_csl_tiny():
-    start = CSLNetwork.from_pretrained(distilled.WEIGHTS / distilled.START)
+    start = bundled_network()
     config = NetworkConfig(**{**start.config.to_json(), "num_classes": 3})
-    begun = distilled.begun(CSLNetwork(config)).state_dict()
+    begun = distillation.started(CSLNetwork(config)).state_dict()
     assert {name for name in begun if name not in start.state_dict()} == {
         "distribution.weight",
         "distribution.bias",
     }
     assert all(torch.equal(begun[name], value) for name, value in start.state_dict().items())
     with pytest.raises(FileError, match="boundary"):
-        distilled.begun(CSLNetwork(NetworkConfig(**{**config.to_json(), "boundary": False})))
+        distillation.started(CSLNetwork(NetworkConfig(**{**config.to_json(), "boundary": False})))
 
 
 # Pages
@@ -300,19 +302,19 @@ def test_true_regions_mend_a_speckled_prediction():
     logits[1, :, :4] = logits[2, :, 4:] = 3.0
     logits[5, 2, 2] = 3.5
     true = semantic.RegionMap(torch.from_numpy(labels.astype(np.int32))[None])
-    found = semantic.ways(semantic.Case(logits, labels, {"true": true}))
+    found = semantic.labels_by_method(semantic.Case(logits, labels, {"true": true}))
     assert found["base"][2, 2] == 5
     assert (found["true, region mean"].numpy() == labels).all()
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_speed_of_all_parts(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(network_speed, "SIZES", ((64, 96), (100, 200)))
-    run(network_speed, monkeypatch, data=data, out=tmp_path, rounds=1, steps=1)
+    monkeypatch.setattr(speed_network, "SIZES", ((64, 96), (100, 200)))
+    run(speed_network, monkeypatch, data=data, out=tmp_path, rounds=1, steps=1)
     text = (tmp_path / "speed-network.md").read_text()
     for row in (
-        *(name for *_, name in network_speed.PARTS),
-        network_speed.REST,
+        *(name for *_, name in speed_network.PARTS),
+        speed_network.REST,
         "CSLWrapper(teacher), the default",
     ):
         assert text.count(f"| {row} |") == 2
@@ -320,15 +322,15 @@ def test_the_speed_of_all_parts(data, tmp_path, monkeypatch):
 
 
 def test_parts_are_clocked_once_and_put_back():
-    before = [getattr(owner, name) for owner, name, _ in network_speed.PARTS]
+    before = [getattr(owner, name) for owner, name, _ in speed_network.PARTS]
     image = torch.rand(1, 3, 48, 64)
-    parts = network_speed.shares(image, rounds=1)
-    assert before == [getattr(owner, name) for owner, name, _ in network_speed.PARTS]
+    parts = speed_network.shares(image, rounds=1)
+    assert before == [getattr(owner, name) for owner, name, _ in speed_network.PARTS]
     assert all(len(values) == 1 and values[0] > 0 for values in parts.values())
 
 
 def test_a_street_fills_the_size(data):
-    image = network_speed.street(data / "camvid" / "images" / "val", (90, 300))
+    image = speed_network.street(data / "camvid" / "images" / "val", (90, 300))
     assert image.shape == (1, 3, 90, 300)
     first = cv2.imread(str(data / "camvid" / "images" / "val" / "0.png"))[:90, :, ::-1]
     assert (image[0, :, :, :128].permute(1, 2, 0).mul(255).round().numpy() == first).all()

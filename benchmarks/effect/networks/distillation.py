@@ -1,4 +1,4 @@
-"""Networks that follow a teacher: scheme 1's training, begun from csl-tiny."""
+"""Networks distilled from a teacher: the training of scheme 1, started from csl-tiny."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-import csl_plugin
+from benchmarks.effect.networks.bundled import BUNDLED, bundled_network, recipe_of
 from csl_plugin.errors import FileError
 from csl_plugin.io import atomic_path
 from csl_plugin.models import CSLNetwork
@@ -20,23 +20,21 @@ from csl_plugin.training.loop import train
 from examples.ood_scores import ood_scores
 from examples.train_segmenter import Segmenter, statistics
 
-WEIGHTS = Path(csl_plugin.__file__).parent / "weights"
-START = "csl-tiny"
 _PEAK, _WARM_UP = 5e-4, 100
 _PASTED_INTO = "camvid"
 
 Target = Callable[[Tensor], Tensor]
-"""From a batch of images to what the network's distribution shall follow, (B, C, h, w) in [0, 1]."""
+"""From a batch of images to the target of the network's distribution, (B, C, h, w) in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Student:
-    """A distilled network, and what scores of its logits are standardized by.
+    """A distilled network, and the statistics that standardize the scores of its logits.
 
     Attributes:
         network: In evaluation mode.
-        logits: Statistics file of its raw logits, as `examples.ood_scores` reads it; None where the network
-            follows a score.
+        logits: Statistics file of its raw logits, as `examples.ood_scores` reads it; None where the target
+            is a score.
         log_probabilities: The same of the logarithms of its distribution.
     """
 
@@ -70,15 +68,15 @@ def score_target(teacher: Segmenter, stored: Path, score: str) -> Target:
 
 
 def _logits(teacher: Segmenter, images: Tensor) -> Tensor:
-    """At the network's resolution, computed as the student is: a third of the time of float32."""
+    """At the network's resolution, in bfloat16 as the student's: a third of the time of float32."""
     with torch.autocast(images.device.type, torch.bfloat16):
         return teacher.network(images).distribution.float()  # type: ignore[no-any-return]
 
 
 def distil(target: Target, num_classes: int, data: Path, work: Path, steps: int) -> CSLNetwork:
-    """Train csl-tiny with a distribution head that follows `target`, or load what was trained before.
+    """Train csl-tiny with a distribution head on `target`, unless WORK holds the network.
 
-    The scenes are those of csl-tiny's recipe that hold streets, with what is pasted there.
+    The scenes are the street scenes of csl-tiny's recipe, with pasted objects.
     """
     folder = work / "network"
     if not (folder / "config.json").is_file():
@@ -89,7 +87,7 @@ def distil(target: Target, num_classes: int, data: Path, work: Path, steps: int)
             return batches(mixture, recipe.settings.batch_size, start=start, stop=recipe.settings.steps)
 
         torch.manual_seed(recipe.settings.seed)
-        network = begun(CSLNetwork(recipe.network))
+        network = started(CSLNetwork(recipe.network))
         average = train(
             network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
             batches_from,
@@ -101,23 +99,23 @@ def distil(target: Target, num_classes: int, data: Path, work: Path, steps: int)
     return CSLNetwork.from_pretrained(folder)
 
 
-def begun(network: CSLNetwork) -> CSLNetwork:
-    """The network with csl-tiny's weights in all but its distribution head, which csl-tiny lacks.
+def started(network: CSLNetwork) -> CSLNetwork:
+    """The network with csl-tiny's weights except for its distribution head, which csl-tiny does not have.
 
     Raises:
-        FileError: Any other weight is missing or too many.
+        FileError: Other weights are missing, or unknown to the network.
     """
-    found = network.load_state_dict(CSLNetwork.from_pretrained(WEIGHTS / START).state_dict(), strict=False)
+    found = network.load_state_dict(bundled_network().state_dict(), strict=False)
     other = [name for name in found.missing_keys if not name.startswith("distribution.")]
     if other or found.unexpected_keys:
         got = ", ".join([*other, *found.unexpected_keys][:4])
-        hint = "Take the configuration of its config.json, with num_classes alone changed."
-        raise FileError(START, got, "all weights but the distribution head's", hint)
+        hint = "Take the configuration in its config.json, and change num_classes only."
+        raise FileError(BUNDLED[0], got, "all weights but the distribution head's", hint)
     return network
 
 
 def student(network: CSLNetwork, images: Path, labels: Path, work: Path) -> Student:
-    """A distilled network with its statistics, which are gathered once and kept in `work`."""
+    """A distilled network with its statistics, which are computed once and kept in `work`."""
     model = Segmenter(network)
     kinds: dict[str, Callable[[Tensor], Tensor]] = {
         "logits": model,
@@ -132,7 +130,7 @@ def student(network: CSLNetwork, images: Path, labels: Path, work: Path) -> Stud
 
 
 def _recipe(num_classes: int, steps: int) -> Recipe:
-    start = Recipe.read(WEIGHTS / START / "recipe.json")
+    start = Recipe.read(recipe_of())
     return Recipe(
         replace(start.network, num_classes=num_classes),
         replace(start.settings, steps=steps, learning_rate=_PEAK, warm_up=_WARM_UP),

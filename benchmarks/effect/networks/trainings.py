@@ -1,4 +1,4 @@
-"""Networks trained for a comparison: one recipe each, in a folder of its own, none trained twice."""
+"""Networks trained for a comparison: one recipe and one folder each, trained once."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ from typing import Any
 
 import numpy as np
 
-import csl_plugin
 from csl_plugin.errors import FileError
 from csl_plugin.models import CSLNetwork
 from csl_plugin.training import Batch, Recipe, TrainingSettings, batches, train_recipe
 from csl_plugin.training.loop import train
 
-BASE = Path(csl_plugin.__file__).parent / "weights" / "csl-tiny" / "recipe.json"
-
 
 @dataclass(frozen=True)
 class Training:
-    """One training run of a comparison.
+    """One training of a comparison.
 
     Attributes:
         name: Of its folder.
@@ -35,10 +32,10 @@ class Training:
     document: Mapping[str, Any]
 
     def network(self, data: Path, work: Path) -> CSLNetwork:
-        """The network, trained now unless WORK holds it; a run that was stopped goes on.
+        """The network, trained now unless WORK holds it; an interrupted training is resumed.
 
         Args:
-            data: What the recipe's paths are relative to.
+            data: The paths of the recipe are relative to it.
             work: Holds one folder per training.
 
         Raises:
@@ -51,7 +48,7 @@ class Training:
         if not self.is_finished(work):
             print(f"training {self.name}", flush=True)
             train_recipe(self.recipe(work / self.name), data, work / self.name, workers=0)
-        return CSLNetwork.from_pretrained(work / self.name / "network").eval()
+        return CSLNetwork.from_pretrained(work / self.name / "network")
 
     def is_finished(self, work: Path) -> bool:
         """Whether WORK holds the network."""
@@ -68,7 +65,7 @@ class Training:
         return bool(self.document["network"].get("boundary", False))
 
     def recipe(self, folder: Path) -> Recipe:
-        """The recipe, kept in a folder."""
+        """The recipe, stored in a folder."""
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "recipe.json").write_text(json.dumps(self.document, indent=2), encoding="utf-8")
         return Recipe.read(folder / "recipe.json")
@@ -77,15 +74,15 @@ class Training:
 def images_per_second(
     trainings: Sequence[Training], data: Path, *, rounds: int = 2, steps: int = 8
 ) -> dict[str, float]:
-    """Images trained on per second of processor time, drawing the batches included, by training.
+    """Training images per second of processor time, data loading included, by training.
 
-    All trainings take turns, so that whatever else the machine does slows them alike; the median step counts.
+    All trainings take turns, so that other load on the machine slows them alike; the median step counts.
 
     Args:
-        trainings: Each begins anew.
-        data: What the recipes' paths are relative to.
-        rounds: How often each has its turn.
-        steps: Of a turn; the first two warm up.
+        trainings: Each starts from new weights.
+        data: The paths of the recipes are relative to it.
+        rounds: Turns of each training.
+        steps: Of a turn; the first two are warm-up.
     """
     seconds: dict[str, list[float]] = {training.name: [] for training in trainings}
     for training in list(trainings) * rounds:

@@ -1,4 +1,4 @@
-"""Figures of methods measured on the same frames, their changes with intervals, and tables of them."""
+"""Metrics of several methods on the same frames, intervals of their changes, and tables."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from csl_plugin.metrics import (
     PooledAnomaly,
     RegionQuality,
     RegionVoteMetric,
+    State,
     bootstrap_difference,
 )
-from csl_plugin.metrics.metric import State
 
 Metric: TypeAlias = PooledAnomaly | RegionQuality | RegionVoteMetric
 
 
 class Measured:
-    """The states of every frame by figure and method.
+    """The state of every frame, by measurement and method.
 
     Args:
-        metrics: A fresh metric's class and arguments by figure, as a function that makes one.
+        metrics: A function that makes a fresh metric, by the name of the measurement.
         draws: Of the bootstrap over frames.
     """
 
@@ -30,31 +30,31 @@ class Measured:
         self._metrics, self._draws = metrics, draws
         self._states: dict[tuple[str, str], list[State]] = defaultdict(list)
 
-    def add(self, figure: str, method: str, state: State) -> None:
-        """Take in one frame; every method has to see the same frames in the same order."""
-        self._states[figure, method].append(state)
+    def add(self, measurement: str, method: str, state: State) -> None:
+        """Add one frame. All methods need the same frames in the same order."""
+        self._states[measurement, method].append(state)
 
-    def figures(self, figure: str, method: str) -> Any:
-        """What the metric computes of all frames."""
-        metric: Metric = self._metrics[figure]()
-        for state in self._states[figure, method]:
+    def values(self, measurement: str, method: str) -> Any:
+        """What the metric computes over all frames."""
+        metric: Metric = self._metrics[measurement]()
+        for state in self._states[measurement, method]:
             metric.add_state(state)
         return metric.compute()
 
-    def text(self, figure: str, method: str, *names: str) -> str:
-        """Figures in per cent."""
-        found = self.figures(figure, method)
+    def text(self, measurement: str, method: str, *names: str) -> str:
+        """Values in per cent, by the names of the metric's fields."""
+        found = self.values(measurement, method)
         return " / ".join(f"{100 * getattr(found, name):.1f}" for name in names)
 
-    def spans(self, figure: str, before: str, after: str) -> dict[str, Interval]:
-        """The 95 % interval of the change of each figure, as fractions."""
-        states = self._states[figure, before], self._states[figure, after]
-        return bootstrap_difference(self._metrics[figure](), *states, draws=self._draws)
+    def intervals(self, measurement: str, before: str, after: str) -> dict[str, Interval]:
+        """The 95 % interval of the change of each field, as fractions."""
+        states = self._states[measurement, before], self._states[measurement, after]
+        return bootstrap_difference(self._metrics[measurement](), *states, draws=self._draws)
 
-    def change(self, figure: str, before: str, after: str, *names: str) -> str:
-        """The intervals of some figures' changes, in points."""
-        spans = self.spans(figure, before, after)
-        return " / ".join(f"{100 * spans[name].low:+.1f} to {100 * spans[name].high:+.1f}" for name in names)
+    def change(self, measurement: str, before: str, after: str, *names: str) -> str:
+        """The intervals of the changes of some fields, in points."""
+        found = self.intervals(measurement, before, after)
+        return " / ".join(f"{100 * found[name].low:+.1f} to {100 * found[name].high:+.1f}" for name in names)
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The settings of the ablation: what csl-tiny was trained with, added part by part and taken away again."""
+"""The rows of docs/results/ablation.md: the training of csl-tiny, part by part."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.effect.trainings import BASE, Training
+from benchmarks.effect.networks.bundled import recipe_of
+from benchmarks.effect.networks.trainings import Training
 
 _STREETS = {"source": "camvid", "share": 4}
 _PHOTOGRAPHS = {"source": "bsds500", "share": 3}
@@ -19,9 +20,9 @@ class Setting:
     """One row of the ablation.
 
     Attributes:
-        row: What the table calls it.
+        row: Its name in the table.
         against: The row that it is compared with, None for the first.
-        training: How its network comes to be.
+        training: The training of its network.
     """
 
     row: str
@@ -30,12 +31,12 @@ class Setting:
 
 
 def ablation_settings(steps: int) -> list[Setting]:
-    """All rows, each after the one it is compared with.
+    """All rows, each after the row that it is compared with.
 
     Args:
         steps: Of each training.
     """
-    whole = json.loads(BASE.read_text(encoding="utf-8"))
+    whole = json.loads(recipe_of().read_text(encoding="utf-8"))
     whole["settings"] = {**whole["settings"], "steps": steps, "save_every": 150}
 
     def setting(name: str, row: str, against: str | None, **changes: Any) -> Setting:

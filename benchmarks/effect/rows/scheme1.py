@@ -1,4 +1,4 @@
-"""Both schemes on frames of a data set: the states of metrics by row and score."""
+"""The rows of docs/results/scheme1.md: both schemes on frames of a data set."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.effect.distilled import Student
-from benchmarks.effect.paired import Measured
+from benchmarks.effect.networks.distillation import Student
+from benchmarks.effect.page.measured import Measured
+from benchmarks.effect.page.pooled import state_of
 from csl_plugin import RegionMap, RegionProposals, fuse, load_proposer
 from csl_plugin.datasets import Dataset
 from csl_plugin.end_to_end import EndToEnd
@@ -43,20 +44,20 @@ ROWS_OF_CLASSES = {
     RAW: _OF_LOGITS,
     RAW_REGIONS: _OF_LOGITS,
 }
-"""Which scores each way has, where a score or the classes' distribution was distilled."""
+"""The scores of each row, where a score or the distribution of the classes was distilled."""
 
 Regions = RegionMap | RegionProposals
 
 
 @dataclass(frozen=True)
-class Contest:
-    """A teacher, what it is compared with, and how its scores are computed.
+class Comparison:
+    """A teacher and the network distilled from it.
 
     Attributes:
-        teacher: Logits at the images' size.
+        teacher: Gives logits at the images' size.
         stored: Its statistics.
-        student: The network that follows it.
-        score: The score that the student follows; None where it follows the distribution.
+        student: The distilled network.
+        score: The distilled score; None where the distribution was distilled.
     """
 
     teacher: Segmenter
@@ -65,26 +66,26 @@ class Contest:
     score: str | None = None
 
 
-def measure(dataset: Dataset, contest: Contest, part: slice, draws: int) -> Measured:
-    """Anomaly figures of all rows by score."""
+def measure(dataset: Dataset, comparison: Comparison, part: slice, draws: int) -> Measured:
+    """Anomaly metrics of all rows, by score."""
     measured = Measured(dict.fromkeys(_ALL, PooledAnomaly), draws)
     for frame in tqdm(dataset.frames[part], desc=dataset.output_name, unit="frame", disable=None):
         label = dataset.read_label(frame)
-        for row, scores in _scores(image_batch(dataset.read_image(frame)), contest).items():
+        for row, scores in _scores(image_batch(dataset.read_image(frame)), comparison).items():
             for name, values in scores.items():
-                metric = PooledAnomaly()
-                metric.update(values.numpy(), label)
-                measured.add(name, row, metric.state())
+                measured.add(name, row, state_of(values.numpy(), label))
     return measured
 
 
-def measure_classes(dataset: Dataset, labels: Path, contest: Contest, part: slice, draws: int) -> Measured:
-    """Figures of the seen classes by row, as "classes"."""
+def measure_classes(
+    dataset: Dataset, labels: Path, comparison: Comparison, part: slice, draws: int
+) -> Measured:
+    """Metrics of the seen classes, as "classes", by row."""
     fresh = partial(SemanticMetric, len(CLASSES))
     measured = Measured({"classes": fresh}, draws)
     for frame in tqdm(dataset.frames[part], desc="classes", unit="frame", disable=None):
         label = seen(read_label_png(labels / f"{frame.name}.png"))
-        for row, fused in _fused(image_batch(dataset.read_image(frame)), contest).items():
+        for row, fused in _fused(image_batch(dataset.read_image(frame)), comparison).items():
             metric = fresh()
             metric.update(fused.argmax(0), label)
             measured.add("classes", row, metric.state())
@@ -92,24 +93,24 @@ def measure_classes(dataset: Dataset, labels: Path, contest: Contest, part: slic
 
 
 @torch.inference_mode()
-def _scores(image: Tensor, contest: Contest) -> dict[str, dict[str, Tensor]]:
-    network = contest.student.network
-    computed = ood_scores(contest.stored)
-    wanted = computed if contest.score is None else {contest.score: computed[contest.score]}
-    logits = contest.teacher(image)[0]
+def _scores(image: Tensor, comparison: Comparison) -> dict[str, dict[str, Tensor]]:
+    network = comparison.student.network
+    computed = ood_scores(comparison.stored)
+    wanted = computed if comparison.score is None else {comparison.score: computed[comparison.score]}
+    logits = comparison.teacher(image)[0]
     base = {name: score(logits) for name, score in wanted.items()}
     found = {TEACHER: base}
     for row, regions in _regions(image, network).items():
         found[row] = {name: fuse(score, regions) for name, score in base.items()}
     own = Segmenter(network)(image)[0]
-    if contest.score is not None:
-        found[ALONE] = {contest.score: own.sigmoid()[0]}
+    if comparison.score is not None:
+        found[ALONE] = {comparison.score: own.sigmoid()[0]}
         for row, segment in _end_to_end(network, None).items():
-            found[row] = {contest.score: segment(image)[0, 0]}
+            found[row] = {comparison.score: segment(image)[0, 0]}
         return found
     of_logits, of_distribution = (
-        ood_scores(contest.student.logits),
-        ood_scores(contest.student.log_probabilities),
+        ood_scores(comparison.student.logits),
+        ood_scores(comparison.student.log_probabilities),
     )
     found[ALONE] = {name: of_distribution[name](own.log_softmax(0)) for name in _OF_DISTRIBUTION}
 
@@ -125,10 +126,10 @@ def _scores(image: Tensor, contest: Contest) -> dict[str, dict[str, Tensor]]:
 
 
 @torch.inference_mode()
-def _fused(image: Tensor, contest: Contest) -> dict[str, Tensor]:
+def _fused(image: Tensor, comparison: Comparison) -> dict[str, Tensor]:
     """The distribution (C, H, W) of each row."""
-    network = contest.student.network
-    base = contest.teacher(image)[0].softmax(0)
+    network = comparison.student.network
+    base = comparison.teacher(image)[0].softmax(0)
     found = {TEACHER: base}
     found |= {row: fuse(base, regions) for row, regions in _regions(image, network).items()}
     found[ALONE] = Segmenter(network)(image)[0]

@@ -1,4 +1,4 @@
-"""Connected components of a map of many regions, by other people's programs. 8-connected, ids from 1 on."""
+"""Connected components of a map of many regions by other programs: 8-connected, ids from 1 on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EIGHT = np.ones((3, 3), bool)
 
 
 def scipy_per_region(labels: Map) -> Map:
-    """scipy.ndimage.label on the mask of one region after the other."""
+    """scipy.ndimage.label on the mask of each region."""
     from scipy import ndimage
 
     found, count = np.zeros_like(labels), 0

@@ -1,4 +1,4 @@
-"""What the comparisons of trainings are made of: recipes, frames, figures, and pages from end to end."""
+"""The pages on training: recipes, frames, metrics, and the pages from end to end."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import torch
 from scipy import ndimage
 
 from benchmarks.effect import ablation, table7
-from benchmarks.effect.ablation_settings import Setting, ablation_settings
-from benchmarks.effect.paired import Measured, markdown
-from benchmarks.effect.region_frames import true_components
+from benchmarks.effect.frames.true_regions import true_components
+from benchmarks.effect.networks.bundled import recipe_of
+from benchmarks.effect.networks.trainings import Training, images_per_second
+from benchmarks.effect.page.measured import Measured, markdown
+from benchmarks.effect.rows.ablation import Setting, ablation_settings
 from benchmarks.effect.table7 import METHODS, class_aware_and_agnostic, verdict
-from benchmarks.effect.trainings import BASE, Training, images_per_second
 from csl_plugin import RegionMap, fuse, hard_assignment, soft_assignment
 from csl_plugin.errors import FileError
 from csl_plugin.io import read_image, write_png
@@ -23,6 +24,8 @@ from csl_plugin.metrics import PooledAnomaly, RegionQuality, RegionVoteMetric
 from csl_plugin.proposers import NetworkProposals
 from csl_plugin.training import Recipe
 from examples.ood_scores import ood_scores
+
+pytestmark = pytest.mark.slow
 
 SMALL = {"num_queries": 6, "embedding_width": 16, "query_width": 16, "num_layers": 2, "feedforward_width": 16}
 SETTINGS = {"steps": 2, "batch_size": 2, "crop": [32, 32], "warm_up": 1, "save_every": 1}
@@ -100,7 +103,7 @@ def test_each_setting_is_a_recipe_and_builds_on_an_earlier_one(tmp_path):
 
 def test_the_settings_differ_in_what_their_rows_say():
     documents = {setting.training.name: setting.training.document for setting in ablation_settings(600)}
-    bundled = json.loads(BASE.read_text())
+    bundled = json.loads(recipe_of().read_text())
     everything = documents["all"]
     assert {key: value for key, value in everything.items() if key != "settings"} == {
         key: value for key, value in bundled.items() if key != "settings"
@@ -136,7 +139,7 @@ def test_the_class_aware_network_differs_in_classes_and_mask_split():
 
 
 @pytest.mark.parametrize("split", [True, False])
-def test_a_recipe_can_leave_mask_split_away(tmp_path, split):
+def test_a_recipe_can_omit_mask_split(tmp_path, split):
     labels = np.zeros(SIZE, np.uint8)
     labels[:, 28:36] = 1  # the zeros are in two pieces, in every crop that sees both sides
     write_png(tmp_path / "camvid/images/train/a.png", np.zeros((*SIZE, 3), np.uint8))
@@ -175,7 +178,7 @@ def test_a_training_by_another_recipe_is_not_taken_for_this_one(data, tmp_path):
         _training("small", split=False).network(data, tmp_path)
 
 
-# Frames and figures
+# Frames and metrics
 
 
 def test_true_components_are_connected_parts_of_the_chosen_classes():
@@ -228,7 +231,7 @@ def test_the_verdict_names_the_order(wrong, said):
     assert all(f", {said}. By their intervals, " in line for line in lines)
     assert ("CA+SA is above CA+HA" in lines[0]) == (wrong[2] < wrong[1])
     assert ("CA+HA is below None-CA" in lines[0]) == (wrong[1] > wrong[0])
-    assert ("CA+SA is not told from None-CA" in lines[0]) == (wrong[2] == wrong[0])
+    assert ("CA+SA does not differ from None-CA" in lines[0]) == (wrong[2] == wrong[0])
 
 
 def test_the_ablation_measures_what_it_says(data, tmp_path):
@@ -237,7 +240,7 @@ def test_the_ablation_measures_what_it_says(data, tmp_path):
         Setting("second", "first", _training("second")),
     ]
     networks = [setting.training.network(data, tmp_path) for setting in settings]
-    measured = ablation.measure(ablation.makers_of(settings, networks), data, slice(0, 2), 1, draws=10)
+    measured = ablation.measure(ablation.partitions_of(settings, networks), data, slice(0, 2), 1, draws=10)
     energy = ood_scores(data / "teacher/statistics.json")["energy"]
     base, fused = PooledAnomaly(), PooledAnomaly()
     for stem in ("a", "b"):
@@ -251,10 +254,10 @@ def test_the_ablation_measures_what_it_says(data, tmp_path):
         base.update(scores, anomaly)
         regions: RegionMap = ablation.region_maps(networks[1], image)["eq. 2"]
         fused.update(fuse(scores, regions, split=False), anomaly)
-    assert measured.figures("CamVid energy", "no regions") == base.compute()
-    assert measured.figures("CamVid energy", "second, eq. 2") == fused.compute()
+    assert measured.values("CamVid energy", "no regions") == base.compute()
+    assert measured.values("CamVid energy", "second, eq. 2") == fused.compute()
     for kind in ("learned boundaries", "eq. 2 along boundaries"):
-        assert measured.figures("bsds500", f"first, {kind}").num_frames == 1
+        assert measured.values("bsds500", f"first, {kind}").num_frames == 1
     speeds = images_per_second([setting.training for setting in settings], data, rounds=1, steps=4)
     assert min(speeds.values()) > 0
     table = ablation.quality_table(settings, measured, speeds)
@@ -287,9 +290,9 @@ def test_table_7_measures_all_methods_on_the_same_frames(data, tmp_path):
             gaps[method] += float((found.labels < 0).float().mean())
     for method, metric in expected.items():
         np.testing.assert_array_equal(
-            measured.figures("vote", method).per_class, metric.compute().per_class, method
+            measured.values("vote", method).per_class, metric.compute().per_class, method
         )
         assert means["regions per street frame"][method] == regions[method] / 2
         assert means["street pixels in no region"][method] == pytest.approx(50 * gaps[method], abs=1e-4)
-    assert measured.figures("bsds500", "CA+SA").num_frames == 2
-    assert len(table7.figures_table(measured, means)) == 2 + 9 + 2 + 1
+    assert measured.values("bsds500", "CA+SA").num_frames == 2
+    assert len(table7.metrics_table(measured, means)) == 2 + 9 + 2 + 1

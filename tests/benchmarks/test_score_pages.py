@@ -1,9 +1,8 @@
-"""The command that measures the rules: its rows are what it says, and its pages hold the figures."""
+"""The pages on fused scores: their rows are those they name, and their values are right."""
 
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 import cv2
@@ -13,13 +12,20 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.effect import anomaly as effect
-from benchmarks.effect import fusion_pictures, semantic, sensitivity, ways
+from benchmarks.effect import anomaly, semantic, sensitivity
+from benchmarks.effect.frames import scored
+from benchmarks.effect.networks.bundled import bundled_network
+from benchmarks.effect.page.pooled import StoredStates, pooled, state_of
+from benchmarks.effect.rows import anomaly as anomaly_rows
+from benchmarks.guide import pictures
 from csl_plugin import RegionMap, RegionProposals, Trust, fuse, load_proposer
 from csl_plugin.io import read_image
 from csl_plugin.metrics import PooledAnomaly
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import DEFAULT
+from examples.ood_scores import ood_scores
+
+pytestmark = pytest.mark.slow
 
 CLASSES, FRAMES, SIZE = 9, 6, (40, 56)
 
@@ -36,7 +42,7 @@ def _image(seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network() -> CSLNetwork:
-    return CSLNetwork.from_pretrained(effect._WEIGHTS / "csl-tiny")
+    return bundled_network()
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +70,8 @@ def data(tmp_path_factory) -> Path:
     return root
 
 
-def _run(module, monkeypatch, *arguments: object) -> None:
-    monkeypatch.setattr(sys, "argv", ["benchmark", *map(str, arguments)])
-    module.main()
+def _run(module, *arguments: object) -> None:
+    module.main([str(argument) for argument in arguments])
 
 
 def _rows(page: str, heading: str) -> dict[tuple[str, str], list[str]]:
@@ -77,7 +82,7 @@ def _rows(page: str, heading: str) -> dict[tuple[str, str], list[str]]:
     return {(row[0], row[1]): row[2:] for row in cells}
 
 
-# Ways
+# Rows
 
 
 @given(seed=st.integers(0, 10**6), count=st.integers(1, 5))
@@ -89,22 +94,22 @@ def test_a_soft_mixture_of_certain_regions_is_the_region_mean(seed, count):
     certain = torch.nn.functional.one_hot(torch.from_numpy(labels), count).permute(0, 3, 1, 2).float()
     proposals = RegionProposals(certain, torch.full((1, count), 0.7))
     expected = fuse(scores, RegionMap(torch.from_numpy(labels)), rule="mean", split=False)
-    np.testing.assert_allclose(ways.soft_mixture(proposals, (6, 8))(scores), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(anomaly_rows.soft_mixture(proposals, (6, 8))(scores), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_soft_mixture_weighs_regions_by_r_times_v():
     scores = np.array([[0.0, 1.0]], np.float32)
     proposals = RegionProposals(torch.tensor([[[[1.0, 0.0]], [[0.5, 1.0]]]]), torch.tensor([[0.5, 1.0]]))
     # The first pixel belongs to both by half: means 0 and 1 / 1.5.
-    np.testing.assert_allclose(ways.soft_mixture(proposals, (1, 2))(scores), [[1 / 3, 2 / 3]], rtol=1e-6)
+    np.testing.assert_allclose(anomaly_rows.soft_mixture(proposals, (1, 2))(scores), [[1 / 3, 2 / 3]], rtol=1e-6)
 
 
 def test_several_blurs_keep_what_is_even_and_spread_what_is_not():
     even = np.full((30, 40), 0.3, np.float32)
-    np.testing.assert_allclose(ways.several_blurs(even), even, rtol=1e-5)
+    np.testing.assert_allclose(anomaly_rows.several_blurs(even), even, rtol=1e-5)
     point = np.zeros((121, 121), np.float32)
     point[60, 60] = 1
-    spread = ways.several_blurs(point)
+    spread = anomaly_rows.several_blurs(point)
     variance = (spread * (np.arange(121) - 60) ** 2).sum() / spread.sum()
     assert variance == pytest.approx(np.mean([9, 36, 144, 576]), rel=0.1)
 
@@ -114,29 +119,29 @@ def test_rows_are_what_their_sources_give(network):
     image = torch.from_numpy(picture.transpose(2, 0, 1)[None].copy()).float() / 255
     true = RegionMap(torch.zeros(1, *SIZE, dtype=torch.int32))
     score = np.random.default_rng(3).random(SIZE, dtype=np.float32)
-    found = ways.methods_of(image, true, network, "csl-tiny")
+    found = anomaly_rows.methods_of(image, true, network, "csl-tiny")
     sources = [way for way in found if way.regions.startswith(("csl-tiny:", "superpixels:"))]
-    assert ways.Way(DEFAULT, ways.TRUST) in sources
+    assert anomaly_rows.Row(DEFAULT, anomaly_rows.TRUST) in sources
     assert len(sources) == 15
-    rules = {ways.EQ3: "product", ways.MEAN: "mean", ways.TRUST: "trust"}
+    rules = {anomaly_rows.EQ3: "product", anomaly_rows.MEAN: "mean", anomaly_rows.TRUST: "trust"}
     for way in sources:
         regions = load_proposer(way.regions)(image)
         expected = fuse(score, regions, rule=rules[way.rule], split=False)
         np.testing.assert_array_equal(found[way](score), expected, err_msg=str(way))
-    np.testing.assert_array_equal(found[ways.BASE](score), score)
-    np.testing.assert_allclose(found[ways.TRUE_MEAN](score), score.mean(), rtol=1e-5)
+    np.testing.assert_array_equal(found[anomaly_rows.BASE](score), score)
+    np.testing.assert_allclose(found[anomaly_rows.TRUE_MEAN](score), score.mean(), rtol=1e-5)
 
 
 def test_the_default_of_another_network_has_the_same_scales():
-    assert ways.default_source("csl-tiny") == DEFAULT
-    assert ways.default_source("csl-tiny-open") == "csl-tiny-open:auto,10+superpixels:40"
+    assert anomaly_rows.default_source("csl-tiny") == DEFAULT
+    assert anomaly_rows.default_source("csl-tiny-open") == "csl-tiny-open:auto,10+superpixels:40"
 
 
 # Pages
 
 
-def test_the_effect_page(data, tmp_path, monkeypatch):
-    _run(effect, monkeypatch, "--data", data, "--frames", "1::2", "--draws", 20, "--out", tmp_path)
+def test_the_anomaly_page(data, tmp_path):
+    _run(anomaly, "--data", data, "--frames", "1::2", "--draws", 20, "--out", tmp_path)
     page = (tmp_path / "anomaly.md").read_text(encoding="utf-8")
     assert [path.name for path in tmp_path.iterdir()] == ["anomaly.md"]
     assert f"**{DEFAULT}**" in page
@@ -144,43 +149,43 @@ def test_the_effect_page(data, tmp_path, monkeypatch):
     assert ap.keys() == fpr95.keys() == auroc.keys()
     assert len(ap) == 25
 
-    dataset = effect.open_sets(data)["pasted"]
-    scores = effect.ood_scores(data / "teacher/statistics.json")
-    frames = list(effect.read_frames(dataset, data / "teacher/pasted", scores, slice(1, None, 2)))
+    dataset = scored.open_sets(data)["pasted"]
+    scores = ood_scores(data / "teacher/statistics.json")
+    frames = list(scored.read_frames(dataset, data / "teacher/pasted", scores, slice(1, None, 2)))
     assert len(frames) == 3
     for column, score in enumerate(scores):
         metric = PooledAnomaly()
         for frame in frames:
             metric.update(frame.scores[score], frame.label)
         expected = metric.compute()
-        row = [table[ways.BASE][column] for table in (ap, fpr95, auroc)]
+        row = [table[anomaly_rows.BASE][column] for table in (ap, fpr95, auroc)]
         assert row == [f"{100 * value:.1f}" for value in (expected.ap, expected.fpr95, expected.auroc)]
 
     changes = _rows(page, "### Changes")
     assert len(changes) == 24
-    default, base = (float(ap[way][0]) for way in (ways.Way(DEFAULT, ways.TRUST), ways.BASE))
+    default, base = (float(ap[way][0]) for way in (anomaly_rows.Row(DEFAULT, anomaly_rows.TRUST), anomaly_rows.BASE))
     low, high = map(float, re.findall(r"[+-][\d.]+", changes["trust - base", "AP"][0]))
     assert low - 0.1 <= default - base <= high + 0.1
 
 
 def test_records_come_back_from_files(tmp_path):
-    stored = effect.StoredStates(tmp_path / "records")
+    stored = StoredStates(tmp_path / "records")
     label = np.array([[0, 1, 1, 0]], np.uint8)
     for seed in range(2):
         values = np.random.default_rng(seed).random((1, 4))
-        stored.append(effect.state_of(values, label))
+        stored.append(state_of(values, label))
     assert len(stored) == len(list(stored)) == 2
     metric = PooledAnomaly()
     for seed in range(2):
         metric.update(np.random.default_rng(seed).random((1, 4)).astype(np.float32), label)
-    assert effect.pooled(stored).compute() == metric.compute()
+    assert pooled(stored).compute() == metric.compute()
 
 
 def test_classes_by_several_partitions():
     draw = np.random.default_rng(0)
     logits = torch.from_numpy(draw.normal(size=(9, 8, 12)).astype(np.float32))
     maps = tuple(RegionMap(torch.from_numpy(draw.integers(0, count, (1, 8, 12)))) for count in (2, 3))
-    found = semantic.ways(semantic.Case(logits, np.zeros((8, 12), np.uint8), {}, {"two": maps}))
+    found = semantic.labels_by_method(semantic.Case(logits, np.zeros((8, 12), np.uint8), {}, {"two": maps}))
     assert list(found) == ["base", "two, trust", "two, average of region means"]
     for name, rule in (("two, trust", "trust"), ("two, average of region means", "mean")):
         expected = fuse(logits.softmax(0), maps, rule=rule, split=False).argmax(0)
@@ -209,7 +214,7 @@ def test_gain_counts_ap_up_and_fpr95_down():
 
 def test_the_sensitivity_page(data, tmp_path, monkeypatch):
     monkeypatch.setattr(sensitivity, "_FOLDS", 3)
-    _run(sensitivity, monkeypatch, "--data", data, "--out", tmp_path)
+    _run(sensitivity, "--data", data, "--out", tmp_path)
     page = (tmp_path / "sensitivity.md").read_text(encoding="utf-8")
     assert "pasted: 3, camvid_val: 3" in page
     defaults = [line for line in page.splitlines() if line.startswith("| **")]
@@ -227,11 +232,11 @@ def test_the_sensitivity_page(data, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["helps", "hurts"])
 def test_pictures_show_what_they_say(name):
     pytest.importorskip("skimage")
-    case = getattr(fusion_pictures, name)()
-    noisy = fusion_pictures.noisy_score(case)
-    fused = fusion_pictures.fused_scores(noisy, fusion_pictures.regions_of(case))
+    case = getattr(pictures, name)()
+    noisy = pictures.noisy_score(case)
+    fused = pictures.fused_scores(noisy, pictures.regions_of(case))
     score, eq3, mean, trust = (
-        fusion_pictures.average_precision(values, case.truth) for values in (noisy, *fused.values())
+        pictures.average_precision(values, case.truth) for values in (noisy, *fused.values())
     )
     if name == "helps":
         assert min(eq3, mean, trust) > score + 0.1
@@ -239,6 +244,6 @@ def test_pictures_show_what_they_say(name):
         assert mean < score - 0.5
         assert eq3 < score - 0.03
         assert trust > score - 0.05
-    drawn = fusion_pictures.draw(case)
+    drawn = pictures.draw(case)
     stored = Path(__file__).parents[2] / "docs" / "images" / f"fusion-{name}.png"
     assert drawn.shape == read_image(stored).shape
