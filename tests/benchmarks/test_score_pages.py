@@ -94,14 +94,18 @@ def test_a_soft_mixture_of_certain_regions_is_the_region_mean(seed, count):
     certain = torch.nn.functional.one_hot(torch.from_numpy(labels), count).permute(0, 3, 1, 2).float()
     proposals = RegionProposals(certain, torch.full((1, count), 0.7))
     expected = fuse(scores, RegionMap(torch.from_numpy(labels)), rule="mean", split=False)
-    np.testing.assert_allclose(anomaly_rows.soft_mixture(proposals, (6, 8))(scores), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        anomaly_rows.soft_mixture(proposals, (6, 8))(scores), expected, rtol=1e-5, atol=1e-6
+    )
 
 
 def test_a_soft_mixture_weighs_regions_by_r_times_v():
     scores = np.array([[0.0, 1.0]], np.float32)
     proposals = RegionProposals(torch.tensor([[[[1.0, 0.0]], [[0.5, 1.0]]]]), torch.tensor([[0.5, 1.0]]))
     # The first pixel belongs to both by half: means 0 and 1 / 1.5.
-    np.testing.assert_allclose(anomaly_rows.soft_mixture(proposals, (1, 2))(scores), [[1 / 3, 2 / 3]], rtol=1e-6)
+    np.testing.assert_allclose(
+        anomaly_rows.soft_mixture(proposals, (1, 2))(scores), [[1 / 3, 2 / 3]], rtol=1e-6
+    )
 
 
 def test_several_blurs_keep_what_is_even_and_spread_what_is_not():
@@ -163,7 +167,9 @@ def test_the_anomaly_page(data, tmp_path):
 
     changes = _rows(page, "### Changes")
     assert len(changes) == 24
-    default, base = (float(ap[way][0]) for way in (anomaly_rows.Row(DEFAULT, anomaly_rows.TRUST), anomaly_rows.BASE))
+    default, base = (
+        float(ap[way][0]) for way in (anomaly_rows.Row(DEFAULT, anomaly_rows.TRUST), anomaly_rows.BASE)
+    )
     low, high = map(float, re.findall(r"[+-][\d.]+", changes["trust - base", "AP"][0]))
     assert low - 0.1 <= default - base <= high + 0.1
 
