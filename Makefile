@@ -1,9 +1,10 @@
 # Every target makes the environment it needs: a bare machine with Python and make is enough.
 PYTHON ?= python3
+DATA ?= data
 VENV := .venv
 READY := $(VENV)/ready
 
-.PHONY: demo test lint bench gpu clean
+.PHONY: demo test lint bench effect gpu clean
 
 demo: $(READY)  ## A photograph, a per-pixel score on it, and the fused score beside it: demo_out/demo.png
 	$(VENV)/bin/csl-plugin demo
@@ -18,6 +19,9 @@ lint: $(READY)  ## Format, lint and types
 
 bench: $(VENV)/ready-to-bench  ## Time and memory beside other ways: docs/results/performance.md; ARGS=--quick for less
 	$(VENV)/bin/python -m benchmarks.speed.run $(ARGS)
+
+effect: $(READY)  ## The pages of docs/results on data in DATA; trains networks, which takes hours
+	$(VENV)/bin/python -m benchmarks.effect --data $(DATA) $(ARGS)
 
 gpu:  ## The GPU's tests and figures, with the torch of $(PYTHON)
 	$(PYTHON) -m pytest tests/ops/test_gpu.py || test $$? -eq 5  # 5: all of it was skipped
