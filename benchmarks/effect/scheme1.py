@@ -28,7 +28,7 @@ from benchmarks.effect.networks.distillation import (
 from benchmarks.effect.page.command import frame_slice, page_parser, publish
 from benchmarks.effect.page.measured import Measured, markdown
 from benchmarks.effect.rows.scheme1 import (
-    ALONE,
+    UNFUSED,
     OTHER_EQ2,
     OTHER_REGIONS,
     OWN_EQ2,
@@ -134,7 +134,7 @@ def times(comparison: Comparison, dataset: Dataset, rounds: int) -> list[str]:
     network, adapter = comparison.student.network, OutputAdapter("logits")
     regions, proposals = NetworkRegions(network), NetworkProposals(network)
     calls = {
-        "teacher alone": lambda: comparison.teacher(image),
+        "teacher only": lambda: comparison.teacher(image),
         "scheme 2, eq. 2": lambda: CSLWrapper(comparison.teacher, proposals, adapter)(image),
         "scheme 1, eq. 2": lambda: EndToEnd(network)(image),
         "scheme 2, regions": lambda: CSLWrapper(comparison.teacher, regions, adapter)(image),
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines += ["## Seen classes, CamVid val", ""]
     of_classes = measure_classes(sets["camvid_val"], folders[1] / "val", comparison, part, options.draws)
     lines += classes_table(of_classes)
-    behind = 100 * (of_classes.values("classes", ALONE).miou - of_classes.values("classes", TEACHER).miou)
+    behind = 100 * (of_classes.values("classes", UNFUSED).miou - of_classes.values("classes", TEACHER).miou)
     lines += [_CAUGHT_UP.format(steps=options.steps, behind=behind), ""]
     lines += ["## Time", "", *times(comparison, sets["camvid_val"], options.rounds), ""]
     publish(lines, options.out, "scheme1.md")

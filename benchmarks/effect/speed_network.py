@@ -96,7 +96,7 @@ def inference(image: Tensor, rounds: int) -> dict[str, list[float]]:
             "csl-tiny's regions": lambda: regions(image),
             "region scores for eq. 2": lambda: eq2(image),
             "default regions, several partitions": lambda: default(image),
-            "teacher alone": lambda: teacher(image),
+            "teacher only": lambda: teacher(image),
             "CSLWrapper, csl-tiny's regions": lambda: CSLWrapper(teacher, regions, adapter)(image),
             "CSLWrapper, eq. 2": lambda: CSLWrapper(teacher, eq2, adapter)(image),
             "CSLWrapper(teacher), the default": lambda: CSLWrapper(teacher, default, adapter)(image),

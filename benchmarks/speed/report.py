@@ -182,7 +182,7 @@ def _folded(result: Result) -> Iterator[str]:
     title = result.spec.key.removeprefix(result.spec.stage).strip()
     opened = " open" if _OPEN in result.spec.key else ""
     yield from (f"<details{opened}><summary>{title}</summary>", "")
-    for line in (*result.notes, *(f"Left out: {line}." for line in result.missing)):
+    for line in (*result.notes, *(f"Missing: {line}." for line in result.missing)):
         yield from (line if line.endswith(".") else f"{line}.", "")
     yield from _table(result)
     yield from ("", "</details>", "")

@@ -183,11 +183,11 @@ def _evaluation(book: Book) -> Iterator[Verdict]:
 def _threads(book: Book) -> Iterator[Verdict]:
     for key, result in book.results.items():
         for row in result.rows:
-            alone = row.name.removesuffix(", 2 threads")
-            if alone == row.name or result.spec.source == "noise":
+            single = row.name.removesuffix(", 2 threads")
+            if single == row.name or result.spec.source == "noise":
                 continue
-            ratio = result[alone].median / row.median
-            what = f"{key}{alone[4:]}, 2 threads: not slower than 1"
+            ratio = result[single].median / row.median
+            what = f"{key}{single[4:]}, 2 threads: not slower than 1"
             yield Verdict(what, f"{_digits(ratio)} times as fast", ratio >= _NOISE)
 
 

@@ -29,10 +29,10 @@ TEACHER = "teacher"
 TINY = "scheme 2: teacher, csl-tiny's regions"
 DEFAULT = "scheme 2: teacher, default proposer (several partitions)"
 OTHER_REGIONS, OTHER_EQ2 = "scheme 2: teacher, distilled network's regions", "scheme 2: teacher, its eq. 2"
-ALONE = "distilled network alone"
+UNFUSED = "distilled network, unfused"
 OWN_REGIONS, OWN_EQ2 = "scheme 1: distilled, its own regions", "scheme 1: distilled, its own eq. 2"
 RAW, RAW_REGIONS = "raw logits of the distilled network", "the same, its own regions"
-ROWS = (TEACHER, TINY, DEFAULT, OTHER_REGIONS, OTHER_EQ2, ALONE, OWN_REGIONS, OWN_EQ2)
+ROWS = (TEACHER, TINY, DEFAULT, OTHER_REGIONS, OTHER_EQ2, UNFUSED, OWN_REGIONS, OWN_EQ2)
 
 SCORE = "sml"
 _ALL = ("msp", "entropy", "max_logit", "energy", "sml")
@@ -40,7 +40,7 @@ _OF_DISTRIBUTION = ("msp", "entropy", "sml")
 _OF_LOGITS = ("max_logit", "energy", "sml")
 ROWS_OF_SCORE = dict.fromkeys(ROWS, (SCORE,))
 ROWS_OF_CLASSES = {
-    **{row: _OF_DISTRIBUTION if row in (ALONE, OWN_REGIONS, OWN_EQ2) else _ALL for row in ROWS},
+    **{row: _OF_DISTRIBUTION if row in (UNFUSED, OWN_REGIONS, OWN_EQ2) else _ALL for row in ROWS},
     RAW: _OF_LOGITS,
     RAW_REGIONS: _OF_LOGITS,
 }
@@ -104,7 +104,7 @@ def _scores(image: Tensor, comparison: Comparison) -> dict[str, dict[str, Tensor
         found[row] = {name: fuse(score, regions) for name, score in base.items()}
     own = Segmenter(network)(image)[0]
     if comparison.score is not None:
-        found[ALONE] = {comparison.score: own.sigmoid()[0]}
+        found[UNFUSED] = {comparison.score: own.sigmoid()[0]}
         for row, segment in _end_to_end(network, None).items():
             found[row] = {comparison.score: segment(image)[0, 0]}
         return found
@@ -112,7 +112,7 @@ def _scores(image: Tensor, comparison: Comparison) -> dict[str, dict[str, Tensor
         ood_scores(comparison.student.logits),
         ood_scores(comparison.student.log_probabilities),
     )
-    found[ALONE] = {name: of_distribution[name](own.log_softmax(0)) for name in _OF_DISTRIBUTION}
+    found[UNFUSED] = {name: of_distribution[name](own.log_softmax(0)) for name in _OF_DISTRIBUTION}
 
     def chosen(distribution: Tensor) -> Tensor:
         return torch.stack([of_distribution[name](distribution[0].log()) for name in _OF_DISTRIBUTION])[None]
@@ -132,7 +132,7 @@ def _fused(image: Tensor, comparison: Comparison) -> dict[str, Tensor]:
     base = comparison.teacher(image)[0].softmax(0)
     found = {TEACHER: base}
     found |= {row: fuse(base, regions) for row, regions in _regions(image, network).items()}
-    found[ALONE] = Segmenter(network)(image)[0]
+    found[UNFUSED] = Segmenter(network)(image)[0]
     return found | {row: segment(image)[0] for row, segment in _end_to_end(network, None).items()}
 
 
