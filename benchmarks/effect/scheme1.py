@@ -28,7 +28,6 @@ from benchmarks.effect.networks.distillation import (
 from benchmarks.effect.page.command import frame_slice, page_parser, publish
 from benchmarks.effect.page.measured import Measured, markdown
 from benchmarks.effect.rows.scheme1 import (
-    UNFUSED,
     OTHER_EQ2,
     OTHER_REGIONS,
     OWN_EQ2,
@@ -38,6 +37,7 @@ from benchmarks.effect.rows.scheme1 import (
     ROWS_OF_SCORE,
     SCORE,
     TEACHER,
+    UNFUSED,
     Comparison,
     measure,
     measure_classes,
