@@ -27,8 +27,7 @@ from benchmarks.effect.page.command import frame_slice, page_parser, publish
 from benchmarks.effect.page.measured import Measured, markdown
 from csl_plugin import RegionMap, fuse_labels, load_proposer, soft_assignment, split_components
 from csl_plugin.datasets import Dataset, open_dataset
-from csl_plugin.io import image_batch
-from csl_plugin.io.labels import read_label_png
+from csl_plugin.io import image_batch, read_label_png
 from csl_plugin.metrics import SemanticMetric
 from csl_plugin.proposers import DEFAULT as BOTH
 from csl_plugin.proposers import NetworkProposals

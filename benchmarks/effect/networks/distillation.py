@@ -15,8 +15,7 @@ from csl_plugin.errors import FileError
 from csl_plugin.io import atomic_path
 from csl_plugin.models import CSLNetwork
 from csl_plugin.models.hub.safetensors_io import write_network
-from csl_plugin.training import Batch, Recipe, batches
-from csl_plugin.training.loop import train
+from csl_plugin.training import Batch, Recipe, batches, train
 from examples.ood_scores import ood_scores
 from examples.train_segmenter import Segmenter, statistics
 

@@ -15,8 +15,7 @@ import numpy as np
 
 from csl_plugin.errors import FileError
 from csl_plugin.models import CSLNetwork
-from csl_plugin.training import Batch, Recipe, TrainingSettings, batches, train_recipe
-from csl_plugin.training.loop import train
+from csl_plugin.training import Batch, Recipe, TrainingSettings, batches, train, train_recipe
 
 
 @dataclass(frozen=True)

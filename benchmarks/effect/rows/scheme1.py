@@ -18,8 +18,7 @@ from benchmarks.effect.page.pooled import state_of
 from csl_plugin import RegionMap, RegionProposals, fuse, load_proposer
 from csl_plugin.datasets import Dataset
 from csl_plugin.end_to_end import EndToEnd
-from csl_plugin.io import image_batch
-from csl_plugin.io.labels import read_label_png
+from csl_plugin.io import image_batch, read_label_png
 from csl_plugin.metrics import PooledAnomaly, SemanticMetric
 from csl_plugin.proposers import NetworkProposals, NetworkRegions, Proposer
 from examples.ood_scores import ood_scores
