@@ -110,6 +110,7 @@ def fused_scores(scores: NDArray[np.float32], regions: RegionMap | None) -> NDAr
 def partitions_of(settings: Sequence[Setting], networks: Sequence[CSLNetwork]) -> Partitions:
     """All partitions of an image, by row and kind."""
     superpixels = load_proposer(_SUPERPIXELS)
+
     def partitions(image: torch.Tensor) -> dict[str, RegionMap]:
         found = {_method(_UNTRAINED, _SUPERPIXELS): superpixels(image)[0]}
         for setting, network in zip(settings, networks, strict=True):
