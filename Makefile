@@ -1,12 +1,13 @@
 # Every target makes the environment it needs: a bare machine with Python and make is enough.
 PYTHON ?= python3
 JOBS ?= 2
+DATA ?= data
 VENV := .venv
 LOWEST := .venv-lowest
 LOWEST_TORCH ?= $(shell sed -n "s/^torch==//p" constraints.txt)
 PIP := -m pip --quiet --disable-pip-version-check install --constraint
 
-.PHONY: help demo test test-all lint dist sdist-test lowest bench gpu clean
+.PHONY: help demo test test-all lint dist sdist-test lowest bench effect gpu clean
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +41,9 @@ lowest: $(LOWEST)/ready  ## The fast tests on the lowest versions of everything;
 
 bench: $(VENV)/ready-to-bench  ## Time and memory beside other ways: docs/results/performance.md; ARGS=--quick for less
 	$(VENV)/bin/python -m benchmarks.speed.run $(ARGS)
+
+effect: $(VENV)/ready-to-test  ## The pages of docs/results on data in DATA; trains networks, which takes hours
+	$(VENV)/bin/python -m benchmarks.effect --data $(DATA) $(ARGS)
 
 gpu:  ## The GPU's tests and speed, with the torch of $(PYTHON)
 	$(PYTHON) -m pytest tests/ops/test_gpu.py || test $$? -eq 5  # 5: all of it was skipped

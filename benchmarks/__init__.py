@@ -1,1 +1,1 @@
-"""What the engine costs beside what people use instead: `make bench`, on a GPU `make gpu`."""
+"""`speed` (`make bench`, `make gpu`) and `effect` (`make effect`) measure; `guide` generates docs/guide."""

@@ -1,1 +1,1 @@
-"""What regions do to scores: each module writes a page of docs/results."""
+"""What regions do to scores: a module for each page of docs/results; `make effect` runs all."""

@@ -1,41 +1,40 @@
-"""What made the difference in training: docs/results/ablation.md.
+"""What each part of the training adds: docs/results/ablation.md.
 
     OMP_NUM_THREADS=1 python -m benchmarks.effect.ablation --data DATA --work WORK --out docs/results
 
 DATA holds `camvid`, `bsds500`, `pasted` and `teacher` as the examples describe them. Each setting is a recipe
-in WORK, trained from the same start with the same seed and number of steps; trainings that were stopped go
-on, finished ones are not repeated.
+in WORK, trained from the same start with the same seed and number of steps. Interrupted trainings are
+resumed, finished ones are not repeated.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.effect.ablation_settings import Setting, ablation_settings
-from benchmarks.effect.anomaly import Frame, read_frames
-from benchmarks.effect.page import frame_slice, publish
-from benchmarks.effect.paired import Measured, markdown
-from benchmarks.effect.region_frames import (
+from benchmarks.effect.frames.scored import Frame, read_frames
+from benchmarks.effect.frames.true_regions import (
+    QUALITY,
     SEEN,
     VOID,
+    Partitions,
+    add_photographs,
+    add_street,
     camvid_val,
-    photograph_state,
-    photographs,
-    street_states,
 )
-from benchmarks.effect.trainings import images_per_second
+from benchmarks.effect.networks.trainings import images_per_second
+from benchmarks.effect.page.command import frame_slice, page_parser, publish
+from benchmarks.effect.page.measured import Measured, markdown
+from benchmarks.effect.page.pooled import state_of
+from benchmarks.effect.rows.ablation import Setting, ablation_settings
 from csl_plugin import RegionMap, fuse, load_proposer, soft_assignment
 from csl_plugin.datasets import open_dataset
 from csl_plugin.metrics import PooledAnomaly, RegionQuality
-from csl_plugin.metrics.metric import State
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import NetworkProposals, NetworkRegions
 from csl_plugin.proposers.hierarchy.scales import AUTO
@@ -46,51 +45,51 @@ _LEARNED, _BOTH = "learned boundaries", "eq. 2 along boundaries"
 _UNTRAINED, _SUPERPIXELS = "no network", "superpixels"
 _SCALE = 10.0
 _SCORES = ("energy", "sml")
-_EFFECT = ["pasted energy", "pasted sml", "CamVid energy", "CamVid sml"]
-_QUALITY = ["bsds500", "seen", "unseen"]
+_EFFECT = ("pasted energy", "pasted sml", "CamVid energy", "CamVid sml")
 _HEAD = """\
-# What made the difference
+# What each part of the training adds
 
 Written by `python -m benchmarks.effect.ablation`; do not edit.
-Every row is a network trained alone, from a random
-start with the same seed, {steps} steps: batches of 8 crops of 192x256 unless the row says otherwise. The rows
-down to "all" add one thing each to the row above; those below take one thing away from "all", or change it.
-All networks have point queries and a boundary head except where the row says so.
 
-Three kinds of regions. "eq. 2" is the arg max of the queries' R and V. "learned boundaries" are gathered
-along the boundary head's, at scale {scale:g}, and do not use the queries. "eq. 2 along boundaries" is what
-ships: of all that the boundaries enclose, eq. 2 takes what agrees best with the queries' proposals. The
-superpixels are gathered in the same way from the image alone.
+Every row is a network trained from the same random start with the same seed for {steps} steps, with batches
+of 8 crops of 192x256 unless the row says otherwise. The rows down to "all" add one part each to the row
+above; those below remove one part from "all", or change it. All networks have point queries and a boundary
+head except where the row says so.
+
+There are three kinds of regions. "eq. 2" is the arg max of the queries' R·V. "learned boundaries" are merged
+along the edges of the boundary head at scale {scale:g}, without the queries. "eq. 2 along boundaries" is the
+shipped method: of all regions that the boundaries enclose, eq. 2 takes those that agree best with the
+queries' proposals. Superpixels are merged in the same way along the edges of the image.
 """
 _EFFECT_HEAD = """\
 ## Effect on a teacher's scores
 
 AP / FPR95 in per cent after eq. 3, on frames {frames} of the pasted objects and of CamVid val (people and
-cyclists unseen); below, the 95 % interval of the change against no regions, by bootstrap over frames.
+cyclists unseen). Below: the 95 % interval of the change against no regions, by bootstrap over frames.
 """
 _QUALITY_HEAD = """\
 ## Quality of the regions
 
 Per cent. Best IoU: the mean, over true regions, of the best intersection over union with a region of the
-partition; covering weighs them by their pixels. BSDS500: the first {photographs} validation photographs, all
-annotators. CamVid val, frames {frames}: components of at least 60 pixels, of the classes that are trained on
-("seen") and of people and cyclists ("unseen"), void taken out. Speed: training images per second of processor
-time on one thread, drawing the batches included, measured in turns; another machine has other speeds.
+partition; covering weights them by their pixels. BSDS500: the first {photographs} validation photographs, all
+annotators. CamVid val, frames {frames}: components of at least 60 pixels, of the classes in the training
+labels ("seen") and of people and cyclists ("unseen"), void excluded. Speed: training images per second of
+processor time on one thread, data loading included, measured in turns; other machines have other speeds.
 """
 _STEPS_HEAD = """\
-## What each step changed
+## Change by each part
 
-The 95 % interval of the change against the row that it builds on, in points: AP of the scores after eq. 3
+The 95 % interval of the change against the row named in "against", in points: AP of the scores after eq. 3
 with the same kind of regions, and best IoU.
 """
 _LIMITS = """\
-## What this can and cannot show
+## Limits
 
 The intervals are over the choice of frames. There is one seed and one short training per row, so a difference
-may also be the luck of a run: believe a change that is large, and that the columns of a row agree on.
-Trainings this short favor what is learned quickly; the bundled weights were trained more than ten times as
-long. The pasted frames resemble what pasting trains on; BSDS500 and the people of CamVid do not. Rows with
-fewer parts see every picture of the parts that they have more often.
+may be due to the seed: rely on changes that are large and consistent over the columns of a row. Trainings
+this short favor what is learned quickly; the bundled weights were trained more than ten times as long. The
+pasted frames resemble the pasted training scenes; BSDS500 and the people of CamVid do not. Rows with fewer
+parts see every picture of those parts more often.
 """
 
 
@@ -103,76 +102,71 @@ def region_maps(network: CSLNetwork, image: torch.Tensor) -> dict[str, RegionMap
     return found
 
 
-def fused_state(scores: NDArray[np.float32], regions: RegionMap | None, label: NDArray[np.uint8]) -> State:
-    """One frame's scores after eq. 3, or as they are, measured."""
-    metric = PooledAnomaly()
-    metric.update(scores if regions is None else fuse(scores, regions, split=False), label)
-    return metric.state()
+def fused_scores(scores: NDArray[np.float32], regions: RegionMap | None) -> NDArray[np.float32]:
+    """The scores after eq. 3, unchanged without regions."""
+    return scores if regions is None else fuse(scores, regions, split=False)
 
 
-def makers_of(
-    settings: Sequence[Setting], networks: Sequence[CSLNetwork]
-) -> dict[str, Callable[[torch.Tensor], dict[str, RegionMap]]]:
-    """What makes the partitions of every row."""
+def partitions_of(settings: Sequence[Setting], networks: Sequence[CSLNetwork]) -> Partitions:
+    """All partitions of an image, by row and kind."""
     superpixels = load_proposer(_SUPERPIXELS)
-    found: dict[str, Any] = {_UNTRAINED: lambda image: {_SUPERPIXELS: superpixels(image)[0]}}
-    for setting, network in zip(settings, networks, strict=True):
-        found[setting.row] = partial(region_maps, network)
-    return found
+
+    def partitions(image: torch.Tensor) -> dict[str, RegionMap]:
+        found = {_method(_UNTRAINED, _SUPERPIXELS): superpixels(image)[0]}
+        for setting, network in zip(settings, networks, strict=True):
+            maps = region_maps(network, image)
+            found |= {_method(setting.row, kind): regions for kind, regions in maps.items()}
+        return found
+
+    return partitions
 
 
-def measure(
-    makers: Mapping[str, Callable[[torch.Tensor], dict[str, RegionMap]]],
-    data: Path,
-    part: slice,
-    count: int,
-    draws: int,
-) -> Measured:
-    """Everything that the tables are made of."""
-    metrics = dict.fromkeys(_EFFECT, PooledAnomaly) | dict.fromkeys(_QUALITY, RegionQuality)
+def measure(partitions: Partitions, data: Path, part: slice, count: int, draws: int) -> Measured:
+    """Everything that the tables hold."""
+    metrics = dict.fromkeys(_EFFECT, PooledAnomaly) | dict.fromkeys(QUALITY, RegionQuality)
     measured = Measured(metrics, draws)
     teacher = data / "teacher"
     every = ood_scores(teacher / "statistics.json")
     read = partial(read_frames, scores={score: every[score] for score in _SCORES}, part=part)
 
-    def effect(place: str, frame: Frame, anomaly: NDArray[np.uint8]) -> None:
+    def add_effect(
+        place: str, frame: Frame, maps: Mapping[str, RegionMap], anomaly: NDArray[np.uint8]
+    ) -> None:
         for score in _SCORES:
-            measured.add(f"{place} {score}", _BASE, fused_state(frame.scores[score], None, anomaly))
-        for row, maker in makers.items():
-            for kind, regions in maker(frame.image).items():
-                for score in _SCORES:
-                    state = fused_state(frame.scores[score], regions, anomaly)
-                    measured.add(f"{place} {score}", f"{row}, {kind}", state)
-                if place == "CamVid":
-                    for group, found in street_states(regions, frame.label).items():
-                        measured.add(group, f"{row}, {kind}", found)
+            for method, regions in {_BASE: None, **maps}.items():
+                fused = fused_scores(frame.scores[score], regions)
+                measured.add(f"{place} {score}", method, state_of(fused, anomaly))
 
     for frame in read(open_dataset("folder", data / "pasted"), teacher / "pasted"):
-        effect("pasted", frame, frame.label)
+        add_effect("pasted", frame, partitions(frame.image), frame.label)
     for frame in read(camvid_val(data), teacher / "camvid_val"):
-        unseen = (frame.label >= len(SEEN)).astype(np.uint8)
-        effect("CamVid", frame, np.where(frame.label == VOID, np.uint8(VOID), unseen))
-    for photograph in photographs(data, slice(count)):
-        for row, maker in makers.items():
-            for kind, regions in maker(photograph.image).items():
-                measured.add("bsds500", f"{row}, {kind}", photograph_state(regions, photograph))
+        maps, unseen = partitions(frame.image), (frame.label >= len(SEEN)).astype(np.uint8)
+        add_effect("CamVid", frame, maps, np.where(frame.label == VOID, np.uint8(VOID), unseen))
+        add_street(measured, maps, frame.label)
+    add_photographs(measured, partitions, data, slice(count))
     return measured
 
 
-def methods_of(setting: Setting) -> list[str]:
+def _method(row: str, kind: str) -> str:
+    return f"{row}, {kind}"
+
+
+def kinds_of(setting: Setting) -> list[str]:
     """The kinds of regions that a row has."""
     return [_SOFT, _LEARNED, _BOTH] if setting.training.has_boundary_head else [_SOFT]
 
 
 def effect_table(settings: Sequence[Setting], measured: Measured) -> list[str]:
-    """AP and FPR95 with intervals against no regions."""
-    rows = [[_UNTRAINED, "none", *(measured.text(figure, _BASE, "ap", "fpr95") for figure in _EFFECT)]]
+    """AP and FPR95, with intervals of the change against no regions."""
+    rows = [
+        [_UNTRAINED, "none", *(measured.text(measurement, _BASE, "ap", "fpr95") for measurement in _EFFECT)]
+    ]
     for row, kind in _all_rows(settings):
-        name = f"{row}, {kind}"
+        name = _method(row, kind)
         cells = [
-            f"{measured.text(figure, name, 'ap', 'fpr95')}<br>"
-            + measured.change(figure, _BASE, name, "ap", "fpr95")
-            for figure in _EFFECT
+            f"{measured.text(measurement, name, 'ap', 'fpr95')}<br>"
+            + measured.change(measurement, _BASE, name, "ap", "fpr95")
+            for measurement in _EFFECT
         ]
         rows.append([row, kind, *cells])
     return markdown(["trained on", "regions", *_EFFECT], rows)
@@ -181,49 +175,45 @@ def effect_table(settings: Sequence[Setting], measured: Measured) -> list[str]:
 def quality_table(
     settings: Sequence[Setting], measured: Measured, images_per_second: Mapping[str, float]
 ) -> list[str]:
-    """Best IoU and covering, and how fast training is."""
+    """Best IoU and covering, and the speed of training."""
     speeds = {setting.row: f"{images_per_second[setting.training.name]:.1f}" for setting in settings}
     rows = []
     for row, kind in _all_rows(settings):
-        cells = [measured.text(figure, f"{row}, {kind}", "best_iou", "covering") for figure in _QUALITY]
+        cells = [
+            measured.text(measurement, _method(row, kind), "best_iou", "covering") for measurement in QUALITY
+        ]
         rows.append([row, kind, *cells, speeds.get(row, "") if kind == _SOFT else ""])
     columns = [f"{name}: best IoU / covering" for name in ("BSDS500 val", "CamVid seen", "CamVid unseen")]
     return markdown(["trained on", "regions", *columns, "images/s"], rows)
 
 
 def steps_table(settings: Sequence[Setting], measured: Measured) -> list[str]:
-    """The change against the row that a row builds on."""
+    """The change of each row against the row in "against"."""
     rows = []
     for setting in settings:
         if setting.against is None:
             continue
-        for kind in methods_of(setting):
-            pair = f"{setting.against}, {kind}", f"{setting.row}, {kind}"
-            cells = [measured.change(figure, *pair, "ap") for figure in _EFFECT]
-            cells += [measured.change(figure, *pair, "best_iou") for figure in ("bsds500", "unseen")]
+        for kind in kinds_of(setting):
+            pair = _method(setting.against, kind), _method(setting.row, kind)
+            cells = [measured.change(measurement, *pair, "ap") for measurement in _EFFECT]
+            cells += [
+                measured.change(measurement, *pair, "best_iou") for measurement in ("bsds500", "unseen")
+            ]
             rows.append([setting.row, setting.against, kind, *cells])
     return markdown(["row", "against", "regions", *_EFFECT, "BSDS500 best IoU", "unseen best IoU"], rows)
 
 
 def _all_rows(settings: Sequence[Setting]) -> list[tuple[str, str]]:
-    trained = [(setting.row, kind) for setting in settings for kind in methods_of(setting)]
+    trained = [(setting.row, kind) for setting in settings for kind in kinds_of(setting)]
     return [(_UNTRAINED, _SUPERPIXELS), *trained]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True, help="folder of the trainings")
-    parser.add_argument("--out", type=Path, help="folder of the page; left out, it is printed alone")
-    parser.add_argument("--steps", type=int, default=600, help="of each training")
+    parser = page_parser(__doc__, work=Path, steps=600, frames="1::2", draws=1000)
     parser.add_argument("--finished", action="store_true", help="only the rows that WORK holds; train none")
-    parser.add_argument("--frames", default="1::2", help="a slice of the street frames")
-    parser.add_argument("--photographs", type=int, default=50, help="of BSDS500 val")
-    parser.add_argument("--draws", type=int, default=1000)
-    options = parser.parse_args()
+    parser.add_argument("--photographs", type=int, default=50, help="of BSDS500 val (%(default)s)")
+    options = parser.parse_args(arguments)
     part = frame_slice(options.frames)
     settings, missing = ablation_settings(options.steps), []
     if options.finished:
@@ -231,8 +221,8 @@ def main() -> None:
         settings = [setting for setting in settings if setting.row not in missing]
     networks = [setting.training.network(options.data, options.work) for setting in settings]
     speeds = images_per_second([setting.training for setting in settings], options.data)
-    makers = makers_of(settings, networks)
-    measured = measure(makers, options.data, part, options.photographs, options.draws)
+    partitions = partitions_of(settings, networks)
+    measured = measure(partitions, options.data, part, options.photographs, options.draws)
     lines = [
         _HEAD.format(steps=options.steps, scale=_SCALE),
         *([f"Not trained yet: {'; '.join(missing)}.", ""] if missing else []),

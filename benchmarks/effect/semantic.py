@@ -1,16 +1,15 @@
-"""Classes that were learned, before and after fusion: docs/results/semantic.md.
+"""mIoU of the classes in the training labels, before and after fusion: docs/results/semantic.md.
 
     python -m benchmarks.effect.semantic --data DATA --teacher SEGMENTER --frames 1::2 --out docs/results
 
-DATA holds `camvid` and `teacher/camvid_val` with the logits of a segmenter; SEGMENTER is what
-`examples/train_segmenter.py` wrote. IoU over CamVid's nine seen classes, of both segmenters' arg max and of
+DATA holds `camvid` and `teacher/camvid_val` with the logits of a segmenter; SEGMENTER is the output folder of
+`examples/train_segmenter.py`. IoU over CamVid's nine seen classes, of the arg max of both segmenters and of
 the arg max after fusion.
 """
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,15 +21,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.effect.distilled import WEIGHTS, load_teacher
-from benchmarks.effect.page import frame_slice, publish
-from benchmarks.effect.paired import Measured, markdown
+from benchmarks.effect.networks.bundled import bundled_network
+from benchmarks.effect.networks.distillation import load_teacher
+from benchmarks.effect.page.command import frame_slice, page_parser, publish
+from benchmarks.effect.page.measured import Measured, markdown
 from csl_plugin import RegionMap, fuse_labels, load_proposer, soft_assignment, split_components
 from csl_plugin.datasets import Dataset, open_dataset
-from csl_plugin.io import image_batch
-from csl_plugin.io.labels import read_label_png
+from csl_plugin.io import image_batch, read_label_png
 from csl_plugin.metrics import SemanticMetric
-from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import DEFAULT as BOTH
 from csl_plugin.proposers import NetworkProposals
 from csl_plugin.proposers.base import Partition, as_partitions
@@ -43,21 +41,21 @@ REGIONS = (*_PROPOSERS, EQ2, EQ2_SPLIT, TRUE)
 SEVERAL = ("csl-tiny:auto,10", "superpixels:40,150", BOTH)
 _TRUST, _AVERAGE = ", trust", ", average of region means"
 _MEAN = ", region mean"
-_FIGURE = "classes"
+_IOU = "iou"
 _HEAD = """\
-# Classes that were learned
+# Classes in the training labels
 
 Written by `python -m benchmarks.effect.semantic`; do not edit.
-IoU in per cent of CamVid's nine seen classes on
-frames {frames} of its val split ({count} frames; people, cyclists and void left out of labels), of the arg
-max before and after fusion of the whole distribution, C = 9. Rows of one partition are of eq. 3, region
-mean times pixel, unless they say otherwise; "trust" is the rule for several partitions. Eq. 3's square
-root (rule "geometric") has the same arg max, which was checked on every frame, and so no rows. Intervals:
-95 % of the change of the mean IoU against the base, by bootstrap over frames. True regions are the connected
-components of the labels: what fusion could do if regions were perfect.
 
-The regions are of `csl-tiny` unless a row says otherwise: `NetworkRegions` where nothing is said, "eq. 2"
-for the soft assignment of its region scores.
+IoU in per cent of CamVid's nine seen classes on frames {frames} of its val split ({count} frames; people,
+cyclists and void are void), of the arg max before and after fusion of the whole distribution, C = 9. Rows of
+one partition are of eq. 3, region mean times pixel, unless they name another rule; "trust" is the rule for
+several partitions. The square root of eq. 3 (rule "geometric") has the same arg max, which is checked on
+every frame, and no rows. Intervals: 95 % of the change of the mean IoU against the base, by bootstrap over
+frames. True regions are the connected components of the labels: the upper limit, with perfect regions.
+
+Regions are those of `NetworkRegions` with `csl-tiny` unless a row names others; "eq. 2" is the soft
+assignment of its region scores.
 """
 
 Teacher = Callable[[Tensor, str], Tensor]
@@ -66,7 +64,7 @@ Teacher = Callable[[Tensor, str], Tensor]
 
 @dataclass(frozen=True)
 class Case:
-    """A frame as fusion takes it."""
+    """The logits of one frame, its label and its partitions."""
 
     logits: Tensor
     label: NDArray[np.uint8]
@@ -84,7 +82,7 @@ def stored_logits(folder: Path) -> Teacher:
 
 
 def trained_logits(folder: Path) -> Teacher:
-    """Logits of the example's segmenter, run on the spot."""
+    """Logits of the example's segmenter, computed for each image."""
     model = load_teacher(folder)
 
     def logits(image: Tensor, _: str) -> Tensor:
@@ -99,7 +97,7 @@ def cases(dataset: Dataset, labels: Path, teacher: Teacher, part: slice) -> Iter
     """The frames of a data set with their regions."""
     known = {name: load_proposer(source) for name, source in _PROPOSERS.items()}
     parts = [load_proposer(source) for source in SEVERAL[:2]]
-    eq2 = NetworkProposals(CSLNetwork.from_pretrained(WEIGHTS / DEFAULT))
+    eq2 = NetworkProposals(bundled_network(DEFAULT))
     for frame in tqdm(dataset.frames[part], desc=dataset.output_name, unit="frame", disable=None):
         image, stored = image_batch(dataset.read_image(frame)), read_label_png(labels / f"{frame.name}.png")
         regions = {name: _maps(proposer(image))[0] for name, proposer in known.items()}
@@ -112,22 +110,22 @@ def cases(dataset: Dataset, labels: Path, teacher: Teacher, part: slice) -> Iter
 
 
 def measure(found: Iterator[Case], draws: int) -> Measured:
-    """Figures of every way to fuse."""
+    """The class metrics of every method."""
     fresh = partial(SemanticMetric, len(CLASSES))
-    measured = Measured({_FIGURE: fresh}, draws)
+    measured = Measured({_IOU: fresh}, draws)
     for case in found:
-        for row, predicted in ways(case).items():
+        for row, predicted in labels_by_method(case).items():
             metric = fresh()
             metric.update(predicted, case.label)
-            measured.add(_FIGURE, row, metric.state())
+            measured.add(_IOU, row, metric.state())
     return measured
 
 
-def ways(case: Case) -> dict[str, Tensor]:
-    """The labels (H, W) that each way gives.
+def labels_by_method(case: Case) -> dict[str, Tensor]:
+    """The labels (H, W) of each method.
 
     Raises:
-        AssertionError: The geometric rule gave other labels than eq. 3.
+        AssertionError: The labels of the geometric rule differ from those of eq. 3.
     """
     size = case.label.shape
     full = F.interpolate(case.logits[None], size, mode="bilinear", align_corners=False)[0]
@@ -147,7 +145,7 @@ def ways(case: Case) -> dict[str, Tensor]:
 
 
 def tables(measured: Measured) -> list[str]:
-    """The mean IoU of every way, and the IoU of every class before and after."""
+    """The mean IoU of every method, and the IoU of every class before and after."""
     rows = [BASE, *(name + rule for name in REGIONS for rule in ("", _MEAN))]
     rows += [name + rule for name in SEVERAL for rule in (_TRUST, _AVERAGE)]
     lines = markdown(
@@ -155,15 +153,15 @@ def tables(measured: Measured) -> list[str]:
         [
             [
                 row,
-                measured.text(_FIGURE, row, "miou"),
-                "" if row == BASE else measured.change(_FIGURE, BASE, row, "miou"),
-                measured.text(_FIGURE, row, "pacc"),
+                measured.text(_IOU, row, "miou"),
+                "" if row == BASE else measured.change(_IOU, BASE, row, "miou"),
+                measured.text(_IOU, row, "pacc"),
             ]
             for row in rows
         ],
     )
     shown = (BASE, DEFAULT, DEFAULT + _MEAN, BOTH + _TRUST, TRUE)
-    of_class = [measured.figures(_FIGURE, row).per_class for row in shown]
+    of_class = [measured.values(_IOU, row).per_class for row in shown]
     lines += markdown(
         ["class", *shown],
         [[name, *(f"{100 * iou[index]:.1f}" for iou in of_class)] for index, name in enumerate(CLASSES)],
@@ -172,7 +170,7 @@ def tables(measured: Measured) -> list[str]:
     order = [f"{CLASSES[index]} {change[index]:+.1f}" for index in np.argsort(-change)]
     return [
         *lines,
-        f"By eq. 3 with the regions of {DEFAULT}, from what gains to what loses: {', '.join(order)}.",
+        f"By eq. 3 with the regions of {DEFAULT}, largest gain first: {', '.join(order)}.",
         "",
     ]
 
@@ -183,17 +181,9 @@ def _maps(regions: Partition | tuple[Partition, ...]) -> tuple[RegionMap, ...]:
     return partitions  # type: ignore[return-value]
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--teacher", type=Path, required=True)
-    parser.add_argument("--out", type=Path, help="folder of the page; left out, it is printed alone")
-    parser.add_argument("--frames", default=":", help="a slice of the frames, such as 1::2")
-    parser.add_argument("--draws", type=int, default=1000)
-    options = parser.parse_args()
+    options = page_parser(__doc__, teacher=Path, frames=":", draws=1000).parse_args(arguments)
     part = frame_slice(options.frames)
     dataset = open_dataset("folder", options.data / "camvid", subset="val")
     lines = [_HEAD.format(frames=options.frames, count=len(dataset.frames[part]))]

@@ -2,23 +2,23 @@
 
     python -m benchmarks.effect.sensitivity --data DATA --out docs/results
 
-DATA as for `benchmarks.effect.anomaly`. Each parameter is changed by itself; then a setting is chosen on four
-fifths of the frames and measured on the last, which says how much could be gained by choosing better.
+DATA as for `benchmarks.effect.anomaly`. Each parameter is varied with the others at their defaults. Then the
+best setting on four fifths of the frames is measured on the last fifth, which shows how much a better choice
+could gain.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
-from benchmarks.effect.anomaly import Frame, open_sets, pooled, read_frames, state_of
-from benchmarks.effect.page import publish
-from benchmarks.effect.paired import markdown
+from benchmarks.effect.frames.scored import Frame, open_sets, read_frames
+from benchmarks.effect.page.command import page_parser, publish
+from benchmarks.effect.page.measured import markdown
+from benchmarks.effect.page.pooled import pooled, state_of
 from csl_plugin import Trust, fuse, load_proposer
 from csl_plugin.metrics import State
 from csl_plugin.proposers.base import as_partitions
@@ -36,25 +36,25 @@ _FOLDS = 5
 Case: TypeAlias = tuple[str, str]
 """A data set and a score."""
 States: TypeAlias = dict[Case, dict["Trust | None", list[State]]]
-"""Of all frames, by case and setting; None is the score as it is."""
+"""Of all frames, by case and setting; None is the unfused score."""
 
 _HEAD = """\
 # What the parameters of the rule "trust" do
 
 Written by `python -m benchmarks.effect.sensitivity`; do not edit.
-AP / FPR95 in per cent with the partitions of
-`load_proposer()`, on the even frames of both sets ({counts}).
-Those are the frames that the defaults were chosen on; docs/results/anomaly.md has the others.
 
-The gain is relative to the base score, in per cent: the mean of the gains of AP and of the reductions of
-FPR95 over the four cases. `help(csl_plugin.Trust)` says what a parameter means. Defaults are bold.
+AP / FPR95 in per cent with the partitions of `load_proposer()`, on the even frames of both sets ({counts}).
+The defaults were chosen on these frames; [anomaly.md](anomaly.md) has the others.
+
+The gain is relative to the base score, in per cent: the mean over the four cases of the gains of AP and the
+reductions of FPR95. `help(csl_plugin.Trust)` describes the parameters. Defaults are bold.
 """
 _CROSS = """\
-## Chosen on some frames, measured on others
+## Cross-validation
 
-Of the settings above the one with the largest gain on four fifths of the frames, and its gain on the last
-fifth beside that of the default. Fifths are consecutive frames, because neighbors in a video are alike, and
-the same ones in both sets.
+The setting with the largest gain on four fifths of the frames, and its gain on the last fifth beside that of
+the default. Fifths are consecutive frames, because neighboring frames of a video are alike, and the same ones
+in both sets.
 """
 
 
@@ -80,14 +80,14 @@ def measure(sets: Mapping[str, Iterable[Frame]]) -> States:
     return states
 
 
-def figures(
+def ap_and_fpr95(
     states: States, setting: Trust | None, chosen: Sequence[Sequence[int]]
 ) -> dict[Case, tuple[float, float]]:
     """AP and FPR95 of every case, pooled over some frames of each set.
 
     Args:
         states: Of all frames.
-        setting: Which.
+        setting: A rule, or None for the unfused score.
         chosen: Indices of the frames, for each data set in the order of `states`.
     """
     frames_of = dict(zip(dict.fromkeys(name for name, _ in states), chosen, strict=True))
@@ -95,7 +95,7 @@ def figures(
         case: pooled(found[setting][index] for index in frames_of[case[0]]).compute()
         for case, found in states.items()
     }
-    return {case: (figure.ap, figure.fpr95) for case, figure in computed.items()}
+    return {case: (values.ap, values.fpr95) for case, values in computed.items()}
 
 
 def gain(before: Mapping[Case, tuple[float, float]], after: Mapping[Case, tuple[float, float]]) -> float:
@@ -106,7 +106,7 @@ def gain(before: Mapping[Case, tuple[float, float]], after: Mapping[Case, tuple[
 
 def parameter_tables(states: States, chosen: Sequence[Sequence[int]]) -> list[str]:
     """One table for each parameter."""
-    default, base = Trust(), figures(states, None, chosen)
+    default, base = Trust(), ap_and_fpr95(states, None, chosen)
     head = [f"{name}, {score}" for name, score in states]
 
     def cells(found: Mapping[Case, tuple[float, float]]) -> list[str]:
@@ -117,7 +117,7 @@ def parameter_tables(states: States, chosen: Sequence[Sequence[int]]) -> list[st
         rows = []
         for value in values:
             setting = replace(default, **{name: value})
-            found = figures(states, setting, chosen)
+            found = ap_and_fpr95(states, setting, chosen)
             row = [f"{value:g}", *cells(found), f"{100 * gain(base, found):+.1f}"]
             rows.append([f"**{cell}**" for cell in row] if setting == default else row)
         lines += [f"## {name}", "", *markdown([name, *head, "gain"], rows)]
@@ -131,9 +131,9 @@ def cross_validation(states: States, counts: Sequence[int]) -> list[str]:
     for fold in range(_FOLDS):
         held = [np.flatnonzero(which == fold).tolist() for which in fold_of]
         rest = [np.flatnonzero(which != fold).tolist() for which in fold_of]
-        base, base_held = figures(states, None, rest), figures(states, None, held)
-        best = max(settings(), key=lambda setting: gain(base, figures(states, setting, rest)))
-        gains = [gain(base_held, figures(states, setting, held)) for setting in (best, Trust())]
+        base, base_held = ap_and_fpr95(states, None, rest), ap_and_fpr95(states, None, held)
+        best = max(settings(), key=lambda setting: gain(base, ap_and_fpr95(states, setting, rest)))
+        gains = [gain(base_held, ap_and_fpr95(states, setting, held)) for setting in (best, Trust())]
         kept.append(gains)
         rows.append([str(fold + 1), _difference(best), *(f"{100 * value:+.1f}" for value in gains)])
     rows.append(["mean", "", *(f"{100 * value:+.1f}" for value in np.mean(kept, axis=0))])
@@ -141,7 +141,7 @@ def cross_validation(states: States, counts: Sequence[int]) -> list[str]:
 
 
 def _difference(setting: Trust) -> str:
-    """What tells a setting from the default."""
+    """The parameters in which a setting differs from the default."""
     default = Trust()
     changed = [
         f"{name}={getattr(setting, name):g}"
@@ -151,14 +151,9 @@ def _difference(setting: Trust) -> str:
     return ", ".join(changed) or "the default"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, help="folder of the page; left out, it is printed alone")
-    options = parser.parse_args()
+    options = page_parser(__doc__).parse_args(arguments)
     teacher, sets = options.data / "teacher", open_sets(options.data)
     scores = {
         name: score for name, score in ood_scores(teacher / "statistics.json").items() if name in SCORES

@@ -2,17 +2,16 @@
 
     OMP_NUM_THREADS=1 python -m benchmarks.effect.table7 --data DATA --work WORK --out docs/results
 
-DATA holds `camvid` and `bsds500`. Two networks are trained alike in WORK on CamVid train with pedestrians and
-cyclists unseen: one whose queries have classes, on class masks (None-CA), and one without classes, on
-mask-split regions; hard and soft assignment read the latter (CA+HA, CA+SA). Trainings that were stopped go
-on, finished ones are not repeated.
+DATA holds `camvid` and `bsds500`. Two networks are trained alike in WORK on CamVid train, with pedestrians
+and cyclists unseen: one whose queries have classes, on class masks (None-CA), and one without classes, on
+mask-split regions, followed by hard or soft assignment (CA+HA, CA+SA). Interrupted trainings are resumed,
+finished ones are not repeated.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -22,20 +21,22 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from benchmarks.effect.page import frame_slice, publish
-from benchmarks.effect.paired import Measured, markdown
-from benchmarks.effect.region_frames import (
+from benchmarks.effect.frames.true_regions import (
     CLASSES,
+    QUALITY,
     SEEN,
     UNSEEN,
-    as_image,
+    Partitions,
+    add_photographs,
+    add_street,
     camvid_val,
-    photograph_state,
-    photographs,
-    street_states,
 )
-from benchmarks.effect.trainings import BASE, Training
+from benchmarks.effect.networks.bundled import recipe_of
+from benchmarks.effect.networks.trainings import Training
+from benchmarks.effect.page.command import frame_slice, page_parser, publish
+from benchmarks.effect.page.measured import Measured, markdown
 from csl_plugin import RegionMap, hard_assignment, soft_assignment
+from csl_plugin.io import image_batch
 from csl_plugin.metrics import RegionQuality, RegionVoteMetric
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import NetworkProposals
@@ -44,29 +45,30 @@ _HEAD = """\
 # Class-agnostic training and soft assignment
 
 Written by `python -m benchmarks.effect.table7`; do not edit.
-The paper's Table 7 in miniature. Two networks of the
-same size, trained from the same random start with the same seed on the same crops of CamVid train, {steps}
-steps each; people, cyclists and void count in no loss, and nothing is pasted.
+
+The paper's Table 7 in miniature. Two networks of the same size are trained from the same random start with
+the same seed on the same crops of CamVid train, {steps} steps each. People, cyclists and void count in no
+loss, and nothing is pasted.
 
 - None-CA: each query predicts one of the {classes} seen classes or none. Targets are class masks, not split
   (at most one region per class and crop); the matching cost and the loss hold the probability of the class.
   V is the largest class probability; soft assignment, as in the paper's Figure 3.
-- CA+HA, CA+SA: one network without classes, trained on mask-split regions, read by hard and by soft
+- CA+HA, CA+SA: one network without classes, trained on mask-split regions, followed by hard or soft
   assignment.
 
-Measured on {frames} of CamVid val and of BSDS500 val; no choice was made on any of them. Majority
-vote: every region takes the class most frequent in it (void does not vote, a pixel in no region is a miss),
-then mIoU over all eleven classes, the nine seen and the two unseen ones. Best IoU and covering: as in
-docs/results/ablation.md. Per cent; the 95 % intervals of the differences are by bootstrap over frames.
+Measured on {frames} of CamVid val and of BSDS500 val; neither was used for any choice. Majority vote: every
+region takes its most frequent class (void does not vote, a pixel in no region is a miss), then mIoU over all
+eleven classes, the nine seen and the two unseen ones. Best IoU and covering as in [ablation.md](ablation.md).
+Per cent; the 95 % intervals of the differences are by bootstrap over frames.
 """
 _LIMITS = """\
-The paper trains on Cityscapes and tests on COCO-Stuff; here a network of 3 million parameters sees 367 street
-frames for less than an hour, from a random start, and the unseen are two classes of the same streets. The
-intervals are over the choice of frames, not over trainings: with one seed each, None-CA against CA is a
-comparison of two runs, while CA+HA against CA+SA is of one network. Mask split and classes change together
-here, as in the paper. Mask split asks for about three times as many regions as there are classes in a crop,
-which is harder to learn, so a short training favors None-CA; a majority vote favors whoever has more
-regions.
+The paper trains on Cityscapes and tests on COCO-Stuff; here a network of 3 million parameters is trained on
+367 street frames for less than an hour, from a random start, and the unseen are two classes of the same
+streets. The intervals are over the choice of frames, not over trainings: with one seed each, None-CA against
+CA compares two trainings, while CA+HA against CA+SA compares two readings of one network. Mask split and
+classes change together here, as in the paper. Mask split asks for about three times as many regions as there
+are classes in a crop, which is harder to learn, so a short training favors None-CA; a majority vote favors
+methods with more regions.
 """
 
 METHODS = ("None-CA", "CA+HA", "CA+SA")
@@ -88,12 +90,12 @@ _OVERLAPS = {
 
 
 def class_aware_and_agnostic(steps: int) -> tuple[Training, Training]:
-    """The two trainings, which differ in nothing but classes and mask split.
+    """The two trainings, which differ in classes and mask split only.
 
     Args:
         steps: Of each.
     """
-    bundled = json.loads(BASE.read_text(encoding="utf-8"))
+    bundled = json.loads(recipe_of().read_text(encoding="utf-8"))
     shared = {
         "settings": {"steps": steps, "save_every": 150},
         "cropping": bundled["cropping"],
@@ -121,42 +123,39 @@ def measure(
 ) -> tuple[Measured, dict[str, dict[str, float]]]:
     """Majority vote, covering and best IoU of all methods on all frames; means over street frames."""
     vote = partial(RegionVoteMetric, len(CLASSES), unseen=UNSEEN)
-    metrics: Mapping[str, Any] = {"vote": vote, **dict.fromkeys(("seen", "unseen", "bsds500"), RegionQuality)}
+    metrics: Mapping[str, Any] = {"vote": vote, **dict.fromkeys(QUALITY, RegionQuality)}
     measured = Measured(metrics, draws)
-    seen: dict[str, dict[str, list[float]]] = {name: {method: [] for method in METHODS} for name in _MEANS}
+    partitions: Partitions = partial(region_maps, aware, agnostic)
+    found: dict[str, dict[str, list[float]]] = {name: {method: [] for method in METHODS} for name in _MEANS}
     streets = camvid_val(data)
     for frame in tqdm(streets.frames[part], desc="camvid", unit="frame", disable=None):
-        label = streets.read_label(frame)
-        image = as_image(streets.read_image(frame))
-        for method, regions in region_maps(aware, agnostic, image).items():
+        label, maps = streets.read_label(frame), partitions(image_batch(streets.read_image(frame)))
+        for method, regions in maps.items():
             metric = vote()
             metric.update(regions.labels[0], label)
             measured.add("vote", method, metric.state())
             assigned = regions.labels.numpy() >= 0
-            seen[_MEANS[0]][method].append(len(np.unique(regions.labels.numpy()[assigned])))
-            seen[_MEANS[1]][method].append(100 * (1 - float(assigned.mean())))
-            for group, state in street_states(regions, label).items():
-                measured.add(group, method, state)
-    for photograph in photographs(data, part):
-        for method, regions in region_maps(aware, agnostic, photograph.image).items():
-            measured.add("bsds500", method, photograph_state(regions, photograph))
+            found[_MEANS[0]][method].append(len(np.unique(regions.labels.numpy()[assigned])))
+            found[_MEANS[1]][method].append(100 * (1 - float(assigned.mean())))
+        add_street(measured, maps, label)
+    add_photographs(measured, partitions, data, part)
     means = {
-        name: {method: float(np.mean(values[method])) for method in METHODS} for name, values in seen.items()
+        name: {method: float(np.mean(values[method])) for method in METHODS} for name, values in found.items()
     }
     return measured, means
 
 
-def figures_table(measured: Measured, means: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Each figure of each method, the paper's beside it, and the intervals of the differences."""
+def metrics_table(measured: Measured, means: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """The metrics of each method with the paper's values, and the intervals of the differences."""
     rows = []
     pairs = list(combinations(METHODS, 2))
-    for (figure, name), title in {
+    for (measurement, name), title in {
         **{("vote", key): text for key, text in _VOTE.items()},
         **_OVERLAPS,
     }.items():
-        cells = [measured.text(figure, method, name) for method in METHODS]
-        cells += [measured.change(figure, one, other, name) for one, other in pairs]
-        published = " / ".join(f"{value:.1f}" for value in PAPER[name]) if figure == "vote" else ""
+        cells = [measured.text(measurement, method, name) for method in METHODS]
+        cells += [measured.change(measurement, one, other, name) for one, other in pairs]
+        published = " / ".join(f"{value:.1f}" for value in PAPER[name]) if measurement == "vote" else ""
         rows.append([title, *cells, published])
     for name, values in means.items():
         rows.append([name, *(f"{values[method]:.1f}" for method in METHODS), *[""] * (len(pairs) + 1)])
@@ -165,36 +164,29 @@ def figures_table(measured: Measured, means: Mapping[str, Mapping[str, float]]) 
 
 
 def verdict(measured: Measured) -> list[str]:
-    """For each figure of the paper, the order that was found."""
+    """The order of the methods by each metric of the paper."""
     lines, pairs = [], list(combinations(METHODS, 2))
     for name, title in _VOTE.items():
-        values = [getattr(measured.figures("vote", method), name) for method in METHODS]
+        values = [getattr(measured.values("vote", method), name) for method in METHODS]
         ranked = sorted(zip(values, METHODS, strict=True), key=lambda pair: pair[0])
         rises = all(before < after for before, after in pairwise(values))
         agreement = "the paper's order" if rises else "not the paper's order"
-        told = [f"{after} {_placed(measured, name, before, after)} {before}" for before, after in pairs]
+        compared = [f"{after} {_placed(measured, name, before, after)} {before}" for before, after in pairs]
         order = " <= ".join(method for _, method in ranked)
-        lines.append(f"- {title}: {order}, {agreement}. By their intervals, {', '.join(told)}.")
+        lines.append(f"- {title}: {order}, {agreement}. By their intervals, {', '.join(compared)}.")
     return lines
 
 
 def _placed(measured: Measured, name: str, before: str, after: str) -> str:
-    span = measured.spans("vote", before, after)[name]
-    return "is above" if span.low > 0 else "is below" if span.high < 0 else "is not told from"
+    interval = measured.intervals("vote", before, after)[name]
+    if interval.low > 0:
+        return "is above"
+    return "is below" if interval.high < 0 else "does not differ from"
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True, help="folder of the trainings")
-    parser.add_argument("--out", type=Path, help="folder of the page; left out, it is printed alone")
-    parser.add_argument("--steps", type=int, default=5000, help="of each training")
-    parser.add_argument("--frames", default=":", help="a slice of the frames of both sets")
-    parser.add_argument("--draws", type=int, default=1000)
-    options = parser.parse_args()
+    options = page_parser(__doc__, work=Path, steps=5000, frames=":", draws=1000).parse_args(arguments)
     part = frame_slice(options.frames)
     trainings = class_aware_and_agnostic(options.steps)
     aware, agnostic = (training.network(options.data, options.work) for training in trainings)
@@ -205,8 +197,8 @@ def main() -> None:
             classes=len(SEEN),
             frames="all frames" if options.frames == ":" else f"frames {options.frames}",
         ),
-        *figures_table(measured, means),
-        "What was found, by majority vote:",
+        *metrics_table(measured, means),
+        "By majority vote:",
         "",
         *verdict(measured),
         "",

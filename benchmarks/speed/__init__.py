@@ -1,1 +1,1 @@
-"""Time and memory beside other ways: `make bench`, on a GPU `make gpu`."""
+"""Time and memory of the engine and of other methods: `make bench`, on a GPU `make gpu`."""

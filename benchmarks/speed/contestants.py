@@ -1,4 +1,4 @@
-"""What is measured: contestants that do one job on one input, gathered in cases."""
+"""Contestants: functions that compute the same result from the same input, grouped in cases."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Role = Literal["naive", "simple", "peer", "ours", "floor"]
 
 @dataclass(frozen=True)
 class Agreement:
-    """How a contestant's result stands to what it claims to equal."""
+    """The comparison of a contestant's result with the oracle."""
 
     holds: bool
     text: str
@@ -19,18 +19,18 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Contestant:
-    """One way to do a case's job.
+    """One implementation of a case.
 
     Attributes:
-        name: What the tables call it; unique within its case.
-        role: naive (the equations as written), simple (what a careful user writes), peer (another program),
-            ours, or floor (only the memory traffic).
-        call: What is timed.
-        prepare: Run before every call, outside the clock.
-        verify: Compares a result with the case's oracle; None where nothing is claimed.
+        name: Its name in the tables; unique within its case.
+        role: naive (the equations as printed), simple (careful user code), peer (another program), ours, or
+            floor (the memory traffic only).
+        call: The timed function.
+        prepare: Run before every call, not timed.
+        verify: Compares a result with the case's oracle; None if it is not compared.
         threads: torch's threads during the call.
-        output_bytes: Size of what the call returns, where it is allocated by the call.
-        aside: No target names it; three rounds suffice where it is slow.
+        output_bytes: Size of the result, if the call allocates it.
+        aside: No target names it; if slow, it is measured in three rounds only.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Spec:
-    """What a case is built from; plain values, so that another process can build the same.
+    """The specification of a case; plain values, so that another process can build the same case.
 
     Attributes:
         stage: A key of `stages.STAGES`.
         size: (H, W) of the image.
-        classes: C of the distribution, 0 where the stage has none.
+        classes: C of the distribution, 0 if the stage has none.
         source: "scene", "noise", or the path of a network's proposals.
         compiled: Whether torch.compile(naive) takes part.
     """
@@ -81,12 +81,12 @@ class Spec:
 
 @dataclass
 class Case:
-    """Contestants on one input, and what is to be said about it.
+    """The contestants on one input, with notes for the report.
 
     Attributes:
-        contestants: In the order in which they take turns.
+        contestants: In the order of their turns.
         notes: Facts about the input, for the report.
-        missing: One line for each peer that could not take part.
+        missing: One line for each peer that is not installed.
     """
 
     contestants: list[Contestant]

@@ -1,4 +1,4 @@
-"""`make gpu`: the same stages on a CUDA device, where there is one.
+"""`make gpu`: the same stages on a CUDA device.
 
 Times are medians of CUDA events around single calls, each after the second-level cache was overwritten, as
 triton.testing.do_bench takes them; the column "graph" is the replay of a captured CUDA graph. Extra memory
@@ -19,7 +19,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.speed import inputs, machine, report
+from benchmarks import machine
+from benchmarks.speed import inputs, report
 from benchmarks.speed.oracle import AssignOracle, float64_means
 from benchmarks.speed.peers import equations
 from benchmarks.speed.targets import MEGABYTE, Verdict
@@ -36,12 +37,12 @@ class Contestant:
     """One call on the device.
 
     Attributes:
-        name: What the table calls it.
-        call: What is timed.
-        claim: Compares the result with the equations; None where nothing is claimed.
-        captured: Whether it is to be captured in a CUDA graph too.
-        silent: Whether it promises not to wait for the device.
-        output_bytes: Size of what it allocates to return.
+        name: Its name in the table.
+        call: The timed function.
+        claim: Compares the result with the equations; None if it is not compared.
+        captured: Whether it is also timed as a captured CUDA graph.
+        silent: Whether it must not synchronize with the device.
+        output_bytes: Size of the allocated result.
     """
 
     name: str
@@ -54,7 +55,7 @@ class Contestant:
 
 @dataclass
 class Row:
-    """One contestant's figures; None where there is none."""
+    """The measurements of one contestant; None if there is none."""
 
     name: str
     microseconds: float
@@ -68,7 +69,7 @@ class Row:
 def contestants(
     device: torch.device, size: tuple[int, int], classes: tuple[int, ...]
 ) -> Iterator[Contestant]:
-    """All rows, on any device torch has, so that a machine without a GPU can try them."""
+    """All contestants, on any device, so that tests can run them without a GPU."""
     p = inputs.scene(size)
     yield from _assignment(p, device)
     labels = soft_assignment(RegionProposals.from_logits(*_batched(p)), size).labels
@@ -162,7 +163,7 @@ def _fusion(
 
 
 def measure(entry: Contestant, flush: Tensor) -> Row:
-    """Time, graph replay, memory and silence of one contestant on the current CUDA device."""
+    """Time, graph replay, memory and synchronization of one contestant on the current CUDA device."""
     result = "" if entry.claim is None else entry.claim(entry.call())
     microseconds = _median(entry.call, flush)
     silent = _silence(entry.call) if entry.silent else ""
@@ -276,7 +277,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of the report")
     options = parser.parse_args()
     if not torch.cuda.is_available():
-        print("no GPU here: nothing was measured, and the report was left as it is")
+        print("no GPU here: nothing was measured, and the report is unchanged")
         sys.exit(0)
     device = torch.device("cuda")
     flush = torch.empty(_CACHE_BYTES, dtype=torch.uint8, device=device)

@@ -1,4 +1,4 @@
-"""Region proposals and distributions to measure with: synthetic scenes, white noise, or a network's own."""
+"""Inputs: region proposals of synthetic scenes, white noise or a network, and distributions."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ STRIDE = 4
 QUERIES = 100
 VALID = 25
 _STUFF = 6
-_BLUR = 0.7  # pixels over which a mask's logits turn
+_BLUR = 0.7  # pixels of the transition of a mask's logits
 _NOISE = 0.4
-_PULL = 9.0  # how strongly stuff keeps to its height
+_PULL = 9.0  # of stuff to its height
 _LIMIT = 9.0
 
 
@@ -42,15 +42,15 @@ class Proposals:
         return self.validity_logits.sigmoid()
 
     def stored_as(self, dtype: torch.dtype) -> Proposals:
-        """The same with mask logits of another dtype."""
+        """The same proposals with mask logits of another dtype."""
         return replace(self, logits=self.logits.to(dtype))
 
     def on(self, device: torch.device) -> Proposals:
-        """The same on another device."""
+        """The same proposals on another device."""
         return replace(self, logits=self.logits.to(device), validity_logits=self.validity_logits.to(device))
 
     def boundary_fraction(self) -> float:
-        """The share of low-resolution squares whose four corners do not agree on a winner."""
+        """The share of low-resolution squares whose four corners have different winners."""
         labels = (self.logits.float().sigmoid() * self.validity[:, None, None]).argmax(0)
         first = labels[:-1, :-1]
         agree = (first == labels[1:, :-1]) & (first == labels[:-1, 1:]) & (first == labels[1:, 1:])
@@ -58,28 +58,28 @@ class Proposals:
 
 
 def scene(size: tuple[int, int], seed: int = 0, queries: int = QUERIES, valid: int = VALID) -> Proposals:
-    """Stuff, things from 2 samples to a quarter of the height, and the redundant queries of real networks."""
+    """Stuff, things from 2 samples to a quarter of the height, and redundant queries as of real networks."""
     rng = np.random.default_rng(seed)
     height, width = max(size[0] // STRIDE, 1), max(size[1] // STRIDE, 1)
     masks = _visible(_layout(rng, height, width, valid))
     logits = [_mask_logits(rng, mask) for mask in masks]
-    trust = list(rng.uniform(0.85, 0.99, len(masks)))
+    validity = list(rng.uniform(0.85, 0.99, len(masks)))
     while len(logits) < queries:
         kind, first, second = rng.integers(3), *rng.integers(len(masks), size=2)
-        if kind == 0:  # a second, weaker opinion on a region
+        if kind == 0:  # the same region with a lower validity
             logits.append(np.clip(logits[first] + rng.normal(0, 1), -_LIMIT, _LIMIT))
-            trust.append(rng.uniform(0.02, 0.4))
+            validity.append(rng.uniform(0.02, 0.4))
         elif kind == 1:  # two regions in one
             logits.append(_mask_logits(rng, masks[first] | masks[second]))
-            trust.append(rng.uniform(0.01, 0.3))
-        else:  # nothing much, anywhere
+            validity.append(rng.uniform(0.01, 0.3))
+        else:  # low scores everywhere
             logits.append(_field(rng, height, width) * 3 - 4)
-            trust.append(rng.uniform(0.0, 0.1))
+            validity.append(rng.uniform(0.0, 0.1))
     order = rng.permutation(queries)
     stack: NDArray[np.float32] = np.stack(logits[:queries]).astype(np.float32)
     stack += rng.normal(0, _NOISE, stack.shape).astype(np.float32)
-    validity = torch.from_numpy(np.asarray(trust[:queries], np.float32)[order])
-    return Proposals(torch.from_numpy(stack[order]), torch.logit(validity, eps=1e-6), size)
+    permuted = torch.from_numpy(np.asarray(validity[:queries], np.float32)[order])
+    return Proposals(torch.from_numpy(stack[order]), torch.logit(permuted, eps=1e-6), size)
 
 
 def white_noise(size: tuple[int, int], seed: int = 0, queries: int = QUERIES) -> Proposals:
@@ -91,7 +91,7 @@ def white_noise(size: tuple[int, int], seed: int = 0, queries: int = QUERIES) ->
 
 
 def from_file(path: Path) -> Proposals:
-    """A real network's: `mask_logits` (N, h, w), and `validity_logits` or `validity` in [0, 1], (N).
+    """Proposals of a network: `mask_logits` (N, h, w), and `validity_logits` or `validity` in [0, 1], (N).
 
     An .npz or .safetensors file; a batch axis of one is allowed. The image is four times as large, unless the
     file holds its `size`.
@@ -105,13 +105,15 @@ def from_file(path: Path) -> Proposals:
         held = load_file(path)
     logits = held["mask_logits"].float()
     logits = logits[0] if logits.ndim == 4 else logits
-    trust = held["validity_logits"] if "validity_logits" in held else torch.logit(held["validity"], eps=1e-6)
+    validity = (
+        held["validity_logits"] if "validity_logits" in held else torch.logit(held["validity"], eps=1e-6)
+    )
     size = held["size"].tolist() if "size" in held else [side * STRIDE for side in logits.shape[1:]]
-    return Proposals(logits.contiguous(), trust.float().reshape(-1).contiguous(), (size[0], size[1]))
+    return Proposals(logits.contiguous(), validity.float().reshape(-1).contiguous(), (size[0], size[1]))
 
 
 def distribution(labels: Tensor, classes: int, seed: int = 0) -> Tensor:
-    """D (1, C, H, W) in (0, 1): a noisy teacher that knows most regions; for C = 1 an anomaly score."""
+    """D (1, C, H, W) in (0, 1): a level for each region and class, with noise; for C = 1 an anomaly score."""
     generator = torch.Generator().manual_seed(seed)
     height, width = labels.shape
     regions = int(labels.max()) + 1
@@ -126,7 +128,7 @@ def distribution(labels: Tensor, classes: int, seed: int = 0) -> Tensor:
 
 
 def photograph(labels: Tensor, seed: int = 0) -> NDArray[np.uint8]:
-    """An RGB image (H, W, 3) with an edge where two regions meet, for the peers that look at pixels."""
+    """An RGB image (H, W, 3) with an edge where two regions meet, for peers that use the image."""
     rng = np.random.default_rng(seed)
     colors = rng.integers(30, 220, (int(labels.max()) + 1, 3))
     image = colors[labels.numpy()] + rng.normal(0, 8, (*labels.shape, 3))
@@ -135,7 +137,7 @@ def photograph(labels: Tensor, seed: int = 0) -> NDArray[np.uint8]:
 
 
 def _layout(rng: np.random.Generator, height: int, width: int, valid: int) -> list[NDArray[np.bool_]]:
-    """Masks in the order they are painted: stuff, each at home at a height of its own, then things."""
+    """Masks in painting order: stuff, each around a height of its own, then things."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
     stuff = min(_STUFF, valid)
     fields = [
@@ -163,7 +165,7 @@ def _visible(painted: list[NDArray[np.bool_]]) -> list[NDArray[np.bool_]]:
 
 
 def _mask_logits(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[np.floating[Any]]:
-    """Logits that turn sharply at the mask's border."""
+    """Logits with a sharp transition at the border of the mask."""
     from scipy.ndimage import distance_transform_edt
 
     if not mask.any():

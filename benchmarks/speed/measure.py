@@ -1,4 +1,4 @@
-"""Time: contestants take turns in one process, so that what slows the machine slows them all."""
+"""Time: contestants take turns in one process, so that other load slows them alike."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import torch
 
 from benchmarks.speed.contestants import Case, Contestant, Role, Spec
 from benchmarks.speed.stages import build
+from benchmarks.timing import quartiles
 
 _QUICK, _SLOW = 0.05, 0.5
 _TURNS_OF_QUICK, _ROUNDS_OF_SLOW = 3, 3
@@ -21,16 +22,16 @@ _TURNS_OF_QUICK, _ROUNDS_OF_SLOW = 3, 3
 
 @dataclass
 class Row:
-    """One contestant's figures.
+    """The measurements of one contestant.
 
     Attributes:
         name: The contestant's.
         role: The contestant's.
         seconds: One entry for each call.
-        agreement: What the comparison with the oracle said, empty where nothing is claimed.
-        agrees: Whether it held.
-        output_bytes: What the call returns.
-        extra_bytes: Growth of peak memory during one call, None where it was not measured.
+        agreement: The comparison with the oracle in words, empty if it is not compared.
+        agrees: Whether the result is right.
+        output_bytes: Size of the result.
+        extra_bytes: Growth of peak memory during one call, None if it was not measured.
     """
 
     name: str
@@ -54,15 +55,13 @@ class Row:
     @property
     def quartiles(self) -> tuple[float, float]:
         """Seconds, the first and the third."""
-        if len(self.seconds) < 2:
-            return self.median, self.median
-        first, _, third = statistics.quantiles(self.seconds, n=4, method="inclusive")
+        first, _, third = quartiles(self.seconds)
         return first, third
 
 
 @dataclass
 class Result:
-    """One case's figures."""
+    """The measurements of one case."""
 
     spec: Spec
     rows: list[Row]
@@ -89,9 +88,9 @@ class Result:
 def measure(spec: Spec, rounds: int) -> Result:
     """Build a case and let its contestants take turns, each once a round.
 
-    Those below 50 ms are called three times in a row; those that no target names and that take more than
-    half a second stop after three rounds. The first result of each is compared with the oracle, outside the
-    clock.
+    Calls below 50 ms are repeated three times in a row. Contestants that no target names stop after three
+    rounds if they take more than half a second. The first result of each is compared with the oracle, not
+    timed.
     """
     case = build(spec)
     _warm_up(spec)
@@ -129,7 +128,7 @@ def call(entry: Contestant) -> tuple[Any, float]:
 
 @contextmanager
 def _garbage_kept() -> Iterator[None]:
-    """No collection during calls, and none of what other libraries hold between them."""
+    """No garbage collection during calls, and none of the objects of other libraries between them."""
     gc.freeze()
     gc.disable()
     try:
@@ -140,7 +139,7 @@ def _garbage_kept() -> Iterator[None]:
 
 
 def _warm_up(spec: Spec) -> None:
-    """The same contestants on a small image: imports and first calls are not what is measured."""
+    """Call the same contestants on a small image, so that imports and first calls are not measured."""
     for entry in small(spec).contestants:
         call(entry)
 

@@ -1,9 +1,9 @@
-"""Memory: by how much one call raises the peak of the process, beyond what lay in memory before it.
+"""Memory: the growth of the peak memory of a process during one call.
 
-A child process builds every case anew. Its allocator returns each freed block at once (glibc's thresholds are
-lowered through the environment), so that no memory left from an earlier call hides what this one takes.
-The peak is the kernel's: VmHWM, reset through /proc/self/clear_refs before the call. Only pages that were
-written count. Linux alone has this; elsewhere the memory columns stay empty.
+A child process builds every case again. Its allocator returns each freed block at once (glibc's thresholds
+are lowered through the environment), so that memory freed by an earlier call does not hide the growth. The
+peak is the kernel's VmHWM, reset through /proc/self/clear_refs before the call. Only written pages count.
+This needs Linux; elsewhere the memory columns stay empty.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", 
 
 
 def extra_bytes(specs: Iterable[Spec]) -> Peaks:
-    """Bytes by case key and contestant, measured in a child process; empty where it cannot be."""
+    """Bytes by case key and contestant, measured in a child process; empty without Linux."""
     if not _RESET.exists():
         return {}
     command = [sys.executable, "-m", "benchmarks.speed.memory"]
@@ -51,7 +51,7 @@ def _measure(spec: Spec) -> dict[str, int]:
 def _growth(entry: Contestant) -> int:
     if entry.prepare is not None:
         entry.prepare()
-    # A collection during the call would free what lay about before, and hide as much of what the call takes.
+    # A collection during the call would free earlier objects and hide as much of the growth.
     gc.collect()
     gc.disable()
     _RESET.write_text("5")

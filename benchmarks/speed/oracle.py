@@ -1,4 +1,4 @@
-"""Whether a result is the right one: labels up to ties, numbers up to rounding."""
+"""Checks of results: labels up to ties, numbers up to rounding."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CHUNK = 4096
 
 
 class AssignOracle:
-    """Equation 2's labels of one image, computed when first asked for; ties closer than 1e-6 may differ."""
+    """The labels of one image by equation 2, computed on first use; ties closer than 1e-6 may differ."""
 
     def __init__(self, proposals: Proposals, order: Order) -> None:
         self._proposals, self._order = proposals, order
@@ -32,7 +32,7 @@ class AssignOracle:
         return self._labels
 
     def __call__(self, found: Tensor) -> Agreement:
-        """Counts the pixels where labels (H, W) lose by more than a tie."""
+        """Count the pixels where the score of a label (H, W) is below the best by more than a tie."""
         found = found.reshape(self.labels.shape).long()
         pixels = torch.nonzero((found != self.labels).reshape(-1)).flatten()
         wrong = int((self._gaps(found.reshape(-1)[pixels], pixels) > TIE).sum()) if len(pixels) else 0
@@ -40,7 +40,7 @@ class AssignOracle:
         return Agreement(wrong == 0, f"{wrong} wrong" + (f", {ties} ties" if ties else ""))
 
     def _gaps(self, labels: Tensor, pixels: Tensor) -> Tensor:
-        """By how much, relatively, each label's score falls short of the best; in float64."""
+        """The relative gap of each label's score to the best, in float64."""
         parts = zip(labels.split(_CHUNK), pixels.split(_CHUNK), strict=True)
         return torch.cat([self._gaps_of_chunk(label, pixel) for label, pixel in parts])
 
@@ -60,7 +60,7 @@ class AssignOracle:
 
 
 def close(expected: Any, tolerance: float) -> Any:
-    """A check of the largest absolute difference from a tensor, or from what a function returns."""
+    """A check of the largest absolute difference from a tensor, or from the result of a function."""
 
     def verify(found: Any) -> Agreement:
         target = expected() if callable(expected) else expected
@@ -72,7 +72,7 @@ def close(expected: Any, tolerance: float) -> Any:
 
 
 def same_labels(scores: Any, tie: float = TIE) -> Any:
-    """A check of an arg max over classes against the scores (C, H, W) it is of, ties aside."""
+    """A check of an arg max over classes against the scores (C, H, W), except for ties."""
 
     def verify(found: Tensor) -> Agreement:
         fused = scores()

@@ -20,7 +20,7 @@ _TICKS = (128, 256, 512, 1024, 2048, 4096)
 
 
 def draw(results: list[Result], path: Path) -> bool:
-    """Draw the whole stage with C = 1; False where matplotlib is not installed or nothing is to be drawn."""
+    """Draw the whole stage with C = 1; False without matplotlib, or with fewer than two sizes."""
     chosen = [
         result
         for result in results
@@ -37,18 +37,18 @@ def draw(results: list[Result], path: Path) -> bool:
 
     style = {"font.family": "DejaVu Sans", "font.size": 9.5, "text.color": _INK, "axes.labelcolor": _INK}
     with mpl.rc_context(style):
-        figure, axes = pyplot.subplots(1, 2, figsize=(9, 4.1), layout="constrained")
+        canvas, axes = pyplot.subplots(1, 2, figsize=(9, 4.1), layout="constrained")
         _panel(axes[0], chosen, lambda row: row.median * 1e3, "Time, ms")
         _panel(axes[1], chosen, _megabytes, "Extra memory, MB")
-        figure.suptitle(
+        canvas.suptitle(
             "Region scores and one score map to the fused map: 100 queries, one core",
             x=0.01,
             ha="left",
             size=11,
         )
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, dpi=200, facecolor="white", metadata={"Software": None})
-        pyplot.close(figure)
+        canvas.savefig(path, dpi=200, facecolor="white", metadata={"Software": None})
+        pyplot.close(canvas)
     return True
 
 
@@ -95,7 +95,7 @@ def _panel(axis: Any, results: list[Result], value: Callable[[Row], float], titl
 
 
 def _label(axis: Any, ends: list[Any]) -> None:
-    """Each line's name at its end, moved apart where two would touch."""
+    """Write the name of each line at its end, moved apart where two would overlap."""
     axis.figure.canvas.draw()
     points = 72 / axis.figure.dpi
     below = float("-inf")

@@ -1,4 +1,4 @@
-"""docs/results/performance.md: what was measured, as text."""
+"""docs/results/performance.md: the report as Markdown."""
 
 from __future__ import annotations
 
@@ -10,57 +10,57 @@ from benchmarks.speed.measure import Result, Row
 from benchmarks.speed.targets import MEGABYTE, Verdict, verdicts
 
 _GPU_BEGIN, _GPU_END = "<!-- gpu -->", "<!-- end of gpu -->"
-_NO_GPU = "Not run: there was no GPU at hand. `make gpu` measures on one and writes this section."
+_NO_GPU = "Not measured: no GPU was available. `make gpu` measures on one and writes this section."
 _OPEN = "1024x2048"
 _STAGES = {
     "assign": "Assignment (equation 2)",
     "components": "Component split",
     "means": "Region means",
     "apply": "Fused maps (equation 3, means known)",
-    "labels": "The most probable class alone (means known)",
+    "labels": "The most probable class only (means known)",
     "whole": "The whole stage: raw outputs and distribution to fused maps",
     "lowres": "From a teacher's logits at stride 4 to labels (region map known)",
     "large": "A large map, from raw outputs at stride 4 to labels (one call)",
-    "pixel figures": "The official anomaly figures of one frame: pixels",
-    "component figures": "The official anomaly figures of one frame: components",
+    "pixel metrics": "The official anomaly metrics of one frame: pixels",
+    "component metrics": "The official anomaly metrics of one frame: components",
     "scaling": "Further sizes",
 }
 _METHOD = """\
 ## How it is measured
 
-Contestants take turns in one process, A B C A B C ..., so that what slows the machine slows them all;
-torch has one thread unless a row says 2. Figures are medians of {rounds} rounds, with quartiles; calls below
-50 ms are taken three times a round, calls above 0.5 s that no target names in three rounds only. Trust
-the ratios rather than the milliseconds.
+Contestants take turns in one process, A B C A B C ..., so that other load on the machine slows them alike;
+torch has one thread unless a row says 2. Times are medians of {rounds} rounds, with quartiles. Calls below 50
+ms are repeated three times a round; calls above 0.5 s that no target names run in three rounds only. Ratios
+are more reliable than milliseconds.
 
 **Extra memory** is the growth of the process's peak resident memory during one call, output included, inputs
-not. It is read in a separate process whose allocator gives every freed block back at once, so that nothing
-that an earlier call left behind hides what a call takes. It is accurate to about 0.5 MB.
+not. It is read in a separate process whose allocator returns every freed block at once, so that memory freed
+by an earlier call does not hide the growth. It is accurate to about 0.5 MB.
 
-**Share of floor** is the time of the least memory traffic the job needs (the row marked *floor*: `L.sum()`
-and `D.sum()` read once, `D.mul_(1.)` reads and writes once) over the contestant's time: 100 % would be as
-fast as the memory.
+**Share of floor** is the time of the least memory traffic of the stage (the row marked *floor*: `L.sum()` and
+`D.sum()` read once, `D.mul_(1.)` reads and writes once) over the contestant's time: 100 % is the speed of the
+memory.
 
-**Result** compares the first call's result with an oracle. Labels: a pixel is wrong if the score of its
+**Result** compares the result of the first call with an oracle. Labels: a pixel is wrong if the score of its
 label, in float64, is below the best by more than one part in a million. Numbers: the largest absolute
 difference.
 
-**Inputs** are synthetic scenes as a mask classifier sees them: 100 queries at stride 4, of them 25 valid (six
-kinds of stuff, things from two samples to a quarter of the height), the others redundant, merged or empty
-with low validity; sharp logits with noise. The scenes have about as many components, runs and bounding boxes
-as labeled street photographs. White noise is the worst case.
+**Inputs** are synthetic scenes like the outputs of a mask classifier: 100 queries at stride 4, of them 25
+valid (six kinds of stuff, things from two samples to a quarter of the height), the others redundant, merged
+or empty with low validity; sharp logits with noise. The scenes have about as many components, runs and
+bounding boxes as labeled street photographs. White noise is the worst case.
 """
 
 
 @dataclass(frozen=True)
-class Run:
-    """What a run of the benchmarks leaves behind.
+class Job:
+    """The outcome of one job of the benchmarks.
 
     Attributes:
         machine: As `machine.describe` gives it.
         load: Load average before and after.
-        rounds: How often every contestant took its turn.
-        minutes: How long it all took.
+        rounds: Turns of every contestant.
+        minutes: Duration of the job.
         results: One entry for each case.
     """
 
@@ -71,16 +71,16 @@ class Run:
     results: list[Result]
 
 
-def write(run: Run, folder: Path) -> Path:
-    """Write performance.md into a folder; the GPU's section, if there is one, stays."""
+def write(job: Job, folder: Path) -> Path:
+    """Write performance.md into a folder; an existing section of the GPU is kept."""
     path = folder / "performance.md"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render(run, _kept_gpu_section(path)), encoding="utf-8")
+    path.write_text(render(job, _kept_gpu_section(path)), encoding="utf-8")
     return path
 
 
 def write_gpu_section(text: str, folder: Path) -> Path:
-    """Put the GPU's figures into performance.md in a folder, between its marks."""
+    """Write the section of the GPU between its marks in performance.md."""
     path = folder / "performance.md"
     path.parent.mkdir(parents=True, exist_ok=True)
     existing = path.read_text(encoding="utf-8") if path.exists() else "# Performance\n"
@@ -92,9 +92,9 @@ def write_gpu_section(text: str, folder: Path) -> Path:
     return path
 
 
-def render(run: Run, gpu: str = _NO_GPU) -> str:
+def render(job: Job, gpu: str = _NO_GPU) -> str:
     """The whole page."""
-    rows = verdicts(run.results)
+    rows = verdicts(job.results)
     counted = {met: sum(row.met is met for row in rows) for met in (True, False, None)}
     return "\n".join(
         [
@@ -102,14 +102,14 @@ def render(run: Run, gpu: str = _NO_GPU) -> str:
             "",
             "Written by `make bench`; do not edit.",
             "",
-            *_machine(run),
+            *_machine(job),
             "![Time and extra memory against image size](performance.png)",
             "",
-            *_headline(run.results),
+            *_headline(job.results),
             "## Targets",
             "",
             f"{counted[True]} met, {counted[False]} not met, {counted[None]} not measured. "
-            "Why the missed ones are missed: [missed-targets.md](missed-targets.md).",
+            "Reasons for those not met: [missed-targets.md](missed-targets.md).",
             "",
             *verdict_table(rows),
             "",
@@ -119,14 +119,14 @@ def render(run: Run, gpu: str = _NO_GPU) -> str:
             gpu,
             _GPU_END,
             "",
-            _METHOD.format(rounds=run.rounds),
-            *_tables(run.results),
+            _METHOD.format(rounds=job.rounds),
+            *_tables(job.results),
         ]
     )
 
 
 def verdict_table(rows: list[Verdict]) -> list[str]:
-    """Target, measured, met or not."""
+    """A table of targets, measurements and verdicts."""
     words = {True: "met", False: "**not met**", None: "not measured"}
     lines = [f"| {row.target} | {row.measured} | {words[row.met]} |" for row in rows]
     return ["| target | measured | |", "|---|---|---|", *lines]
@@ -138,11 +138,11 @@ def _kept_gpu_section(path: Path) -> str:
     return rest.partition(_GPU_END)[0].strip() if found else _NO_GPU
 
 
-def _machine(run: Run) -> list[str]:
-    before, after = run.load
-    lines = [f"| {name} | {value} |" for name, value in run.machine.items()]
+def _machine(job: Job) -> list[str]:
+    before, after = job.load
+    lines = [f"| {name} | {value} |" for name, value in job.machine.items()]
     lines.append(f"| load average | {before:.2f} before, {after:.2f} after |")
-    lines.append(f"| the run | {run.rounds} rounds, {run.minutes:.1f} minutes |")
+    lines.append(f"| duration | {job.rounds} rounds, {job.minutes:.1f} minutes |")
     return ["| | |", "|---|---|", *lines, ""]
 
 
@@ -182,7 +182,7 @@ def _folded(result: Result) -> Iterator[str]:
     title = result.spec.key.removeprefix(result.spec.stage).strip()
     opened = " open" if _OPEN in result.spec.key else ""
     yield from (f"<details{opened}><summary>{title}</summary>", "")
-    for line in (*result.notes, *(f"Left out: {line}." for line in result.missing)):
+    for line in (*result.notes, *(f"Missing: {line}." for line in result.missing)):
         yield from (line if line.endswith(".") else f"{line}.", "")
     yield from _table(result)
     yield from ("", "</details>", "")

@@ -1,4 +1,4 @@
-"""What the engine is asked to reach, and whether it does."""
+"""The targets of the engine, and whether they are met."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from benchmarks.speed.measure import Result, Row
 MEGABYTE = 1e6
 _CITY = "1024x2048"
 _SMALLER = ("512x1024", "720x1280", "640x640")
-_NOISE = 0.95  # two runs of the same call differ by a few per cent
+_NOISE = 0.95  # two measurements of the same call differ by a few per cent
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One row of the table; `met` is None where something was not measured."""
+    """One row of the table; `met` is None if something was not measured."""
 
     target: str
     measured: str
@@ -29,12 +29,12 @@ class Book:
         self.results = {result.spec.key: result for result in results}
 
     def row(self, key: str, name: str) -> Row | None:
-        """A contestant's figures, or None where it did not take part."""
+        """The measurements of a contestant, or None if it is missing."""
         result = self.results.get(key)
         return result[name] if result is not None and name in result else None
 
     def faster(self, what: str, factor: float, key: str, ours: str, than: str, alias: str = "") -> Verdict:
-        """At least so many times faster, by medians."""
+        """Whether the medians are at least `factor` times apart."""
         target = f"{what}: at least {factor:g} times faster than {alias or than}"
         mine, other = self.row(key, ours), self.row(key, than)
         if mine is None or other is None:
@@ -43,7 +43,7 @@ class Book:
         return Verdict(target, f"{_digits(ratio)} (fastest calls {_digits(best)})", ratio >= factor)
 
     def within(self, what: str, factor: float, key: str, ours: str, than: str, alias: str = "") -> Verdict:
-        """At most so many times the time of something else, by medians."""
+        """Whether the median is at most `factor` times that of another contestant."""
         target = f"{what}: at most {factor:g} times {alias or than}"
         mine, other = self.row(key, ours), self.row(key, than)
         if mine is None or other is None:
@@ -52,7 +52,7 @@ class Book:
         return Verdict(target, f"{_digits(ratio)} (fastest calls {_digits(best)})", ratio <= factor)
 
     def lean(self, what: str, megabytes: float, key: str, ours: str, beside_output: bool = False) -> Verdict:
-        """At most so much extra memory."""
+        """Whether the extra memory is at most `megabytes`."""
         target = f"{what}: at most {megabytes:g} MB extra" + (" beside the output" if beside_output else "")
         mine = self.row(key, ours)
         if mine is None or mine.extra_bytes is None:
@@ -65,7 +65,7 @@ class Book:
         return Verdict(target, f"{taken:.1f}{share}", taken <= megabytes)
 
     def right(self, what: str, key: str, name: str, target: str) -> Verdict:
-        """The comparison with the oracle holds."""
+        """Whether the result equals the oracle's."""
         mine = self.row(key, name)
         if mine is None:
             return Verdict(f"{what}: {target}", "not measured", None)
@@ -150,7 +150,7 @@ def _whole(book: Book) -> Iterator[Verdict]:
     key = f"whole {_CITY} C=1"
     yield book.faster(key, 60, key, "ours", "naive")
     yield book.faster(key, 40, key, "ours", "careful torch")
-    semantic = "HF semantic (384x384), assignment alone"
+    semantic = "HF semantic (384x384), assignment only"
     yield book.faster(key, 2, key, "ours", semantic, "HF's semantic path at 384x384")
     yield book.lean(key, 40, key, "ours")
     several = "ours, 4 partitions, trust"
@@ -174,20 +174,20 @@ def _large(book: Book) -> Iterator[Verdict]:
 
 def _evaluation(book: Book) -> Iterator[Verdict]:
     for dtype in ("float16", "float32"):
-        key = f"pixel figures {_CITY}"
+        key = f"pixel metrics {_CITY}"
         yield book.faster(f"{key}, {dtype}", 3, key, f"ours, {dtype}", f"numpy, as defined, {dtype}")
-        key = f"component figures {_CITY}"
+        key = f"component metrics {_CITY}"
         yield book.faster(f"{key}, {dtype}", 5, key, f"ours, {dtype}", f"scipy, mask by mask, {dtype}")
 
 
 def _threads(book: Book) -> Iterator[Verdict]:
     for key, result in book.results.items():
         for row in result.rows:
-            alone = row.name.removesuffix(", 2 threads")
-            if alone == row.name or result.spec.source == "noise":
+            single = row.name.removesuffix(", 2 threads")
+            if single == row.name or result.spec.source == "noise":
                 continue
-            ratio = result[alone].median / row.median
-            what = f"{key}{alone[4:]}, 2 threads: not slower than 1"
+            ratio = result[single].median / row.median
+            what = f"{key}{single[4:]}, 2 threads: not slower than 1"
             yield Verdict(what, f"{_digits(ratio)} times as fast", ratio >= _NOISE)
 
 

@@ -1,4 +1,4 @@
-"""The benchmarks run from end to end on a tiny image, and whoever claims to equal us does."""
+"""The benchmarks from end to end on a tiny image, and the results of all contestants."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.speed import gpu, inputs, machine, memory, plot, report, run, targets
+from benchmarks import machine
+from benchmarks.speed import gpu, inputs, memory, plot, report, run, targets
 from benchmarks.speed.contestants import Spec
 from benchmarks.speed.measure import call, measure
 from benchmarks.speed.stages import STAGES, build
+
+pytestmark = pytest.mark.slow
 
 TINY = (64, 96)
 SPECS = [
@@ -26,8 +29,8 @@ SPECS = [
     Spec("whole", TINY, 3),
     Spec("scaling", (32, 64), 1),
     Spec("lowres", TINY, 3),
-    Spec("pixel figures", TINY),
-    Spec("component figures", TINY),
+    Spec("pixel metrics", TINY),
+    Spec("component metrics", TINY),
     Spec("large", TINY, 3),
 ]
 
@@ -41,7 +44,7 @@ def threads():
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.key)
-def test_whoever_claims_to_be_right_is(spec):
+def test_every_compared_result_is_right(spec):
     case = build(spec)
     claims = 0
     for entry in case.contestants:
@@ -58,19 +61,19 @@ def test_every_stage_is_tried_here():
     assert {spec.stage for spec in SPECS} == set(STAGES)
 
 
-def test_a_run_ends_in_a_report(tmp_path):
+def test_a_job_ends_in_a_report(tmp_path):
     chosen = [Spec("means", TINY, 3), Spec("scaling", (32, 64), 1), Spec("scaling", TINY, 1)]
     done = run.run(chosen, rounds=2)
-    run.save(done, tmp_path / "figures.json")
-    again = run.read(tmp_path / "figures.json")
+    run.save(done, tmp_path / "results.json")
+    again = run.read(tmp_path / "results.json")
     assert again == done
     path = report.write(again, tmp_path)
     text = path.read_text()
     for expected in ("index_add", "load average", "Further sizes", "## Targets", "share of floor"):
         assert expected in text
-    report.write_gpu_section("figures of a card", tmp_path)
+    report.write_gpu_section("times of a card", tmp_path)
     report.write(again, tmp_path)
-    assert path.read_text().count("figures of a card") == 1
+    assert path.read_text().count("times of a card") == 1
     drawn = plot.draw(again.results, tmp_path / "plot.png")
     assert drawn == (tmp_path / "plot.png").exists()
 
@@ -103,7 +106,7 @@ def test_a_target_is_judged_by_medians():
     assert book.faster("", 5, result.spec.key, "ours", "nobody").met is None
 
 
-@pytest.mark.skipif(not memory._RESET.exists(), reason="peak memory is the Linux kernel's figure")
+@pytest.mark.skipif(not memory._RESET.exists(), reason="peak memory is the Linux kernel's value")
 def test_memory_is_that_of_the_call_alone():
     size = (256, 512)
     peaks = memory.extra_bytes([Spec("apply", size, 19)])["apply 256x512 C=19"]

@@ -1,1 +1,1 @@
-"""The contestants that are not ours: the equations as one writes them, and other people's programs."""
+"""Other implementations: the equations in plain torch, and other programs."""

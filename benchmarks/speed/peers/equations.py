@@ -1,4 +1,4 @@
-"""Equations 2 and 3 as one writes them in torch: naively, streaming, carefully."""
+"""Equations 2 and 3 in plain torch: naive, streaming, careful."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What mask-classification models do with their outputs: the baselines of equation 2.
+"""Post-processing of mask-classification models: the baselines of equation 2.
 
 Mask2Former's panoptic inference and EntitySeg's hard assignment are written here from their published
 descriptions; transformers' functions are called as they are.
@@ -20,14 +20,14 @@ _CLASSES = 19
 def panoptic_inference(
     logits: Tensor, validity: Tensor, size: Size, object_score: float = 0.8, overlap: float = 0.8
 ) -> Tensor:
-    """Mask2Former's: all masks at full size, arg max among the confident ones, mostly hidden ones dropped."""
+    """Mask2Former's: masks at full size, arg max among the confident ones, mostly covered ones dropped."""
     masks = upsampled(logits, size).sigmoid()
     kept = torch.nonzero(validity > object_score).flatten()
-    masks, trust = masks[kept], validity[kept]
+    masks, kept_validity = masks[kept], validity[kept]
     segments = torch.full(size, -1, dtype=torch.int32)
     if not len(kept):
         return segments
-    winners = (masks * trust[:, None, None]).argmax(0)
+    winners = (masks * kept_validity[:, None, None]).argmax(0)
     for k in range(len(kept)):
         own, full = winners == k, masks[k] >= 0.5
         visible = own & full
@@ -64,7 +64,7 @@ def transformers_processor() -> Any:
 
 
 def network_outputs(logits: Tensor, validity: Tensor) -> Any:
-    """What transformers' functions take: every query's class is drawn, its probability is the validity."""
+    """Outputs as transformers' functions take them: the probability of a query's class is its validity."""
     classes = torch.arange(len(validity)) % _CLASSES
     scores = torch.full((len(validity), _CLASSES + 1), 1e-6)
     scores[torch.arange(len(validity)), classes] = validity

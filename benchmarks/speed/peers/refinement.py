@@ -1,4 +1,4 @@
-"""Programs that refine a score map by the image instead of by regions."""
+"""Programs that refine a score map with the image instead of regions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One builder of cases for each stage, and the cases of a run."""
+"""One builder of cases for each stage."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ STAGES: dict[str, Callable[[Spec], Case]] = {
     "scaling": whole.build_scaling,
     "lowres": lowres.build,
     "large": lowres.build_large,
-    "pixel figures": evaluation.build_pixels,
-    "component figures": evaluation.build_components,
+    "pixel metrics": evaluation.build_pixels,
+    "component metrics": evaluation.build_components,
 }
 
 

@@ -1,4 +1,4 @@
-"""Figures of one frame of anomaly scores: the official tool's pixel and component metrics."""
+"""Metrics of one frame of anomaly scores: the official tool's pixel and component metrics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scipy import ndimage
 from benchmarks.speed.contestants import Agreement, Case, Contestant, Role, Spec
 from csl_plugin.metrics import ANOMALY_TRACK, ComponentMetric, PooledAnomaly, SmiycAnomaly
 
-_STRIDE = 8  # of the network that the scores imitate
+_STRIDE = 8  # of the imitated network
 _THRESHOLD = 0.5
 _EVERYWHERE = np.ones((3, 3))
 _STORED = ("float16", "float32")
@@ -23,7 +23,7 @@ _STORED = ("float16", "float32")
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame of a street: scores as a network upsamples them, and labels with a few objects.
+    """A street frame: scores like those of a network, upsampled, and labels with a few objects.
 
     Attributes:
         scores: (H, W) in [0, 1].
@@ -55,7 +55,7 @@ class Frame:
 
 
 def build_pixels(spec: Spec) -> Case:
-    """The contestants of the pixel figures."""
+    """The contestants of the pixel metrics."""
     contestants = [Contestant("read the labels once", "floor", Frame.drawn(spec.size, "float32").labels.sum)]
     for dtype in _STORED:
         frame = Frame.drawn(spec.size, dtype)
@@ -70,7 +70,7 @@ def build_pixels(spec: Spec) -> Case:
 
 
 def build_components(spec: Spec) -> Case:
-    """The contestants of the component figures."""
+    """The contestants of the component metrics."""
     contestants = [Contestant("read the labels once", "floor", Frame.drawn(spec.size, "float32").labels.sum)]
     for dtype in _STORED:
         frame = Frame.drawn(spec.size, dtype)
@@ -175,7 +175,7 @@ def _entry(
 
 def _agreement(same: Callable[[Any, Any], bool], expected: Any, found: Any) -> Agreement:
     holds = same(found, expected)
-    return Agreement(holds, "same figures" if holds else "other figures")
+    return Agreement(holds, "same values" if holds else "other values")
 
 
 def _same_bins(found: Bins, expected: Bins) -> bool:

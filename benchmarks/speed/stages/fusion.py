@@ -1,4 +1,4 @@
-"""Equation 3's second half: means times scores, as maps or as the most probable class."""
+"""The second half of equation 3: means times scores, as maps or as the most probable class."""
 
 from __future__ import annotations
 

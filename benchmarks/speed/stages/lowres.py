@@ -1,4 +1,4 @@
-"""A teacher's logits at stride 4 to the fused label of every pixel: upsampled first, or band by band."""
+"""From a teacher's logits at stride 4 to the fused labels: upsampled first, or band by band."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def build(spec: Spec) -> Case:
 
 
 def build_large(spec: Spec) -> Case:
-    """One call on a map too large for anything else: raw outputs and logits at stride 4 to labels."""
+    """One call on a map too large for the other contestants: raw outputs and logits at stride 4 to labels."""
     height, width = spec.size
     tiles = 4 if height * width >= _TILED_BEYOND else 1
     scene = inputs.scene((height // tiles, width // tiles))

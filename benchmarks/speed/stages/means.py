@@ -14,7 +14,7 @@ from benchmarks.speed.peers import equations
 from benchmarks.speed.stages.subject import Subject
 from csl_plugin import ops
 
-# Sums in float32 over a large region lose digits; only what claims more is held to more.
+# Sums in float32 over a large region lose digits; the library is checked more strictly.
 _LOOSE, _TIGHT = 1e-4, 5e-7
 
 

@@ -1,4 +1,4 @@
-"""What a case works on: proposals, labels and a distribution, made from a spec."""
+"""The inputs of a case: proposals, labels and a distribution."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def _labels(source: str, size: tuple[int, int]) -> Tensor:
     return ops.assign(p.logits[None], p.validity[None], p.size, "before")
 
 
-# Two, because a case is warmed up on a small image of its own.
+# Two, because the warm-up of a case uses a small image.
 @lru_cache(maxsize=2)
 def _distribution(source: str, size: tuple[int, int], classes: int) -> Tensor:
     return inputs.distribution(_labels(source, size)[0], classes)
 
 
 class Subject:
-    """The inputs of one case, shared with the cases that have the same; nobody writes into them."""
+    """The inputs of one case, shared between cases; read-only."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
@@ -58,12 +58,12 @@ class Subject:
         return _distribution(self.spec.source, self.spec.size, self.spec.classes)
 
     def restored(self, scratch: Tensor) -> Tensor:
-        """`scratch` holding D again, after a call has written into it."""
+        """Copy D into `scratch`, after a call has overwritten it."""
         return scratch.copy_(self.distribution)
 
 
 def installed(module: str, missing: list[str]) -> bool:
-    """Whether a peer's module is installed; if not, a line that says so joins `missing`."""
+    """Whether a peer's module is installed; if not, a line is added to `missing`."""
     if find_spec(module) is not None:
         return True
     missing.append(f"{module} is not installed")

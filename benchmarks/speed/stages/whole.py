@@ -37,13 +37,13 @@ def build(spec: Spec) -> Case:
 
 
 def build_scaling(spec: Spec) -> Case:
-    """The few whose growth is drawn."""
+    """The contestants in the plot."""
     work = _Whole(spec)
     return Case([work.naive(), work.careful(), work.streaming(), work.ours()[0]])
 
 
 class _Whole:
-    """One image's contestants, and the result they are compared with."""
+    """The contestants of one image, and the expected result."""
 
     def __init__(self, spec: Spec) -> None:
         self.subject = Subject(spec)
@@ -55,7 +55,7 @@ class _Whole:
         self.agrees = oracle.close(self.truth, _TOLERANCE)
 
     def regions(self, logits: Tensor | None = None) -> RegionProposals:
-        """The public type, from raw outputs, as a caller makes it."""
+        """`RegionProposals` from raw outputs."""
         p = self.proposals
         return RegionProposals.from_logits(
             p.logits[None] if logits is None else logits, p.validity_logits[None]
@@ -91,7 +91,7 @@ class _Whole:
         return Contestant("careful torch, labels", "peer", call, verify=oracle.same_labels(self.truth))
 
     def ours(self) -> list[Contestant]:
-        """The public call, the shortest form first."""
+        """The public call with its options, the shortest form first."""
 
         def call(**options: Any) -> Any:
             return fuse(self.batch, self.regions(), **options)
@@ -99,7 +99,7 @@ class _Whole:
         def in_place() -> Any:
             return fuse(self.scratch, self.regions(), split=False, out=self.scratch)
 
-        # Another partition for every move of the first.
+        # The first partition, shifted.
         several = [self.proposals.logits[None].roll(7 * moved, -1) for moved in range(_PARTITIONS)]
 
         def trusted() -> Any:
@@ -118,7 +118,7 @@ class _Whole:
         ]
 
     def our_labels(self) -> list[Contestant]:
-        """The public call for labels alone."""
+        """The public call for labels only."""
 
         def call() -> Tensor:
             return fuse_labels(self.batch, self.regions(), split=False)
@@ -162,12 +162,12 @@ def _transformers(work: _Whole, missing: list[str]) -> list[Contestant]:
     sizes = [work.proposals.size]
     return [
         Contestant(
-            "HF semantic (384x384), assignment alone",
+            "HF semantic (384x384), assignment only",
             "peer",
             partial(processor.post_process_semantic_segmentation, outputs, target_sizes=sizes),
         ),
         Contestant(
-            "HF panoptic, assignment alone",
+            "HF panoptic, assignment only",
             "peer",
             partial(
                 processor.post_process_panoptic_segmentation,
@@ -188,8 +188,8 @@ def _mask_heads(work: _Whole) -> list[Contestant]:
     panoptic = partial(mask_heads.panoptic_inference, *work.arguments)
     painted = partial(mask_heads.hard_assignment, *work.arguments)
     return [
-        Contestant("Mask2Former panoptic, assignment alone", "peer", panoptic, aside=True),
-        Contestant("EntitySeg hard assignment, assignment alone", "peer", painted, verify=agrees, aside=True),
+        Contestant("Mask2Former panoptic, assignment only", "peer", panoptic, aside=True),
+        Contestant("EntitySeg hard assignment, assignment only", "peer", painted, verify=agrees, aside=True),
     ]
 
 

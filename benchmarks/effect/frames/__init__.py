@@ -1,0 +1,1 @@
+"""Frames of the data sets with what their pages compare."""

@@ -1,0 +1,1 @@
+"""What every page shares: its command line, metrics of methods on the same frames, tables."""
