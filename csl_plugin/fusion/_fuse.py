@@ -29,38 +29,37 @@ def fuse(
 ) -> ArrayT:
     """Combine every pixel's score with the mean score of its region: H[c] = mean_region(D[c]) * D[c].
 
-    What comes in comes out: a tensor or an array of the same shape, dtype and device.
+    The result is a tensor or an array, as `distribution` is, with its shape, dtype and device.
 
     Args:
         distribution: D, scores >= 0, higher for more of the class: (H, W), (C, H, W) or (B, C, H, W), torch
             tensor or numpy array. float16, bfloat16, float32, float64, or uint8, which stands for [0, 1] in
-            steps of 1/255. C = 1 for out-of-distribution scores. Any scale will do, but not any zero: raw
-            scores such as logits, energies or negated maxima go through a `Calibration` first.
+            steps of 1/255. C = 1 for out-of-distribution scores. The scale is free, the zero is not: map raw
+            scores such as energies or negated maxima by a `Calibration` first.
         regions: `RegionProposals` (soft-assigned at the size of D), a `RegionMap`, or integer labels (H, W)
-            or (B, H, W) with -1 for unassigned. An unbatched distribution goes with a batch of one. Or a
+            or (B, H, W) with -1 for unassigned. An unbatched distribution needs a batch of one. Or a
             list or tuple of these: several partitions of the same images.
-        rule: "product" is eq. 3, and what one partition is fused by if left out. "geometric" is its square
-            root: the same order and the same labels, but on D's own scale, so that it survives float16 files.
-            "mean" is the region's mean alone. Each of them takes the average of a pixel's region means where
-            there are several partitions. "trust", on D's own scale too, believes every region as far as it
-            deserves, and is what several partitions are fused by if left out; a `Trust` says how that is
-            judged.
+        rule: "product" is eq. 3, the default for one partition. "geometric" is its square root: same order and
+            same labels, but on D's own scale, which float16 files can hold. "mean" is the region's mean only.
+            With several partitions, each of these takes the average of a pixel's region means. "trust", the
+            default for several partitions, weights every region by how well it predicts its pixels, on D's
+            own scale; a `Trust` sets its parameters.
         split: Split every region into its connected components first, as the paper's proposals are.
-        size: (H, W) to fuse at, where D comes at a resolution of its own: it is upsampled first, bilinear
-            with pixel centers aligned. Regions, `valid`, `out` and the result are then of this size.
+        size: (H, W) to fuse at, if D has another resolution. D is upsampled first, bilinear with pixel centers
+            aligned. Regions, `valid`, `out` and the result then have this size.
         logits: `distribution` holds logits of D, any finite values. They are upsampled first, then pass
             through a softmax over the classes, or a sigmoid where there is one class.
         valid: Pixels that count, boolean (H, W) or (B, H, W). The others (padding, void) are unassigned: they
-            stay out of every mean and connect nothing; their values may be anything.
-        out: Where to write the result, of D's kind, shape and dtype; the distribution itself is allowed.
-        check: Read D once and refuse negative and non-finite values. Without it the call makes no such pass.
+            enter no mean and connect no components; their values may be anything.
+        out: Where to write the result: a tensor or array of D's shape and dtype; D itself is allowed.
+        check: Read D once and refuse negative and non-finite values.
 
     Returns:
-        H, in the kind, shape, dtype and device of `distribution` (`out`, where given). An unassigned pixel is
-        a region of its own: its mean is itself, so each rule keeps one scale over the whole map.
+        H, a tensor or array like `distribution` (`out`, if given). An unassigned pixel is a region of its own:
+        its mean is itself, so each rule keeps one scale over the whole map.
 
     Raises:
-        DTypeError: A type or dtype that is not named above.
+        DTypeError: A type or dtype not named above.
         ShapeError: Wrong number of axes, an empty axis, or sizes and batches that do not match.
         DeviceError: `distribution` and `regions` lie on different devices.
         ScoreRangeError: Negative or non-finite scores, or scores whose product the dtype cannot hold.
@@ -100,7 +99,7 @@ def fuse(
         ops.fuse(scores, partitions, how, target.scores)
         target.write_through()
         return out
-    # Upsampled scores belong to nobody else, so the result may take their place.
+    # No caller holds the upsampled scores, so the result may overwrite them.
     own = None if scores is read.scores or scores.requires_grad else scores
     return cast("ArrayT", read.give_back(ops.fuse(scores, partitions, how, own)))
 

@@ -1,4 +1,4 @@
-"""The distribution argument: read from whatever array it came in, checked, and given back the same way."""
+"""The distribution argument: read as a tensor, checked, and returned in the form it was given in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.ui
 
 @dataclass(frozen=True)
 class Distribution:
-    """D as (B, C, h, w), the size (H, W) to fuse it at, and the form it came in and is given back in."""
+    """D as (B, C, h, w), the size (H, W) to fuse it at, and the argument whose form the result takes."""
 
     scores: Tensor
     source: Array
@@ -26,28 +26,28 @@ class Distribution:
 
     @property
     def result_shape(self) -> tuple[int, ...]:
-        """The shape of the answer: that of what came, at the size to fuse at."""
+        """The shape of the result: that of the argument, at the size to fuse at."""
         return (*self.source.shape[:-2], *self.size)
 
     @property
     def is_resized(self) -> bool:
-        """Whether D comes at another resolution than it is fused at."""
+        """Whether D has another resolution than it is fused at."""
         return self.size != tuple(self.scores.shape[2:])
 
     @property
     def has_class_axis(self) -> bool:
-        """Whether what came had a class axis of its own."""
+        """Whether the argument has a class axis."""
         return self.source.ndim > 2
 
     def give_back(self, fused: Tensor) -> Array:
-        """Fused maps (B, C, H, W) in the kind, shape and byte order of what came."""
+        """Fused maps (B, C, H, W) in the type, shape and byte order of the argument."""
         fused = fused[(0,) * (4 - self.source.ndim)]
         if isinstance(self.source, np.ndarray):
             return fused.numpy().astype(self.source.dtype, copy=False)
         return fused
 
     def write_through(self) -> None:
-        """Carry what was written into `scores` back into `source`, where torch could not share its memory."""
+        """Copy `scores` back into `source` where torch could not share its memory."""
         if (
             isinstance(self.source, np.ndarray)
             and self.scores.data_ptr() != self.source.__array_interface__["data"][0]
@@ -55,7 +55,7 @@ class Distribution:
             np.copyto(self.source, self.give_back(self.scores))
 
     def give_back_labels(self, labels: Tensor) -> Array:
-        """Labels (B, H, W) without the batch axis if none came, in the kind that came."""
+        """Labels (B, H, W) in the type of the argument, without the batch axis if it has none."""
         labels = labels if self.source.ndim == 4 else labels[0]
         return labels.numpy() if isinstance(self.source, np.ndarray) else labels
 
@@ -88,14 +88,14 @@ def read_distribution(value: Array, size: tuple[int, int] | None = None) -> Dist
             "distribution",
             f"shape {tuple(tensor.shape)}",
             "every axis at least 1",
-            "Leave the call out where there is nothing to fuse.",
+            "Skip the call if there is nothing to fuse.",
         )
     own = (tensor.shape[-2], tensor.shape[-1])
     return Distribution(tensor[(None,) * (4 - tensor.ndim)], value, own if size is None else check_size(size))
 
 
 def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squared: bool) -> None:
-    """Refuse scores that eq. 3 has no meaning for.
+    """Refuse scores for which eq. 3 is undefined.
 
     Args:
         read: D, or its logits.
@@ -119,7 +119,10 @@ def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squa
     if values.dtype == torch.uint8:
         if logits:
             raise DTypeError(
-                "distribution", "uint8 logits", "floating-point logits", "Pass them as they came."
+                "distribution",
+                "uint8 logits",
+                "floating-point logits",
+                "Pass the logits before any quantization.",
             )
         return
     least = -math.inf if logits else 0.0
@@ -148,10 +151,10 @@ def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squa
         _what_is_wrong(values),
         "finite logits" if logits else "finite scores >= 0, higher for more of the class",
         (
-            "Eq. 3 turns the order of negative scores round: softmax or sigmoid logits, and map raw scores "
+            "Eq. 3 reverses the order of negative scores: softmax or sigmoid logits, and map raw scores "
             "onto [0, 1] with a Calibration, for example Calibration.sigmoid(center, scale). "
             if low < least
-            else "Look for what produced it; a Calibration maps infinite raw scores to 0 and 1. "
+            else "Find out what produced it; a Calibration maps infinite raw scores to 0 and 1. "
         )
         + "Pixels that do not count can be left out with valid=.",
     )

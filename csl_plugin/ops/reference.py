@@ -198,8 +198,8 @@ def trust(
                 apart = roots[:, y, x] - prior
                 kept = 1.0
                 if noise.sum() > 0:
-                    audible = noise.clamp(min=float(1e-6 * noise.sum()))
-                    power = float((apart**2 / audible).max())
+                    floored = noise.clamp(min=float(1e-6 * noise.sum()))
+                    power = float((apart**2 / floored).max())
                     kept = power / (power + keep_sigma**2) if power + keep_sigma > 0 else 1.0  # 6
                 result[:, y, x] = (prior + kept * apart).clamp(min=0) ** 4
     return result

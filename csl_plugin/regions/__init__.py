@@ -1,4 +1,4 @@
-"""Regions: the types that flow, and the steps between them."""
+"""Regions: proposals, maps, and the steps from one to the other."""
 
 from csl_plugin.regions.assignment import hard_assignment, soft_assignment
 from csl_plugin.regions.components import split_components

@@ -1,4 +1,4 @@
-"""Component split: regions at the disconnected-component level, as the paper asks of its proposals."""
+"""Component split: regions at the disconnected-component level, as in the paper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Region proposals: what a network says about the regions of a batch of images."""
+"""Region proposals: a network's region scores and validities for a batch of images."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class RegionProposals:
         """Proposals from the raw outputs of a network: both pass through a sigmoid.
 
         The mask logits are kept, so that `soft_assignment(..., interpolate="logits")` upsamples them
-        exactly as they came.
+        exactly as given.
 
         Args:
             mask_logits: (B, N, h, w), floating point, finite.

@@ -94,7 +94,7 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
 def _sigmoid(x: tl.tensor) -> tl.tensor:
     """1 / (1 + exp(-x)) to a few units in the last place; 0 where that is below the normal numbers.
 
-    The device's own exponential loses a digit at large x, enough to turn the order of two regions round.
+    The device's own exponential loses a digit at large x, enough to swap the order of two regions.
     """
     x = tl.minimum(tl.maximum(x, -100.0), 87.0)
     kept = tl.maximum(x, -87.0)
