@@ -39,13 +39,13 @@ def fuse(
         regions: `RegionProposals` (soft-assigned at the size of D), a `RegionMap`, or integer labels (H, W)
             or (B, H, W) with -1 for unassigned. An unbatched distribution needs a batch of one. Or a
             list or tuple of these: several partitions of the same images.
-        rule: "product" is eq. 3, the default for one partition. "geometric" is its square root: same order and
+        rule: "product" is eq. 3, the default for one partition. "geometric" is its square root: same order,
             same labels, but on D's own scale, which float16 files can hold. "mean" is the region's mean only.
             With several partitions, each of these takes the average of a pixel's region means. "trust", the
             default for several partitions, weights every region by how well it predicts its pixels, on D's
             own scale; a `Trust` sets its parameters.
         split: Split every region into its connected components first, as the paper's proposals are.
-        size: (H, W) to fuse at, if D has another resolution. D is upsampled first, bilinear with pixel centers
+        size: (H, W) to fuse at, if D has another resolution. D is upsampled first, bilinear, pixel centers
             aligned. Regions, `valid`, `out` and the result then have this size.
         logits: `distribution` holds logits of D, any finite values. They are upsampled first, then pass
             through a softmax over the classes, or a sigmoid where there is one class.
@@ -55,8 +55,8 @@ def fuse(
         check: Read D once and refuse negative and non-finite values.
 
     Returns:
-        H, a tensor or array like `distribution` (`out`, if given). An unassigned pixel is a region of its own:
-        its mean is itself, so each rule keeps one scale over the whole map.
+        H, a tensor or array like `distribution` (`out`, if given). An unassigned pixel is a region of its
+        own: its mean is itself, so each rule keeps one scale over the whole map.
 
     Raises:
         DTypeError: A type or dtype not named above.
