@@ -94,7 +94,11 @@ def test_no_region_beats_the_assigned_one(order, case):
     chosen = everything.gather(1, labels.long()[:, None])[:, 0]
     # Interpolated logits are float32: one of size 30 is itself rounded by 2e-6.
     rounding = 2**-23 * float(values.abs().max()) if order == "logits" else 0.0
-    assert (best - chosen <= (1e-6 + rounding) * best + 1e-30).all()
+    # A weight is float32 too: a pixel is off by a part of the largest score among its samples, not its own.
+    scores = values.double() if order == "scores" else values.double().sigmoid()
+    largest = (scores * validity.double()[..., None, None]).amax(1)
+    around = F.interpolate(F.max_pool2d(largest, 3, 1, 1)[None], size, mode="nearest")[0]
+    assert (best - chosen <= (1e-6 + rounding) * best + 2**-18 * around + 1e-30).all()
 
 
 @pytest.mark.parametrize("sigmoid", ["none", "before", "after"])
