@@ -10,7 +10,7 @@ import torch
 
 from csl_plugin import Calibration, fuse, fuse_labels
 from csl_plugin.cli import main
-from csl_plugin.datasets import open_dataset
+from csl_plugin.datasets import DATASETS, open_dataset
 from csl_plugin.datasets.cityscapes import label_ids
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.evaluation import FramesFailedError, run_benchmark
@@ -311,6 +311,18 @@ MAKERS = {
     "cityscapes": trees.cityscapes,
     "synscapes": trees.synscapes,
 }
+
+
+def test_every_data_set_has_a_miniature():
+    elsewhere = {
+        "smiyc-anomaly-track",
+        "fishyscapes-lostandfound",
+        "fishyscapes-static",
+        "lostandfound-noknown",
+    }
+    assert set(DATASETS) - set(MAKERS) - elsewhere == {"folder"}, (
+        "add it to tests/helpers/trees.py and to MAKERS"
+    )
 
 
 @pytest.mark.parametrize("name", MAKERS)
