@@ -12,6 +12,7 @@ from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
 from csl_plugin.models.compact import CompactBackbone
 from csl_plugin.models.config import NetworkConfig
+from csl_plugin.models.former_names import current_name
 from csl_plugin.models.hub.mixin import HubNetwork
 from csl_plugin.models.layers import Extents, NormalizedConvolution
 from csl_plugin.models.pixel_decoder import PixelDecoder
@@ -79,6 +80,7 @@ class CSLNetwork(nn.Module, HubNetwork):
         self.point_projection = nn.Linear(width, config.query_width) if config.points else None
         self.distribution = nn.Conv2d(width, config.num_classes, 1) if config.num_classes else None
         self.boundary = _BoundaryHead(widths[2], width) if config.boundary else None
+        self.register_load_state_dict_pre_hook(_rename_former)  # type: ignore[no-untyped-call]
 
     def forward(
         self, images: Tensor, sizes: Tensor | None = None, points: Tensor | None = None
@@ -182,6 +184,12 @@ class CSLNetwork(nn.Module, HubNetwork):
             extents,
         )
         return select_queries(found, slice(count)), select_queries(found, slice(count, None))
+
+
+def _rename_former(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_: object) -> None:  # noqa: ARG001
+    """Let `load_state_dict` take weights under their former names too."""
+    for name in [name for name in state_dict if name.startswith(prefix)]:
+        state_dict[prefix + current_name(name.removeprefix(prefix))] = state_dict.pop(name)
 
 
 class _BoundaryHead(nn.Module):

@@ -14,7 +14,8 @@ from csl_plugin.io import atomic_path
 from csl_plugin.io.limits import as_file_error, check_file
 from csl_plugin.models.former_names import current_name
 
-_WEIGHTS, _AVERAGE, _MOMENTS = "weights.", "average.", "optimizer."
+# Prefixes in the file, spelled as in every checkpoint since the first.
+_WEIGHTS, _AVERAGE, _MOMENTS = "weights.", "average.", "optimiser."
 
 
 def save_state(

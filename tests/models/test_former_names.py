@@ -90,6 +90,17 @@ def test_a_network_saved_under_them_gives_the_same_outputs(network, folder):
     assert repr(NetworkProposals(loaded)) == repr(NetworkProposals(network))
 
 
+def test_a_former_state_dict_loads(network):
+    former = {former_name(name): value for name, value in network.state_dict().items()}
+    other = CSLNetwork(CONFIG).eval()
+    other.load_state_dict(former)
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in network.state_dict().items())
+    behind = torch.nn.ModuleDict({"level": CSLNetwork(CONFIG)})  # a name of its own stays
+    behind.load_state_dict({f"level.{name}": value for name, value in former.items()})
+    with pytest.raises(RuntimeError, match="Missing key"):
+        other.load_state_dict({})
+
+
 def test_it_is_saved_under_the_present_names(network, folder, tmp_path):
     CSLNetwork.from_pretrained(folder).save_pretrained(tmp_path / "again")
     assert load_file(tmp_path / "again" / "model.safetensors").keys() == network.state_dict().keys()

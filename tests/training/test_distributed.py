@@ -121,7 +121,7 @@ def test_two_processes_continue_a_job_as_one_does(data, tmp_path, monkeypatch, c
     for name in (name for name in states[0] if name.startswith("weights.")):
         apart = (states[0][name] - states[1][name]).abs()
         # AdamW makes full steps of gradients that are rounding errors alone, as those of the keys' biases.
-        squares = states[0].get(name.replace("weights.", "optimizer.exp_avg_sq."), torch.ones_like(apart))
+        squares = states[0].get(name.replace("weights.", "optimiser.exp_avg_sq."), torch.ones_like(apart))
         real = (squares > 1e-12) | (squares == 0)
         assert float((apart * real).max()) < 1e-5, name
         compared, total = compared + int(real.sum()), total + real.numel()

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from csl_plugin.io import write_png, write_scores
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.training import Batch, Recipe, TrainingSettings, class_regions, train
+from csl_plugin.training.state import load_state
 
 SETTINGS = {
     "steps": 2,
@@ -93,8 +94,8 @@ def test_a_state_of_an_earlier_training_is_continued(tmp_path, step):
     for name, value in stored.state_dict().items():
         tensors |= {f"weights.{name}": value.clone(), f"average.{name}": value + 1}
     for name, value in stored.named_parameters():
-        tensors[f"optimizer.step.{name}"] = torch.tensor(float(step))
-        tensors |= {f"optimizer.{kind}.{name}": torch.zeros_like(value) for kind in ("exp_avg", "exp_avg_sq")}
+        tensors[f"optimiser.step.{name}"] = torch.tensor(float(step))
+        tensors |= {f"optimiser.{kind}.{name}": torch.zeros_like(value) for kind in ("exp_avg", "exp_avg_sq")}
     path = tmp_path / "state.safetensors"
     save_file(tensors, path, {"facts": json.dumps({"step": step, "settings": SETTINGS})})
 
@@ -112,3 +113,24 @@ def test_a_state_of_an_earlier_training_is_continued(tmp_path, step):
         assert all(
             torch.equal(value, stored.state_dict()[name]) for name, value in network.state_dict().items()
         )
+
+
+def test_the_moments_of_an_earlier_training_are_read(tmp_path):
+    network = CSLNetwork(CONFIG)
+    optimizer = torch.optim.AdamW(network.parameters())
+    tensors, expected = {}, {}
+    for number, (name, value) in enumerate(network.named_parameters()):
+        tensors[f"optimiser.step.{name}"] = torch.tensor(7.0)
+        for kind in ("exp_avg", "exp_avg_sq"):
+            tensors[f"optimiser.{kind}.{name}"] = torch.full_like(value, 0.5 + number)
+        expected[name] = 0.5 + number
+    for name, value in network.state_dict().items():
+        tensors |= {f"weights.{name}": value.clone(), f"average.{name}": value.clone()}
+    save_file(tensors, tmp_path / "state.safetensors", {"facts": "{}"})
+    average = {name: value.clone() for name, value in network.state_dict().items()}
+    load_state(tmp_path / "state.safetensors", network, average, optimizer)
+    for name, parameter in network.named_parameters():
+        found = optimizer.state[parameter]
+        assert found["step"] == 7
+        assert (found["exp_avg"] == expected[name]).all()
+        assert (found["exp_avg_sq"] == expected[name]).all()

@@ -355,7 +355,7 @@ def test_a_job_from_before_weights_were_renamed_continues(tmp_path):
     with safe_open(path, "pt") as stored:
         facts = stored.metadata()
     state = {former_name(name): value for name, value in load_file(path).items()}
-    assert {"weights.content", "average.place", "optimizer.exp_avg.region_decoder.level"} <= state.keys()
+    assert {"weights.content", "average.place", "optimiser.exp_avg.region_decoder.level"} <= state.keys()
     save_file(state, path, facts)
     resumed = _fresh(5)
     train(resumed, _Drawn(), _settings(), tmp_path / "parts")
