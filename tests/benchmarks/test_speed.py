@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks import machine
-from benchmarks.speed import gpu, inputs, memory, plot, report, run, targets
+from benchmarks.speed import checkouts, gpu, inputs, memory, plot, report, run, targets
 from benchmarks.speed.contestants import Spec
 from benchmarks.speed.measure import call, measure
 from benchmarks.speed.stages import STAGES, build
@@ -156,3 +156,10 @@ def test_the_machine_is_described_without_its_name():
     import platform
 
     assert platform.node() not in " ".join(machine.describe().values()) or len(platform.node()) < 4
+
+
+def test_a_checkout_is_compared_with_itself(capsys):
+    checkouts.main([str(checkouts.ROOT), "--size", "32", "64", "--rounds", "1"])
+    rows = capsys.readouterr().out.splitlines()
+    assert [row[:38].rstrip() for row in rows] == list(checkouts.cases(32, 64))
+    assert all(float(row.split("ratio ")[1].split()[0]) > 0 for row in rows)
