@@ -1,4 +1,4 @@
-"""The layout: imports point down, no circle, small files, and every public name where the docs say it is."""
+"""The layout: imports point down, no cycle, small files, and every public name where the docs say it is."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import inspect
 import pytest
 
 import csl_plugin
-from tests.helpers.structure import circles, imports, modules, room, rooms
+from tests.helpers.structure import cycles, imports, modules, part, parts
 
-# From the ground up: a room imports from rooms that stand before it, and from none after it.
+# From the ground up: a part imports from parts that stand before it, and from none after it.
 ORDER = [
     "errors", "_version", "_opencv", "_entry_points", "arrays", "distributed", "ops", "regions", "io", "viz",
     "metrics", "datasets", "calibration", "fusion", "models", "adapters", "proposers", "end_to_end",
@@ -57,15 +57,15 @@ SURFACE = {
 }  # fmt: skip
 
 
-def test_no_module_and_no_room_is_part_of_a_circle():
+def test_no_module_and_no_part_is_in_a_cycle():
     graph = imports()
-    assert circles(graph) == []
-    assert circles(rooms(graph)) == []
+    assert cycles(graph) == []
+    assert cycles(parts(graph)) == []
 
 
 def test_imports_point_down():
     place = {("csl_plugin." + name).rstrip("."): number for number, name in enumerate(ORDER)}
-    between = rooms(imports())
+    between = parts(imports())
     assert set(between) == set(place)
     upward = [
         (above, below) for above, used in between.items() for below in used if place[below] > place[above]
@@ -97,7 +97,7 @@ def test_a_module_outside_every_package_with_public_names_is_private(place):
     if place.startswith("csl_plugin.ops.triton"):
         pytest.importorskip("triton")
     parent = place.rpartition(".")[0]
-    private = any(part.startswith("_") for part in place.split("."))
+    private = any(word.startswith("_") for word in place.split("."))
     module = place if parent in ("", "csl_plugin") else parent
     if not private:
         assert hasattr(importlib.import_module(module), "__all__"), place
@@ -112,6 +112,6 @@ def test_public_classes_and_functions_are_documented():
                 assert inspect.getdoc(value), f"{place}.{name}"
 
 
-def test_rooms_are_named_once():
+def test_parts_are_named_once():
     assert len(ORDER) == len(set(ORDER))
-    assert {room(name) for name in modules()} == {("csl_plugin." + name).rstrip(".") for name in ORDER}
+    assert {part(name) for name in modules()} == {("csl_plugin." + name).rstrip(".") for name in ORDER}

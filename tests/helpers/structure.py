@@ -39,21 +39,21 @@ def imports() -> dict[str, set[str]]:
     return graph
 
 
-def room(module: str) -> str:
+def part(module: str) -> str:
     """The folder or file directly below the package that holds a module; the package itself for its root."""
     return ".".join(module.split(".")[:2])
 
 
-def rooms(graph: Graph) -> dict[str, set[str]]:
-    """The same graph between rooms."""
+def parts(graph: Graph) -> dict[str, set[str]]:
+    """The same graph between parts."""
     between: dict[str, set[str]] = defaultdict(set)
     for module, used in graph.items():
-        between[room(module)] |= {room(other) for other in used} - {room(module)}
+        between[part(module)] |= {part(other) for other in used} - {part(module)}
     return dict(between)
 
 
-def circles(graph: Graph) -> list[list[str]]:
-    """The circles of a graph, each as the names that form it."""
+def cycles(graph: Graph) -> list[list[str]]:
+    """The cycles of a graph, each as the names in it."""
     number: dict[str, int] = {}
     lowest: dict[str, int] = {}
     stack: list[str] = []
@@ -80,8 +80,8 @@ def circles(graph: Graph) -> list[list[str]]:
     return found
 
 
-def floors(graph: Graph) -> dict[str, int]:
-    """The longest way down from each room of a graph without circles."""
+def layers(graph: Graph) -> dict[str, int]:
+    """The longest way down from each part of a graph without cycles."""
     height: dict[str, int] = {}
 
     def of(name: str) -> int:
@@ -93,18 +93,16 @@ def floors(graph: Graph) -> dict[str, int]:
 
 
 def main() -> None:
-    """Print rooms by floor, arrows, circles, files per folder and the largest files."""
+    """Print parts by layer, imports, cycles, files per folder and the largest files."""
     graph = imports()
-    between = rooms(graph)
+    between = parts(graph)
     lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules().values()}
-    arrows = sum(map(len, between.values()))
-    print(f"{len(between)} rooms, {arrows} arrows between them, circles: {circles(between) or 'none'}")
-    print(
-        f"{len(graph)} modules, {sum(map(len, graph.values()))} imports, circles: {circles(graph) or 'none'}"
-    )
-    for name, floor in sorted(floors(between).items(), key=lambda item: (-item[1], item[0])):
+    between_parts = sum(map(len, between.values()))
+    print(f"{len(between)} parts, {between_parts} imports between them, cycles: {cycles(between) or 'none'}")
+    print(f"{len(graph)} modules, {sum(map(len, graph.values()))} imports, cycles: {cycles(graph) or 'none'}")
+    for name, layer in sorted(layers(between).items(), key=lambda item: (-item[1], item[0])):
         below = " ".join(other.partition(".")[2] for other in sorted(between[name]))
-        print(f"  floor {floor:2}  {name:26} {below}")
+        print(f"  layer {layer:2}  {name:26} {below}")
     print("files and lines per folder")
     folders: dict[str, list[int]] = defaultdict(list)
     for path, count in lines.items():
