@@ -15,6 +15,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from csl_plugin.errors import ScoreRangeError
 from csl_plugin.ops import cpu, dense, planewise
 from csl_plugin.ops.cpu.bands import AsStored, Bands, Upsampled
 from csl_plugin.ops.cpu.memory import empty, empty_like
@@ -79,6 +80,9 @@ def partition(ids: Tensor, count: int, *, split: bool) -> Partition:
 
     With `split` every region is split into its 8-connected components. Where `count` exceeds the number of
     pixels, ids are made consecutive: as many means as regions, not as the largest id says.
+
+    Raises:
+        ScoreRangeError: An id is not below `count`; on the CPU only: elsewhere a check would synchronize.
     """
     on_cpu = ids.device.type == "cpu" and not torch.compiler.is_compiling()
     if split:
@@ -91,6 +95,10 @@ def partition(ids: Tensor, count: int, *, split: bool) -> Partition:
     if sparse:
         compact = [compacted(image) for image in found]
         return Partition(max(most for _, most in compact), runs=tuple(image for image, _ in compact))
+    most = max(int(image.ids.max()) for image in found)
+    if most >= count:
+        hint = "Omit num_regions to have it read from the labels."
+        raise ScoreRangeError("regions", f"the id {most}", f"ids below num_regions = {count}", hint)
     return Partition(count, ids, tuple(found))
 
 

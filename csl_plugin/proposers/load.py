@@ -65,8 +65,8 @@ def load_proposer(
         a `RegionMap`. A registered one may also return a single partition.
 
     Raises:
-        OptionError: A scale that is no positive number (or "auto", for a network), a `revision` of a source
-            that has none, or a `device` that torch does not know.
+        OptionError: An empty name (also beside a "+"), a scale that is no positive number (or "auto", for a
+            network), a `revision` of a source that has none, or a `device` that torch does not know.
         FileError: No such name, folder or repository, or the network in it is damaged.
         MissingExtraError: A package that a model of transformers or a registered proposer needs is not
             installed.
@@ -80,6 +80,10 @@ def load_proposer(
     if device is not None:
         _check_device(device)
     name = DEFAULT if source is None else os.fspath(source)
+    if not name:
+        raise OptionError(
+            "source", "an empty name", "a name, a folder or OWNER/NAME", "Omit it for the default."
+        )
     kind, _, scales = name.partition(":")
     is_folder = Path(name).is_dir()
     if "+" in name and not is_folder:

@@ -20,7 +20,8 @@ class RegionMap:
         labels: (B, H, W) integer ids from 0 on, -1 for unassigned; tensor or numpy array. Ids need not be
             consecutive.
         num_regions: A bound that every id lies below. Left out, it is read from `labels` (one pass, and on
-            a GPU one synchronization); given, it is not checked.
+            a GPU one synchronization); given, it is not
+            checked here; on the CPU `fuse` refuses an id that is not below it.
 
     Raises:
         DTypeError: Not an integer tensor or array.

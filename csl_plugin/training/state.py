@@ -53,7 +53,7 @@ def load_state(
     """Read a checkpoint into all three; returns the facts.
 
     Raises:
-        FileError: The file is damaged, or of another network.
+        FileError: The file is damaged or incomplete, or of another network.
     """
     from safetensors import safe_open
 
@@ -61,6 +61,8 @@ def load_state(
     with as_file_error(path, "a training state"), safe_open(path, "pt") as stored:
         facts: dict[str, Any] = json.loads((stored.metadata() or {})["facts"])
         tensors = {current_name(name): stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    _check_facts(path, facts)
+    _check_finite(path, tensors)
     weights = {name[len(_WEIGHTS) :]: value for name, value in tensors.items() if name.startswith(_WEIGHTS)}
     try:
         network.load_state_dict(weights)
@@ -69,13 +71,46 @@ def load_state(
         raise FileError(str(path), "the state of another network", "this one's", hint) from error
     with torch.no_grad():
         for name, value in average.items():
-            value.copy_(tensors[_AVERAGE + name])
+            value.copy_(_stored(path, tensors, _AVERAGE + name, value))
     for name, parameter in network.named_parameters():
         kinds = {}
-        for kind in ("step", "exp_avg", "exp_avg_sq"):
-            moment = tensors.get(f"{_MOMENTS}{kind}.{name}")
-            if moment is not None:
-                kinds[kind] = moment if kind == "step" else moment.to(parameter.device)
-        if kinds:
+        if f"{_MOMENTS}step.{name}" in tensors:  # a parameter without a gradient so far has no moments
+            kinds["step"] = tensors[f"{_MOMENTS}step.{name}"]
+            for kind in ("exp_avg", "exp_avg_sq"):
+                moment = _stored(path, tensors, f"{_MOMENTS}{kind}.{name}", parameter)
+                kinds[kind] = moment.to(parameter.device)
             optimizer.state[parameter] = kinds
+    if facts["step"] > 0 and not any(name.startswith(_MOMENTS) for name in tensors):
+        raise _damaged(path, "no moments of the optimizer", "those of the steps so far")
     return facts
+
+
+def _stored(path: Path, tensors: dict[str, Tensor], name: str, like: Tensor) -> Tensor:
+    """A tensor of the file.
+
+    Raises:
+        FileError: It is missing, or of another shape than `like`.
+    """
+    found = tensors.get(name)
+    if found is None or found.shape != like.shape:
+        got = f"no {name}" if found is None else f"{name} of shape {tuple(found.shape)}"
+        raise _damaged(path, got, f"one of shape {tuple(like.shape)}")
+    return found
+
+
+def _check_facts(path: Path, facts: object) -> None:
+    step = facts.get("step") if isinstance(facts, dict) else None
+    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+        raise _damaged(path, f"the step {step!r}", "an integer of at least 0")
+    if not isinstance(facts, dict) or not isinstance(facts.get("settings"), dict):
+        raise _damaged(path, "no settings", "those that the job was started with")
+
+
+def _check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise _damaged(path, f"{name} with nan or infinite values", "finite values")
+
+
+def _damaged(path: Path, got: str, expected: str) -> FileError:
+    return FileError(str(path), got, expected, "Use an earlier copy of this file, or another folder.")

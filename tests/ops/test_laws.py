@@ -17,6 +17,7 @@ from csl_plugin import (
     soft_assignment,
     split_components,
 )
+from csl_plugin.errors import CSLError
 
 RULES = ["product", "geometric", "mean"]
 SIZES = [(1, 1), (1, 6), (5, 1), (2, 3), (4, 4), (5, 7), (8, 5)]
@@ -408,3 +409,15 @@ def test_garbage_that_does_not_count_leaves_the_labels_of_the_rest(split, case, 
     dirty = scores.where(valid[:, None], torch.tensor(garbage))
     clean = fuse_labels(scores, labels, split=split, valid=valid)
     assert_same(fuse_labels(dirty, labels, split=split, valid=valid)[valid], clean[valid])
+
+
+def test_an_id_beyond_num_regions_is_refused():
+    scores, labels = torch.rand(1, 1, 2, 3), torch.tensor([[[0, 0, 1], [1, 2, 2]]])
+    for count in (0, 2):
+        with pytest.raises(
+            CSLError, match=f"regions: got the id 2, expected ids below num_regions = {count}"
+        ):
+            fuse(scores, RegionMap(labels, num_regions=count), split=False)
+    expected = fuse(scores, RegionMap(labels), split=False)
+    assert torch.equal(fuse(scores, RegionMap(labels, num_regions=3), split=False), expected)
+    fuse(scores, RegionMap(torch.full_like(labels, -1), num_regions=0), split=False)

@@ -13,6 +13,7 @@ import csl_plugin.proposers
 from csl_plugin import CSLWrapper, RegionMap, RegionProposals, fuse, load_proposer
 from csl_plugin.adapters import OutputAdapter
 from csl_plugin.end_to_end import EndToEnd
+from csl_plugin.errors import OptionError
 from csl_plugin.io import write_region_map
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers import (
@@ -136,3 +137,9 @@ print(sorted(heavy & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["[]", "['scipy']"]
+
+
+@pytest.mark.parametrize("source", ["", "csl-tiny+", "+superpixels", "superpixels++csl-tiny"])
+def test_an_empty_name_is_not_the_current_folder(source):
+    with pytest.raises(OptionError, match="source: got an empty name"):
+        load_proposer(source)

@@ -11,10 +11,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
+from csl_plugin.errors import FileError
 from csl_plugin.io import write_png, write_scores
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.training import Batch, Recipe, TrainingSettings, class_regions, train
-from csl_plugin.training.state import load_state
+from csl_plugin.training.state import load_state, save_state
 
 SETTINGS = {
     "steps": 2,
@@ -126,7 +127,7 @@ def test_the_moments_of_an_earlier_training_are_read(tmp_path):
         expected[name] = 0.5 + number
     for name, value in network.state_dict().items():
         tensors |= {f"weights.{name}": value.clone(), f"average.{name}": value.clone()}
-    save_file(tensors, tmp_path / "state.safetensors", {"facts": "{}"})
+    save_file(tensors, tmp_path / "state.safetensors", {"facts": '{"step": 7, "settings": {}}'})
     average = {name: value.clone() for name, value in network.state_dict().items()}
     load_state(tmp_path / "state.safetensors", network, average, optimizer)
     for name, parameter in network.named_parameters():
@@ -134,3 +135,51 @@ def test_the_moments_of_an_earlier_training_are_read(tmp_path):
         assert found["step"] == 7
         assert (found["exp_avg"] == expected[name]).all()
         assert (found["exp_avg_sq"] == expected[name]).all()
+
+
+DAMAGES = {
+    "step": ({}, {"step": -5, "settings": {}}, "the step -5"),
+    "no step": ({}, {"settings": {}}, "the step None"),
+    "a true step": ({}, {"step": True, "settings": {}}, "the step True"),
+    "no settings": ({}, {"step": 1}, "no settings"),
+    "a nan weight": ({"weights.query_features": torch.nan}, None, "weights.query_features with nan"),
+    "an infinite moment": (
+        {"optimiser.exp_avg.query_features": torch.inf},
+        None,
+        "exp_avg.query_features with",
+    ),
+    "no average": ({"average.query_features": None}, None, "no average.query_features"),
+    "no second moment": ({"optimiser.exp_avg_sq.query_features": None}, None, "no optimiser.exp_avg_sq"),
+    "a short moment": (
+        {"optimiser.exp_avg.query_features": "short"},
+        None,
+        r"exp_avg.query_features of shape \(1,\)",
+    ),
+    "no moments": ("moments", None, "no moments of the optimizer"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_a_damaged_state_is_refused(tmp_path, case):
+    changes, facts, said = DAMAGES[case]
+    network = CSLNetwork(CONFIG)
+    optimizer = torch.optim.AdamW(network.parameters())
+    sum(value.sum() for value in network.parameters()).backward()
+    optimizer.step()
+    average = {name: value.clone() for name, value in network.state_dict().items()}
+    path = tmp_path / "state.safetensors"
+    save_state(path, network, average, optimizer, {"step": 1, "settings": {}})
+    with safe_open(path, "pt") as stored:
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+    load_state(path, CSLNetwork(CONFIG), average, torch.optim.AdamW(network.parameters()))
+    if changes == "moments":
+        tensors = {name: value for name, value in tensors.items() if not name.startswith("optimiser.")}
+    else:
+        for name, value in changes.items():
+            if value is None:
+                del tensors[name]
+            else:
+                tensors[name] = torch.zeros(1) if value == "short" else torch.full_like(tensors[name], value)
+    save_file(tensors, path, {"facts": json.dumps(facts or {"step": 1, "settings": {}})})
+    with pytest.raises(FileError, match=said):
+        load_state(path, network, average, optimizer)
