@@ -144,6 +144,8 @@ def test_class_names_too():
         ({}, "raises AP from 70.0 to 80.0 (+10.0, 95 % interval +5.0 to +15.0)"),
         ({"csl": 0.6, "interval": (-0.2, -0.05)}, "lowers AP from 70.0 to 60.0"),
         ({"csl": 0.71, "interval": (-0.01, 0.03)}, "cannot tell from no change"),
+        ({"csl": 0.7002, "interval": (0.0, 0.0)}, "fusion leaves AP at 70.0"),
+        ({"csl": NAN}, "AP is not defined: the labels lack pixels"),
         ({"interval": (NAN, NAN)}, "raises AP from 70.0 to 80.0 (+10.0)"),
         ({"num_measured": 0, "protocols": ()}, "labels of this split are not public"),
         ({"num_measured": 1}, "Over 1 frame fusion"),

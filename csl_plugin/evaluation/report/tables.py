@@ -155,9 +155,13 @@ def verdict(result: Result) -> str:
     name = _main_metric(own)
     after = own.csl.get(name, math.nan)
     frames = f"{result.num_measured} frame{'s' * (result.num_measured != 1)}"
+    if not math.isfinite(after):
+        return f"Over {frames} {_name(own, name)} is not defined: the labels lack pixels that it needs."
     if not own.base:
         return f"Over {frames} the regions reach {_name(own, name)} {per_cent(after, 1)}."
     before = own.base.get(name, math.nan)
+    if per_cent(before, 1) == per_cent(after, 1):
+        return f"Over {frames} fusion leaves {_name(own, name)} at {per_cent(after, 1)}{_second(own, name)}."
     low, high = own.intervals.get(name, (math.nan, math.nan))
     span = f"95 % interval {signed(low, 1)} to {signed(high, 1)}"
     values = f"from {per_cent(before, 1)} to {per_cent(after, 1)} ({signed(after - before, 1)}"
@@ -165,7 +169,7 @@ def verdict(result: Result) -> str:
     if math.isfinite(low) and low <= 0 <= high:
         doubt = ", which these frames cannot tell from no change"
         return f"Over {frames} fusion changes {change}, {span}){doubt}{_second(own, name)}."
-    verb = "raises" if after > before else "lowers" if after < before else "leaves"
+    verb = "raises" if after > before else "lowers"
     span = f", {span}" if math.isfinite(low) else ""
     return f"Over {frames} fusion {verb} {change}{span}){_second(own, name)}."
 
