@@ -53,7 +53,7 @@ class Detections:
     def _scores(self, result: Any) -> Tensor:
         size = self._size(result)
         if result.masks is None:
-            return torch.zeros(len(result.names), *size)
+            return torch.zeros(len(result.names), *size, dtype=torch.float32, device="cpu")
         gain = min(own / full for own, full in zip(size, result.orig_shape, strict=True))
         if any(abs(full * gain - own) > 1 for own, full in zip(size, result.orig_shape, strict=True)):
             raise ShapeError(

@@ -94,7 +94,7 @@ class Upsampled:
         wide = F.interpolate(
             source[None], (last - first, self.size[1]), mode="bilinear", align_corners=False
         )[0]
-        share = torch.tensor(weight, dtype=wide.dtype)[:, None]
+        share = torch.from_numpy(weight.copy()).to(wide.dtype)[:, None]
         above = wide.index_select(1, torch.from_numpy(before - first)).mul_(1 - share)
         below = wide.index_select(1, torch.from_numpy(after - first)).mul_(share)
         return to_probabilities(above.add_(below), dim=0) if self.logits else above.add_(below)

@@ -41,7 +41,7 @@ class Samples:
         if stored.dtype == torch.float32:
             scores = stored
         else:
-            scores = torch.empty(stored.shape)
+            scores = torch.empty(stored.shape, dtype=torch.float32, device=stored.device)
             for piece, target in zip(_pieces(stored), _pieces(scores), strict=True):
                 target.copy_(piece)
         found: Floats = scores.numpy()

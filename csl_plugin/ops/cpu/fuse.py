@@ -34,7 +34,7 @@ def means(scores: Bands, regions: Partition) -> Tensor:
     """
     batch, classes, _, _ = scores.shape
     count = regions.count
-    table = torch.empty(batch, classes, count, dtype=scores.dtype)
+    table = torch.empty(batch, classes, count, dtype=scores.dtype, device="cpu")
     for b, image in enumerate(regions.runs or ()):
         sums = np.empty((classes, len(image.ids)))
         for rows, part in tiles(image, image.shape[0] if scores.free else None):
@@ -60,7 +60,7 @@ def apply(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule, out
                 if target.dtype == plane.dtype:
                     tile.fuse(c, plane.numpy(), target.numpy())
                 else:
-                    fused = torch.empty(plane.shape, dtype=plane.dtype)
+                    fused = torch.empty_like(plane, memory_format=torch.contiguous_format)
                     tile.fuse(c, plane.numpy(), fused.numpy())
                     target.copy_(to_stored(fused, out.dtype))
 

@@ -34,8 +34,8 @@ class Overlay(NamedTuple):
         """Of partitions with runs, of the same images."""
         images = [overlay(maps) for maps in zip(*(part.runs or () for part in partitions), strict=True)]
         most = max(len(image.ids) for image, _ in images)
-        sizes = torch.zeros(len(images), most, dtype=torch.float64)
-        members = torch.full((len(images), len(partitions), most), -1)
+        sizes = torch.zeros(len(images), most, dtype=torch.float64, device="cpu")
+        members = torch.full((len(images), len(partitions), most), -1, device="cpu")
         for b, (image, regions) in enumerate(images):
             sizes[b, : len(image.lengths)] = torch.from_numpy(image.lengths)
             members[b, :, : len(image.lengths)] = torch.from_numpy(regions)

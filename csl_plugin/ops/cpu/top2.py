@@ -107,7 +107,7 @@ def _peaks(tiled: Tensor) -> Tensor:
         for y in range(1, side_y):
             np.maximum(columns, rows[:, :, y], out=columns)
         return torch.from_numpy(columns.reshape(count, down * across, side_x).max(2))
-    peaks = torch.empty(count, down, across, dtype=values.dtype)
+    peaks = torch.empty(count, down, across, dtype=values.dtype, device=values.device)
     few = max(1, SERIAL // (down * side_y * across * side_x))
     some = max(1, SERIAL // (side_y * across * side_x))
     for n in range(0, count, few):

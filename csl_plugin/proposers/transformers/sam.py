@@ -122,7 +122,8 @@ class PromptedPointProposals:
 
     def _grid(self, size: tuple[int, int]) -> Tensor:
         """Points (P, 2) as (x, y) in pixels of an image (H, W)."""
-        centers = (torch.arange(self._points_per_side) + 0.5) / self._points_per_side
+        steps = torch.arange(self._points_per_side, dtype=torch.float32, device="cpu")
+        centers = (steps + 0.5) / self._points_per_side
         y, x = torch.meshgrid(centers * size[0], centers * size[1], indexing="ij")
         return torch.stack([x.flatten(), y.flatten()], dim=1)
 
