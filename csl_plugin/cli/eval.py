@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -129,9 +131,10 @@ def _run_anomaly(arguments: argparse.Namespace) -> int:
     metrics = [chosen] if chosen is smiyc or not arguments.components else [chosen, smiyc]
     _measure(pairs, _read_scores, metrics, "pixels")
     values = chosen.compute()
-    if not values.num_positive + values.num_negative:
-        hint = "Labels hold 0 for normal and 1 for anomalous pixels."
-        raise FileError(str(arguments.labels), "no pixel of 0 or 1", "labeled pixels", hint)
+    if not (values.num_positive and values.num_negative):
+        _report_one_sided(arguments.labels, pairs)
+        # The official tool has an FPR95 of 0 where nothing is anomalous.
+        values = replace(values, ap=math.nan, auroc=math.nan, fpr95=math.nan)
     found: dict[str, Any] = {name: getattr(values, name) for name in ANOMALY_METRICS}
     facts = {"protocol": arguments.protocol, "fpr_rule": rule}
     if arguments.components:
@@ -142,6 +145,29 @@ def _run_anomaly(arguments: argparse.Namespace) -> int:
         found |= {name: getattr(computed, name) for name in COMPONENT_METRICS}
         facts |= {"components": arguments.components, "threshold": threshold}
     return _report("anomaly", found, {**facts, "num_frames": len(pairs)}, arguments.json)
+
+
+def _report_one_sided(labels: Path, pairs: Sequence[Pair]) -> None:
+    """Warn that metrics are undefined: no pixel is anomalous, or none is normal.
+
+    Raises:
+        FileError: The labels are binary masks of 0 and 255, or hold neither 0 nor 1.
+    """
+    from csl_plugin.io import read_label_png
+
+    found = sorted({int(value) for pair in pairs for value in np.unique(read_label_png(pair.label))})
+    named = ", ".join(map(str, found[:8])) + (f" and {len(found) - 8} more" if found[8:] else "")
+    expected = "0 for normal and 1 for anomalous pixels"
+    if found == [0, 255]:
+        hint = "255 is void here. Where it means anomalous, divide the labels by 255 and save them again."
+        raise FileError(str(labels), "labels of 0 and 255", expected, hint)
+    if not {0, 1} & set(found):
+        raise FileError(str(labels), f"labels of {named}", expected, "Map your labels onto these values.")
+    missing = "anomalous (1)" if 1 not in found else "normal (0)"
+    print(
+        f"warning: no pixel is {missing}, so the metrics are not defined; the labels hold {named}",
+        file=sys.stderr,
+    )
 
 
 def _run_semantic(arguments: argparse.Namespace) -> int:
@@ -200,10 +226,14 @@ def _report(
     width = max(map(len, found))
     print(f"{task}: " + ", ".join(f"{name} {_word(value)}" for name, value in facts.items()))
     for name, value in found.items():
-        print(f"  {name:<{width}}  {100 * value:6.2f} %")
+        print(f"  {name:<{width}}  {_per_cent(value)}")
     for index, value in enumerate(per_class):
-        print(f"  {f'class {index}':<{width}}  {100 * value:6.2f} %")
+        print(f"  {f'class {index}':<{width}}  {_per_cent(value)}")
     return 0
+
+
+def _per_cent(value: float) -> str:
+    return "not defined" if math.isnan(value) else f"{100 * value:6.2f} %"
 
 
 def _word(value: Any) -> str:

@@ -104,13 +104,29 @@ def test_one_file_against_one_file(place, capsys):
     assert json.loads(capsys.readouterr().out)["num_frames"] == 1
 
 
-def test_values_that_are_undefined_are_null(place, capsys):
+@pytest.mark.parametrize("protocol", ["smiyc", "pooled", "per-image"])
+@pytest.mark.parametrize(("value", "missing"), [(0, "anomalous (1)"), (1, "normal (0)")])
+def test_values_that_are_undefined_are_null_and_said(place, capsys, protocol, value, missing):
     for path in (place / "labels").iterdir():
-        write_png(path, np.zeros(SIZE, np.uint8))
-    assert anomaly(place, "--json", "--protocol", "pooled") == 0
-    printed = json.loads(capsys.readouterr().out)
-    assert printed["ap"] is None
-    assert printed["auroc"] is None
+        write_png(path, np.full(SIZE, value, np.uint8))
+    assert anomaly(place, "--json", "--protocol", protocol) == 0
+    streams = capsys.readouterr()
+    printed = json.loads(streams.out)
+    assert [printed[name] for name in ("ap", "auroc", "fpr95")] == [None] * 3
+    assert f"warning: no pixel is {missing}" in streams.err
+    assert f"the labels hold {value}" in streams.err
+    assert anomaly(place, "--protocol", protocol) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("not defined") == 3
+    assert "nan" not in printed
+
+
+def test_binary_masks_of_0_and_255_are_refused_by_name(place, capsys):
+    for path in (place / "labels").iterdir():
+        mask = np.zeros(SIZE, np.uint8)
+        mask[10:20] = 255
+        write_png(path, mask)
+    refused(place, capsys, "labels of 0 and 255", "divide the labels by 255")
 
 
 def refused(place, capsys, *words, options=()):
@@ -146,7 +162,7 @@ def test_every_error_names_its_file(place, capsys):
     refused(place, capsys, "--fpr-rule", options=("--fpr-rule", "linear"))
     for path in (place / "labels").iterdir():
         write_png(path, np.full(SIZE, 255, np.uint8))
-    refused(place, capsys, "no pixel of 0 or 1")
+    refused(place, capsys, "got labels of 255, expected 0 for normal and 1 for anomalous")
     for path in (place / "labels").iterdir():
         path.unlink()
     refused(place, capsys, "folder without .png")
