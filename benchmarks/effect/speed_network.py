@@ -27,8 +27,7 @@ from csl_plugin import CSLWrapper, load_proposer, wrapper
 from csl_plugin.adapters import OutputAdapter
 from csl_plugin.io import image_batch, list_images, read_image
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers import DEFAULT, NetworkProposals, NetworkRegions
-from csl_plugin.proposers import csl_network as network_regions
+from csl_plugin.proposers import DEFAULT, NetworkProposals, NetworkRegions, csl_network
 from csl_plugin.proposers.hierarchy import basin_tree
 from csl_plugin.training import Recipe, batches
 from csl_plugin.training.criterion.losses import losses
@@ -44,7 +43,7 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (basin_tree, "basins", "watershed"),
     (basin_tree, "region_graph", "region graph"),
     (basin_tree, "merge_tree", "merge tree"),
-    (network_regions, "node_validity", "validity of nodes"),
+    (csl_network, "node_validity", "validity of nodes"),
     (basin_tree, "split_components", "numbering"),
     (wrapper, "fuse", "fusion"),
 )

@@ -148,7 +148,7 @@ def _run_anomaly(arguments: argparse.Namespace) -> int:
 
 
 def _report_one_sided(labels: Path, pairs: Sequence[Pair]) -> None:
-    """Warn that metrics are undefined: no pixel is anomalous, or none is normal.
+    """Warn that the pixel metrics are undefined: no pixel is anomalous, or none is normal.
 
     Raises:
         FileError: The labels are binary masks of 0 and 255, or hold neither 0 nor 1.
@@ -165,7 +165,7 @@ def _report_one_sided(labels: Path, pairs: Sequence[Pair]) -> None:
         raise FileError(str(labels), f"labels of {named}", expected, "Map your labels onto these values.")
     missing = "anomalous (1)" if 1 not in found else "normal (0)"
     print(
-        f"warning: no pixel is {missing}, so the metrics are not defined; the labels hold {named}",
+        f"warning: no pixel is {missing}, so AP, AUROC and FPR95 are not defined; the labels hold {named}",
         file=sys.stderr,
     )
 

@@ -99,11 +99,11 @@ def _stored(path: Path, tensors: dict[str, Tensor], name: str, like: Tensor) -> 
 
 
 def _check_facts(path: Path, facts: object) -> None:
-    step = facts.get("step") if isinstance(facts, dict) else None
-    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
-        raise _damaged(path, f"the step {step!r}", "an integer of at least 0")
     if not isinstance(facts, dict) or not isinstance(facts.get("settings"), dict):
         raise _damaged(path, "no settings", "those that the job was started with")
+    step = facts.get("step")
+    if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+        raise _damaged(path, f"the step {step!r}", "an integer of at least 0")
 
 
 def _check_finite(path: Path, tensors: dict[str, Tensor]) -> None:
