@@ -38,13 +38,16 @@ def save_state(
 
     tensors = {_WEIGHTS + name: value for name, value in network.state_dict().items()}
     tensors |= {_AVERAGE + name: value for name, value in average.items()}
+    moments = 0
     for name, parameter in network.named_parameters():
-        for kind, value in optimizer.state.get(parameter, {}).items():
+        state = optimizer.state.get(parameter, {})
+        moments += bool(state)
+        for kind, value in state.items():
             tensors[f"{_MOMENTS}{kind}.{name}"] = torch.as_tensor(value)
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"facts": json.dumps(facts)})
+        save_file(tensors, temporary, {"facts": json.dumps(facts), "moments": str(moments)})
 
 
 def load_state(
@@ -59,7 +62,11 @@ def load_state(
 
     check_file(path)
     with as_file_error(path, "a training state"), safe_open(path, "pt") as stored:
-        facts: dict[str, Any] = json.loads((stored.metadata() or {})["facts"])
+        metadata = stored.metadata() or {}
+        facts: dict[str, Any] = json.loads(metadata["facts"])
+        expected = (
+            int(metadata["moments"]) if "moments" in metadata else None
+        )  # older files do not count them
         tensors = {current_name(name): stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
     _check_facts(path, facts)
     _check_finite(path, tensors)
@@ -72,6 +79,7 @@ def load_state(
     with torch.no_grad():
         for name, value in average.items():
             value.copy_(_stored(path, tensors, _AVERAGE + name, value))
+    found = 0
     for name, parameter in network.named_parameters():
         kinds = {}
         if f"{_MOMENTS}step.{name}" in tensors:  # a parameter without a gradient so far has no moments
@@ -80,8 +88,9 @@ def load_state(
                 moment = _stored(path, tensors, f"{_MOMENTS}{kind}.{name}", parameter)
                 kinds[kind] = moment.to(parameter.device)
             optimizer.state[parameter] = kinds
-    if facts["step"] > 0 and not any(name.startswith(_MOMENTS) for name in tensors):
-        raise _damaged(path, "no moments of the optimizer", "those of the steps so far")
+            found += 1
+    if expected is not None and found != expected:
+        raise _damaged(path, f"the optimizer's moments of {found} weights", f"those of {expected}")
     return facts
 
 

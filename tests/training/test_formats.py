@@ -155,7 +155,7 @@ DAMAGES = {
         None,
         r"exp_avg.query_features of shape \(1,\)",
     ),
-    "no moments": ("moments", None, "no moments of the optimizer"),
+    "no moments": ("moments", None, "moments of 0 weights"),
 }
 
 
@@ -171,6 +171,7 @@ def test_a_damaged_state_is_refused(tmp_path, case):
     save_state(path, network, average, optimizer, {"step": 1, "settings": {}})
     with safe_open(path, "pt") as stored:
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        metadata = stored.metadata()
     load_state(path, CSLNetwork(CONFIG), average, torch.optim.AdamW(network.parameters()))
     if changes == "moments":
         tensors = {name: value for name, value in tensors.items() if not name.startswith("optimiser.")}
@@ -180,6 +181,17 @@ def test_a_damaged_state_is_refused(tmp_path, case):
                 del tensors[name]
             else:
                 tensors[name] = torch.zeros(1) if value == "short" else torch.full_like(tensors[name], value)
-    save_file(tensors, path, {"facts": json.dumps(facts or {"step": 1, "settings": {}})})
+    save_file(tensors, path, metadata if facts is None else {**metadata, "facts": json.dumps(facts)})
     with pytest.raises(FileError, match=said):
         load_state(path, network, average, optimizer)
+
+
+def test_a_state_before_the_first_update_is_continued(tmp_path):
+    """Where no gradient was finite so far, there are no moments and none are missed."""
+    network = CSLNetwork(CONFIG)
+    optimizer = torch.optim.AdamW(network.parameters())
+    average = {name: value.clone() for name, value in network.state_dict().items()}
+    save_state(tmp_path / "state.safetensors", network, average, optimizer, {"step": 3, "settings": {}})
+    facts = load_state(tmp_path / "state.safetensors", network, average, optimizer)
+    assert facts["step"] == 3
+    assert not optimizer.state
