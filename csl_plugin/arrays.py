@@ -98,7 +98,7 @@ def bounds(values: Tensor) -> tuple[float, float]:
 
 def resize_nearest(values: ArrayT, size: tuple[int, int]) -> ArrayT:
     """Values (..., H, W) at another size (h, w): each new pixel takes the value at its center."""
-    device = values.device if isinstance(values, Tensor) else None
+    device = values.device if isinstance(values, Tensor) else "cpu"
     rows, columns = (
         (2 * torch.arange(new, device=device) + 1) * old // (2 * new)
         for new, old in zip(size, values.shape[-2:], strict=True)

@@ -19,6 +19,7 @@ from csl_plugin import (
     soft_assignment,
     split_components,
 )
+from csl_plugin.arrays import resize_nearest
 
 draw = torch.Generator().manual_seed(0)
 SCORES = torch.rand(2, 3, 24, 32, generator=draw)
@@ -76,6 +77,7 @@ CALLS = {
     "hard": lambda: hard_assignment(PROPOSALS, (24, 32), 0.5).labels,
     "components": lambda: split_components(RegionMap(IDS % 7)).labels,
     "resize": lambda: RegionMap(IDS).resize((7, 9)).labels,
+    "resize an array": lambda: torch.from_numpy(resize_nearest(IDS.numpy(), (7, 9))),
     "calibration": lambda: CALIBRATION(SCORES),
     "superpixels": lambda: PROPOSERS["superpixels"](IMAGE)[0].labels,
 }
