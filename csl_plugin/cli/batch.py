@@ -12,11 +12,10 @@ from typing import Any
 
 from csl_plugin.cli.printing import print_lines
 from csl_plugin.errors import CSLError
-
-SETTINGS_NAME = "csl-plugin.json"
-"""The file in an output folder with the settings that its files were made with."""
+from csl_plugin.io.output_folder import OutputFolder
 
 _LISTED = 10
+_NOT_SHOWN = ("command", "versions", "images", "scores")
 
 
 @dataclass(frozen=True)
@@ -24,14 +23,16 @@ class ImageTask:
     """The work on one image.
 
     Args:
-        name: Its name in messages.
+        image: The image.
         work: Does the work, or raises.
         outputs: The files that exist when it is done; empty if it cannot be done.
+        inputs: The files that it reads.
     """
 
-    name: str
+    image: Path
     work: Callable[[], None]
     outputs: tuple[Path, ...]
+    inputs: tuple[Path, ...]
 
 
 @dataclass
@@ -50,12 +51,19 @@ class Outcome:
         return 130 if self.interrupted else 1 if self.failed else 0
 
 
-def run_tasks(tasks: Sequence[ImageTask], verb: str) -> Outcome:
+def folder_of(path: Path) -> Path:
+    """The full path of a folder, or of the folder of a single file; it is part of a job's settings."""
+    return (path if path.is_dir() else path.parent).resolve()
+
+
+def run_tasks(folder: OutputFolder, tasks: Sequence[ImageTask], verb: str) -> Outcome:
     """Do the tasks that are not done yet, in order, with a progress bar when stderr is a terminal.
 
-    A task that fails is reported on stderr, and the next one starts; Ctrl-C ends the loop.
+    A task is done if its outputs are as they were written, from inputs that did not change since. One that
+    fails is reported on stderr, and the next one starts; Ctrl-C ends the loop.
 
     Args:
+        folder: Where the outputs are.
         tasks: The tasks.
         verb: The label of the progress bar, such as "fuse".
     """
@@ -65,10 +73,7 @@ def run_tasks(tasks: Sequence[ImageTask], verb: str) -> Outcome:
     with tqdm(total=len(tasks), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
         try:
             for task in tasks:
-                if task.outputs and all(output.is_file() for output in task.outputs):
-                    outcome.skipped += 1
-                else:
-                    _run(task, outcome)
+                _run(folder, task, outcome)
                 bar.update()
         except KeyboardInterrupt:
             outcome.interrupted = True
@@ -76,17 +81,43 @@ def run_tasks(tasks: Sequence[ImageTask], verb: str) -> Outcome:
     return outcome
 
 
-def _run(task: ImageTask, outcome: Outcome) -> None:
+def _run(folder: OutputFolder, task: ImageTask, outcome: Outcome) -> None:
     from tqdm import tqdm
 
     try:
-        task.work()
+        if _is_done(folder, task):
+            outcome.skipped += 1
+            return
     except Exception as error:  # one bad file must not stop the others
         reason = str(error) if isinstance(error, CSLError) else f"{type(error).__name__}: {error}"
-        outcome.failed.append({"name": task.name, "error": type(error).__name__, "reason": reason})
-        tqdm.write(f"failed: {task.name}: {reason}", file=sys.stderr)
+        outcome.failed.append({"name": task.image.name, "error": type(error).__name__, "reason": reason})
+        tqdm.write(f"failed: {task.image.name}: {reason}", file=sys.stderr)
     else:
         outcome.done += 1
+
+
+def _is_done(folder: OutputFolder, task: ImageTask) -> bool:
+    """Whether a task was done before; else do it."""
+    from tqdm import tqdm
+
+    from csl_plugin.io.file_states import file_states
+
+    try:
+        source = file_states(task.inputs) if task.outputs else None
+    except OSError:
+        source = None
+    if source is None:
+        task.work()  # it names what is missing
+        return False
+    if folder.is_done(task.outputs, source):
+        return True
+    for changed in folder.changed(task.outputs):
+        tqdm.write(f"warning: {changed} was changed since it was written; it is made again", file=sys.stderr)
+    unit = task.image.stem
+    folder.discard(unit)
+    with folder.writing(unit, task.outputs, source):
+        task.work()
+    return False
 
 
 def report(
@@ -119,9 +150,7 @@ def report(
         return outcome.exit_code
     words = {True: "yes", False: "no", None: "none"}
     made_with = [
-        f"{name} {words.get(value, value)}"
-        for name, value in settings.items()
-        if name not in ("command", "version")
+        f"{name} {words.get(value, value)}" for name, value in settings.items() if name not in _NOT_SHOWN
     ]
     lines = [
         f"{command}: {outcome.done} done, {outcome.skipped} skipped, {len(outcome.failed)} failed "

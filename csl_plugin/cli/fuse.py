@@ -9,11 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from csl_plugin import __version__
-from csl_plugin.cli.batch import SETTINGS_NAME, ImageTask, report, run_tasks
+from csl_plugin.cli.batch import ImageTask, folder_of, report, run_tasks
 from csl_plugin.cli.proposer_option import PARTITIONS_HELP
 from csl_plugin.errors import FileError, ShapeError
-from csl_plugin.proposers.on_files import propose_regions, proposer_identity, region_folder
+from csl_plugin.proposers.identity import identity_of
+from csl_plugin.proposers.on_files import propose_regions, region_files, region_folders
 
 
 def add_parser(subparsers: Any) -> None:
@@ -23,7 +23,9 @@ def add_parser(subparsers: Any) -> None:
         help="fuse the score map of every image with its regions",
         description="For every image, fuse the score map of the same stem with the image's regions and write "
         "it to OUT/<stem>, in the format and element type of the input. Score maps are .npy, .npz, .hdf5 or "
-        "8- or 16-bit gray .png, not negative, higher for more of the class. Existing outputs are skipped.",
+        "8- or 16-bit gray .png, not negative, higher for more of the class. What was written before is "
+        "skipped, unless its image, its score map or its region map changed since. OUT is a new or empty "
+        "folder, or one that the same command with the same settings wrote.",
     )
     parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images, or one image")
     parser.add_argument("scores", metavar="SCORES", type=Path, help="a folder of score maps, or one")
@@ -46,7 +48,11 @@ def add_parser(subparsers: Any) -> None:
         help="JSON file of a Calibration, applied before fusion; required for negative scores",
     )
     parser.add_argument("--overlays", action="store_true", help="also write OUT/overlays/<stem>.png")
-    parser.add_argument("--overwrite", action="store_true", help="recompute everything")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove what this command wrote to OUT, and start again; other files there stay",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)
 
@@ -55,8 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from csl_plugin import Calibration, load_proposer
     from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, list_images
+    from csl_plugin.io.job_settings import versions
     from csl_plugin.io.limits import as_file_error, check_file
-    from csl_plugin.io.output_folder import check_separate, claim_folder
+    from csl_plugin.io.output_folder import OutputFolder
 
     out: Path = arguments.out
     images = list_images(arguments.images)
@@ -73,28 +80,35 @@ def run(arguments: argparse.Namespace) -> int:
             calibration = Calibration.load(arguments.calibration)
             digest = hashlib.sha256(arguments.calibration.read_bytes()).hexdigest()
     proposer = load_proposer(arguments.proposer)
-    inputs = [arguments.images, arguments.scores, region_folder(proposer) or arguments.images]
-    check_separate([out, out / "overlays"], inputs)
     settings = {
         "command": "fuse",
-        "version": __version__,
+        "versions": versions(),
+        "images": str(folder_of(arguments.images)),
+        "scores": str(folder_of(arguments.scores)),
         "rule": arguments.rule or "default",
         "split": not arguments.no_split,
-        "proposer": proposer_identity(proposer),
+        "proposer": identity_of(proposer),
         "calibration": digest,
     }
     fuser = Fuser(proposer, calibration, arguments.rule, not arguments.no_split)
-    tasks, possible = [], []
+    inputs = [folder.path for folder in region_folders(proposer)]
+    inputs += [arguments.calibration] if arguments.calibration else []
+    tasks: list[ImageTask] = []
+    possible: list[Path] = []
     for stem, image in images.items():
         score = scores.get(stem)
         target = out / f"{stem}{score.suffix if score else ''}"
         picture = out / "overlays" / f"{stem}.png"
         work = partial(fuser.fuse_file, image, score, target, picture if arguments.overlays else None)
         needed = (target, picture) if arguments.overlays else (target,)
-        tasks.append(ImageTask(image.name, work, needed if score else ()))
-        possible += [target, picture] if score else []
-    claim_folder(out / SETTINGS_NAME, settings, possible, overwrite=arguments.overwrite)
-    outcome = run_tasks(tasks, "fuse")
+        read = (image, *([score] if score else []), *region_files(proposer, stem))
+        tasks.append(ImageTask(image, work, needed if score else (), read))
+        possible += needed if score else ()
+        inputs += read
+    inputs += scores.values()
+    folder = OutputFolder(out, settings)
+    with folder.taken(outputs=possible, inputs=inputs, shared=True, overwrite=arguments.overwrite):
+        outcome = run_tasks(folder, tasks, "fuse")
     notes = {"images": len(images), "scores_without_image": len(scores.keys() - images.keys())}
     return report("fuse", outcome, out, settings, notes, arguments.json)
 

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from csl_plugin import __version__
-from csl_plugin.cli.batch import SETTINGS_NAME, ImageTask, report, run_tasks
+from csl_plugin.cli.batch import ImageTask, folder_of, report, run_tasks
 from csl_plugin.cli.proposer_option import PROPOSER_HELP
-from csl_plugin.proposers.on_files import one_partition, propose_regions, proposer_identity, region_folder
+from csl_plugin.proposers.identity import identity_of
+from csl_plugin.proposers.on_files import one_partition, propose_regions, region_files, region_folders
 
 
 def add_parser(subparsers: Any) -> None:
@@ -19,12 +19,17 @@ def add_parser(subparsers: Any) -> None:
         "propose",
         help="write the region map of every image",
         description="Write OUT/<stem>.png for every image: its region map as 16-bit PNG, ids from 0, and "
-        "65535 for unassigned pixels. Existing maps are skipped.",
+        "65535 for unassigned pixels. Maps that were written before are skipped, unless the image changed "
+        "since. OUT is a new or empty folder, or one that the same command with the same settings wrote.",
     )
     parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images, or one image")
     parser.add_argument("out", metavar="OUT", type=Path, help="the output folder")
     parser.add_argument("--proposer", metavar="P", help=f"{PROPOSER_HELP}; one partition (default: csl-tiny)")
-    parser.add_argument("--overwrite", action="store_true", help="recompute all maps")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove what this command wrote to OUT, and start again; other files there stay",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)
 
@@ -33,24 +38,29 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command."""
     from csl_plugin import load_proposer
     from csl_plugin.io import list_images
-    from csl_plugin.io.output_folder import check_separate, claim_folder
+    from csl_plugin.io.job_settings import versions
+    from csl_plugin.io.output_folder import OutputFolder
 
     out: Path = arguments.out
     images = list_images(arguments.images)
     proposer = load_proposer(arguments.proposer or "csl-tiny")
-    check_separate([out], [arguments.images, region_folder(proposer) or arguments.images])
     settings = {
         "command": "propose",
-        "version": __version__,
-        "proposer": proposer_identity(proposer),
+        "versions": versions(),
+        "images": str(folder_of(arguments.images)),
+        "proposer": identity_of(proposer),
     }
     tasks = []
+    inputs = [folder.path for folder in region_folders(proposer)]
     for stem, image in images.items():
         target = out / f"{stem}.png"
-        tasks.append(ImageTask(image.name, partial(propose_file, proposer, image, target), (target,)))
+        read = (image, *region_files(proposer, stem))
+        tasks.append(ImageTask(image, partial(propose_file, proposer, image, target), (target,), read))
+        inputs += read
     targets = [task.outputs[0] for task in tasks]
-    claim_folder(out / SETTINGS_NAME, settings, targets, overwrite=arguments.overwrite)
-    outcome = run_tasks(tasks, "propose")
+    folder = OutputFolder(out, settings)
+    with folder.taken(outputs=targets, inputs=inputs, shared=True, overwrite=arguments.overwrite):
+        outcome = run_tasks(folder, tasks, "propose")
     return report("propose", outcome, out, settings, {"images": len(images)}, arguments.json)
 
 

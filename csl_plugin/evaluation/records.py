@@ -1,12 +1,12 @@
-"""Records of finished frames on disk, from which a stopped job resumes; other settings are refused."""
+"""Records of finished frames on disk, from which a stopped job resumes."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,25 +14,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.errors import FileError
 from csl_plugin.io import MAX_BYTES, atomic_path
 from csl_plugin.io.limits import as_file_error, check_file, too_large
-from csl_plugin.io.output_folder import claim_folder
+from csl_plugin.io.output_folder import OutputFolder
 from csl_plugin.metrics import State
 
-SETTINGS_NAME = "settings.json"
-_FINGERPRINT = "made_with"
+COMPONENTS = ".components.npz"
+"""How the names of the records of the second pass end."""
+
 _ESCAPED = re.compile(r'^\.|[\x00-\x1f\x7f"%*/:<>?\\|]')
-
-
-def fingerprint(settings: Mapping[str, Any]) -> str:
-    """sha256 of the settings as canonical JSON."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def file_states(paths: Sequence[Path]) -> str:
-    """Name, size and modification time of the files that a record was made from, as JSON."""
-    return json.dumps([[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in paths])
 
 
 def file_stem(name: str) -> str:
@@ -45,94 +35,68 @@ def file_stem(name: str) -> str:
     return _ESCAPED.sub(lambda found: f"%{ord(found[0]):02X}", name)
 
 
-def claim_records(out: Path, settings: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Store the settings in the output folder, or refuse a folder that other settings made.
-
-    Args:
-        out: The folder; created.
-        settings: JSON values.
-        overwrite: Remove existing records and results.
-
-    Raises:
-        OptionError: Other settings made the folder; the message names each that differs.
-        FileError: The folder cannot be written, or its settings cannot be read.
-    """
-    outputs = [*out.glob("records/*.npz")]
-    if overwrite:
-        outputs += [*out.glob("result.*"), out / "report.html"]
-    if claim_folder(out / SETTINGS_NAME, settings, outputs, overwrite=overwrite, argument="--out"):
-        # Temporary files of a killed process; this job writes none before the folder is claimed.
-        with as_file_error(out, "a folder whose files can be removed"):
-            for left in out.rglob(".csl-plugin-*.tmp"):
-                left.unlink(missing_ok=True)
-
-
 @dataclass(frozen=True)
 class Records:
     """The records of one pass over the frames, one .npz file each.
 
     Args:
-        folder: Their folder.
-        fingerprint: Of the settings that make them.
+        out: The output folder; the records are in OUT/records.
         suffix: Of the file names, ending in ".npz".
-        strict: Whether a record of other settings is an error; else it counts as missing.
     """
 
-    folder: Path
-    fingerprint: str
+    out: OutputFolder
     suffix: str = ".npz"
-    strict: bool = True
 
     def path(self, frame: str) -> Path:
         """The file of a frame."""
-        return self.folder / f"{file_stem(frame)}{self.suffix}"
+        return self.out.path / "records" / f"{file_stem(frame)}{self.suffix}"
 
-    def write(self, frame: str, sources: str, states: Mapping[str, State]) -> None:
+    def is_current(self, frame: str, sources: str, others: Sequence[Path] = ()) -> bool:
+        """Whether a frame is done: its files are as they were written, and made from these sources.
+
+        The files of a frame that is not done are removed. A warning names each that was damaged or replaced.
+
+        Raises:
+            FileError: A file cannot be removed.
+        """
+        from tqdm import tqdm
+
+        path = self.path(frame)
+        files = [*others, path]
+        if self.out.is_done(files, sources):
+            return True
+        for changed in self.out.changed(files):
+            reason = "is damaged, or was changed since it was written; the frame is made again"
+            tqdm.write(f"warning: {changed} {reason}", file=sys.stderr)
+        self.out.discard(path.name)
+        return False
+
+    def writing(self, frame: str, sources: str, others: Sequence[Path] = ()) -> AbstractContextManager[None]:
+        """Write the frame's record in this block, and its other files before it.
+
+        Args:
+            frame: Its name.
+            sources: What the files are made from, as `is_current` compares it.
+            others: Its other files.
+        """
+        path = self.path(frame)
+        return self.out.writing(path.name, [*others, path], sources, digests=True)
+
+    def write(self, frame: str, states: Mapping[str, State]) -> None:
         """Write a frame's record atomically.
 
         Args:
             frame: Its name.
-            sources: What it was made from, as `file_states` gives it.
             states: Of each metric, by a name without a slash.
 
         Raises:
             FileError: The path cannot be written.
         """
-        members: dict[str, NDArray[Any]] = {_FINGERPRINT: np.array([self.fingerprint, sources])}
+        members: dict[str, NDArray[Any]] = {}
         for name, state in states.items():
             members |= {f"{name}/{key}": values for key, values in state.items()}
         with atomic_path(self.path(frame)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **members)
-
-    def is_current(self, frame: str, sources: str) -> bool:
-        """Whether the frame's record exists, is complete, and was made from these sources.
-
-        Raises:
-            FileError: Other settings made the record.
-        """
-        path = self.path(frame)
-        if not path.exists():
-            return False
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                found, before = (str(value) for value in archive[_FINGERPRINT])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return False
-        if found != self.fingerprint:
-            if not self.strict:
-                return False
-            hint = "Remove it, or recompute everything with --overwrite."
-            raise FileError(str(path), "a record of other settings", "records of one job", hint)
-        return before == sources
-
-    def remove(self, frame: str) -> None:
-        """Remove the frame's record, if it exists.
-
-        Raises:
-            FileError: It cannot be removed.
-        """
-        with as_file_error(self.path(frame), "a file that can be removed"):
-            self.path(frame).unlink(missing_ok=True)
 
     def read(self, frame: str, metric: str) -> State:
         """The state of one metric of a frame.

@@ -7,13 +7,10 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from csl_plugin import __version__
 from csl_plugin.calibration import Calibration
 from csl_plugin.datasets import Dataset, Frame
 from csl_plugin.distributed import Processes, joined
@@ -33,14 +30,17 @@ from csl_plugin.evaluation.frames import (
     overlap,
 )
 from csl_plugin.evaluation.protocols import SIDES
-from csl_plugin.evaluation.records import Records, claim_records, fingerprint
+from csl_plugin.evaluation.records import COMPONENTS, Records
 from csl_plugin.evaluation.registry import REGIONS_BENCHMARK, open_benchmark
 from csl_plugin.evaluation.report import best_and_worst, write_report
 from csl_plugin.evaluation.result import Result
 from csl_plugin.evaluation.summary import Summary
 from csl_plugin.fusion import Rule
+from csl_plugin.io.job_settings import versions
+from csl_plugin.io.output_folder import OutputFolder
 from csl_plugin.proposers import load_proposer
-from csl_plugin.proposers.on_files import proposer_identity, region_folder
+from csl_plugin.proposers.identity import identity_of
+from csl_plugin.proposers.on_files import region_folders
 
 PathLike = str | os.PathLike[str]
 
@@ -103,53 +103,61 @@ def run_benchmark(
     # The majority vote needs a single partition.
     regions = load_proposer(proposer if source or proposer else "csl-tiny")
     method = method or (Path(scores).resolve().name if scores else teacher) or "regions"
+    _name_by_frames(regions, dataset.frames)
     settings: dict[str, Any] = {
+        "command": "benchmark",
         "benchmark": benchmark,
+        "data": str(Path(data).resolve()),
         "split": dataset.subset,
-        "options": {name: str(value) for name, value in options.items()},
+        "options": {name: _option(value) for name, value in options.items()},
         "frames": len(dataset.frames),
         "frames_sha256": _sha256("\n".join(frame.name for frame in dataset.frames)),
         "classes_sha256": _sha256(repr((dataset.ids, dataset.classes, protocols.unseen))),
         "method": method,
-        "proposer": proposer_identity(regions),
+        "proposer": identity_of(regions),
         **(source.identity() if source else {}),
         **({"kind": fusion.kind, "rule": rule or "default", "calibration": digest} if source else {}),
-        "versions": {"csl_plugin": __version__, "torch": torch.__version__, "numpy": np.__version__},
+        "versions": versions(),
     }
-    stamp = fingerprint(settings)
+    folder = OutputFolder(out, settings)
     first = FusionPass(
         dataset,
         protocols,
         source,
         regions,
-        _region_files(regions, dataset.frames),
         fusion,
         PredictionFiles(out, benchmark, protocols.task, method, dataset.output_name),
-        Records(out / "records", stamp),
+        Records(folder),
     )
-    with joined() as processes:
+    summary = Summary(first, settings, draws)
+    inputs = [
+        Path(str(place)) for place in (data, scores, calibration, *options.values()) if place is not None
+    ]
+    inputs += [each.path for each in region_folders(regions)]
+    with joined() as processes, ExitStack() as held:
         if processes.is_first:
-            claim_records(out, settings, overwrite=overwrite)
+            taken = folder.taken(outputs=summary.files, inputs=inputs, overwrite=overwrite, argument="--out")
+            held.enter_context(taken)
+            summary.discard_outdated()
         processes.wait()
         _pass_over(first, dataset.frames, processes, "fuse", out)
-        return _sum_up(Summary(first, settings, draws), processes, stamp, out)
+        return _sum_up(summary, processes, out)
 
 
-def _sum_up(summary: Summary, processes: Processes, stamp: str, out: Path) -> Result | None:
+def _sum_up(summary: Summary, processes: Processes, out: Path) -> Result | None:
     first, components = summary.first, None
     if first.protocols.components and summary.measured:
         found = summary.thresholds() if processes.is_first else (math.nan, math.nan)
         thresholds = dict(zip(SIDES, processes.broadcast(found), strict=True))
         if all(math.isfinite(threshold) for threshold in thresholds.values()):
-            own = fingerprint({"settings": stamp, "thresholds": thresholds})
-            records = Records(out / "records", own, ".components.npz", strict=False)
-            components = ComponentPass(first, thresholds, records)
+            components = ComponentPass(first, thresholds, Records(first.records.out, COMPONENTS))
             _pass_over(components, summary.measured, processes, "components", out)
     if not processes.is_first:
         return None
-    result = summary.result(components)
-    shown = [change.name for group in best_and_worst(result.changes) for change in group]
-    write_report(out, result, {name: frame_pictures(first, name) for name in shown})
+    with summary.writing():
+        result = summary.result(components)
+        shown = [change.name for group in best_and_worst(result.changes) for change in group]
+        write_report(out, result, {name: frame_pictures(first, name) for name in shown})
     return result
 
 
@@ -223,10 +231,17 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
-def _region_files(proposer: Any, frames: Sequence[Frame]) -> dict[str, Path]:
-    folder = region_folder(proposer)
-    if folder is None:
-        return {}
+def _option(value: Any) -> str:
+    """An option of the data set in the settings; a path independent of the working folder."""
+    text = str(value)
+    return str(Path(text).resolve()) if Path(text).exists() else text
+
+
+def _name_by_frames(proposer: Any, frames: Sequence[Frame]) -> None:
+    """Let folders of region maps find them by the names of frames; a map may have the image's stem."""
     hint = "Make them with: csl-plugin propose IMAGES OUT"
     suffixes = (".png", ".npz", ".json")
-    return files_of_frames(folder, proposer.files, frames, kind="region map", suffixes=suffixes, hint=hint)
+    for folder in region_folders(proposer):
+        folder.files = files_of_frames(
+            folder.path, folder.files, frames, kind="region map", suffixes=suffixes, hint=hint
+        )

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from csl_plugin.datasets import DATASETS, Frame
 from csl_plugin.evaluation.frames import ComponentPass, FusionPass
 from csl_plugin.evaluation.protocols import SIDES, select
 from csl_plugin.evaluation.published_results import published_rows_of
+from csl_plugin.evaluation.records import COMPONENTS, Records
+from csl_plugin.evaluation.report import result_files
 from csl_plugin.evaluation.result import Curve, FrameChange, ProtocolValues, Result
 from csl_plugin.metrics import ANOMALY_METRICS, SEMANTIC_METRICS
 
 _CURVE_POINTS = 400
+_UNIT = "result"
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,42 @@ class Summary:
     def measured(self) -> tuple[Frame, ...]:
         """The frames with labels."""
         return tuple(frame for frame in self.first.dataset.frames if frame.label)
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that the benchmark may write."""
+        first, frames = self.first, self.first.dataset.frames
+        components = Records(first.records.out, COMPONENTS)
+        records = [components.path(frame.name) for frame in frames] if first.protocols.components else []
+        return [*(path for frame in frames for path in first.files(frame)), *records, *self._own_files]
+
+    def discard_outdated(self) -> None:
+        """Remove the result of an earlier run if one of its frames has to be measured again.
+
+        Raises:
+            FileError: A file cannot be removed.
+        """
+        out = self.first.records.out
+        if not out.is_done(self._own_files, self._source):
+            out.discard(_UNIT)
+
+    def writing(self) -> AbstractContextManager[None]:
+        """Write the result and the files that cover all frames in this block."""
+        return self.first.records.out.writing(_UNIT, self._own_files, self._source)
+
+    @property
+    def _own_files(self) -> list[Path]:
+        first = self.first
+        return [*result_files(first.records.out.path), *first.predictions.of_all(first.dataset.frames)]
+
+    @cached_property
+    def _source(self) -> str:
+        """The state of the files of all frames."""
+        states = hashlib.sha256()
+        for frame in self.first.dataset.frames:
+            with suppress(OSError):  # the first pass reports it
+                states.update(self.first.sources(frame).encode())
+        return states.hexdigest()
 
     @cached_property
     def metrics(self) -> dict[str, dict[str, Any]]:

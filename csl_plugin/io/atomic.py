@@ -10,6 +10,22 @@ from uuid import uuid4
 
 from csl_plugin.errors import CSLError, FileError
 
+TEMPORARY = ".csl-plugin-*.tmp"
+"""The names of the temporary files; those of a process that was killed stay."""
+
+
+@contextmanager
+def as_write_error(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Convert an error of the system into a FileError that names what cannot be written."""
+    try:
+        yield
+    except CSLError:
+        raise
+    except OSError as error:
+        got = error.strerror or str(error)
+        hint = "Check that the folder can be written and that the disk has room."
+        raise FileError(os.fspath(target), got, "a writable path", hint) from error
+
 
 @contextmanager
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
@@ -39,17 +55,12 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(target)
     temporary = target.with_name(f".csl-plugin-{uuid4().hex}.tmp")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    except CSLError:
-        raise
-    except OSError as error:
-        got = error.strerror or str(error)
-        hint = "Check that the folder can be written and that the disk has room."
-        raise FileError(str(target), got, "a writable path", hint) from error
+        with as_write_error(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(target)
     finally:
         with suppress(OSError):  # renamed, or never created; do not hide the original error
             temporary.unlink()

@@ -1,83 +1,281 @@
-"""The output folder of a job. It stores the settings, so that another job cannot mix in its results."""
+"""The one way in which every command takes its output folder.
+
+The folder is new, empty, or made by a job of the same settings; else it is refused, and what is there is
+named. A file in it is replaced or removed only if the folder's journal says that a command wrote it.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from csl_plugin.errors import FileError, OptionError
-from csl_plugin.io.atomic import atomic_path
-from csl_plugin.io.limits import as_file_error, check_file
+from csl_plugin.errors import CSLError, FileError, OptionError
+from csl_plugin.io.atomic import TEMPORARY, as_write_error
+from csl_plugin.io.file_states import FileState
+from csl_plugin.io.folder_lock import LOCK_NAME, FolderLock, folder_lock
+from csl_plugin.io.job_settings import (
+    SETTINGS_NAME,
+    Settings,
+    fingerprint,
+    other_settings,
+    read_settings,
+    write_settings,
+)
+from csl_plugin.io.journal import JOURNAL_NAME, Journal
+from csl_plugin.io.separate_paths import check_separate
+
+_NAMED = 3
+_NO_CONTENT = {"lost+found", "Thumbs.db", "desktop.ini"}
 
 
-def check_separate(outputs: Iterable[Path], inputs: Iterable[Path]) -> None:
-    """Refuse to write into a folder that is read from.
+class OutputFolder:
+    """A job's output folder. One process of the job takes it; the others of the same job write into it too.
 
-    Raises:
-        OptionError: One of `outputs` is one of `inputs` (which exist), or the folder of one that is a file.
-    """
-    read = [path if path.is_dir() else path.parent for path in inputs]
-    for path in outputs:
-        if path.exists() and any(path.samefile(folder) for folder in read):
-            hint = "Name another folder, so that no input is overwritten."
-            raise OptionError("OUT", f"{path}, which holds inputs", "a folder of its own", hint)
-
-
-def claim_folder(
-    settings_file: Path,
-    settings: Mapping[str, Any],
-    outputs: Sequence[Path],
-    *,
-    overwrite: bool,
-    argument: str = "OUT",
-) -> bool:
-    """Store the settings in the output folder, or refuse a folder that other settings made.
-
-    With `overwrite` the outputs are removed before the settings are written. So the outputs in the folder
-    always belong to the settings beside them, whenever a job stops.
+    It holds csl-plugin.json, the settings; csl-plugin.jsonl, the journal of what was written; and
+    .csl-plugin.lock, which is locked while a job is at work. Settings bind a folder once a file made with
+    them is finished: a run that failed before can be followed by one with other settings.
 
     Args:
-        settings_file: A JSON file in the output folder; both are created.
-        settings: What the outputs will be made with; JSON values.
-        outputs: Files that jobs with this folder write.
-        overwrite: Remove the outputs and start again.
-        argument: What an error calls the folder.
+        path: The folder.
+        settings: What the files will be made with: JSON values, with the name of the command as "command".
 
-    Returns:
-        Whether an earlier job with the same settings made the folder.
-
-    Raises:
-        OptionError: Other settings made the outputs, or another program did.
-        FileError: The folder cannot be written, or its settings cannot be read.
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as place:
+        ...     folder = OutputFolder(Path(place, "out"), {"command": "fuse", "rule": "mean"})
+        ...     file = folder.path / "a.txt"
+        ...     with folder.taken(outputs=[file]), folder.writing("a", [file], source="a.png"):
+        ...         _ = file.write_text("whole")
+        ...     folder.is_done([file], source="a.png"), folder.is_done([file], source="another")
+        (True, False)
     """
-    out = settings_file.parent
-    if out.exists() and not out.is_dir():
-        raise FileError(str(out), "a file", "a folder, or nothing there", "Name another folder.")
-    if overwrite:
-        with as_file_error(out, "a folder whose files can be removed"):
-            for output in outputs:
-                output.unlink(missing_ok=True)
-    elif settings_file.exists():
-        _check_same(settings_file, settings)
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self.path = path
+        self._settings = settings
+        self._fingerprint = fingerprint(settings)
+        self._start = 0
+
+    @contextmanager
+    def taken(
+        self,
+        *,
+        outputs: Iterable[Path] = (),
+        inputs: Iterable[Path] = (),
+        shared: bool = False,
+        overwrite: bool = False,
+        argument: str = "OUT",
+    ) -> Iterator[None]:
+        """Take the folder for a job: create it, store the settings, and hold its lock until the block ends.
+
+        Temporary files of killed jobs are removed, if no other job is at work in the folder.
+
+        Args:
+            outputs: The files that the job may write, so that one of somebody else is refused before the job
+                starts; `writing` refuses any other.
+            inputs: Files and folders that the job reads; none may be in the folder.
+            shared: Whether jobs of the same settings may be at work in the folder at the same time, on
+                different units.
+            overwrite: Remove every file that the journal names, and start again with these settings.
+            argument: What an error calls the folder.
+
+        Raises:
+            OptionError: The folder holds an input, something that no job made, or files of other settings; or
+                another job is at work in it.
+            FileError: A file that no job wrote is where this one would write; the folder cannot be written,
+                or its settings cannot be read.
+        """
+        planned = list(outputs)
+        _check_is_folder(self.path)
+        check_separate(self.path, planned, inputs, argument=argument)
+        _check_own(self.path, argument)
+        with as_write_error(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        with folder_lock(self.path, shared=shared, argument=argument) as lock:
+            _check_own(self.path, argument)
+            self._claim(lock, planned, overwrite=overwrite, argument=argument)
+            if shared:
+                lock.share()
+            yield
+
+    def is_done(self, outputs: Sequence[Path], source: str) -> bool:
+        """Whether files are finished, made from this source with these settings, and as they were written.
+
+        Args:
+            outputs: The files of a unit.
+            source: What they are made from, such as `file_states` gives it.
+
+        Raises:
+            FileError: The journal cannot be read.
+        """
+        self._journal.refresh()
+        for output in outputs:
+            entry = self._journal.entries.get(self._name(output))
+            if entry is None or (entry.source, entry.settings) != (source, self._fingerprint):
+                return False
+            if entry.written is None or not entry.written.is_that_of(output):
+                return False
         return True
-    elif foreign := next((output for output in outputs if output.exists()), None):
-        got = f"{foreign}, and no {settings_file.name} with its settings"
-        hint = "Name another folder, or replace such files with --overwrite."
-        raise OptionError(argument, got, "a new folder, or one that this command made", hint)
-    with atomic_path(settings_file) as temporary:
-        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
-    return False
+
+    def changed(self, outputs: Sequence[Path]) -> list[Path]:
+        """Those of the files that are finished, and there, but not as they were written."""
+        found = []
+        for output in outputs:
+            entry = self._journal.entries.get(self._name(output))
+            finished = entry is not None and entry.source is not None and not entry.is_open
+            written = entry.written if entry is not None and finished else None
+            if written is not None and os.path.lexists(output) and not written.is_that_of(output):
+                found.append(output)
+        return found
+
+    def discard(self, unit: str) -> None:
+        """Remove the files of a unit that is to be made again: they are outdated.
+
+        Raises:
+            FileError: One cannot be removed.
+        """
+        for name in self._journal.files_of(unit):
+            entry = self._journal.entries[name]
+            if not entry.is_open or entry.place < self._start:  # else a job that shares the folder writes it
+                self._remove(name)
+
+    @contextmanager
+    def writing(
+        self, unit: str, outputs: Sequence[Path], source: str, *, digests: bool = False
+    ) -> Iterator[None]:
+        """Record the files that the block writes, before and after it.
+
+        Args:
+            unit: Name of the unit of work, such as an image's stem.
+            outputs: What the block writes, in the folder.
+            source: What the files are made from; `is_done` compares it.
+            digests: Whether `is_done` compares the files' content too, not only their size and time.
+
+        Raises:
+            FileError: A file that no job wrote is at one of the paths, or the folder cannot be written.
+        """
+        names = {self._name(output): output for output in outputs}
+        self._journal.refresh()
+        self._check_not_foreign(outputs)
+        self._journal.start(unit, list(names))
+        try:
+            yield
+            with as_write_error(self.path):
+                written = {name: FileState.of(path, digest=digests) for name, path in names.items()}
+        except BaseException:
+            with suppress(CSLError, OSError):
+                self._record_failure(unit, names)
+            raise
+        self._journal.end(unit, written, source, self._fingerprint, self._still_there(unit, names))
+
+    @cached_property
+    def _journal(self) -> Journal:
+        journal = Journal(self.path / JOURNAL_NAME)
+        self._start = journal.place
+        return journal
+
+    def _record_failure(self, unit: str, names: Mapping[str, Path]) -> None:
+        written, kept = {}, self._still_there(unit, names)
+        for name, output in names.items():
+            before = self._journal.entries[name].written
+            if before is not None and before.is_that_of(output):
+                kept.append(name)
+            elif os.path.lexists(output):
+                written[name] = FileState.of(output)
+        self._journal.end(unit, written, None, self._fingerprint, kept)
+
+    def _still_there(self, unit: str, names: Mapping[str, Path]) -> list[str]:
+        others = (name for name in self._journal.files_of(unit) if name not in names)
+        return [name for name in others if os.path.lexists(self.path / name)]
+
+    def _claim(self, lock: FolderLock, outputs: Sequence[Path], *, overwrite: bool, argument: str) -> None:
+        file = self.path / SETTINGS_NAME
+        try:
+            stored = read_settings(file)
+        except FileError:
+            if not overwrite:
+                raise
+            stored = None
+        differs = stored is None or fingerprint(stored) != self._fingerprint
+        if lock.hold == "shared" and (overwrite or differs):
+            got, hint = f"{self.path}, in which another job is at work", "Wait until it has ended."
+            raise OptionError(argument, got, "the same job, or a folder of its own", hint)
+        if differs and stored is not None and not overwrite and self._is_bound(stored):
+            raise other_settings(file, stored, self._settings)
+        self._check_not_foreign(outputs)
+        if lock.hold == "alone":
+            self._sweep()
+        if overwrite:
+            for name in list(self._journal.entries):
+                self._remove(name)
+            self._journal.clear()
+            self._start = 0
+        if differs:
+            write_settings(file, self._settings)
+
+    def _is_bound(self, stored: Settings) -> bool:
+        """Whether a file that was made with the stored settings is finished and there."""
+        made_with = fingerprint(stored)
+        return any(
+            entry.settings == made_with and entry.source is not None and os.path.lexists(self.path / name)
+            for name, entry in self._journal.entries.items()
+        )
+
+    def _check_not_foreign(self, outputs: Sequence[Path]) -> None:
+        for output in outputs:
+            if self._name(output) not in self._journal.entries and os.path.lexists(output):
+                got = "a folder" if output.is_dir() else "a file that this command did not write"
+                hint = "Move it, or name another folder: only files that this command wrote are replaced."
+                raise FileError(str(output), got, "nothing there", hint)
+
+    def _remove(self, name: str) -> None:
+        path = self.path / name
+        if not path.parent.resolve().is_relative_to(self.path.resolve()):
+            return  # a link leads elsewhere since
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            got, hint = error.strerror or str(error), "Check its permissions."
+            raise FileError(str(path), got, "a file that can be removed", hint) from error
+
+    def _sweep(self) -> None:
+        """Remove the temporary files that killed jobs left."""
+        places = {self.path, *((self.path / name).parent for name in self._journal.entries)}
+        for place in places:
+            if place == self.path or not (place / LOCK_NAME).exists():
+                for left in place.glob(TEMPORARY):
+                    with suppress(OSError):
+                        left.unlink()
+
+    def _name(self, output: Path) -> str:
+        return output.relative_to(self.path).as_posix()
 
 
-def _check_same(path: Path, settings: Mapping[str, Any]) -> None:
-    check_file(path)
-    with as_file_error(path, "the settings of an earlier job"):
-        before = dict(json.loads(path.read_text(encoding="utf-8")))
-    changed = [name for name in (before | dict(settings)) if before.get(name) != settings.get(name)]
-    if changed:
-        got = ", ".join(f"{name} {settings.get(name)!r}" for name in changed)
-        expected = ", ".join(f"{name} {before.get(name)!r}" for name in changed) + f", as stored in {path}"
-        hint = "Name another folder, or start again with --overwrite."
-        raise OptionError("settings", got, expected, hint)
+def _check_is_folder(out: Path) -> None:
+    try:
+        is_other = out.exists() and not out.is_dir()
+    except (OSError, ValueError) as error:  # a name that the system does not take
+        got, hint = " ".join(str(error).split()), "Name another folder."
+        raise FileError(repr(str(out)), got, "the path of a folder", hint) from error
+    if is_other:
+        raise FileError(str(out), "a file", "a folder, or nothing there", "Name another folder.")
+
+
+def _check_own(out: Path, argument: str) -> None:
+    """Refuse a folder that holds something and no settings."""
+    if not out.is_dir() or (out / SETTINGS_NAME).exists():
+        return
+    with as_write_error(out):
+        found = sorted(entry.name for entry in os.scandir(out) if not _is_no_content(entry.name))
+    if found:
+        named = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if found[_NAMED:] else "")
+        got = f"{out}, which holds {named}, and no {SETTINGS_NAME} of an earlier job"
+        expected = "an empty or new folder, or one that this command made"
+        raise OptionError(argument, got, expected, "Name another folder: nothing here is replaced.")
+
+
+def _is_no_content(name: str) -> bool:
+    return name.startswith(".") or name in _NO_CONTENT

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -56,7 +56,7 @@ class Together:
     """The partitions of several proposers, in their order.
 
     Args:
-        proposers: At least one.
+        proposers: At least one; folders of region maps (`RegionMapFolder`) may be among them.
 
     Raises:
         OptionError: No proposer.
@@ -74,9 +74,33 @@ class Together:
             raise OptionError("proposers", "none", "at least one", "Pass what load_proposer returns.")
         self.proposers = tuple(proposers)
 
-    def __call__(self, images: Tensor) -> tuple[Partition, ...]:
-        """The partitions of a batch of RGB images, (B, 3, H, W) in [0, 1]."""
-        return tuple(each for proposer in self.proposers for each in as_partitions(proposer(images)))
+    def __call__(self, images: Tensor, names: Sequence[str] | None = None) -> tuple[Partition, ...]:
+        """The partitions of a batch of RGB images.
+
+        Args:
+            images: (B, 3, H, W) in [0, 1].
+            names: The stems of the B images, for folders of region maps.
+
+        Raises:
+            OptionError: A folder of region maps is among the proposers, and there are no names.
+        """
+        return tuple(
+            each
+            for proposer in self.proposers
+            for each in as_partitions(call_by_name(proposer, images, names))
+        )
 
     def __repr__(self) -> str:
         return f"Together({', '.join(map(repr, self.proposers))})"
+
+
+def call_by_name(
+    proposer: Any, images: Tensor, names: Sequence[str] | None
+) -> Partition | tuple[Partition, ...] | list[Partition]:
+    """Call a proposer with the images' names, if it finds regions by them."""
+    from csl_plugin.proposers.folder import RegionMapFolder
+
+    if isinstance(proposer, (RegionMapFolder, Together)):
+        return proposer(images, names)
+    found: Partition | tuple[Partition, ...] | list[Partition] = proposer(images)
+    return found

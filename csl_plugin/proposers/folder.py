@@ -86,6 +86,10 @@ class RegionMapFolder:
             raise ShapeError(str(self.files[name]), f"size {labels.shape}", f"the image's, {size}", hint)
         return labels
 
+    def identity(self) -> str:
+        """The folder's full path; a job compares each file with the output that was made from it."""
+        return str(self.path.resolve())
+
     def __len__(self) -> int:
         return len(self.files)
 

@@ -1,4 +1,4 @@
-"""Proposers in a job over files: the regions of one image, and the proposer's name in the settings."""
+"""Proposers in a job over files: the regions of one image, and the files that they are read from."""
 
 from __future__ import annotations
 
@@ -12,21 +12,23 @@ from numpy.typing import NDArray
 from csl_plugin.errors import OptionError
 from csl_plugin.io.images import image_batch
 from csl_plugin.proposers.base import as_partitions
+from csl_plugin.proposers.combine import Together, call_by_name
 from csl_plugin.proposers.folder import RegionMapFolder
 from csl_plugin.regions.assignment import soft_assignment
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
 
 
-def region_folder(proposer: Any) -> Path | None:
-    """The folder of a proposer that reads region maps; None for other proposers."""
-    return proposer.path if isinstance(proposer, RegionMapFolder) else None
+def region_folders(proposer: Any) -> list[RegionMapFolder]:
+    """The proposers among `proposer` that read region maps."""
+    if isinstance(proposer, Together):
+        return [folder for each in proposer.proposers for folder in region_folders(each)]
+    return [proposer] if isinstance(proposer, RegionMapFolder) else []
 
 
-def proposer_identity(proposer: Any) -> str:
-    """The proposer as the settings of a job record it: its parameters, independent of the working folder."""
-    folder = region_folder(proposer)
-    return str(folder.resolve()) if folder else repr(proposer)
+def region_files(proposer: Any, stem: str) -> list[Path]:
+    """The region maps that a proposer reads for one image."""
+    return [folder.files[stem] for folder in region_folders(proposer) if stem in folder.files]
 
 
 def one_partition(regions: tuple[RegionMap, ...]) -> RegionMap:
@@ -49,9 +51,8 @@ def propose_regions(proposer: Any, image: NDArray[np.uint8], stem: str) -> tuple
         image: (H, W, 3) uint8 RGB.
         stem: The image's stem, by which a folder of region maps finds the map.
     """
-    named = {"names": [stem]} if region_folder(proposer) else {}
     with torch.inference_mode():
-        found = as_partitions(proposer(image_batch(image), **named))
+        found = as_partitions(call_by_name(proposer, image_batch(image), [stem]))
         size = (image.shape[0], image.shape[1])
         return tuple(
             soft_assignment(regions, size) if isinstance(regions, RegionProposals) else regions

@@ -28,6 +28,7 @@ from csl_plugin.io import (
 from csl_plugin.proposers.on_files import propose_regions
 
 SIZE = 40, 56
+VERSIONS = {"csl_plugin": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
 
 
 def make_image(seed, size=SIZE):
@@ -54,7 +55,13 @@ def run(place, *options, images="images", scores="scores", out="out"):
 
 
 def names(folder):
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    """Every file but those of the job itself: settings, journal and lock."""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(
+        name
+        for name in found
+        if not name.rpartition("/")[2].startswith(("csl-plugin.json", ".csl-plugin.lock"))
+    )
 
 
 def expected(image, scores, **options):
@@ -66,7 +73,7 @@ def expected(image, scores, **options):
 
 def test_fuse_writes_what_the_library_gives(place, capsys):
     assert run(place) == 0
-    assert names(place / "out") == ["a.npy", "b.npy", "c.npy", "csl-plugin.json"]
+    assert names(place / "out") == ["a.npy", "b.npy", "c.npy"]
     for seed, stem in enumerate("abc"):
         fused = np.load(place / "out" / f"{stem}.npy")
         assert fused.dtype == np.float32
@@ -112,7 +119,9 @@ def test_json_is_one_object_and_done_files_are_skipped(place, capsys):
     assert (facts["done"], facts["skipped"], facts["failed"], facts["images"]) == (3, 0, [], 3)
     assert facts["settings"] == {
         "command": "fuse",
-        "version": __version__,
+        "versions": VERSIONS,
+        "images": str((place / "images").resolve()),
+        "scores": str((place / "scores").resolve()),
         "rule": "mean",
         "split": True,
         "proposer": repr(load_proposer()),
@@ -138,7 +147,6 @@ def test_overlays(place, capsys):
     assert run(place, "--overlays") == 0
     assert "1 done, 2 skipped" in capsys.readouterr().out
     assert run(place, "--overwrite") == 0
-    assert "csl-plugin.json" in names(place / "out")
     assert not list((place / "out" / "overlays").iterdir()), "pictures of the results before are gone"
 
 
@@ -165,7 +173,7 @@ def test_bad_files_are_named_and_the_rest_goes_on(place, capsys):
     reasons = {failure["name"]: failure["reason"] for failure in facts["failed"]}
     assert facts["done"] == 3
     assert facts["scores_without_image"] == 1
-    assert names(place / "out") == ["a.npy", "b.npy", "c.npy", "csl-plugin.json"]
+    assert names(place / "out") == ["a.npy", "b.npy", "c.npy"]
     for name, part in {
         "cut ü.jpg": "truncated",
         "text.png": "no such header",
@@ -218,7 +226,7 @@ def test_regions_from_a_folder_and_no_split(tmp_path):
 
 def test_single_files(place):
     assert run(place, images="images/b.png", scores="scores/b.npy") == 0
-    assert names(place / "out") == ["b.npy", "csl-plugin.json"]
+    assert names(place / "out") == ["b.npy"]
     assert run(place, images="images/a.png") == 0
     assert "a.npy" in names(place / "out")
 
@@ -297,7 +305,7 @@ def test_other_settings_are_not_mixed_in(place, capsys):
     np.testing.assert_array_equal(
         np.load(place / "out" / "b.npy"), expected(make_image(1), make_scores(1), rule="product")
     )
-    assert names(place / "out") == ["a.npy", "b.npy", "csl-plugin.json"], "no c of the other rule is left"
+    assert names(place / "out") == ["a.npy", "b.npy"], "no c of the other rule is left"
     assert json.loads((place / "out" / "csl-plugin.json").read_text())["rule"] == "product"
 
 
@@ -314,7 +322,9 @@ def test_files_of_others_are_not_taken_for_done(place, capsys):
     write_scores(place / "out" / "b.npy", make_scores(9))
     assert run(place) == 2
     assert "b.npy, and no csl-plugin.json" in capsys.readouterr().err
-    assert run(place, "--overwrite") == 0
+    assert run(place, "--overwrite") == 2
+    assert names(place / "out") == ["b.npy"]
+    np.testing.assert_array_equal(np.load(place / "out" / "b.npy"), make_scores(9))
 
 
 # --- interruptions --------------------------------------------------------------------------------------
@@ -349,7 +359,7 @@ def check_resumed(place, done):
         assert np.load(place / "out" / name).shape == SIZE
     assert run(place) == 0
     assert [name for name in names(place / "out") if not name.endswith(".tmp")] == sorted(
-        [*names(place / "scores"), "csl-plugin.json"]
+        [*names(place / "scores")]
     )
     once = np.load(place / "out" / "a.npy")
     for number in range(MANY):
@@ -377,7 +387,7 @@ def test_ctrl_c_and_resumed(place):
     assert facts["interrupted"]
     assert facts["exit_code"] == 130
     assert "Traceback" not in err
-    assert not list((place / "out").glob(".*"))
+    assert [file.name for file in (place / "out").glob(".*")] == [".csl-plugin.lock"]
     written = len(list((place / "out").glob("*.npy")))
     assert written - 1 <= facts["done"] <= written, "the signal may come between a file and its count"
     check_resumed(place, written)
@@ -392,11 +402,12 @@ def test_propose(place, capsys):
     facts = json.loads(capsys.readouterr().out)
     assert facts["settings"] == {
         "command": "propose",
-        "version": __version__,
+        "versions": VERSIONS,
+        "images": str((place / "images").resolve()),
         "proposer": repr(load_proposer("csl-tiny")),
     }
     assert [failure["name"] for failure in facts["failed"]] == ["bad.png"]
-    assert names(place / "maps") == ["a.png", "b.png", "c.png", "csl-plugin.json"]
+    assert names(place / "maps") == ["a.png", "b.png", "c.png"]
     for seed, stem in enumerate("abc"):
         labels = read_region_map(place / "maps" / f"{stem}.png")
         assert labels.min() == 0

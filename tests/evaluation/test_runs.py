@@ -134,12 +134,15 @@ def test_other_settings_are_not_mixed(place, change, word):
         run(place, **change)
 
 
-def test_a_record_of_another_run_is_refused(place):
+def test_a_record_of_another_run_is_made_again(place, capsys):
     run(place)
+    first = result_values(place)
     run(place, out="other", rule="mean")
     shutil.copy(place / "other" / "records" / "validation0000.npz", place / "out" / "records")
-    with pytest.raises(FileError, match="other settings"):
-        run(place)
+    run(place)
+    assert "warning" in (told := capsys.readouterr().err)
+    assert "validation0000.npz" in told
+    assert result_values(place) == first
 
 
 def test_a_bad_frame_fails_the_run_and_keeps_the_others(place, capsys):

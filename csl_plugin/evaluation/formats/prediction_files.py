@@ -77,6 +77,12 @@ class PredictionFiles:
             return read_scores(path).astype(np.float16)
         return read_classes(path, self._ids)
 
+    def of_all(self, frames: Sequence[Frame]) -> list[Path]:
+        """The files that `finish` writes."""
+        if self.task != "semantic" or self.benchmark != "coco-stuff" or not frames:
+            return []
+        return [self.out / "predictions" / detectron2.FILE_NAME]
+
     def finish(self, frames: Sequence[Frame]) -> dict[str, str]:
         """Write the files that cover all frames.
 
@@ -95,8 +101,7 @@ class PredictionFiles:
             kind = "Fishyscapes maps" if self._fishyscapes else "SegmentMeIfYouCan score maps"
             return {kind: folder}
         found = {"Cityscapes label ids" if self._ids else "class indices": folder}
-        if self.benchmark == "coco-stuff":
-            path = self.out / "predictions" / detectron2.FILE_NAME
+        for path in self.of_all(frames):
             predictions = ((frame.image.name, self.read(frame)) for frame in frames)
             detectron2.write_predictions(path, predictions, [value + 1 for value in raw_values()])
             found["detectron2 predictions"] = path.relative_to(self.out).as_posix()

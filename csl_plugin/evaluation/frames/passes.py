@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +18,10 @@ from csl_plugin.evaluation.formats.prediction_files import PredictionFiles
 from csl_plugin.evaluation.frames.frame_fusion import FrameFusion
 from csl_plugin.evaluation.frames.score_source import ScoreSource
 from csl_plugin.evaluation.protocols import Protocols
-from csl_plugin.evaluation.records import Records, file_states
+from csl_plugin.evaluation.records import Records
+from csl_plugin.io.file_states import file_states
 from csl_plugin.metrics import State
-from csl_plugin.proposers.on_files import one_partition, propose_regions
+from csl_plugin.proposers.on_files import one_partition, propose_regions, region_files
 from csl_plugin.regions.region_map import RegionMap
 
 
@@ -81,8 +83,7 @@ class FusionPass:
         dataset: Reads images and labels.
         protocols: What is measured.
         source: Gives the scores; None where only regions are measured.
-        proposer: Gives the regions.
-        region_files: The files of a folder of region maps by frame name, empty for other proposers.
+        proposer: Gives the regions; folders of region maps in it find them by the frame's name.
         fusion: Fuses scores with regions.
         predictions: Writes the fused predictions.
         records: Stores the states of the metrics.
@@ -92,7 +93,6 @@ class FusionPass:
     protocols: Protocols
     source: ScoreSource | None
     proposer: Any
-    region_files: Mapping[str, Path]
     fusion: FrameFusion
     predictions: PredictionFiles
     records: Records
@@ -105,29 +105,27 @@ class FusionPass:
         """
         files = [frame.image, *([frame.label] if frame.label else [])]
         files += self.source.files(frame) if self.source else ()
-        files += [self.region_files[frame.name]] if self.region_files else []
-        return file_states(files)
+        return file_states([*files, *region_files(self.proposer, frame.name)])
 
     def regions(self, frame: Frame, image: NDArray[np.uint8]) -> tuple[RegionMap, ...]:
         """The partitions of the frame's image, at its size."""
-        stem = self.region_files[frame.name].stem if self.region_files else frame.name
-        return propose_regions(self.proposer, image, stem)
+        return propose_regions(self.proposer, image, frame.name)
+
+    def files(self, frame: Frame) -> list[Path]:
+        """The files that the pass writes for a frame."""
+        return [*self._predicted(frame), self.records.path(frame.name)]
 
     def is_done(self, frame: Frame) -> bool:
-        """Whether the frame is done; an outdated record of it is removed.
+        """Whether the frame is done; outdated files of it are removed.
 
         Raises:
-            FileError: Its record is of other settings, or cannot be removed.
+            FileError: A file cannot be removed.
         """
-        path = self.predictions.path(frame)
         try:
             sources = self.sources(frame)
         except OSError:  # `read` will report it
             sources = ""
-        if self.records.is_current(frame.name, sources) and (path is None or path.is_file()):
-            return True
-        self.records.remove(frame.name)
-        return False
+        return self.records.is_current(frame.name, sources, self._predicted(frame))
 
     def read(self, frame: Frame) -> Inputs:
         """Read the frame's files."""
@@ -159,9 +157,14 @@ class FusionPass:
         if predictions.label is not None:
             for side, prediction in predictions.measured.items():
                 states |= self.protocols.states(side, prediction, predictions.label)
-        if predictions.written is not None:
-            self.predictions.write(frame, predictions.written)
-        self.records.write(frame.name, predictions.sources, states)
+        with self.records.writing(frame.name, predictions.sources, self._predicted(frame)):
+            if predictions.written is not None:
+                self.predictions.write(frame, predictions.written)
+            self.records.write(frame.name, states)
+
+    def _predicted(self, frame: Frame) -> list[Path]:
+        path = self.predictions.path(frame)
+        return [] if path is None else [path]
 
 
 @dataclass(frozen=True)
@@ -179,8 +182,12 @@ class ComponentPass:
     records: Records
 
     def is_done(self, frame: Frame) -> bool:
-        """Whether the frame is done."""
-        return self.records.is_current(frame.name, self.first.sources(frame))
+        """Whether the frame is done; an outdated record of it is removed.
+
+        Raises:
+            FileError: A file cannot be removed.
+        """
+        return self.records.is_current(frame.name, self._sources(self.first.sources(frame)))
 
     def read(self, frame: Frame) -> tuple[Inputs, NDArray[Any]]:
         """Read the frame's files and its fused map."""
@@ -202,4 +209,8 @@ class ComponentPass:
         for side, prediction in predictions.measured.items():
             threshold = self.thresholds[side]
             states |= self.first.protocols.component_states(side, prediction, predictions.label, threshold)
-        self.records.write(frame.name, predictions.sources, states)
+        with self.records.writing(frame.name, self._sources(predictions.sources)):
+            self.records.write(frame.name, states)
+
+    def _sources(self, files: str) -> str:
+        return json.dumps([json.loads(files), dict(self.thresholds)])

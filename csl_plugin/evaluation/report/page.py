@@ -31,6 +31,11 @@ from csl_plugin.viz.colors import class_colors
 _SHOWN = 3
 
 
+def result_files(out: Path) -> list[Path]:
+    """The files that `write_report` writes."""
+    return [out / name for name in ("result.json", "result.md", "report.html")]
+
+
 def write_report(out: Path, result: Result, pictures: Mapping[str, Sequence[InlinePicture]]) -> None:
     """Write the three files of a result.
 
@@ -42,13 +47,13 @@ def write_report(out: Path, result: Result, pictures: Mapping[str, Sequence[Inli
     Raises:
         FileError: The folder cannot be written.
     """
-    texts = {
-        "result.json": json.dumps(result.as_json(), indent=1, allow_nan=False) + "\n",
-        "result.md": markdown(result),
-        "report.html": page(result, pictures),
-    }
-    for name, text in texts.items():
-        with atomic_path(out / name) as temporary:
+    texts = (
+        json.dumps(result.as_json(), indent=1, allow_nan=False) + "\n",
+        markdown(result),
+        page(result, pictures),
+    )
+    for path, text in zip(result_files(out), texts, strict=True):
+        with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 

@@ -1,0 +1,67 @@
+"""Whether files are as they were: their size, their time and, where asked for, their content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A file as it was when it was written. A link is itself, not what it leads to.
+
+    Args:
+        size: In bytes.
+        mtime_ns: Time of its last change.
+        sha256: Of its content, where it was recorded.
+    """
+
+    size: int
+    mtime_ns: int
+    sha256: str | None = None
+
+    @staticmethod
+    def of(path: Path, *, digest: bool = False) -> FileState:
+        """The state of a file, with the sha256 of its content if asked for.
+
+        Raises:
+            OSError: It is missing or cannot be read.
+        """
+        status = path.lstat()
+        return FileState(status.st_size, status.st_mtime_ns, _sha256(path) if digest else None)
+
+    def is_that_of(self, path: Path) -> bool:
+        """Whether the file is still as it was."""
+        try:
+            status = path.lstat()
+            if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
+                return False
+            return self.sha256 is None or self.sha256 == _sha256(path)
+        except OSError:
+            return False
+
+
+def file_states(paths: Iterable[Path]) -> str:
+    """Name, size and modification time of the files that something is made from, as JSON.
+
+    Raises:
+        OSError: One of them is missing.
+    """
+    found = []
+    for path in paths:
+        status = path.stat()
+        found.append([path.name, status.st_size, status.st_mtime_ns])
+    return json.dumps(found, separators=(",", ":"))
+
+
+def _sha256(path: Path) -> str:
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+    return found.hexdigest()

@@ -1,0 +1,75 @@
+"""The settings of a job, in its output folder: what its files were made with."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+
+from csl_plugin._version import __version__
+from csl_plugin.errors import FileError, OptionError
+from csl_plugin.io.atomic import atomic_path
+
+SETTINGS_NAME = "csl-plugin.json"
+"""The file in an output folder with the settings that its files were made with."""
+
+Settings: TypeAlias = Mapping[str, Any]
+"""JSON values by name, with the name of the command as "command"."""
+
+_LARGEST = 4 << 20
+
+
+def versions() -> dict[str, str]:
+    """Of this package, torch and numpy, by name: a part of every job's settings."""
+    return {"csl_plugin": __version__, "torch": str(torch.__version__), "numpy": np.__version__}
+
+
+def fingerprint(settings: Settings) -> str:
+    """The start of the sha256 of settings as canonical JSON."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def read_settings(path: Path) -> Settings | None:
+    """The settings that an earlier job stored; None if there are none.
+
+    Raises:
+        FileError: The file holds no settings.
+    """
+    if not path.exists():
+        return None
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"more than {_LARGEST} bytes")
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(stored, dict) or not isinstance(stored.get("command"), str):
+            raise ValueError("no object with a command")
+    except (OSError, ValueError, RecursionError) as error:
+        got = f"a file that cannot be read ({' '.join(str(error).split())[:200]})"
+        hint = "Name another folder, or start again with --overwrite."
+        raise FileError(str(path), got, "the settings of an earlier job", hint) from error
+    return stored
+
+
+def write_settings(path: Path, settings: Settings) -> None:
+    """Store the settings of a job, atomically.
+
+    Raises:
+        FileError: The file cannot be written.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def other_settings(path: Path, before: Settings, now: Settings) -> OptionError:
+    """The error of a folder that other settings made; it names each that differs."""
+    now = json.loads(json.dumps(now))
+    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+    got = ", ".join(f"{name} {now.get(name)!r}" for name in names)
+    expected = ", ".join(f"{name} {before.get(name)!r}" for name in names)
+    hint = "Name another folder, or start again with --overwrite."
+    return OptionError("settings", got, f"{expected}, as stored in {path}", hint)

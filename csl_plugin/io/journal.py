@@ -1,0 +1,233 @@
+"""The journal of an output folder: which files a command wrote there, and what each was made from.
+
+One JSON object a line, appended in one write before a unit of work, such as an image, and after it:
+
+    {"unit": "a", "writes": ["a.npy"]}
+    {"unit": "a", "wrote": {"a.npy": [512, 1700000000000000000, null]}, "kept": [],
+     "from": "...", "with": "..."}
+
+with the size, the time and, where a later reader checks it, the sha256 of each file. Of a unit's earlier
+files only those under "kept" are still there. A line that a crash tore is skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from threading import RLock
+from typing import Any
+
+from csl_plugin.io.atomic import as_write_error
+from csl_plugin.io.file_states import FileState
+
+JOURNAL_NAME = "csl-plugin.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What the journal knows of one file.
+
+    Args:
+        unit: The unit of work that writes it.
+        place: Of the last line about it, in bytes from the start of the journal.
+        is_open: Whether that line is the start of work whose end is not recorded.
+        written: Its state when work on it last ended; None if none has.
+        source: What it was made from; None if the work failed.
+        settings: Fingerprint of the settings that it was made with.
+    """
+
+    unit: str
+    place: int
+    is_open: bool = False
+    written: FileState | None = None
+    source: str | None = None
+    settings: str | None = None
+
+
+class Journal:
+    """The journal of one folder. Threads and processes may append to it at the same time.
+
+    Args:
+        path: The file; it is made with the first line.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     journal = Journal(Path(folder, JOURNAL_NAME))
+        ...     journal.start("a", ["a.npy"])
+        ...     journal.end("a", {"a.npy": FileState(512, 1)}, "a.png", "rule mean")
+        ...     Journal(journal.path).entries["a.npy"].source
+        'a.png'
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[str, Entry] = {}
+        self._of_unit: defaultdict[str, set[str]] = defaultdict(set)
+        self._place = 0
+        self._guard = RLock()
+        self.refresh()
+
+    @property
+    def place(self) -> int:
+        """How many bytes of the journal are read."""
+        return self._place
+
+    def files_of(self, unit: str) -> list[str]:
+        """The files that a unit of work wrote or writes."""
+        return sorted(self._of_unit.get(unit, ()))
+
+    def start(self, unit: str, files: Sequence[str]) -> None:
+        """Record, safely on disk, that a unit of work will write these files.
+
+        Raises:
+            FileError: The journal cannot be written.
+        """
+        self._append({"unit": unit, "writes": list(files)}, sync=True)
+
+    def end(
+        self,
+        unit: str,
+        files: Mapping[str, FileState],
+        source: str | None,
+        settings: str | None,
+        kept: Sequence[str] = (),
+    ) -> None:
+        """Record what a unit of work wrote.
+
+        Args:
+            unit: The unit.
+            files: The state of each file.
+            source: What they were made from; None if the work failed.
+            settings: Fingerprint of the settings that they were made with.
+            kept: Files of the unit that are there as they were before.
+
+        Raises:
+            FileError: The journal cannot be written.
+        """
+        wrote = {name: [file.size, file.mtime_ns, file.sha256] for name, file in files.items()}
+        record = {"unit": unit, "wrote": wrote, "kept": list(kept), "from": source, "with": settings}
+        self._append(record, sync=False)
+
+    def clear(self) -> None:
+        """Forget everything.
+
+        Raises:
+            FileError: The journal cannot be written.
+        """
+        with self._guard, as_write_error(self.path):
+            self.path.write_bytes(b"")
+            self.entries.clear()
+            self._of_unit.clear()
+            self._place = 0
+
+    def refresh(self) -> None:
+        """Read the lines that this and other processes appended since.
+
+        Raises:
+            FileError: The journal cannot be read.
+        """
+        with self._guard, as_write_error(self.path):
+            try:
+                size = self.path.stat().st_size
+            except (FileNotFoundError, NotADirectoryError):
+                return
+            if size <= self._place:
+                return
+            with self.path.open("rb") as file:
+                file.seek(self._place)
+                data = file.read(size - self._place)
+            for line in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
+                self._take(line)
+                self._place += len(line)
+
+    def _append(self, record: Mapping[str, Any], *, sync: bool) -> None:
+        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+        with self._guard:
+            with as_write_error(self.path), _appended(self.path) as file:
+                size = os.fstat(file).st_size
+                if size and _last_byte(file, size) != b"\n":
+                    line = b"\n" + line
+                while line:
+                    line = line[os.write(file, line) :]
+                if sync:
+                    os.fsync(file)
+            self.refresh()
+
+    def _take(self, line: bytes) -> None:
+        try:
+            record = json.loads(line)
+            unit, started, kept = record["unit"], record.get("writes"), record.get("kept", [])
+            files = {name: FileState(*_checked(state)) for name, state in record.get("wrote", {}).items()}
+            source, settings = record.get("from"), record.get("with")
+            known = all(map(_is_inside, [*(started or ()), *files]))
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return
+        texts = all(text is None or isinstance(text, str) for text in (source, settings))
+        if not (isinstance(unit, str) and known and texts):
+            return
+        if started is not None:
+            for name in started:
+                self._set(name, replace(self._before(name, unit), place=self._place, is_open=True))
+            return
+        for name in self._of_unit[unit] - files.keys():
+            if name in kept:
+                self._set(name, replace(self.entries[name], is_open=False))
+            else:
+                self._of_unit[unit].discard(name)
+                del self.entries[name]
+        for name, file in files.items():
+            self._set(name, Entry(unit, self._place, False, file, source, settings))
+
+    def _before(self, name: str, unit: str) -> Entry:
+        entry = self.entries.get(name)
+        return entry if entry is not None and entry.unit == unit else Entry(unit, self._place)
+
+    def _set(self, name: str, entry: Entry) -> None:
+        before = self.entries.get(name)
+        if before is not None:
+            self._of_unit[before.unit].discard(name)
+        self.entries[name] = entry
+        self._of_unit[entry.unit].add(name)
+
+
+def _checked(state: Any) -> tuple[int, int, str | None]:
+    size, mtime_ns, sha256 = state
+    if type(size) is int and type(mtime_ns) is int and (sha256 is None or isinstance(sha256, str)):
+        return size, mtime_ns, sha256
+    raise TypeError
+
+
+def _is_inside(name: Any) -> bool:
+    """Whether a recorded name is a path below the folder, as the commands write them."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        return False
+    path = PurePath(name)
+    return not (path.is_absolute() or path.drive or ".." in path.parts) and bool(path.parts)
+
+
+@contextmanager
+def _appended(path: Path) -> Iterator[int]:
+    """A descriptor to append with, locked: a network file system appends in turn only under a lock."""
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    file = os.open(path, flags, 0o666)
+    try:
+        if sys.platform != "win32":
+            import fcntl
+
+            with suppress(OSError):  # without locks a local append is still whole
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+    finally:
+        os.close(file)
+
+
+def _last_byte(file: int, size: int) -> bytes:
+    os.lseek(file, size - 1, os.SEEK_SET)
+    return os.read(file, 1)

@@ -1,0 +1,188 @@
+"""A proposer as the settings of a job record it: a name, its parameters, and a digest of its weights."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import re
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from csl_plugin.proposers.combine import Together
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_DEEPEST = 12
+_PLAIN = (
+    type(None),
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    Path,
+    torch.device,
+    torch.dtype,
+    np.dtype,
+    np.generic,
+)
+
+
+def identity_of(source: Any) -> str:
+    """What decides the results of a proposer or another callable, as text; equal in every process.
+
+    Those of this package have a `__repr__` that names their parameters and the digest of their weights. Of
+    another one it is the text of its method `identity()`, if it has one. Else it is its qualified name, its
+    own `__repr__` if that holds no address, and the sha256 of what it is made of: the file of its module, and
+    the weights, tensors, arrays and plain values in its attributes, at any depth.
+
+    Args:
+        source: A callable.
+
+    Example:
+        >>> from csl_plugin.proposers import Superpixels
+        >>> identity_of(Superpixels(scale=40))
+        'Superpixels(scale=40)'
+        >>> class Mine:
+        ...     def identity(self):
+        ...         return "mine, version 3"
+        >>> identity_of(Mine())
+        'mine, version 3'
+    """
+    if isinstance(source, Together):
+        return f"Together({', '.join(map(identity_of, source.proposers))})"
+    own = getattr(source, "identity", None)
+    if callable(own) and not isinstance(source, type):
+        return str(own())
+    kind = type(source)
+    shows_itself: Any = kind.__repr__
+    named = shows_itself not in (object.__repr__, torch.nn.Module.__repr__)
+    if kind.__module__.partition(".")[0] == "csl_plugin" and named:
+        return repr(source)
+    digest = hashlib.sha256()
+    for part in _parts(source, {}, 0):
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    shown = repr(source) if named and not isinstance(source, _FUNCTIONS) else ""
+    if _ADDRESS.search(shown) or "\n" in shown:
+        shown = ""
+    return f"{_qualified(source)} {shown} {digest.hexdigest()[:16]}".replace("  ", " ")
+
+
+_FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial, type)
+
+
+def _qualified(source: Any) -> str:
+    if isinstance(source, functools.partial):
+        return _qualified(source.func)
+    named = source if hasattr(source, "__qualname__") else type(source)
+    return f"{getattr(named, '__module__', '')}.{named.__qualname__}"
+
+
+def _parts(value: Any, seen: dict[int, tuple[int, Any]], depth: int) -> Iterator[bytes]:
+    """Bytes that decide what a value does, in a fixed order."""
+    if isinstance(value, _PLAIN):
+        yield f"{type(value).__name__} {value!r}".encode(errors="surrogatepass")
+        return
+    if isinstance(value, torch.Tensor):
+        yield from _tensor(value)
+        return
+    if isinstance(value, np.ndarray):
+        yield f"array {value.dtype} {value.shape}".encode()
+        if not value.dtype.hasobject:
+            yield np.ascontiguousarray(value).tobytes()
+        return
+    if id(value) in seen or depth > _DEEPEST:
+        yield f"again {seen[id(value)][0] if id(value) in seen else 'deeper'}".encode()
+        return
+    seen[id(value)] = len(seen), value  # held, so that no other value gets its id
+    inner = functools.partial(_parts, seen=seen, depth=depth + 1)
+    if isinstance(value, Mapping):
+        yield b"mapping"
+        for name in sorted(value, key=repr):
+            yield from inner(name)
+            yield from inner(value[name])
+    elif isinstance(value, (list, tuple)):
+        yield f"{type(value).__name__} {len(value)}".encode()
+        for each in value:
+            yield from inner(each)
+    elif isinstance(value, (set, frozenset)):
+        yield f"set {sorted(map(repr, value))}".encode(errors="surrogatepass")
+    elif isinstance(value, torch.nn.Module):
+        yield _qualified(value).encode()
+        yield _module_file(type(value))
+        for name, tensor in sorted(value.state_dict().items()):
+            yield name.encode()
+            yield from inner(tensor)
+        for name, module in value.named_modules():
+            yield name.encode()
+            yield from inner({key: held for key, held in vars(module).items() if key not in _INTERNALS})
+    elif isinstance(value, functools.partial):
+        yield from inner([value.func, value.args, value.keywords])
+    elif isinstance(value, types.MethodType):
+        yield _qualified(value).encode()
+        yield from inner(value.__self__)
+    elif isinstance(value, types.FunctionType):
+        yield from _function(value, inner)
+    elif isinstance(value, (type, types.ModuleType, types.BuiltinFunctionType)):
+        yield str(getattr(value, "__qualname__", getattr(value, "__name__", ""))).encode()
+    else:
+        yield _qualified(value).encode()
+        yield _module_file(type(value))
+        yield from inner(_attributes(value))
+
+
+_INTERNALS = set(vars(torch.nn.Module()))
+"""What every nn.Module holds: its weights are digested by name, and `training` is among them."""
+
+
+def _tensor(tensor: torch.Tensor) -> Iterator[bytes]:
+    yield f"tensor {tensor.dtype} {tuple(tensor.shape)}".encode()
+    if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
+        return
+    whole = tensor.detach().cpu().contiguous().reshape(-1)
+    yield whole.view(torch.uint8).numpy().tobytes() if whole.numel() else b""
+
+
+def _function(function: types.FunctionType, inner: Any) -> Iterator[bytes]:
+    """A function's name and its module's file, its code, and the values that it takes from outside."""
+    yield _qualified(function).encode()
+    yield _module_file(function)
+    yield function.__code__.co_code
+    yield from inner([function.__defaults__, function.__kwdefaults__])
+    outside = inspect.getclosurevars(function)
+    held = {**outside.globals, **outside.nonlocals}
+    kept = (torch.nn.Module, torch.Tensor, np.ndarray, *_PLAIN)
+    yield from inner({name: value for name, value in held.items() if isinstance(value, kept)})
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    found = dict(getattr(value, "__dict__", {}))
+    for kind in type(value).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(value, name):
+                found[name] = getattr(value, name)
+    return found
+
+
+def _module_file(made: Any) -> bytes:
+    """The sha256 of the file that defines a class or a function, of packages outside torch and this one."""
+    module = inspect.getmodule(made)
+    name = getattr(module, "__file__", None)
+    if (
+        module is None
+        or name is None
+        or module.__name__.partition(".")[0] in ("torch", "numpy", "csl_plugin")
+    ):
+        return b""
+    try:
+        return hashlib.sha256(Path(name).read_bytes()).digest()
+    except OSError:
+        return b""
