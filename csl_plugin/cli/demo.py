@@ -23,7 +23,8 @@ def add_parser(subparsers: Any) -> None:
         help="one picture of the effect of fusion on a photograph",
         description="Score every pixel of a photograph by how unusual it is in its image (the Reed-Xiaoli "
         "anomaly detector, which needs no training), fuse the score with the image's regions, and write "
-        "DIR/demo.png: photograph, regions, both scores and the masks of both.",
+        "DIR/demo.png: photograph, regions, both scores and the masks of both. A demo.png of another "
+        "program is not replaced.",
     )
     parser.add_argument("image", metavar="IMAGE", nargs="?", type=Path, help="a photograph (default: a cat)")
     parser.add_argument("--out", metavar="DIR", type=Path, default=Path("demo_out"), help="(%(default)s)")
@@ -40,21 +41,24 @@ def run(arguments: argparse.Namespace) -> int:
         0.
 
     Raises:
-        FileError: The image cannot be read, or the picture cannot be written.
+        FileError: The image cannot be read, the picture cannot be written, or DIR/demo.png is a file that
+            this command did not write.
     """
     from csl_plugin import load_proposer
     from csl_plugin.demo import demonstrate
-    from csl_plugin.io import read_image, write_png
+    from csl_plugin.demo.signed_picture import check_replaceable, write_signed
+    from csl_plugin.io import read_image
     from csl_plugin.proposers.on_files import propose_regions
 
     start = time.perf_counter()
     path: Path | None = arguments.image
+    target: Path = arguments.out / "demo.png"
+    check_replaceable(target, path)
     image = _shrink(read_image(_PHOTOGRAPH if path is None else path))
     size = f"{image.shape[1]} x {image.shape[0]} pixels"
     regions = propose_regions(load_proposer(), image, "")
     shown = demonstrate(image, regions, _CREDIT if path is None else size)
-    target: Path = arguments.out / "demo.png"
-    write_png(target, shown.picture)
+    write_signed(target, shown.picture)
     print(target)
     print(
         f"Scored {size} with the Reed-Xiaoli anomaly detector (color and texture, no training) and fused "

@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+import json
 import re
 import types
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from csl_plugin.proposers.combine import Together
+from csl_plugin.proposers.combine import Scales, Together
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _DEEPEST = 12
@@ -37,10 +39,12 @@ _PLAIN = (
 def identity_of(source: Any) -> str:
     """What decides the results of a proposer or another callable, as text; equal in every process.
 
-    Those of this package have a `__repr__` that names their parameters and the digest of their weights. Of
-    another one it is the text of its method `identity()`, if it has one. Else it is its qualified name, its
-    own `__repr__` if that holds no address, and the sha256 of what it is made of: the file of its module, and
-    the weights, tensors, arrays and plain values in its attributes, at any depth.
+    Those of this package have a `__repr__` that names their parameters and the digest of their weights; a
+    digest of the network's configuration is added. Of another one it is the text of its method `identity()`,
+    if it has one. Else it is its qualified name, its own `__repr__` if that holds no address, and the sha256
+    of what it is made of: the file of its module, and the weights, tensors, arrays and plain values in its
+    attributes, at any depth. Of a function it is also what its closure holds, and the networks and arrays
+    among the globals that it names; what it loads later is not seen.
 
     Args:
         source: A callable.
@@ -56,7 +60,7 @@ def identity_of(source: Any) -> str:
         'mine, version 3'
     """
     if isinstance(source, Together):
-        return f"Together({', '.join(map(identity_of, source.proposers))})"
+        return " + ".join(map(identity_of, source.proposers))
     own = getattr(source, "identity", None)
     if callable(own) and not isinstance(source, type):
         return str(own())
@@ -64,7 +68,7 @@ def identity_of(source: Any) -> str:
     shows_itself: Any = kind.__repr__
     named = shows_itself not in (object.__repr__, torch.nn.Module.__repr__)
     if kind.__module__.partition(".")[0] == "csl_plugin" and named:
-        return repr(source)
+        return f"{source!r}{_configuration(source)}"
     digest = hashlib.sha256()
     for part in _parts(source, {}, 0):
         digest.update(len(part).to_bytes(8, "little"))
@@ -74,6 +78,21 @@ def identity_of(source: Any) -> str:
         shown = ""
     return f"{_qualified(source)} {shown} {digest.hexdigest()[:16]}".replace("  ", " ")
 
+
+def _configuration(source: Any) -> str:
+    """Heads and the like leave no trace in the weights."""
+    if isinstance(source, Scales):
+        return _configuration(source.proposer)
+    config: Any = getattr(getattr(source, "network", getattr(source, "model", None)), "config", None)
+    if config is None:
+        return ""
+    values = config.to_json() if hasattr(config, "to_json") else config.to_dict()
+    kept = {name: value for name, value in values.items() if name not in _NOT_OF_RESULTS and name[0] != "_"}
+    text = json.dumps(kept, sort_keys=True, default=str)
+    return f" of configuration {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+_NOT_OF_RESULTS = ("architectures", "transformers_version")
 
 _FUNCTIONS = (types.FunctionType, types.MethodType, types.BuiltinFunctionType, functools.partial, type)
 
@@ -156,10 +175,27 @@ def _function(function: types.FunctionType, inner: Any) -> Iterator[bytes]:
     yield _module_file(function)
     yield function.__code__.co_code
     yield from inner([function.__defaults__, function.__kwdefaults__])
-    outside = inspect.getclosurevars(function)
-    held = {**outside.globals, **outside.nonlocals}
-    kept = (torch.nn.Module, torch.Tensor, np.ndarray, *_PLAIN)
-    yield from inner({name: value for name, value in held.items() if isinstance(value, kept)})
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # it is empty
+            yield from inner(cell.cell_contents)
+    for name in sorted(_names(function.__code__)):
+        for weights in _weights(function.__globals__.get(name)):
+            yield name.encode()
+            yield from inner(weights)
+
+
+def _names(code: types.CodeType) -> set[str]:
+    nested = (_names(each) for each in code.co_consts if isinstance(each, types.CodeType))
+    return {*code.co_names}.union(*nested)
+
+
+def _weights(value: Any) -> list[Any]:
+    """The networks and arrays that a global is or holds; other globals may change at any time."""
+    kept = (torch.nn.Module, torch.Tensor, np.ndarray)
+    if isinstance(value, kept):
+        return [value]
+    held = getattr(value, "__dict__", {}) if not isinstance(value, (type, types.ModuleType)) else {}
+    return [each for _, each in sorted(held.items(), key=lambda item: str(item[0])) if isinstance(each, kept)]
 
 
 def _attributes(value: Any) -> dict[str, Any]:

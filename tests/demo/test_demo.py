@@ -174,6 +174,26 @@ def test_the_command_takes_any_image(tmp_path, capsys, size):
     assert f"{round(size[1] * scale)} x {round(size[0] * scale)} pixels" in said
 
 
+def test_only_its_own_picture_is_replaced(tmp_path, capsys):
+    image, target = tmp_path / "image.png", tmp_path / "demo.png"
+    cv2.imwrite(str(image), noise())
+    for content in (image.read_bytes(), b"", b"a text"):
+        target.write_bytes(content)
+        code, _, complaint = run(capsys, image, "--out", tmp_path)
+        assert (code, target.read_bytes()) == (2, content)
+        assert f"{target}: got a file that this command did not write" in complaint
+    target.unlink()
+    assert run(capsys, image, "--out", tmp_path)[0] == 0
+    first = target.read_bytes()
+    cv2.imwrite(str(image), noise(seed=3))
+    assert run(capsys, image, "--out", tmp_path)[0] == 0
+    assert target.read_bytes() != first
+    before = target.read_bytes()
+    code, _, complaint = run(capsys, target, "--out", tmp_path)
+    assert (code, target.read_bytes()) == (2, before)
+    assert "the photograph itself" in complaint
+
+
 def test_an_image_of_one_color_has_little_to_see(tmp_path, capsys):
     path = tmp_path / "image.png"
     cv2.imwrite(str(path), np.full((30, 40, 3), 90, np.uint8))

@@ -21,6 +21,7 @@ from csl_plugin.datasets import Frame
 from csl_plugin.errors import OptionError, OutputError
 from csl_plugin.evaluation.frames.frame_files import files_of_frames
 from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores
+from csl_plugin.proposers.identity import identity_of
 
 Image = NDArray[np.uint8]
 
@@ -159,5 +160,9 @@ class Teacher:
         return ()
 
     def identity(self) -> dict[str, str]:
-        """Its name and the hash of its module; weights that it loads are not part of it."""
-        return {"teacher": self.spec, "teacher_sha256": self.digest}
+        """Its name, the hash of its module, and what `csl_plugin.proposers.identity` finds it made of.
+
+        Weights that it loads when it is called are not part of it; a method `identity()` can name them.
+        """
+        made_of = identity_of(self.call)
+        return {"teacher": self.spec, "teacher_sha256": self.digest, "teacher_identity": made_of}
