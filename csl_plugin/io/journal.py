@@ -166,7 +166,8 @@ class Journal:
             unit, started, kept = record["unit"], record.get("writes"), record.get("kept", [])
             files = {name: FileState(*_checked(state)) for name, state in record.get("wrote", {}).items()}
             source, settings = record.get("from"), record.get("with")
-            known = all(map(_is_inside, [*(started or ()), *files]))
+            lists = isinstance(kept, list) and isinstance(started or [], list)
+            known = lists and all(map(_is_inside, [*(started or ()), *files]))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return
         texts = all(text is None or isinstance(text, str) for text in (source, settings))
