@@ -114,9 +114,13 @@ def _is_done(folder: OutputFolder, task: ImageTask) -> bool:
     for changed in folder.changed(task.outputs):
         tqdm.write(f"warning: {changed} was changed since it was written; it is made again", file=sys.stderr)
     unit = task.image.stem
-    folder.discard(unit)
-    with folder.writing(unit, task.outputs, source):
-        task.work()
+    try:
+        with folder.writing(unit, task.outputs, source):
+            task.work()
+    except Exception:
+        folder.discard(unit)  # what is left of it is outdated
+        raise
+    folder.discard(unit, keep=task.outputs)
     return False
 
 

@@ -24,8 +24,9 @@ def add_parser(subparsers: Any) -> None:
         help="measure a method on a published data set, before and after fusion",
         description="Measure the scores of a method on a data set in its published layout, before and after "
         "fusion with the regions of each image. Writes OUT/result.json, result.md, report.html, the fused "
-        "predictions for the official tools, and a record of every frame, from which a stopped job resumes. "
-        "Under torchrun the processes share the frames.",
+        "predictions for the official tools, and a record of every frame, from which a stopped job resumes; "
+        "frames whose files changed since are measured again. OUT is a new or empty folder, or one that the "
+        "same command with the same settings wrote. Under torchrun the processes share the frames.",
     )
     parser.add_argument("name", metavar="NAME", help="name of the benchmark; an unknown name lists all")
     parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="the data set's folder")
@@ -70,7 +71,11 @@ def add_parser(subparsers: Any) -> None:
         "--draws", metavar="N", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
     )
     parser.add_argument("--out", metavar="DIR", type=Path, help="(default: benchmark_out/NAME)")
-    parser.add_argument("--overwrite", action="store_true", help="recompute everything")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove what this command wrote to OUT, and start again; other files there stay",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.set_defaults(run=run)
 

@@ -69,13 +69,15 @@ def run_benchmark(
     """Measure scores on a data set before and after fusion with regions, and write a report.
 
     Writes OUT/result.json, result.md and report.html; the fused predictions in the format of the data set's
-    official tool; and OUT/records, from which a stopped job resumes. Under `torchrun` the processes share the
-    frames.
+    official tool; and OUT/records, from which a stopped job resumes. A frame is measured again if its image,
+    label, scores or region map changed since, or if one of its files is not as it was written. Under `torchrun`
+    the processes share the frames.
 
     Args:
         benchmark: A name of `csl_plugin.datasets.DATASETS`, or "coco-stuff-regions".
         data: The data set's folder.
-        out: The output folder.
+        out: The output folder: new, empty, or made by a benchmark of the same settings. Files in it that no
+            benchmark wrote are neither replaced nor removed.
         subset: Of the data set, such as "val" (`--split` on the command line); its default if None.
         scores: A folder of score files, by frame name or image stem.
         teacher: Or a callable, "module:callable".
@@ -85,7 +87,7 @@ def run_benchmark(
         rule: As for `csl_plugin.fuse`.
         method: The name of the scores; it selects the paper's rows to compare with.
         draws: Bootstrap draws.
-        overwrite: Recompute everything.
+        overwrite: Remove what benchmarks wrote to `out`, and start again.
         **options: Of the data set, such as the folder of images that Fishyscapes needs.
 
     Returns:
@@ -93,8 +95,10 @@ def run_benchmark(
 
     Raises:
         FramesFailedError: Frames cannot be read or fused; each was reported on stderr.
-        OptionError: Options that exclude each other, or an output folder of other settings.
-        FileError: Another layout than the published one, missing scores, or a folder that cannot be written.
+        OptionError: Options that exclude each other; an output folder of other settings, of another program,
+            with inputs in it, or in which another job is at work.
+        FileError: Another layout than the published one, missing scores, a folder that cannot be written, or
+            a file of another program where this one would write.
     """
     out = Path(out)
     dataset, protocols = open_benchmark(benchmark, Path(data), subset, options)

@@ -26,14 +26,14 @@ class FileState:
     sha256: str | None = None
 
     @staticmethod
-    def of(path: Path, *, digest: bool = False) -> FileState:
-        """The state of a file, with the sha256 of its content if asked for.
+    def of(path: Path) -> FileState:
+        """The size and the time of a file.
 
         Raises:
-            OSError: It is missing or cannot be read.
+            OSError: It is missing.
         """
         status = path.lstat()
-        return FileState(status.st_size, status.st_mtime_ns, _sha256(path) if digest else None)
+        return FileState(status.st_size, status.st_mtime_ns)
 
     def is_that_of(self, path: Path) -> bool:
         """Whether the file is still as it was."""
@@ -41,7 +41,7 @@ class FileState:
             status = path.lstat()
             if (status.st_size, status.st_mtime_ns) != (self.size, self.mtime_ns):
                 return False
-            return self.sha256 is None or self.sha256 == _sha256(path)
+            return self.sha256 is None or self.sha256 == sha256_of(path)
         except OSError:
             return False
 
@@ -59,7 +59,12 @@ def file_states(paths: Iterable[Path]) -> str:
     return json.dumps(found, separators=(",", ":"))
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's content.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     found = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

@@ -16,7 +16,7 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -61,7 +61,8 @@ class Journal:
         >>> with TemporaryDirectory() as folder:
         ...     journal = Journal(Path(folder, JOURNAL_NAME))
         ...     journal.start("a", ["a.npy"])
-        ...     journal.end("a", {"a.npy": FileState(512, 1)}, "a.png", "rule mean")
+        ...     _ = Path(folder, "a.npy").write_text("scores")
+        ...     journal.end("a", {"a.npy": None}, "a.png", "rule mean")
         ...     Journal(journal.path).entries["a.npy"].source
         'a.png'
     """
@@ -89,12 +90,12 @@ class Journal:
         Raises:
             FileError: The journal cannot be written.
         """
-        self._append({"unit": unit, "writes": list(files)}, sync=True)
+        self._append(lambda: {"unit": unit, "writes": list(files)}, sync=True)
 
     def end(
         self,
         unit: str,
-        files: Mapping[str, FileState],
+        files: Mapping[str, str | None],
         source: str | None,
         settings: str | None,
         kept: Sequence[str] = (),
@@ -103,7 +104,7 @@ class Journal:
 
         Args:
             unit: The unit.
-            files: The state of each file.
+            files: The sha256 of each file, or None.
             source: What they were made from; None if the work failed.
             settings: Fingerprint of the settings that they were made with.
             kept: Files of the unit that are there as they were before.
@@ -111,8 +112,13 @@ class Journal:
         Raises:
             FileError: The journal cannot be written.
         """
-        wrote = {name: [file.size, file.mtime_ns, file.sha256] for name, file in files.items()}
-        record = {"unit": unit, "wrote": wrote, "kept": list(kept), "from": source, "with": settings}
+
+        def record() -> Mapping[str, Any]:
+            # Under the journal's lock: of two jobs that write one file, the last line has its last state.
+            wrote = {name: FileState.of(self.path.parent / name) for name in files}
+            states = {name: [state.size, state.mtime_ns, files[name]] for name, state in wrote.items()}
+            return {"unit": unit, "wrote": states, "kept": list(kept), "from": source, "with": settings}
+
         self._append(record, sync=False)
 
     def clear(self) -> None:
@@ -147,10 +153,10 @@ class Journal:
                 self._take(line)
                 self._place += len(line)
 
-    def _append(self, record: Mapping[str, Any], *, sync: bool) -> None:
-        line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
+    def _append(self, record: Callable[[], Mapping[str, Any]], *, sync: bool) -> None:
         with self._guard:
             with as_write_error(self.path), _appended(self.path) as file:
+                line = json.dumps(record(), separators=(",", ":")).encode() + b"\n"
                 size = os.fstat(file).st_size
                 if size and _last_byte(file, size) != b"\n":
                     line = b"\n" + line

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.io.atomic import TEMPORARY, as_write_error
-from csl_plugin.io.file_states import FileState
+from csl_plugin.io.file_states import sha256_of
 from csl_plugin.io.folder_lock import LOCK_NAME, FolderLock, folder_lock
 from csl_plugin.io.job_settings import (
     SETTINGS_NAME,
@@ -131,16 +131,24 @@ class OutputFolder:
                 found.append(output)
         return found
 
-    def discard(self, unit: str) -> None:
-        """Remove the files of a unit that is to be made again: they are outdated.
+    def discard(self, unit: str, keep: Sequence[Path] = ()) -> None:
+        """Remove the files of a unit that are outdated.
+
+        Args:
+            unit: The unit.
+            keep: Its files that stay.
 
         Raises:
             FileError: One cannot be removed.
         """
-        for name in self._journal.files_of(unit):
+        kept = {self._name(path) for path in keep}
+        outdated = [name for name in self._journal.files_of(unit) if name not in kept]
+        for name in outdated:
             entry = self._journal.entries[name]
             if not entry.is_open or entry.place < self._start:  # else a job that shares the folder writes it
                 self._remove(name)
+        if outdated:
+            self._journal.end(unit, {}, None, None, self._still_there(unit, {}))
 
     @contextmanager
     def writing(
@@ -164,7 +172,7 @@ class OutputFolder:
         try:
             yield
             with as_write_error(self.path):
-                written = {name: FileState.of(path, digest=digests) for name, path in names.items()}
+                written = {name: sha256_of(path) if digests else None for name, path in names.items()}
         except BaseException:
             with suppress(CSLError, OSError):
                 self._record_failure(unit, names)
@@ -178,13 +186,14 @@ class OutputFolder:
         return journal
 
     def _record_failure(self, unit: str, names: Mapping[str, Path]) -> None:
-        written, kept = {}, self._still_there(unit, names)
+        written: dict[str, None] = {}
+        kept = self._still_there(unit, names)
         for name, output in names.items():
             before = self._journal.entries[name].written
             if before is not None and before.is_that_of(output):
                 kept.append(name)
             elif os.path.lexists(output):
-                written[name] = FileState.of(output)
+                written[name] = None
         self._journal.end(unit, written, None, self._fingerprint, kept)
 
     def _still_there(self, unit: str, names: Mapping[str, Path]) -> list[str]:

@@ -170,10 +170,9 @@ def _tensor(tensor: torch.Tensor) -> Iterator[bytes]:
 
 
 def _function(function: types.FunctionType, inner: Any) -> Iterator[bytes]:
-    """A function's name and its module's file, its code, and the values that it takes from outside."""
+    """A function's name, the file of its module or else its code, and the weights it takes from outside."""
     yield _qualified(function).encode()
-    yield _module_file(function)
-    yield function.__code__.co_code
+    yield _module_file(function) or function.__code__.co_code
     yield from inner([function.__defaults__, function.__kwdefaults__])
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # it is empty

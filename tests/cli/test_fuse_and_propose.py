@@ -25,6 +25,7 @@ from csl_plugin.io import (
     write_region_map,
     write_scores,
 )
+from csl_plugin.proposers.identity import identity_of
 from csl_plugin.proposers.on_files import propose_regions
 
 SIZE = 40, 56
@@ -80,7 +81,9 @@ def test_fuse_writes_what_the_library_gives(place, capsys):
         np.testing.assert_array_equal(fused, expected(make_image(seed), make_scores(seed)))
     printed = capsys.readouterr()
     assert "fuse: 3 done, 0 skipped, 0 failed" in printed.out
-    assert f"rule default, split yes, proposer {load_proposer()!r}, calibration none" in printed.out
+    assert (
+        f"rule default, split yes, proposer {identity_of(load_proposer())}, calibration none" in printed.out
+    )
     assert printed.err == ""
 
 
@@ -124,7 +127,7 @@ def test_json_is_one_object_and_done_files_are_skipped(place, capsys):
         "scores": str((place / "scores").resolve()),
         "rule": "mean",
         "split": True,
-        "proposer": repr(load_proposer()),
+        "proposer": identity_of(load_proposer()),
         "calibration": None,
     }
     (place / "out" / "b.npy").unlink()
@@ -404,7 +407,7 @@ def test_propose(place, capsys):
         "command": "propose",
         "versions": VERSIONS,
         "images": str((place / "images").resolve()),
-        "proposer": repr(load_proposer("csl-tiny")),
+        "proposer": identity_of(load_proposer("csl-tiny")),
     }
     assert [failure["name"] for failure in facts["failed"]] == ["bad.png"]
     assert names(place / "maps") == ["a.png", "b.png", "c.png"]

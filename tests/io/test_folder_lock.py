@@ -1,6 +1,7 @@
 """Jobs at the same folder at the same time: one at a time, or several that share it."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 from csl_plugin.errors import OptionError
 from csl_plugin.io import folder_lock as locks
 from csl_plugin.io.folder_lock import folder_lock
-from csl_plugin.io.journal import JOURNAL_NAME, FileState, Journal
+from csl_plugin.io.journal import JOURNAL_NAME, Journal
 from csl_plugin.io.output_folder import OutputFolder
 
 SETTINGS = {"command": "fuse"}
@@ -143,18 +144,20 @@ def test_those_that_share_a_folder_see_what_the_others_finished(tmp_path):
 @pytest.mark.slow
 def test_many_threads_and_processes_append_whole_lines(tmp_path):
     path = tmp_path / JOURNAL_NAME
+    (tmp_path / "a.txt").touch()
     code = (
-        "import sys; from pathlib import Path; from csl_plugin.io.journal import FileState, Journal\n"
+        "import sys; from pathlib import Path; from csl_plugin.io.journal import Journal\n"
         "journal = Journal(Path(sys.argv[1]))\n"
-        "for index in range(100): journal.end(sys.argv[2] + str(index), {sys.argv[2] + str(index):"
-        " FileState(index, 1)}, 'x' * 300, 's')"
+        "for index in range(100): journal.end(sys.argv[2] + str(index), {'a.txt': None}, 'x' * 300, 's')\n"
+        "for index in range(100): journal.start(sys.argv[2] + str(index), [sys.argv[2] + str(index)])"
     )
     processes = [subprocess.Popen([sys.executable, "-c", code, str(path), name]) for name in "ab"]
     journal = Journal(path)
 
     def append(name):
         for index in range(100):
-            journal.end(f"{name}{index}", {f"{name}{index}": FileState(index, 1)}, "y" * 300, "s")
+            journal.end(f"{name}{index}", {"a.txt": None}, "y" * 300, "s")
+            journal.start(f"{name}{index}", [f"{name}{index}"])
 
     threads = [threading.Thread(target=append, args=(name,)) for name in "cd"]
     for thread in threads:
@@ -163,7 +166,9 @@ def test_many_threads_and_processes_append_whole_lines(tmp_path):
         thread.join()
     for process in processes:
         assert process.wait() == 0
-    found = Journal(path).entries
-    assert {name: entry.written.size for name, entry in found.items()} == {
-        f"{name}{index}": index for name in "abcd" for index in range(100)
+    assert Journal(path).entries.keys() == {
+        "a.txt",
+        *(f"{name}{index}" for name in "abcd" for index in range(100)),
     }
+    assert len(path.read_bytes().splitlines()) == 800
+    assert all(json.loads(line) for line in path.read_bytes().splitlines())
