@@ -70,8 +70,8 @@ def run_benchmark(
 
     Writes OUT/result.json, result.md and report.html; the fused predictions in the format of the data set's
     official tool; and OUT/records, from which a stopped job resumes. A frame is measured again if its image,
-    label, scores or region map changed since, or if one of its files is not as it was written. Under `torchrun`
-    the processes share the frames.
+    label, scores or region map changed since, or if one of its files is not as it was written. Under
+    `torchrun` the processes share the frames.
 
     Args:
         benchmark: A name of `csl_plugin.datasets.DATASETS`, or "coco-stuff-regions".

@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from pathlib import Path
 from threading import RLock
 from typing import Any
 
@@ -213,10 +213,11 @@ def _checked(state: Any) -> tuple[int, int, str | None]:
 
 def _is_inside(name: Any) -> bool:
     """Whether a recorded name is a path below the folder, as the commands write them."""
-    if not isinstance(name, str) or not name or "\0" in name:
+    if not isinstance(name, str) or name in ("", ".") or "\0" in name:
         return False
-    path = PurePath(name)
-    return not (path.is_absolute() or path.drive or ".." in path.parts) and bool(path.parts)
+    if os.name == "nt" and ("\\" in name or ":" in name):
+        return False
+    return not name.startswith("/") and ".." not in name.split("/")
 
 
 @contextmanager

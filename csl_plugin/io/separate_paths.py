@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from stat import S_ISDIR
 
 from csl_plugin.errors import OptionError
 
@@ -23,16 +24,15 @@ def check_separate(out: Path, outputs: Sequence[Path], inputs: Iterable[Path], *
     """
     root = os.path.realpath(out)
     parents: dict[Path, str] = {}
-    folders, files = set(), set()
+    folders: set[str] = set()
+    files: set[str] = set()
     for path in inputs:
-        if path.is_dir():
-            found = os.path.realpath(path)
-            folders.add(found)
-        elif path.exists():
-            found = _real(path, parents)
-            files.add(found)
-        else:
+        try:
+            is_folder = S_ISDIR(path.stat().st_mode)
+        except (OSError, ValueError):  # the reader names it
             continue
+        found = os.path.realpath(path) if is_folder else _real(path, parents)
+        (folders if is_folder else files).add(found)
         if found == root or found.startswith(f"{root}{os.sep}"):
             raise _holds(out, path, argument)
     for output in outputs:
