@@ -26,6 +26,10 @@ def registered_proposer(name: str, device: torch.device | str | None) -> Propose
     my-regions = "my_package.regions:make"   # make(device=None) returns a proposer
     ```
 
+    The commands store what the proposer is made of in the settings of a job, so that its results are not
+    taken for those of another one (`csl_plugin.proposers.identity`). One whose weights are not among its
+    attributes says what decides its results in a method `identity()`, which returns text.
+
     Raises:
         OptionError: Two packages registered the name.
         MissingExtraError: The package cannot be imported.

@@ -4,6 +4,8 @@ import functools
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,9 +46,7 @@ def package(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(PLUG_IN)
     monkeypatch.syspath_prepend(str(tmp_path))
     sys.modules.pop("mine", None)
-    import mine
-
-    yield mine
+    yield import_module("mine")
     sys.modules.pop("mine", None)
 
 
@@ -69,9 +69,8 @@ def test_other_attributes_weights_or_code_are_another_proposer(package):
     found = [package.Plain(), package.Plain(3), package.Module(), package.Module(1e-6), package.function]
     names = list(map(identity_of, found))
     assert len(set(names)) == len(names)
-    file = package.__file__
-    with open(file, "a") as code:  # noqa: PTH123
-        code.write("\n# another version\n")
+    file = Path(package.__file__)
+    file.write_text(file.read_text() + "\n# another version\n")
     assert not set(names) & set(map(identity_of, found))
 
 
