@@ -163,6 +163,8 @@ class Spills:
             path.unlink(missing_ok=True)
             raise _cannot_write(self._files, error) from error
         mapped = np.memmap(path, np.uint8, mode="r")
+        if os.name == "posix":  # the mapping holds the content, also if the process is killed: nothing stays
+            path.unlink(missing_ok=True)
         for side in self._spills:
             for index, spill in enumerate(side):
                 if spill.mapping is None:
