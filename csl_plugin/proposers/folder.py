@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from csl_plugin.errors import FileError, OptionError, ShapeError
+from csl_plugin.io.job_settings import SETTINGS_NAME
 from csl_plugin.io.listing import files_by_stem
 from csl_plugin.io.region_maps import REGION_SUFFIXES
 from csl_plugin.proposers.mask_files import MASK_SUFFIXES, read_regions
@@ -45,7 +46,8 @@ class RegionMapFolder:
             got = "a file" if self.path.exists() else "nothing there"
             raise FileError(str(path), got, "a folder of region maps", "Check the name of the folder.")
         maps = files_by_stem(self.path, REGION_SUFFIXES)
-        self.files = maps or files_by_stem(self.path, MASK_SUFFIXES)
+        masks = {} if maps else files_by_stem(self.path, MASK_SUFFIXES)
+        self.files = maps or {stem: file for stem, file in masks.items() if file.name != SETTINGS_NAME}
         if not self.files:
             hint = "Make them with: csl-plugin propose IMAGES OUT"
             raise FileError(

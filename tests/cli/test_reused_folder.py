@@ -253,6 +253,15 @@ def test_a_folder_of_another_command_is_refused(place, capsys, command):
     assert content(place / "out") == before
 
 
+def test_the_settings_of_a_failed_run_are_no_masks(place, capsys):
+    for stem in "abc":
+        (place / "images" / f"{stem}.png").write_text("no picture")
+    assert proposed(place) == 1
+    assert (place / "out" / "csl-plugin.json").exists()
+    assert fused(place, out="fused", proposer=("--proposer", str(place / "out"))) == 2
+    assert "a folder without one" in capsys.readouterr().err
+
+
 # --- several at a time ----------------------------------------------------------------------------------
 
 
