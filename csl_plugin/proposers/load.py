@@ -79,7 +79,7 @@ def load_proposer(
         (RegionMap(batch_size=1, size=(24, 32), num_regions=1),)
     """
     if device is not None:
-        device = checked_device(device)
+        checked_device(device)
     name = DEFAULT if source is None else os.fspath(source)
     if not isinstance(name, str) or not name or not name.isprintable():
         got = "an empty name" if not name else ascii(name)[:80]

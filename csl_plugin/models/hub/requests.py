@@ -184,7 +184,7 @@ def _opened(url: str, headers: dict[str, str]) -> Iterator[_Answer]:
 
     session: Any = get_session()
     timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
-    if hasattr(session, "stream"):  # httpx, from huggingface_hub 1.0 on
+    if callable(getattr(session, "stream", None)):  # httpx, from huggingface_hub 1.0 on
         with session.stream("GET", url, headers=headers, timeout=timeout, follow_redirects=False) as response:
             yield _Answer(response.status_code, response.headers, response.iter_raw())
         return
