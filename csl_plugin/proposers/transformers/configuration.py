@@ -24,10 +24,15 @@ _TIMM = ("detr",)  # their older configurations name an architecture of timm
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _BACKBONE_OPTIONS = {"out_indices", "out_features", "in_chans", "output_stride", "features_only"}
 
-_LARGEST, _LARGEST_IMAGE, _MOST_CLASSES = 1 << 20, 1 << 13, 1 << 16
+_LARGEST = 1 << 20
 _MOST_LAYERS, _LONGEST_LIST = 1000, 4096
 _REPEATED = re.compile(r".*(layers?|depths?|blocks|blocks_per_stage|stages|levels|multimask_outputs)")
-_IMAGE, _CLASSES = re.compile(r"(image|img|input)_size"), re.compile(r"num_(labels|classes)")
+_BOUNDS = (
+    (_REPEATED, _MOST_LAYERS),
+    (re.compile(r"(image|img|input)_size"), 1 << 13),
+    (re.compile(r"num_(labels|classes)"), 1 << 16),
+    (re.compile(r".*(padding|strides?|kernel_size|patch_size|pool_?size|pool_stride)"), 1 << 8),
+)
 
 
 def read_model_type(path: Path) -> str | None:
@@ -55,10 +60,7 @@ def read_model_values(path: Path) -> dict[str, Any]:
     for name, value, inner in _numbers(taken, place, ""):
         repeated = _REPEATED.fullmatch(name) is not None
         layers += int(abs(value)) if repeated and abs(value) < _LARGEST else 0
-        most = _MOST_LAYERS if repeated else _LARGEST
-        most = (
-            _LARGEST_IMAGE if _IMAGE.fullmatch(name) else _MOST_CLASSES if _CLASSES.fullmatch(name) else most
-        )
+        most = next((bound for pattern, bound in _BOUNDS if pattern.fullmatch(name)), _LARGEST)
         if not abs(value) <= most:
             raise inner.error(shown(value), f"at most {most}", _HINT)
         if layers > 2 * _MOST_LAYERS:

@@ -120,8 +120,15 @@ def _load(values: dict[str, Any], weights: WeightFiles, maker: str) -> Any:
     model_class = type(skeleton(getattr(transformers, maker), config, parts))
     stored = read_tensors(weights, dict.fromkeys(parts))
     model, loaded = model_class.from_pretrained(
-        None, config=config, state_dict=stored, dtype=torch.float32, output_loading_info=True
+        None,
+        config=config,
+        state_dict=stored,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
     )
+    for name, got, expected in loaded["mismatched_keys"]:
+        raise ImplausibleModelError(f"a model that cannot be built ({name} of {got} for {expected})")
     parameters = dict(model.named_parameters())
     missing = sorted(name for name in loaded["missing_keys"] if name in parameters)
     if missing:
