@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from csl_plugin import load_proposer
 from csl_plugin.arrays import checked_device
-from csl_plugin.errors import FileError, OptionError
+from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.io import read_image, read_region_map, read_scores
 from csl_plugin.models import CSLNetwork, NetworkConfig, load_backbone_weights
 from csl_plugin.proposers import bundled
 from tests.helpers.hub_server import Repository, hub_server
+from tests.helpers.mutated_json import mutated
 
 CONFIG = NetworkConfig(
     num_queries=4, embedding_width=8, query_width=8, num_heads=1, num_layers=1, feedforward_width=8
@@ -204,6 +207,28 @@ def test_a_header_out_of_proportion_is_not_parsed(folder):
     for length in (9 << 20, 1 << 62, (1 << 64) - 1):
         path.write_bytes(length.to_bytes(8, "little") + b" " * (10 << 20))
         with pytest.raises(FileError, match=f"a header of {length} bytes"):
+            CSLNetwork.from_pretrained(folder)
+
+
+def test_damaged_networks_end_in_one_kind_of_error(folder):
+    config, weights = folder / "config.json", folder / "model.safetensors"
+    document, whole = json.loads(config.read_text()), weights.read_bytes()
+    for text in mutated(document, 150, seed=2):
+        config.write_bytes(text)
+        with suppress(CSLError):
+            CSLNetwork.from_pretrained(folder)
+    config.write_text(json.dumps(document))
+    draw = random.Random(4)  # noqa: S311
+    length = 8 + int.from_bytes(whole[:8], "little")
+    for _ in range(100):
+        damaged = bytearray(whole)
+        place = draw.randrange(length)
+        if draw.random() < 0.5:
+            damaged[place] ^= 1 << draw.randrange(8)
+        else:
+            damaged[place : place + draw.randrange(4)] = draw.randbytes(draw.randrange(4))
+        weights.write_bytes(damaged)
+        with suppress(CSLError):
             CSLNetwork.from_pretrained(folder)
 
 

@@ -151,7 +151,8 @@ class Repository:
         except StatusError as error:
             return self._refused(name, error, error.status)
         except AnswerTooLargeError as error:
-            raise _too_large(self.of(name), str(error), largest) from error
+            hint = "Check HF_ENDPOINT: a Hub sends no more than that."
+            raise FileError(self.of(name), str(error), "what the Hub stated", hint) from error
         except Exception as error:  # from HTTP libraries that differ between versions
             return self._instead(name, error)
 

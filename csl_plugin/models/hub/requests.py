@@ -17,6 +17,7 @@ _PIECE = 1 << 16
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _MOST_TRIES = 6  # without a new byte
+_MOST_CONNECTIONS = 50  # for one file
 _PAUSE = 1.0
 _LOST = frozenset(
     {
@@ -99,9 +100,9 @@ def download(wanted: Wanted, headers: dict[str, str], target: Path, clock: Clock
         FileError: The target cannot be written.
         Exception: Of huggingface_hub's HTTP library, when no more bytes come.
     """
-    done, tries = 0, _MOST_TRIES
     from huggingface_hub.utils import tqdm  # type: ignore[attr-defined]
 
+    done, tries, connections = 0, _MOST_TRIES, _MOST_CONNECTIONS
     clock.count(0)
     with in_cache(target):
         file = target.open("wb")
@@ -134,8 +135,8 @@ def download(wanted: Wanted, headers: dict[str, str], target: Path, clock: Clock
             except (StatusError, AnswerTooLargeError, FileError):
                 raise
             except Exception as error:
-                tries = _MOST_TRIES if done > before else tries - 1
-                if not tries or not _is_lost(error):
+                tries, connections = _MOST_TRIES if done > before else tries - 1, connections - 1
+                if not tries or not connections or not _is_lost(error):
                     raise
                 clock.count(0)
                 time.sleep(_PAUSE)
