@@ -12,14 +12,14 @@ import torch
 from csl_plugin.arrays import checked_device
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.proposers.base import Proposer
-from csl_plugin.proposers.bundled import BUNDLED, bundled_folder
+from csl_plugin.proposers.bundled import bundled_folder
 from csl_plugin.proposers.combine import Scales, Together
 from csl_plugin.proposers.entry_points import registered_names, registered_proposer
 
 if TYPE_CHECKING:  # it imports scipy
     from csl_plugin.proposers.hierarchy.scales import Scale
 
-BUILT_IN = (*BUNDLED, "superpixels")
+BUILT_IN = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open", "superpixels")
 """The names of proposers that need no download."""
 
 DEFAULT = "csl-tiny:auto,10+superpixels:40"
@@ -80,12 +80,13 @@ def load_proposer(
     """
     if device is not None:
         checked_device(device)
-    name = DEFAULT if source is None else os.fspath(source)
-    if not isinstance(name, str) or not name or not name.isprintable():
-        got = "an empty name" if not name else ascii(name)[:80]
+    name: object = DEFAULT if source is None else source
+    name = os.fspath(name) if isinstance(name, PathLike) else name
+    if not isinstance(name, str) or not name:
+        got = "an empty name" if name == "" else ascii(name)[:80]
         raise OptionError("source", got, "a name, a folder or OWNER/NAME", "Omit it for the default.")
     kind, _, scales = name.partition(":")
-    is_folder = Path(name).is_dir()
+    is_folder = os.path.isdir(name)  # noqa: PTH112  # no name makes it raise
     if "+" in name and not is_folder:
         _refuse(revision, variant, "None for several sources", "Load each of them by itself.")
         return Together([load_proposer(part, device=device) for part in name.split("+")])

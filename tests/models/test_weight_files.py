@@ -393,6 +393,18 @@ def test_an_accelerator_only_where_there_is_one(folder, device, there):
         load_proposer(folder, device=device)
 
 
+@pytest.mark.parametrize(
+    "source", [5, b"csl-tiny", [], "x" * 5000, "a\0b", "\ud800", "a/b\0", "x" * 300 + "/y"]
+)
+def test_a_source_that_is_no_name(source):
+    with pytest.raises(CSLError, match="source"):
+        load_proposer(source)
+    with pytest.raises(CSLError):
+        CSLNetwork.from_pretrained(source)
+    with pytest.raises(OptionError, match="cache_dir"):
+        CSLNetwork.from_pretrained("me/regions", cache_dir=5)
+
+
 def test_devices_that_are_there():
     for device in (None, "cpu", torch.device("cpu"), "cpu:0"):
         assert checked_device(device).type == "cpu"

@@ -79,6 +79,10 @@ def origin(
     if force_download and local_files_only:
         got = "force_download and local_files_only"
         raise OptionError("force_download", got, "one of them", "Omit local_files_only.")
+    if not isinstance(source, (str, os.PathLike)):
+        raise OptionError("source", shown(source), "a folder, or OWNER/NAME on the Hub", "Pass its path.")
+    if cache_dir is not None and not isinstance(cache_dir, (str, os.PathLike)):
+        raise OptionError("cache_dir", shown(cache_dir), "a folder", "Omit it for huggingface_hub's cache.")
     path = Path(source)
     try:
         is_folder, exists = path.is_dir(), path.exists()
