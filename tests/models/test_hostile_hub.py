@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import json
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -231,13 +232,39 @@ def test_a_dripping_hub_is_left_for_the_cache(hub, quick):
     CSLNetwork.from_pretrained("me/regions")
 
 
-def test_a_download_may_take_long_while_it_comes(hub, monkeypatch):
-    monkeypatch.setattr(in_time, "GRACE", 1.0)
-    monkeypatch.setattr(in_time, "RATE", 5)
-    hub.dripping.add("config.json")  # ten bytes a second
-    hub.repositories["me/regions"].commit({"config.json": json.dumps({"num_queries": 4}).encode()})
-    with pytest.raises(FileError, match="weights of the network"):
-        CSLNetwork.from_pretrained("me/regions")
+def test_an_exchange_may_take_long_while_something_comes(monkeypatch):
+    monkeypatch.setattr(in_time, "GRACE", 0.5)
+    monkeypatch.setattr(in_time, "RATE", 50)
+
+    def exchange(clock, size):
+        for _ in range(12):
+            time.sleep(0.1)
+            clock.count(size)
+        return "whole"
+
+    assert in_time.in_time(lambda clock: exchange(clock, 10)) == "whole"
+    with pytest.raises(in_time.SlowServerError):
+        in_time.in_time(lambda clock: exchange(clock, 1))
+
+
+def test_an_exchange_that_nobody_waits_for_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(in_time, "GRACE", 0.1)
+    left = threading.Event()
+
+    def exchange(clock):
+        left.wait(10)
+        try:
+            clock.count(1)
+            (tmp_path / "written").touch()
+        finally:
+            left.clear()
+
+    with pytest.raises(in_time.SlowServerError):
+        in_time.in_time(exchange)
+    left.set()
+    while left.is_set():
+        time.sleep(0.01)
+    assert not (tmp_path / "written").exists()
 
 
 # Other places

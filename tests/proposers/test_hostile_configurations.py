@@ -300,5 +300,5 @@ def test_a_weight_of_another_shape_is_named(model):
     weights = load_file(folder / "model.safetensors")
     name = next(iter(weights))
     save_file({**weights, name: torch.zeros(3, 3)}, folder / "model.safetensors")
-    with pytest.raises(FileError, match=rf"{name} of .*3, 3.* for"):
+    with pytest.raises(FileError, match=rf"another shape: {name}"):
         load_proposer(folder)

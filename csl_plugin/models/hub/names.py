@@ -47,7 +47,7 @@ def is_repository(name: str) -> bool:
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-    if name.count("/") != 1 or not name.isascii():
+    if name.count("/") != 1 or not name.isascii() or len(name) > _LONGEST:
         return False
     try:
         validate_repo_id(name)

@@ -13,7 +13,7 @@ from csl_plugin.errors import FileError
 from csl_plugin.models.hub.cache import in_cache
 from csl_plugin.models.hub.in_time import Clock
 
-_PIECE = 1 << 16
+_PIECE = 1 << 14  # waited for as a whole where the HTTP library is requests
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MOST_REDIRECTS = 5
 _MOST_TRIES = 6  # without a new byte

@@ -127,8 +127,9 @@ def _load(values: dict[str, Any], weights: WeightFiles, maker: str) -> Any:
         ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
-    for name, got, expected in loaded["mismatched_keys"]:
-        raise ImplausibleModelError(f"a model that cannot be built ({name} of {got} for {expected})")
+    for wrong in loaded["mismatched_keys"]:  # a name, before transformers 5; with its two shapes since
+        described = wrong if isinstance(wrong, str) else f"{wrong[0]} of {wrong[1]} for {wrong[2]}"
+        raise ImplausibleModelError(f"a model that cannot be built (another shape: {described})")
     parameters = dict(model.named_parameters())
     missing = sorted(name for name in loaded["missing_keys"] if name in parameters)
     if missing:
