@@ -15,6 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from csl_plugin.arrays import checked_device
 from csl_plugin.errors import FileError, OptionError
 
 __all__ = ["SINGLE", "Processes", "joined"]
@@ -131,14 +132,16 @@ def joined(device: str = "cpu") -> Iterator[Processes]:
         The processes of the job.
 
     Raises:
-        OptionError: The environment names several processes but not how they connect, or this machine has no
-            CUDA device for one of them.
+        OptionError: The device is not there, the environment names several processes but not how they
+            connect, or this machine has no CUDA device for one of them.
     """
     launcher = next((name for name in _SIZES if os.environ.get(name, "1") != "1"), None)
     if launcher is None:
         yield SINGLE
         return
-    on_cuda = torch.device(device).type == "cuda"
+    on_cuda = device.partition(":")[0] == "cuda"
+    if not on_cuda:
+        checked_device(device)
     missing = [name for name in (*_NEEDED, *(["LOCAL_RANK"] * on_cuda)) if name not in os.environ]
     if missing:
         got = f"{launcher}={os.environ[launcher]} without " + ", ".join(missing)

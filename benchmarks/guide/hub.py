@@ -100,7 +100,6 @@ def stage() -> Iterator[Stage]:
             "HF_HUB_OFFLINE": False,
             "HF_HUB_CACHE": f"{place}/cache",
             "HF_TOKEN_PATH": f"{place}/no token",
-            "DOWNLOAD_CHUNK_SIZE": 1 << 16,  # so that half a small file is there when the connection is lost
         }
         try:
             with patch.multiple(constants, **changed):
@@ -213,6 +212,11 @@ def _flipped(place: Stage) -> None:
     place.hub.replaced[_WEIGHTS] = bytes(content)
 
 
+def _flipped_under_another_etag(place: Stage) -> None:
+    _flipped(place)
+    place.hub.etags[_WEIGHTS] = "version-1"
+
+
 def _sign_in_page(place: Stage) -> None:
     place.files()["config.json"] = b"<html>Sign in to the wireless network</html>"
 
@@ -228,6 +232,32 @@ def _in_folder(change: Callable[[Path], object]) -> Callable[[Stage], object]:
 def _folder_with_revision(place: Stage) -> None:
     place.source = place.folder
     place.options["revision"] = "v1"
+
+
+def _folder_with_variant(place: Stage) -> None:
+    _one_variant(place.folder)
+    place.source = place.folder
+    place.options["variant"] = "bf16"
+
+
+def _pointer(folder: Path) -> None:
+    text = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 11800000\n"
+    (folder / _WEIGHTS).write_text(text)
+
+
+def _one_variant(folder: Path) -> None:
+    (folder / _WEIGHTS).rename(folder / "model.fp16.safetensors")
+
+
+def _variants(folder: Path) -> None:
+    (folder / "model.bf16.safetensors").write_bytes((folder / _WEIGHTS).read_bytes())
+    _one_variant(folder)
+
+
+def _index_elsewhere(folder: Path) -> None:
+    (folder / _WEIGHTS).unlink()
+    index = {"weight_map": {"query_features": "../../other.safetensors"}}
+    (folder / f"{_WEIGHTS}.index.json").write_text(json.dumps(index))
 
 
 def _cut_file(folder: Path) -> None:
@@ -283,6 +313,13 @@ FAULTS = (
     Fault("the rest of a download is refused (416)", _gone_in_between, slow=True),
     Fault("a download cut short", _shortened),
     Fault("a bit flipped on the way", _flipped),
+    Fault("an ETag that leads out of the cache", _hub(etags={_WEIGHTS: "../../../../x"})),
+    Fault("a commit that leads out of the cache", _hub(commit="../../x")),
+    Fault("a revision that leads out of the cache", _options(revision="../../victim")),
+    Fault("an ETag that is no digest, and a bit flipped on the way", _flipped_under_another_etag),
+    Fault("more than was stated", _hub(endless={_WEIGHTS})),
+    Fault("a byte every tenth of a second", _hub(dripping={_WEIGHTS}), slow=True),
+    Fault("a redirect to a file", _hub(redirects={_WEIGHTS: "file:///etc/hostname"})),
     Fault("a sign-in page in place of the configuration", _sign_in_page),
     Fault("weights of a terabyte", _hub(declared={_WEIGHTS: 1 << 40})),
     Fault("a configuration of a terabyte", _hub(declared={"config.json": 1 << 40})),
@@ -303,6 +340,11 @@ FAULTS = (
         "a folder with a pickle",
         _in_folder(lambda folder: (folder / _WEIGHTS).rename(folder / "pytorch_model.bin")),
     ),
+    Fault("a folder with a pointer of Git LFS", _in_folder(_pointer)),
+    Fault("a folder with several variants alone", _in_folder(_variants)),
+    Fault("a folder with one variant alone", _in_folder(_one_variant)),
+    Fault("an index that names a file elsewhere", _in_folder(_index_elsewhere)),
+    Fault("a variant that is not there", _folder_with_variant),
     Fault("a configuration of the largest network", _configuration(query_width=1024, num_layers=24)),
     Fault("a configuration with a number out of bounds", _configuration(num_queries=10**9)),
     Fault("a configuration with an unknown name", _configuration(num_querys=4)),
@@ -323,16 +365,95 @@ _HEAD = """# Loading a network, and its errors
 
 Written by `python -m benchmarks.guide.hub`; do not edit. The tests compare its messages.
 
-`CSLNetwork.from_pretrained(source)` and `load_proposer(source)` read a folder or a repository on the Hub. Of
-a CSL network they read `config.json` and `model.safetensors` only, and never a pickle. All files come from
-one commit. A full commit as `revision` is looked up in the cache first, and needs no request if it is there.
-A branch or a tag is requested from the Hub, and read from the cache if the Hub does not answer. Tokens come
-from `token=...`, `HF_TOKEN` or `hf auth login`; `HF_ENDPOINT` names another Hub, `HF_HUB_OFFLINE=1` none.
+`CSLNetwork.from_pretrained(source)` and `load_proposer(source)` read a folder or a repository on the Hub,
+OWNER/NAME. Of a CSL network they read `config.json` and the weights, of a model of transformers also the
+image processor's JSON, and never a pickle. Tokens come from `token=...`, `HF_TOKEN` or `hf auth login`;
+`HF_ENDPOINT` names another Hub, `HF_HUB_OFFLINE=1` none.
 
-Nothing is allocated before sizes are known. The Hub reports the size of a file before the download, the
-configuration is checked against bounds, the network is built without memory, and the names and shapes in the
-file of weights are compared with it before any weight is read. The SHA-256 of weights from the Hub is checked
-at every load, and weights that are not finite are refused.
+## Which weights
+
+`model.safetensors`, else the shards that `model.safetensors.index.json` names. With `variant="fp16"`
+`model.fp16.safetensors`, else the shards of `model.safetensors.index.fp16.json`. If there is none without a
+variant, and only one variant, that one is taken. The index is checked before a shard is opened: every name is
+that of a safetensors file beside it, there are at most 256, and together they are no larger than one file may
+be. Then every weight has to be in exactly the shard that the index names, no weight in two, and the bytes of
+all as many as the index states, if it does.
+
+## A folder is local
+
+No address is looked up and no connection made for a folder, whatever its `config.json` names. A name without
+a folder is a repository only in the form OWNER/NAME.
+
+## A repository
+
+All files come from one commit. A full commit as `revision` is looked up in the cache first, and needs no
+request if it is there. A branch or a tag is requested from the Hub, and read from the cache if the Hub does
+not answer.
+
+**Names.** A revision that git would not allow, or that is no path inside a folder on every system, is refused
+without a request. Of the Hub's answers, a commit has to be a hash and an ETag printable and no way out of a
+folder; else nothing is written. An ETag becomes the name of a file only if it is a digest. The files that are
+asked for have fixed names, or names from an index that were checked.
+
+**What is compared.** Each file is compared when it is downloaded, before it enters the cache, and again each
+time it is loaded from there:
+
+| the Hub's ETag is | compared with |
+|---|---|
+| 64 hexadecimal digits (files in LFS or Xet, as weights are) | the SHA-256 of the content |
+| 40 hexadecimal digits (files in git, as `config.json` is) | git's hash of the content |
+| something else (some mirrors) | at the download the digest in the Hub's list of files |
+
+Where an ETag is no digest and the list has none, only the size is compared at the download. In both cases the
+cache holds the content under its own SHA-256, with which it is compared each time. Not compared are files
+that another program put into the cache under another name, and, on systems without links, what lies in the
+cache after the download. The digests come from the Hub: they find damage, and not a Hub that lies about the
+content too. Pin a commit, and use a Hub that you trust. The networks inside the package (`csl-tiny` and so
+on) are compared with SHA-256 sums in the code each time `load_proposer` loads them by name, and not if their
+folder is passed. Files of other folders are not compared with anything but the configuration.
+
+**Sizes.** The Hub states the size of a file before the download; one that is larger than the network can need
+is not downloaded, and no more is written than was stated: at most 1 MiB of configuration, 4 MiB of an index,
+4 GiB of weights for models of transformers. Of the Hub's list of files at most 4 MiB are read; of error
+answers and redirects nothing. Compressed answers are refused.
+
+**Time.** Besides huggingface_hub's timeouts for a connection that sends nothing (10 s), every exchange, its
+redirects and retries included, may take 30 s and one second more for every 32 KiB that came. A Hub that sends
+less is left: the cached file is used, or the error says "no answer". A lost connection is taken up where it
+was, six times without a new byte and 50 times altogether. An upload (`push_to_hub`) is huggingface_hub's
+alone and has none of these limits.
+
+**Other places.** Redirects are followed five times, over http or https, and never from one to the other. The
+token is sent to no host but that of the Hub; only the question for a file's size takes it, as huggingface_hub
+does, along a redirect from a mirror to huggingface.co. Files are downloaded over plain HTTP, also those that
+the Hub keeps in Xet.
+
+## Memory
+
+Nothing is allocated before sizes are known. The configuration is checked against bounds, the network is built
+without memory, and the names and shapes in the header of the weights, of at most 8 MiB, are compared with it
+before any weight is read. Weights that are not finite are refused.
+
+A model of transformers is first built without memory too, and its construction stops with the first parameter
+beyond those that its files hold (and 16 million, so that a missing weight can be named). Its other buffers
+may take four bytes for each stored weight, and 64 MiB. No number in its configuration is above 2^20, no image
+side above 8192, no number of layers above 1000 (2000 altogether), of classes above 65536, no kernel, stride
+or padding above 256, no list longer than 4096. What a model does with an image is its own: attention over a
+large image takes the memory that it takes.
+
+## What of a model's configuration is ignored
+
+At every level: `attn_implementation` and everything else that ends so, `auto_map` and every other `..._map`,
+`kernel_config`, `use_kernels`, `trust_remote_code`, `code_revision`, `custom_...`, quantization, adapters
+(also `adapter_config.json`), `transformers_weights`, `fusion_config`, `..._plan`, `distributed...`, `dtype`
+and `torch_dtype`, `use_pretrained_backbone`, `model_args`, `pretrained_cfg`, `return_dict`, `torchscript`,
+`output_attentions`, `output_hidden_states`, `pruned_heads`, names of paths, hashes and versions, and every
+name that starts with an underscore. transformers builds the model from the rest, with
+`trust_remote_code=False`, in float32, and its attention has to be "eager" or "sdpa"; it reads no file itself.
+`backbone: "NAME"` without a `backbone_config` is refused, because only the Hub knows what it is; an
+architecture of timm is built without its weights, for DETR alone.
+
+## What the user sees
 
 The table was measured against a Hub on the same machine. Capitals stand for values that differ from case to
 case. Times are until the answer, without the import of torch.

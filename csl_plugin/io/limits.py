@@ -9,6 +9,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
 from csl_plugin.errors import CSLError, FileError
+from csl_plugin.io.lfs_pointers import refuse_pointer
 
 MAX_PIXELS = 100_000_000
 """Maximum pixels (H x W) of an image, a score map or a region map."""
@@ -21,7 +22,8 @@ def check_file(path: Path) -> int:
     """The size of a regular file in bytes.
 
     Raises:
-        FileError: It does not exist, is not a regular file, or is larger than `MAX_BYTES`.
+        FileError: It does not exist, is not a regular file, is larger than `MAX_BYTES`, or is a pointer of
+            Git LFS.
     """
     try:
         status = path.stat()
@@ -33,6 +35,7 @@ def check_file(path: Path) -> int:
         raise FileError(str(path), kind, "a file", "Pass the path of a file.")
     if status.st_size > MAX_BYTES:
         raise too_large(path, f"{status.st_size} bytes")
+    refuse_pointer(path, status.st_size)
     return status.st_size
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from csl_plugin.errors import OptionError
-from csl_plugin.models.hub.safetensors_io import WEIGHTS, largest_weights, read_weights
+from csl_plugin.models.hub.safetensors_io import largest_weights, read_weights
 from csl_plugin.models.hub.source import origin
+from csl_plugin.models.hub.weight_files import find_weights
 from csl_plugin.models.network import CSLNetwork
 from csl_plugin.models.resnet import ResNet50
 
@@ -19,6 +20,7 @@ def load_backbone_weights(
     source: str | os.PathLike[str],
     *,
     revision: str | None = None,
+    variant: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     local_files_only: bool = False,
     token: str | bool | None = None,
@@ -32,6 +34,7 @@ def load_backbone_weights(
         network: With the backbone "resnet50"; modified in place.
         source: A folder with `model.safetensors`, or OWNER/NAME on the Hub, such as "timm/resnet50.a1_in1k".
         revision: A commit, tag or branch on the Hub.
+        variant: Of the weights, such as "fp16".
         cache_dir: The folder of downloads; by default huggingface_hub's cache.
         local_files_only: Use only the cache.
         token: For the Hub; by default the one that `hf auth login` stored.
@@ -52,6 +55,6 @@ def load_backbone_weights(
     )
     expected = backbone.state_dict()
     counters = frozenset(name for name in expected if name.endswith(_COUNTER))
-    path = files(WEIGHTS, largest_weights(expected))
-    weights = read_weights(path, expected, optional=counters, ignored=_CLASSIFIER)
+    found = find_weights(files, largest_weights(expected), variant)
+    weights = read_weights(found, expected, optional=counters, ignored=_CLASSIFIER)
     backbone.load_state_dict({**expected, **weights})

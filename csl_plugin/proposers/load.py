@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
+from csl_plugin.arrays import checked_device
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.proposers.base import Proposer
+from csl_plugin.proposers.bundled import bundled_folder
 from csl_plugin.proposers.combine import Scales, Together
 from csl_plugin.proposers.entry_points import registered_names, registered_proposer
 
@@ -24,14 +25,12 @@ BUILT_IN = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open", "superpixels")
 DEFAULT = "csl-tiny:auto,10+superpixels:40"
 """The partitions that `load_proposer()` gives: the best known ones for the rule "trust"."""
 
-_WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
-_ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
-
 
 def load_proposer(
     source: str | PathLike[str] | None = None,
     *,
     revision: str | None = None,
+    variant: str | None = None,
     device: torch.device | str | None = None,
 ) -> Proposer:
     """Load a region proposer by name, from a folder or from the Hub.
@@ -58,6 +57,8 @@ def load_proposer(
             A folder of precomputed region maps or masks, one file per image, found by the image's stem
             (`RegionMapFolder`).
         revision: A commit, tag or branch of a network on the Hub; other sources have none.
+        variant: Of a network's weights, such as "fp16" for `model.fp16.safetensors`; by default none, or the
+            only one that is there. Other sources have none.
         device: The device of a network's weights; by default the CPU. Superpixels and folders need none.
 
     Returns:
@@ -66,7 +67,7 @@ def load_proposer(
 
     Raises:
         OptionError: An empty name (also beside a "+"), a scale that is no positive number (or "auto", for a
-            network), a `revision` of a source that has none, or a `device` that torch does not know.
+            network), a `revision` or `variant` of a source that has none, or a `device` that is not there.
         FileError: No such name, folder or repository, or the network in it is damaged.
         MissingExtraError: A package that a model of transformers or a registered proposer needs is not
             installed.
@@ -78,60 +79,73 @@ def load_proposer(
         (RegionMap(batch_size=1, size=(24, 32), num_regions=1),)
     """
     if device is not None:
-        _check_device(device)
-    name = DEFAULT if source is None else os.fspath(source)
-    if not name:
-        raise OptionError(
-            "source", "an empty name", "a name, a folder or OWNER/NAME", "Omit it for the default."
-        )
+        checked_device(device)
+    name: object = DEFAULT if source is None else source
+    name = os.fspath(name) if isinstance(name, PathLike) else name
+    if not isinstance(name, str) or not name:
+        got = "an empty name" if name == "" else ascii(name)[:80]
+        raise OptionError("source", got, "a name, a folder or OWNER/NAME", "Omit it for the default.")
     kind, _, scales = name.partition(":")
-    is_folder = Path(name).is_dir()
+    is_folder = os.path.isdir(name)  # noqa: PTH112  # no name makes it raise
     if "+" in name and not is_folder:
-        if revision is not None:
-            hint = "Load each of them by itself."
-            raise OptionError("revision", repr(revision), "None for several sources", hint)
+        _refuse(revision, variant, "None for several sources", "Load each of them by itself.")
         return Together([load_proposer(part, device=device) for part in name.split("+")])
-    if revision is not None and (kind in BUILT_IN or is_folder):
-        expected = "None for a built-in source or a folder"
-        raise OptionError("revision", repr(revision), expected, "Omit it.")
-    if kind == "superpixels":
-        from csl_plugin.proposers.superpixels import Superpixels
-
-        return _at_scales(Superpixels(), name, scales)
     if kind in BUILT_IN:
-        return _at_scales(_of_network(_WEIGHTS / kind, None, device), name, scales)
-    if is_folder and not (Path(name) / "config.json").is_file():
-        from csl_plugin.proposers.folder import RegionMapFolder
+        _refuse(revision, variant, "None for a built-in source", "Omit it.")
+        if kind == "superpixels":
+            from csl_plugin.proposers.superpixels import Superpixels
 
-        return RegionMapFolder(name)
-    registered = None if is_folder or revision is not None else registered_proposer(name, device)
-    if registered is not None:
-        return registered
-    if is_folder or _ON_THE_HUB.fullmatch(name):
+            return _at_scales(Superpixels(), name, scales)
+        return _at_scales(_of_network(bundled_folder(kind), None, None, device), name, scales)
+    if is_folder:
+        _refuse(revision, None, "None for a built-in source or a folder", "Omit it.")
+        if not (Path(name) / "config.json").exists():
+            from csl_plugin.proposers.folder import RegionMapFolder
+
+            _refuse(None, variant, "None for a folder of region maps", "Omit it.")
+            return RegionMapFolder(name)
+    elif revision is None and variant is None:
+        registered = registered_proposer(name, device)
+        if registered is not None:
+            return registered
+    if is_folder or _is_repository(name):
         from csl_plugin.proposers.transformers.load import load_transformers, published
 
         found = published(name, revision)
         if found.kind is not None:
-            return load_transformers(found, device)
-        return _of_network(name, found.revision, device)
+            return load_transformers(found, device, variant)
+        return _of_network(name, found.revision, variant, device)
     raise FileError(
         "source",
-        f"{name!r}, which is neither a built-in proposer nor a folder here",
+        f"{name[:200]!r}, which is neither a built-in proposer nor a folder here",
         ", ".join(f'"{known}"' for known in (*BUILT_IN, *registered_names()))
         + ", a folder, or OWNER/NAME on the Hub",
         "Write region maps with `csl-plugin propose IMAGES OUT`, or pass any callable of your own instead.",
     )
 
 
+def _refuse(revision: str | None, variant: str | None, expected: str, hint: str) -> None:
+    for name, value in (("revision", revision), ("variant", variant)):
+        if value is not None:
+            raise OptionError(name, ascii(value)[:80], expected, hint)
+
+
+def _is_repository(name: str) -> bool:
+    from csl_plugin.models.hub.names import is_repository
+
+    return is_repository(name)
+
+
 def _of_network(
     source: str | PathLike[str],
     revision: str | None,
+    variant: str | None,
     device: torch.device | str | None,
 ) -> Proposer:
     from csl_plugin.models import CSLNetwork
     from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
 
-    network = CSLNetwork.from_pretrained(source, revision=revision, device=device)
+    network = CSLNetwork.from_pretrained(source, revision=revision, variant=variant, device=device)
     if not network.config.boundary:
         return NetworkProposals(network)
     return NetworkRegions(network)
@@ -150,15 +164,6 @@ def _at_scales(proposer: Proposer, source: str, scales: str) -> Proposer:
         return Scales(proposer, numbers)
     proposer.scale = proposer.checked_scale(numbers[0])
     return proposer
-
-
-def _check_device(device: torch.device | str) -> None:
-    try:
-        torch.device(device)
-    except (RuntimeError, TypeError):
-        raise OptionError(
-            "device", repr(device), "a device torch knows", 'For example "cpu" or "cuda:0".'
-        ) from None
 
 
 def _read_scale(source: str, text: str) -> Scale:

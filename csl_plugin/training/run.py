@@ -8,6 +8,7 @@ from typing import cast
 
 import torch
 
+from csl_plugin.arrays import checked_device
 from csl_plugin.distributed import SINGLE, Processes
 from csl_plugin.errors import FileError
 from csl_plugin.models import CSLNetwork
@@ -48,6 +49,7 @@ def train_recipe(
         OptionError: The recipe has an invalid value, or the processes cannot share a batch evenly.
         CSLError: The loss is not finite.
     """
+    where = processes.device or checked_device(device)
     own = processes.batch_slice(recipe.settings.batch_size)
     torch.manual_seed(recipe.settings.seed)
     if weights is None:
@@ -58,7 +60,7 @@ def train_recipe(
         if network.config != recipe.network:
             hint = "Start from a network with the recipe's configuration."
             raise FileError(weights, f"{network.config}", f"{recipe.network}", hint)
-    network = cast("CSLNetwork", network.to(processes.device or device).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
+    network = cast("CSLNetwork", network.to(where).to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     mixture, settings = recipe.mixture(data), recipe.settings
 
     def batches_from(start: int) -> Iterator[Batch]:

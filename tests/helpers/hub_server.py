@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
 import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -48,6 +49,14 @@ class Hub:
         cut: How many bytes of a file are sent before the connection ends, by file name; one number for each
             request, later requests are served completely.
         resumed: The files that were requested with a Range.
+        etags: ETags instead of the real ones, by file name.
+        commit: The commit that every answer states, instead of the real one.
+        redirects: Where GET of a file leads instead, by file name.
+        dripping: Files of which a byte comes every tenth of a second; "HEAD name" for the headers of HEAD.
+        listing: The answer to a question for the list of files, instead of the real one.
+        endless: Files whose GET goes on with zeros until the client leaves.
+        sent: Bytes of all bodies.
+        tokens: The `Authorization` of every request that has one.
         broken: The status of every response, such as 500; 0 for none.
         silent: Seconds before every response.
     """
@@ -63,6 +72,14 @@ class Hub:
     statuses: dict[str, int] = field(default_factory=dict)
     cut: dict[str, list[int]] = field(default_factory=dict)
     resumed: list[str] = field(default_factory=list)
+    etags: dict[str, str] = field(default_factory=dict)
+    commit: str = ""
+    redirects: dict[str, str] = field(default_factory=dict)
+    dripping: set[str] = field(default_factory=set)
+    listing: Iterator[bytes] | None = None
+    endless: set[str] = field(default_factory=set)
+    sent: int = 0
+    tokens: list[str] = field(default_factory=list)
     broken: int = 0
     silent: float = 0
 
@@ -105,12 +122,14 @@ class _Handler(BaseHTTPRequestHandler):
         hub = self.server.hub
         path = unquote(urlsplit(self.path).path)
         hub.requests.append(f"{self.command} {path}")
+        if "Authorization" in self.headers:
+            hub.tokens.append(self.headers["Authorization"])
         body = self._body()
         time.sleep(hub.silent)
         if hub.broken:
             self._send(hub.broken, b"{}")
         elif "/resolve/" in path:
-            self._resolve(*path.strip("/").split("/resolve/"))
+            self._resolve(*urlsplit(self.path).path.strip("/").split("/resolve/"))
         elif self.command == "PUT" and path.startswith("/objects/"):
             hub.objects[path.removeprefix("/objects/")] = body
             self._send(200)
@@ -131,7 +150,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _resolve(self, name, rest):
         hub = self.server.hub
-        revision, _, file = rest.partition("/")
+        revision, file = map(unquote, rest.split("/", 1))
         repository = hub.repositories.get(name)
         wanted = hub.private.get(name)
         if wanted is not None and self.headers.get("Authorization") != f"Bearer {wanted}":
@@ -154,16 +173,28 @@ class _Handler(BaseHTTPRequestHandler):
         if oid is None:
             self._send(404, headers={"X-Error-Code": "RevisionNotFound"})
             return
-        headers = {"X-Repo-Commit": oid}
+        headers = {"X-Repo-Commit": hub.commit or oid}
+        if file in hub.redirects and self.command == "GET":
+            self._send(302, b"moved", {"Location": hub.redirects[file]})
+            return
         stored = repository.commits[oid].get(file)
         if stored is None:
             self._send(404, headers={**headers, "X-Error-Code": "EntryNotFound"})
             return
         etag = _git_hash(stored)
-        if file.endswith(".safetensors"):
+        if _is_large(file):
             etag = headers["X-Linked-Etag"] = hashlib.sha256(stored).hexdigest()
+        if file in hub.etags:
+            etag = hub.etags[file]
+            headers.pop("X-Linked-Etag", None)
         sent = hub.replaced.get(file, stored)
         headers["ETag"] = f'"{etag}"'
+        if kind + file in hub.dripping:
+            self._drip(sent, headers)
+            return
+        if file in hub.endless and self.command == "GET":
+            self._go_on(sent, headers)
+            return
         start = int(self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")[0])
         if start >= len(sent) > 0:
             self._send(416, headers={**headers, "Content-Range": f"bytes */{len(sent)}"})
@@ -187,8 +218,46 @@ class _Handler(BaseHTTPRequestHandler):
             return
         oid = repository.find(parts[5] if len(parts) > 5 else "main")
         names = repository.commits.get(oid, {})
-        found = {"id": "/".join(parts[2:4]), "sha": oid, "siblings": [{"rfilename": name} for name in names]}
-        self._json(found)
+        if self.server.hub.listing is not None:
+            self._stream(self.server.hub.listing)
+            return
+        siblings = [
+            {
+                "rfilename": name,
+                "size": len(content),
+                "blobId": _git_hash(content),
+                **({"lfs": {"sha256": hashlib.sha256(content).hexdigest()}} if _is_large(name) else {}),
+            }
+            for name, content in names.items()
+        ]
+        self._json({"id": "/".join(parts[2:4]), "sha": oid, "siblings": siblings})
+
+    def _drip(self, content, headers):
+        """Send an answer byte by byte: of HEAD the headers, of GET the body."""
+        self.close_connection = True
+        head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(content)}\r\n"
+        head += "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
+        if self.command == "GET":
+            self.wfile.write(head.encode())
+        with suppress(OSError):
+            for byte in content if self.command == "GET" else head.encode():
+                self.wfile.write(bytes([byte]))
+                time.sleep(0.1)
+
+    def _go_on(self, content, headers):
+        self._stream(itertools.chain([content], itertools.repeat(bytes(1 << 16))), headers)
+
+    def _stream(self, pieces, headers=None):
+        """Send pieces until the client leaves."""
+        self.close_connection = True
+        self.send_response(200)
+        for name, value in {"Connection": "close", **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        with suppress(OSError):
+            for piece in pieces:
+                self.wfile.write(piece)
+                self.server.hub.sent += len(piece)
 
     def _post(self, path, body):
         hub = self.server.hub
@@ -244,6 +313,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content[:cut])
+
+
+def _is_large(name: str) -> bool:
+    return name.endswith(".safetensors")
 
 
 def _git_hash(content: bytes) -> str:

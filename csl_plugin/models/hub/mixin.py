@@ -10,18 +10,18 @@ import torch
 from huggingface_hub import ModelHubMixin
 from torch import nn
 
-from csl_plugin.errors import OptionError
+from csl_plugin.arrays import checked_device
 from csl_plugin.models.config import NetworkConfig
 from csl_plugin.models.hub.safetensors_io import (
     CONFIG,
     LARGEST_CONFIG,
-    WEIGHTS,
     largest_weights,
     read_config,
     read_weights,
     write_network,
 )
 from csl_plugin.models.hub.source import origin
+from csl_plugin.models.hub.weight_files import find_weights
 
 _CARD = """---
 {{ card_data }}
@@ -65,6 +65,7 @@ class HubNetwork(
         source: str | os.PathLike[str],
         *,
         revision: str | None = None,
+        variant: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         force_download: bool = False,
         local_files_only: bool = False,
@@ -73,15 +74,17 @@ class HubNetwork(
     ) -> Self:
         """Load a network from a folder or from the Hub, in evaluation mode.
 
-        Only `config.json` and `model.safetensors` are read. From the Hub both come from one commit, and the
-        weights are compared with the SHA-256 that the Hub states. Weights stored as float16 or bfloat16
-        become float32. Where the Hub does not answer, the cached files are used.
+        Only `config.json` and the weights are read: `model.safetensors`, or the shards that
+        `model.safetensors.index.json` names, or `model.VARIANT.safetensors`. From the Hub all come from one
+        commit, and each is compared with the digest that the Hub states. Weights stored as float16 or
+        bfloat16 become float32. Where the Hub does not answer, the cached files are used.
 
         Args:
             source: A folder that `save_pretrained` wrote, or OWNER/NAME on the Hub; `HF_ENDPOINT` names
                 another Hub.
             revision: A commit, tag or branch on the Hub. A full commit pins the content, and the Hub is
                 contacted only once.
+            variant: Of the weights, such as "fp16"; by default none, or the only one that is there.
             cache_dir: The folder of downloads; by default huggingface_hub's cache.
             force_download: Download even what is in the cache.
             local_files_only: Use only the cache.
@@ -91,8 +94,8 @@ class HubNetwork(
         Raises:
             FileError: Nothing is there; the Hub does not answer, or denies access; or the files are damaged,
                 too large, of another network, or hold nan.
-            OptionError: A revision of a folder, options that exclude each other, or a device unknown to
-                torch.
+            OptionError: A revision of a folder, a revision or variant that is none, options that exclude each
+                other, or a device that is not there.
 
         Example:
             >>> from tempfile import TemporaryDirectory
@@ -103,7 +106,7 @@ class HubNetwork(
             ...     CSLNetwork.from_pretrained(folder).config == network.config
             True
         """
-        target = _device(device)
+        target = checked_device(device)
         files = origin(
             source,
             revision=revision,
@@ -117,18 +120,10 @@ class HubNetwork(
             network = cls(config)
         assert isinstance(network, nn.Module)  # noqa: S101
         expected = network.state_dict()
-        weights = read_weights(files(WEIGHTS, largest_weights(expected)), expected)
+        weights = read_weights(find_weights(files, largest_weights(expected), variant), expected)
         network.load_state_dict(weights, assign=True)
         return network.to(target).eval()
 
     def _save_pretrained(self, save_directory: Path) -> None:
         assert isinstance(self, nn.Module)  # noqa: S101
         write_network(save_directory, self.config, self.state_dict())
-
-
-def _device(device: torch.device | str | None) -> torch.device:
-    try:
-        return torch.device("cpu" if device is None else device)
-    except (RuntimeError, TypeError):
-        hint = 'For example "cpu" or "cuda:0".'
-        raise OptionError("device", repr(device), "a device torch knows", hint) from None

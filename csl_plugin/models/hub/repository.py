@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from csl_plugin.errors import FileError
 from csl_plugin.io.limits import check_file
-from csl_plugin.models.hub.safetensors_io import only_pickles
+from csl_plugin.models.hub.cache import Cache
+from csl_plugin.models.hub.digests import Digest, digest_in, digest_of
+from csl_plugin.models.hub.in_time import in_time
+from csl_plugin.models.hub.listing import listed_files
+from csl_plugin.models.hub.names import checked_answer, checked_revision, is_etag, is_hash, is_repository
+from csl_plugin.models.hub.requests import AnswerTooLargeError, StatusError, Wanted, download, read_small
 
-_COMMIT = re.compile(r"[0-9a-f]{40}")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_CHUNK = 1 << 20
 _BUSY = (408, 429)
+_LARGEST_LISTING = 4 << 20
 _HINTS = {
     401: "Log in with `hf auth login`, or pass token=... of an account that may read it.",
     403: "Log in with `hf auth login`, or pass token=... of an account that may read it.",
-    416: "The partial download does not fit the file any more: load it with force_download=True.",
+    416: "The file changed during the download: load it again.",
 }
 
 
 class AbsentFileError(FileError):
     """The folder or the commit is there and has no such file."""
+
+
+class _Stated(NamedTuple):
+    """What the Hub states about a file; all checked."""
+
+    commit: str
+    etag: str
+    size: int | None
 
 
 class Repository:
@@ -37,6 +48,10 @@ class Repository:
         force: Download even what is in the cache.
         cache_only: Use only the cache, as with `HF_HUB_OFFLINE`.
         token: For the Hub; None for the one that `hf auth login` stored.
+
+    Raises:
+        OptionError: A revision that is none.
+        FileError: A name that is none.
     """
 
     def __init__(
@@ -48,8 +63,13 @@ class Repository:
         cache_only: bool,
         token: str | bool | None,
     ) -> None:
-        self._name, self._revision, self._token = name, revision, token
-        self._cache = None if cache_dir is None else Path(cache_dir)
+        if not is_repository(name):
+            hint = "Check the path, or the repository's name."
+            raise FileError(
+                repr(name), "no folder, and no name of a repository", "FOLDER or OWNER/NAME", hint
+            )
+        self._name, self._revision, self._token = name, checked_revision(revision), token
+        self._cache = Cache(name, None if cache_dir is None else Path(cache_dir))
         self._force, self._cache_only = force, cache_only
 
     @property
@@ -58,117 +78,152 @@ class Repository:
 
         return bool(constants.HF_HUB_OFFLINE)
 
+    @property
+    def _headers(self) -> dict[str, str]:
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+        return dict(build_hf_headers(token=self._token))
+
     def __call__(self, name: str, largest: int) -> Path:
         """The path of a file on this machine, downloaded if necessary.
 
         Raises:
             FileError: The Hub does not answer or refuses, or the file is too large or damaged.
         """
-        pinned = not self._force and _COMMIT.fullmatch(self._revision or "")
+        pinned = not self._force and is_hash(self._revision or "")
         cache_only = self._cache_only or self._offline
         path = self._stored(name) if pinned or cache_only else None
         if path is None:
             if cache_only:
                 how = "with local_files_only=False" if self._cache_only else "without HF_HUB_OFFLINE"
                 hint = f"Load it once {how}, or pass a folder."
-                raise FileError(self._of(name), "not in the cache", "a file that was downloaded before", hint)
+                raise FileError(self.of(name), "not in the cache", "a file that was downloaded before", hint)
             path = self._fetched(name, largest)
         self._revision = path.parent.name
         checked(path, largest)
-        self._compare(path)
+        if path.is_symlink() and (stated := digest_in(path.readlink().name)):
+            self._compare(name, path, stated)
         return path
 
-    def _stored(self, name: str) -> Path | None:
-        from huggingface_hub import try_to_load_from_cache
-        from huggingface_hub.errors import HFValidationError
+    def names(self) -> list[str]:
+        """The names of the repository's files; none where the Hub does not list them."""
+        return list(self._listed())
 
-        try:
-            found = try_to_load_from_cache(self._name, name, cache_dir=self._cache, revision=self._revision)
-        except HFValidationError as error:
-            raise self._misnamed() from error
-        if found is not None and not isinstance(found, str):
+    def of(self, name: str) -> str:
+        """A file for a message."""
+        return f"{name} of {self._name}" + (f" at {self._revision}" if self._revision else "")
+
+    def _stored(self, name: str) -> Path | None:
+        found = self._cache.find(self._revision, name)
+        if found is False:
             raise self._absent(name)
-        return Path(found) if found is not None else None
+        return found if isinstance(found, Path) else None
 
     def _fetched(self, name: str, largest: int) -> Path:
-        from huggingface_hub import errors, get_hf_file_metadata, hf_hub_download, hf_hub_url
+        from huggingface_hub import errors
 
         try:
-            # Requested first: it states the file's size, and it fails at once where the Hub cannot be
-            # reached, while a download retries many times.
-            about = get_hf_file_metadata(
-                hf_hub_url(self._name, name, revision=self._revision), token=self._token
-            )
-            if about.size is not None and about.size > largest:
-                raise _too_large(self._of(name), about.size, largest)
-            return Path(
-                hf_hub_download(
-                    self._name,
-                    name,
-                    revision=self._revision,
-                    cache_dir=self._cache,
-                    force_download=self._force,
-                    token=self._token,
-                )
-            )
+            stated = self._stated(name, largest)
+            self._cache.refer(self._revision, stated.commit)
+            path = None if self._force else self._cache.find(stated.commit, name)
+            return path if isinstance(path, Path) else self._downloaded(name, stated, largest)
         except FileError:
             raise
-        except errors.HFValidationError as error:
-            raise self._misnamed() from error
         except errors.GatedRepoError as error:
             hint = "Accept its conditions on its page, then log in with `hf auth login` or pass token=..."
-            raise FileError(self._of(name), "access denied", "a repository open to you", hint) from error
+            raise FileError(self.of(name), "access denied", "a repository open to you", hint) from error
         except errors.RepositoryNotFoundError as error:
             hint = "Check the name; if it is private, log in with `hf auth login` or pass token=..."
             raise FileError(
-                self._of(name), "no such repository", "a folder here or a repository", hint
+                self.of(name), "no such repository", "a folder here or a repository", hint
             ) from error
         except errors.RevisionNotFoundError as error:
             got = f"no revision {self._revision!r}"
             hint = "See the repository's history."
-            raise FileError(self._of(name), got, "a commit, tag or branch", hint) from error
+            raise FileError(self.of(name), got, "a commit, tag or branch", hint) from error
         except errors.LocalEntryNotFoundError as error:
             return self._instead(name, error)
         except errors.EntryNotFoundError as error:
-            self._remember_absence(name)
-            raise self._absent(name, list_files=True) from error
+            self._remember_absence(name, error)
+            raise self._absent(name) from error
         except errors.HfHubHTTPError as error:
             return self._refused(name, error, error.response.status_code)
+        except StatusError as error:
+            return self._refused(name, error, error.status)
+        except AnswerTooLargeError as error:
+            hint = "Check HF_ENDPOINT: a Hub sends no more than that."
+            raise FileError(self.of(name), str(error), "what the Hub stated", hint) from error
         except Exception as error:  # from HTTP libraries that differ between versions
             return self._instead(name, error)
 
-    def _absent(self, name: str, list_files: bool = False) -> FileError:
-        if list_files and name.endswith(".safetensors"):
-            found = only_pickles(self._of(name), self._names())
-            if found is not None:
-                return found
-        hint = "Name a repository that save_pretrained or push_to_hub wrote."
-        return AbsentFileError(self._of(name), "no such file", f"a repository with {name}", hint)
+    def _stated(self, name: str, largest: int) -> _Stated:
+        """What the Hub states about a file: before it is downloaded, and before anything is written."""
+        from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
-    def _names(self) -> list[str]:
-        """The names of the repository's files; none where the Hub does not list them."""
-        from huggingface_hub import HfApi
+        url = hf_hub_url(self._name, name, revision=self._revision)
+        about = in_time(lambda _: get_hf_file_metadata(url, token=self._token))
+        if about.commit_hash is None or about.etag is None:
+            raise ValueError("an answer without a commit, or without an ETag")
+        commit = checked_answer(self.of(name), "a commit", about.commit_hash, is_hash(about.commit_hash))
+        etag = checked_answer(self.of(name), "an ETag", about.etag, is_etag(about.etag))
+        if about.size is not None and not 0 <= about.size <= largest:
+            raise _too_large(self.of(name), f"{about.size} bytes", largest)
+        return _Stated(commit, etag, about.size)
 
-        with suppress(Exception):  # they only make a message more precise
-            about = HfApi(token=self._token).model_info(self._name, revision=self._revision)
-            return [file.rfilename for file in about.siblings or ()]
-        return []
+    def _downloaded(self, name: str, stated: _Stated, largest: int) -> Path:
+        """The file of a commit, put into the cache when it is complete and what the Hub states."""
+        from huggingface_hub import hf_hub_url
 
-    def _remember_absence(self, name: str) -> None:
-        """Let the cache note that a commit lacks a file, so that it is not requested again."""
-        from huggingface_hub import hf_hub_download
+        expected = digest_in(stated.etag)
+        if expected is None:  # the Hub's list may tell
+            expected = self._listed(stated.commit).get(name)
+        elif not self._force and (path := self._cache.link(expected.value, stated.commit, name)):
+            return path
+        most = stated.size
+        url = hf_hub_url(self._name, name, revision=stated.commit)
+        wanted = Wanted(name, url, most, largest if most is None else most)
+        with self._cache.incoming() as path:
+            in_time(lambda clock: download(wanted, self._headers, path, clock))
+            if most is not None and path.stat().st_size != most and expected is None:
+                hint = "Load it again."
+                raise FileError(self.of(name), f"{path.stat().st_size} bytes", f"{most}, as stated", hint)
+            if expected is not None:
+                self._compare(name, path, expected)
+            blob = expected or digest_of(path, "sha256")
+            return self._cache.put(path, blob.value, stated.commit, name)
 
-        with suppress(Exception):
-            hf_hub_download(
-                self._name, name, revision=self._revision, cache_dir=self._cache, token=self._token
+    def _listed(self, commit: str | None = None) -> dict[str, Digest | None]:
+        """What the Hub's list of files says about each; empty where it does not list them."""
+        from huggingface_hub import constants
+
+        if self._cache_only or self._offline:
+            return {}
+        revision = quote(commit or self._revision or constants.DEFAULT_REVISION, safe="")
+        url = f"{constants.ENDPOINT}/api/models/{self._name}/revision/{revision}?blobs=true"
+        with suppress(Exception):  # it only makes messages and comparisons more precise
+            return listed_files(
+                in_time(lambda clock: read_small(url, self._headers, _LARGEST_LISTING, clock))
             )
+        return {}
+
+    def _absent(self, name: str) -> FileError:
+        hint = "Name a repository that save_pretrained or push_to_hub wrote."
+        return AbsentFileError(self.of(name), "no such file", f"a repository with {name}", hint)
+
+    def _remember_absence(self, name: str, error: Any) -> None:
+        """Let the cache note that a commit lacks a file, so that it is not requested again."""
+        commit = error.response.headers.get("X-Repo-Commit") or ""
+        if is_hash(commit):
+            with suppress(FileError):
+                self._cache.lacks(commit, name)
+            self._cache.refer(self._revision, commit)
 
     def _refused(self, name: str, error: Exception, status: int) -> Path:
         """The cached file where the Hub fails; an error where it refuses."""
         if status >= 500 or status in _BUSY:
             return self._instead(name, error, f"status {status}")
         hint = _HINTS.get(status, "Check the repository's name, and HF_ENDPOINT.")
-        raise FileError(self._of(name), f"the Hub's answer {status}", "a download", hint) from error
+        raise FileError(self.of(name), f"the Hub's answer {status}", "a download", hint) from error
 
     def _instead(self, name: str, error: Exception, reason: str = "") -> Path:
         """The cached file, where the Hub does not answer."""
@@ -180,31 +235,13 @@ class Repository:
             "Check the connection and HF_ENDPOINT; or pass a folder, "
             "or local_files_only=True if the files are in the cache."
         )
-        raise FileError(self._of(name), f"no answer from the Hub ({reason})", "a download", hint) from error
+        raise FileError(self.of(name), f"no answer from the Hub ({reason})", "a download", hint) from error
 
-    def _compare(self, path: Path) -> None:
-        """Compare a file with its SHA-256, by which the cache names files that the Hub stores as LFS."""
-        if not path.is_symlink():
-            return
-        declared = path.readlink().name
-        if not _SHA256.fullmatch(declared):
-            return
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-        if digest.hexdigest() != declared:
-            got, hint = f"sha256 {digest.hexdigest()}", "Load it again with force_download=True."
-            raise FileError(self._of(path.name), got, f"sha256 {declared}, as the Hub states", hint)
-
-    def _of(self, name: str) -> str:
-        return f"{name} of {self._name}" + (f" at {self._revision}" if self._revision else "")
-
-    def _misnamed(self) -> FileError:
-        hint = "Check the path, or the repository's name."
-        return FileError(
-            repr(self._name), "no folder, and no name of a repository", "FOLDER or OWNER/NAME", hint
-        )
+    def _compare(self, name: str, path: Path, stated: Digest) -> None:
+        found = digest_of(path, stated.kind)
+        if found != stated:
+            hint = "Load it again with force_download=True."
+            raise FileError(self.of(name), str(found), f"{stated}, as the Hub states", hint)
 
 
 def checked(path: Path, largest: int) -> Path:
@@ -214,10 +251,10 @@ def checked(path: Path, largest: int) -> Path:
         FileError: It is too large.
     """
     if path.is_file() and check_file(path) > largest:
-        raise _too_large(str(path), path.stat().st_size, largest)
+        raise _too_large(str(path), f"{path.stat().st_size} bytes", largest)
     return path
 
 
-def _too_large(argument: str, size: int, largest: int) -> FileError:
+def _too_large(argument: str, got: str, largest: int) -> FileError:
     hint = "Check that it is the file of such a network."
-    return FileError(argument, f"{size} bytes", f"at most {largest} for what it holds", hint)
+    return FileError(argument, got, f"at most {largest} for what it holds", hint)

@@ -4,29 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from csl_plugin.errors import FileError, OptionError
+from csl_plugin.errors import FileError
 from csl_plugin.io.atomic import atomic_path
-from csl_plugin.io.limits import as_file_error, check_file
-from csl_plugin.models.config import NetworkConfig
+from csl_plugin.io.json_files import LARGEST_JSON, read_json
+from csl_plugin.io.json_schema import Place, shown
+from csl_plugin.io.limits import as_file_error
+from csl_plugin.models.config import NetworkConfig, read_network_config
 from csl_plugin.models.former_names import former_name
+from csl_plugin.models.hub.weight_files import WEIGHTS, WeightFiles, read_parts
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
-LARGEST_CONFIG = 1 << 20
+CONFIG = "config.json"
+LARGEST_CONFIG = LARGEST_JSON
 _LARGEST_ELEMENT, _ROOM = 8, 32 << 20  # room for the header, and for a classifier that is not read
 _FLOATS = ("F64", "F32", "F16", "BF16")
-PICKLES = (".bin", ".pth", ".pt", ".ckpt")
-_ADVICE = "Pickles are never read. Convert it once: {command}"
-_CONVERSION = (
-    'python -c \'import torch, safetensors.torch as s; w = torch.load("{name}", weights_only=True); '
-    's.save_file({{k: v.clone() for k, v in w.items()}}, "model.safetensors")\''
-)
 
 
 def read_config(path: Path) -> NetworkConfig:
@@ -35,14 +33,7 @@ def read_config(path: Path) -> NetworkConfig:
     Raises:
         FileError: Missing, too large, or no configuration.
     """
-    if check_file(path) > LARGEST_CONFIG:
-        hint = "Take the file that was saved with the network."
-        raise FileError(str(path), f"{path.stat().st_size} bytes", f"at most {LARGEST_CONFIG}", hint)
-    try:
-        with as_file_error(path, "a network's configuration"):
-            return NetworkConfig.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except OptionError as error:
-        raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.hint) from error
+    return read_network_config(read_json(path, "a network's configuration"), Place(str(path)))
 
 
 def largest_weights(expected: Mapping[str, Tensor]) -> int:
@@ -51,19 +42,19 @@ def largest_weights(expected: Mapping[str, Tensor]) -> int:
 
 
 def read_weights(
-    path: Path,
+    files: WeightFiles,
     expected: Mapping[str, Tensor],
     *,
     optional: frozenset[str] = frozenset(),
     ignored: frozenset[str] = frozenset(),
 ) -> dict[str, Tensor]:
-    """Read exactly the expected weights from a safetensors file, in the expected types.
+    """Read exactly the expected weights from safetensors files, in the expected types.
 
     A weight may be stored under its former name (`csl_plugin.models.former_names`). No weight is read before
     all names, shapes and types have been compared.
 
     Args:
-        path: A safetensors file.
+        files: Of the weights.
         expected: Names, shapes and types, such as a network's `state_dict()`.
         optional: Names that may be missing in the file; they are then missing in the result.
         ignored: Further names that the file may hold; they are not read.
@@ -71,58 +62,65 @@ def read_weights(
     Raises:
         FileError: Missing or damaged, not finite, or a name, a shape or a type is missing, wrong or unknown.
     """
-    from safetensors import safe_open
-
-    check_weights(path)
-    with as_file_error(path, "a safetensors file"), safe_open(path, "pt") as stored:
-        names = frozenset(stored.keys())
-        aliases = {name: name if name in names else former_name(name) for name in expected}
-        sources = {name: alias for name, alias in aliases.items() if alias in names}
-        wrong = [f"no {name}" for name in expected if name not in sources.keys() | optional]
-        unknown = names - frozenset(sources.values()) - ignored
-        wrong += [f"{name}, which is unknown" for name in sorted(unknown)]
-        for name, source in sources.items():
-            part, value = stored.get_slice(source), expected[name]
-            shape, kind = tuple(part.get_shape()), part.get_dtype()
-            if shape != tuple(value.shape):
-                wrong.append(f"{name} of {shape} for {tuple(value.shape)}")
-            elif (kind in _FLOATS) != value.is_floating_point():
-                wrong.append(f"{name} of {kind} for {value.dtype}")
-        if wrong:
-            got = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
-            hint = "Take the weights that were saved with this configuration."
-            raise FileError(str(path), got, "exactly the weights of the network", hint)
-        # Copied, because the address of a memory-mapped tensor can change how kernels round.
-        weights = {
-            name: stored.get_tensor(source).to(expected[name].dtype, copy=True)
-            for name, source in sources.items()
-        }
-    for name, value in weights.items():
-        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            raise FileError(str(path), f"{name} with nan or inf", "finite weights", "Take another copy.")
+    parts = read_parts(files)
+    aliases = {name: name if name in parts else former_name(name) for name in expected}
+    sources = {name: alias for name, alias in aliases.items() if alias in parts}
+    wrong = [f"no {name}" for name in expected if name not in sources.keys() | optional]
+    unknown = parts.keys() - frozenset(sources.values()) - ignored
+    wrong += [f"{_quoted(name)}, which is unknown" for name in sorted(unknown)]
+    for name, source in sources.items():
+        part, value = parts[source], expected[name]
+        if part.shape != tuple(value.shape):
+            wrong.append(f"{name} of {part.shape} for {tuple(value.shape)}")
+        elif (part.kind in _FLOATS) != value.is_floating_point():
+            wrong.append(f"{name} of {part.kind} for {value.dtype}")
+    if wrong:
+        got = ", ".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
+        hint = "Take the weights that were saved with this configuration."
+        raise FileError(files.argument, got, "exactly the weights of the network", hint)
+    stored = read_tensors(files, {source: expected[name].dtype for name, source in sources.items()})
+    weights = {name: stored[source] for name, source in sources.items()}  # in the order of what is expected
+    check_finite(files.argument, weights)
     return weights
 
 
-def check_weights(path: Path) -> None:
-    """Refuse a missing or too large file of weights; where there is a pickle, say how to convert it.
+def read_tensors(files: WeightFiles, kinds: Mapping[str, torch.dtype | None]) -> dict[str, Tensor]:
+    """The values of weights by name, in memory of their own.
+
+    Args:
+        files: Of the weights.
+        kinds: The names to read, and the type of each; None for the type in which it is stored.
 
     Raises:
-        FileError: No such file, or it is too large.
+        FileError: A file is damaged.
     """
-    if not path.exists():
-        found = only_pickles(str(path), [file.name for file in path.parent.glob("*")])
-        if found is not None:
-            raise found
-    check_file(path)
+    from safetensors import safe_open
+
+    found = {}
+    for path in files.paths:
+        with as_file_error(path, "a safetensors file"), safe_open(path, "pt") as stored:
+            for name in stored.keys():  # noqa: SIM118  # no mapping
+                if name in kinds:
+                    # Copied, because the address of a memory-mapped tensor can change how kernels round.
+                    value = stored.get_tensor(name)
+                    found[name] = value.to(kinds[name] or value.dtype, copy=True)
+    return found
 
 
-def only_pickles(argument: str, names: Iterable[str]) -> FileError | None:
-    """The error for weights that exist only as a pickle; None where no name is a pickle's."""
-    pickles = sorted(name for name in names if Path(name).suffix in PICKLES)
-    if not pickles:
-        return None
-    hint = _ADVICE.format(command=_CONVERSION.format(name=pickles[0]))
-    return FileError(argument, f"only {', '.join(pickles[:4])}", "weights as safetensors", hint)
+def check_finite(argument: str, weights: Mapping[str, Tensor]) -> None:
+    """Refuse weights that hold nan or infinities.
+
+    Raises:
+        FileError: One does.
+    """
+    for name, value in weights.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise FileError(argument, f"{name} with nan or inf", "finite weights", "Take another copy.")
+
+
+def _quoted(name: str) -> str:
+    """A name from a file; in quotes unless it is plain."""
+    return name if re.fullmatch(r"[\w.]{1,120}", name, re.ASCII) else shown(name)
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:

@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from csl_plugin.errors import FileError, OptionError
+from csl_plugin.models.hub.names import shown
 from csl_plugin.models.hub.repository import AbsentFileError, Repository, checked
 
-Origin = Callable[[str, int], Path]
-"""From a file's name and its largest allowed size in bytes to its path on this machine."""
+
+class Origin(Protocol):
+    """The files of one network; called with a file's name and its largest allowed size in bytes."""
+
+    def __call__(self, name: str, largest: int) -> Path:
+        """The path of a file on this machine; in a folder it may be missing."""
+
+    def names(self) -> list[str]:
+        """The names of all files; none where they are not known."""
+
+    def of(self, name: str) -> str:
+        """A file for a message."""
+
+
+class Folder:
+    """The files of a folder: nothing outside this machine is asked.
+
+    Args:
+        path: Of the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __call__(self, name: str, largest: int) -> Path:
+        """The path of a file, which may be missing.
+
+        Raises:
+            FileError: It is too large.
+        """
+        return checked(self._path / name, largest)
+
+    def names(self) -> list[str]:
+        """The names of all files."""
+        return [file.name for file in self._path.glob("*")]
+
+    def of(self, name: str) -> str:
+        """A file for a message."""
+        return str(self._path / name)
 
 
 def origin(
@@ -24,8 +62,7 @@ def origin(
 ) -> Origin:
     """The files of a folder, or of a repository on the Hub where there is no such folder.
 
-    All files of a repository come from the commit of the first one. Files that the Hub stores by their
-    SHA-256 are compared with it each time they are requested.
+    All files of a repository come from the commit of the first one.
 
     Args:
         source: A folder, or OWNER/NAME.
@@ -36,20 +73,30 @@ def origin(
         token: For the Hub; by default the one that `hf auth login` stored.
 
     Raises:
-        OptionError: A revision of a folder, or two options that exclude each other.
+        OptionError: A revision of a folder, one that is none, or two options that exclude each other.
         FileError: Nothing is there; for a repository it is raised by the first request.
     """
     if force_download and local_files_only:
         got = "force_download and local_files_only"
         raise OptionError("force_download", got, "one of them", "Omit local_files_only.")
+    if not isinstance(source, (str, os.PathLike)):
+        raise OptionError("source", shown(source), "a folder, or OWNER/NAME on the Hub", "Pass its path.")
+    if cache_dir is not None and not isinstance(cache_dir, (str, os.PathLike)):
+        raise OptionError("cache_dir", shown(cache_dir), "a folder", "Omit it for huggingface_hub's cache.")
     path = Path(source)
-    if path.is_dir():
+    try:
+        is_folder, exists = path.is_dir(), path.exists()
+    except (OSError, ValueError) as error:  # a name that is too long, or with a NUL
+        raise FileError(
+            shown(str(source)), "no path", "a folder, or OWNER/NAME on the Hub", "Check it."
+        ) from error
+    if is_folder:
         if revision is not None:
             hint = "Omit it: a folder holds one version."
             raise OptionError("revision", repr(revision), "None for a folder", hint)
-        return lambda name, largest: checked(path / name, largest)
-    if path.exists() or not isinstance(source, str) or path.is_absolute() or source.startswith((".", "~")):
-        got = "a file" if path.exists() else "nothing there"
+        return Folder(path)
+    if exists or not isinstance(source, str) or path.is_absolute() or source.startswith((".", "~")):
+        got = "a file" if exists else "nothing there"
         raise FileError(str(source), got, "a folder, or OWNER/NAME on the Hub", "Check the path.")
     return Repository(source, revision, cache_dir, force_download, local_files_only, token)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from csl_plugin.arrays import Array
-from csl_plugin.errors import OptionError, OutputError
+from csl_plugin.errors import CSLError, OptionError, OutputError
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.models.validity import class_validity_logits, object_validity_logits
 from csl_plugin.proposers.base import read_images
@@ -111,7 +112,7 @@ class MaskClassificationProposals:
             DTypeError: Not a floating-point tensor or array.
             ShapeError: Not (B, 3, H, W), or an axis is empty.
             ScoreRangeError: A value is outside [0, 1] or not finite.
-            OutputError: The model's output has no masks with classes.
+            OutputError: The model fails, or its output has no masks with classes.
         """
         tensor = read_images(images)
         parameter = next(self.model.parameters())
@@ -119,7 +120,10 @@ class MaskClassificationProposals:
             pixels = self.normalization(self._resized(tensor.to(parameter.device, torch.float32)))
             size = (pixels.shape[2], pixels.shape[3])
             canvas = self._canvas(size)
-            output = self.model(pixel_values=padded(pixels, canvas).to(parameter.dtype), **self._more(pixels))
+            with as_output_error(self._kind):
+                output = self.model(
+                    pixel_values=padded(pixels, canvas).to(parameter.dtype), **self._more(pixels)
+                )
             masks, classes = _named(output, _MASKS), _named(output, _CLASSES)
             if masks.ndim != 4 or classes.shape[:2] != masks.shape[:2] or classes.shape[2] < 2:
                 got = f"masks {tuple(masks.shape)} and classes {tuple(classes.shape)}"
@@ -181,6 +185,19 @@ def check_model(model: torch.nn.Module, known: tuple[str, ...]) -> str:
         hint = "Call model.eval() first."
         raise OptionError("model", "a model in training mode", "one in evaluation mode", hint)
     return str(kind)
+
+
+@contextmanager
+def as_output_error(kind: str) -> Iterator[None]:
+    """Name the model where it fails, for example because its configuration contradicts itself."""
+    try:
+        yield
+    except (CSLError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # the type depends on the model
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        hint = "Check that its configuration is the one that it was trained with."
+        raise OutputError("model", f"a {kind} that fails ({reason})", "masks of the image", hint) from error
 
 
 def _named(output: Any, names: tuple[str, ...]) -> Tensor:

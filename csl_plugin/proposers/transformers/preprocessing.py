@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
-from csl_plugin.io.limits import as_file_error
+from csl_plugin.io.json_files import read_json
+from csl_plugin.io.json_schema import Place, Reader, array, boolean, check_fields, number, shown
+
+_COLORS: dict[str, Reader[Any]] = {
+    "mean": array(number(-1000, 1000), 3, 3),
+    "deviation": array(number(1e-6, 1000), 3, 3),
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Normalization:
         deviation: Likewise, positive.
 
     Raises:
-        OptionError: Not three finite numbers each, or a deviation that is not positive.
+        OptionError: Not three numbers each, a mean beyond a thousand, or a deviation not in [1e-6, 1000].
 
     Example:
         >>> import torch
@@ -38,16 +42,7 @@ class Normalization:
     deviation: tuple[float, float, float] = IMAGENET_STD
 
     def __post_init__(self) -> None:
-        for name, low in (("mean", -math.inf), ("deviation", 0.0)):
-            values: Any = getattr(self, name)
-            numbers = isinstance(values, (tuple, list)) and all(
-                isinstance(value, (int, float)) and low < value < math.inf for value in values
-            )
-            if not numbers or len(values) != 3:
-                expected = "three finite numbers" + (" above 0" if low == 0 else "")
-                hint = "Give one of red, green and blue, for images in [0, 1]."
-                raise OptionError(name, repr(values)[:80], expected, hint)
-            object.__setattr__(self, name, tuple(float(value) for value in values))
+        check_fields(self, _COLORS)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalize images (B, 3, H, W) in [0, 1]."""
@@ -64,16 +59,19 @@ def read_normalization(path: Path) -> Normalization:
     Raises:
         FileError: Damaged, or not three finite numbers each.
     """
-    with as_file_error(path, "an image processor's configuration"):
-        values = json.loads(path.read_text(encoding="utf-8"))
-        values = values.get("image_processor", values)
-        if not values.get("do_normalize", True):
-            return Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
-        stated = {"mean": values.get("image_mean"), "deviation": values.get("image_std")}
-    try:
-        return Normalization(**{name: value for name, value in stated.items() if value is not None})
-    except OptionError as error:
-        raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.hint) from error
+    values, place = read_json(path, "an image processor's configuration"), Place(str(path))
+    values = values.get("image_processor", values) if isinstance(values, dict) else values
+    if not isinstance(values, dict):
+        raise place.error(shown(values), "an object", "Take the file that was saved with the model.")
+    if values.get("do_normalize") is not None and not boolean(values["do_normalize"], place["do_normalize"]):
+        return Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    names = {"mean": "image_mean", "deviation": "image_std"}
+    stated = {
+        name: _COLORS[name](values[key], place[key])
+        for name, key in names.items()
+        if values.get(key) is not None
+    }
+    return Normalization(**stated)
 
 
 def scaled(images: Tensor, share: float) -> Tensor:

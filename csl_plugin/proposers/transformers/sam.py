@@ -13,7 +13,7 @@ from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.proposers.base import read_images
-from csl_plugin.proposers.transformers.mask2former import check_model
+from csl_plugin.proposers.transformers.mask2former import as_output_error, check_model
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded, scaled
 from csl_plugin.regions.proposals import RegionProposals
 
@@ -86,9 +86,10 @@ class PromptedPointProposals:
             DTypeError: Not a floating-point tensor or array.
             ShapeError: Not (B, 3, H, W), or an axis is empty.
             ScoreRangeError: A value is outside [0, 1] or not finite.
+            OutputError: The model fails.
         """
         tensor = read_images(images)
-        with torch.inference_mode():
+        with torch.inference_mode(), as_output_error(self._kind):
             found = [self._propose(image[None]) for image in tensor]
             most = max(len(validity) for _, validity in found)
             scores = [F.pad(masks, (0, 0, 0, 0, 0, most - len(masks))) for masks, _ in found]

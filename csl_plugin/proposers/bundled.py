@@ -1,0 +1,39 @@
+"""The networks inside the package, and what their weights have to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from csl_plugin.errors import FileError
+
+BUNDLED = {
+    "csl-tiny": "9cddb3b61a2a0a7d38f92cdc9f9a912100c41b7da4e09eddd5b0ff13567b7d53",
+    "csl-tiny-strict": "db8ef580d81e3a96de7ac08d5a9ffc651a18481ad8a888c0a9d1868f8f2cb563",
+    "csl-tiny-open": "556a05d8cf20131f206ee64d600c7b3f6713959f3cbda7695ca81b618e6b2f8d",
+}
+"""The SHA-256 of each network's `model.safetensors`."""
+
+_WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
+
+
+def bundled_folder(name: str) -> Path:
+    """The folder of a network, whose weights are the published ones.
+
+    Raises:
+        FileError: The weights are missing or were changed.
+
+    Example:
+        >>> bundled_folder("csl-tiny").name
+        'csl-tiny'
+    """
+    from csl_plugin.io.limits import check_file
+    from csl_plugin.models.hub.digests import digest_of
+
+    folder = _WEIGHTS / name
+    path = folder / "model.safetensors"
+    check_file(path)
+    found = digest_of(path, "sha256").value
+    if found != BUNDLED[name]:
+        hint = "Install csl-plugin again; for a network of your own pass its folder."
+        raise FileError(str(path), f"sha256 {found}", f"sha256 {BUNDLED[name]}", hint)
+    return folder
