@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -16,12 +17,12 @@ import torch
 from torch import Tensor
 
 from csl_plugin.arrays import Array, ArrayT, as_tensor, describe
-from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError
+from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError
 from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.json_files import parse_json, read_json
+from csl_plugin.io.json_schema import Place, array, choice, number, record, shown, table
 
 __all__ = ["Calibration"]
-
-_LARGEST_FILE = 1 << 20
 
 
 class Calibration(ABC):
@@ -152,17 +153,8 @@ class Calibration(ABC):
         Raises:
             FileError: Not such an object.
         """
-        try:
-            parameters = json.loads(text)
-            made: Calibration = _KINDS[parameters.pop("kind")](**parameters)
-            return made
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise FileError(
-                "calibration",
-                f"{text[:60]!r}... ({error})" if len(text) > 60 else f"{text!r} ({error})",
-                f'a JSON object with "kind" one of {sorted(_KINDS)} and its parameters',
-                "Write it with Calibration.save or to_json.",
-            ) from None
+        expected = f'a JSON object with "kind" one of {sorted(_KINDS)} and its parameters'
+        return _calibration(parse_json(text, "calibration", expected), Place("calibration"))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the map to a JSON file, atomically."""
@@ -177,16 +169,7 @@ class Calibration(ABC):
             FileError: The file is missing, too large, or holds no calibration.
         """
         file = Path(fspath(path))
-        try:
-            if file.stat().st_size > _LARGEST_FILE:
-                raise FileError(
-                    str(file), "a file of over 1 MiB", "a calibration's JSON", "Check that the path is right."
-                )
-            return Calibration.from_json(file.read_text(encoding="utf-8"))
-        except (FileNotFoundError, IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
-            raise FileError(
-                str(file), str(error), "a readable JSON file", "Check that the path is right."
-            ) from None
+        return _calibration(read_json(file, "a calibration's JSON"), Place(str(file)))
 
     @abstractmethod
     def _map(self, scores: Tensor) -> Tensor:
@@ -205,7 +188,7 @@ class SigmoidCalibration(Calibration):
         if not (_finite(self.center, self.scale) and self.scale != 0):
             raise OptionError(
                 "center, scale",
-                f"{self.center!r}, {self.scale!r}",
+                f"{shown(self.center)}, {shown(self.scale)}",
                 "finite numbers, and a scale other than 0",
                 "Take the mean and the standard deviation of in-distribution scores.",
             )
@@ -226,7 +209,7 @@ class AffineCalibration(Calibration):
         if not (_finite(self.low, self.high) and self.low != self.high):
             raise OptionError(
                 "low, high",
-                f"{self.low!r}, {self.high!r}",
+                f"{shown(self.low)}, {shown(self.high)}",
                 "two different finite numbers",
                 "Take the ends of the score's range.",
             )
@@ -276,9 +259,22 @@ class QuantileCalibration(Calibration):
 
 
 _TAIL = 1 / 16
-_KINDS: dict[str, type[Any]] = {
-    kind.kind: kind for kind in (SigmoidCalibration, AffineCalibration, QuantileCalibration)
+_LARGEST = sys.float_info.max
+_REAL = number(-_LARGEST, _LARGEST)
+_KINDS = {
+    "sigmoid": record(SigmoidCalibration, {"center": _REAL, "scale": _REAL}, "center", "scale"),
+    "affine": record(AffineCalibration, {"low": _REAL, "high": _REAL}, "low", "high"),
+    "quantile": record(
+        QuantileCalibration, {"knots": array(_REAL), "values": array(_REAL)}, "knots", "values"
+    ),
 }
+
+
+def _calibration(value: Any, place: Place) -> Calibration:
+    parameters = table(lambda inner, _: inner)(value, place)
+    kind = choice(*_KINDS)(parameters.pop("kind", None), place["kind"])
+    made: Calibration = _KINDS[kind](parameters, place)
+    return made
 
 
 def _each(maps: Iterable[Array]) -> Iterable[np.ndarray[Any, np.dtype[np.float64]]]:
@@ -316,6 +312,6 @@ def _check_spread(count: int, spread: float) -> None:
 
 def _finite(*numbers: object) -> bool:
     return all(
-        isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
+        isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) <= _LARGEST
         for number in numbers
     )

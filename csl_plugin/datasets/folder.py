@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from csl_plugin.datasets.dataset import Dataset, DatasetInfo
 from csl_plugin.datasets.ids import ANOMALY_IDS, VOID, IdTable
 from csl_plugin.datasets.layout import find_root, frames_of, listed
-from csl_plugin.errors import FileError
+from csl_plugin.errors import OptionError
 from csl_plugin.io.images import list_images
-from csl_plugin.io.limits import as_file_error, check_file
+from csl_plugin.io.json_files import read_json
+from csl_plugin.io.json_schema import Place, array, integer, record, shown, table, text
 
-_STORED_VALUE = re.compile(r"[0-9]{1,5}")
 _LARGEST_VALUE = 65535
-_LONGEST_TABLE = 1 << 20
+_STORED = integer(0, _LARGEST_VALUE)
+_TABLE = '{"names": [...], "ids": {"png value": index}, "void": [png values], "unseen": [indices]}'
+_HINT = 'Only names is required, at most 255 of them. For anomalies: {"anomaly": [png values]}.'
 
 
 def open_folder(path: Path, subset: str | None, *, classes: str | os.PathLike[str] | None = None) -> Dataset:
@@ -69,55 +70,47 @@ def read_id_table(file: Path) -> ClassTable:
     Raises:
         FileError: Missing, another structure, or indices without a name.
     """
-    if check_file(file) > _LONGEST_TABLE:
-        raise FileError(str(file), "a very long file", "an id table", "Name at most 255 classes.")
-    with as_file_error(file, "a JSON file"):
-        table = json.loads(file.read_text(encoding="utf-8"))
-    if isinstance(table, dict) and table.keys() | {"void"} == {"anomaly", "void"}:
-        return _anomaly_table(file, table["anomaly"], table.get("void", []))
-    if not isinstance(table, dict) or not table.keys() <= {"names", "ids", "void", "unseen"}:
-        raise _invalid(file, "another content")
-    names = table.get("names")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise _invalid(file, "no list of names")
-    if not 1 <= len(names) <= VOID:
-        raise _invalid(file, f"{len(names)} names")
-    stored = table.get("ids", {str(index): index for index in range(len(names))})
-    if not isinstance(stored, dict) or not all(_STORED_VALUE.fullmatch(value) for value in stored):
-        raise _invalid(file, "ids that are not an object of stored values")
-    values = {int(value): index for value, index in stored.items()}
-    void, unseen = table.get("void", []), table.get("unseen", [])
-    _check_numbers(file, "ids", list(stored.values()), len(names) - 1)
-    _check_numbers(file, "stored values", list(values), _LARGEST_VALUE)
-    _check_numbers(file, "void", void, _LARGEST_VALUE)
-    _check_numbers(file, "unseen", unseen, len(names) - 1)
+    values, place = read_json(file, _TABLE), Place(str(file))
+    if isinstance(values, dict) and "anomaly" in values:
+        return record(_anomaly_table, {"anomaly": array(_STORED, 1), "void": array(_STORED)})(values, place)
+    if not isinstance(values, dict) or "names" not in values:
+        raise place.error(shown(values), _TABLE, _HINT)
+    names = array(text, 1, VOID)(values["names"], place["names"])
+    index = integer(0, len(names) - 1)
+    fields = {
+        "names": array(text),
+        "ids": table(index),
+        "void": array(_STORED),
+        "unseen": array(index),
+    }
+    return record(_class_table, fields)(values, place)
+
+
+def _class_table(
+    names: tuple[str, ...],
+    ids: Mapping[str, int] | None = None,
+    void: tuple[int, ...] = (),
+    unseen: tuple[int, ...] = (),
+) -> ClassTable:
+    stored = {str(index): index for index in range(len(names))} if ids is None else ids
+    for value in stored:
+        if not re.fullmatch(r"[0-9]{1,5}", value) or int(value) > _LARGEST_VALUE:
+            hint = "Write the value that the label files hold, in quotes."
+            raise OptionError("ids", shown(value), f"a value from 0 to {_LARGEST_VALUE}", hint)
+    if len({int(value) for value in stored}) != len(stored):
+        raise OptionError("ids", "a value in two spellings", "each value once", "Write it without zeros.")
     if len(set(unseen)) != len(unseen):
-        raise _invalid(file, "an unseen class twice")
-    ids = IdTable({VOID: VOID} | values | dict.fromkeys(void, VOID))
-    return ClassTable(tuple(names), ids, tuple(unseen))
+        raise OptionError("unseen", "a class twice", "each class once", "Remove one of the two.")
+    values = {int(value): index for value, index in stored.items()}
+    return ClassTable(names, IdTable({VOID: VOID} | values | dict.fromkeys(void, VOID)), unseen)
 
 
-def _anomaly_table(file: Path, anomaly: object, void: object) -> ClassTable:
-    _check_numbers(file, "anomaly", anomaly, _LARGEST_VALUE)
-    _check_numbers(file, "void", void, _LARGEST_VALUE)
-    ones, voids = cast("list[int]", anomaly), cast("list[int]", void)
-    if not ones or {*ones} & {*voids}:
-        raise _invalid(file, "no anomaly value, or one that is void too")
-    return ClassTable((), IdTable({VOID: VOID} | dict.fromkeys(ones, 1) | dict.fromkeys(voids, VOID), rest=0))
-
-
-def _check_numbers(file: Path, what: str, numbers: object, top: int) -> None:
-    if not isinstance(numbers, list):
-        raise _invalid(file, f"{what} that is not a list")
-    for number in numbers:
-        if type(number) is not int or not 0 <= number <= top:
-            raise _invalid(file, f"{number!r} among the {what} instead of a number from 0 to {top}")
-
-
-def _invalid(file: Path, got: str) -> FileError:
-    expected = '{"names": [...], "ids": {"png value": index}, "void": [png values], "unseen": [indices]}'
-    hint = 'Only names is required, at most 255 of them. For anomalies: {"anomaly": [png values]}.'
-    return FileError(str(file), got, expected, hint)
+def _anomaly_table(anomaly: tuple[int, ...], void: tuple[int, ...] = ()) -> ClassTable:
+    if both := {*anomaly} & {*void}:
+        hint = "Remove it from one of the two."
+        raise OptionError("void", f"{min(both)}, which is an anomaly too", "values of one meaning", hint)
+    values = dict.fromkeys(anomaly, 1) | dict.fromkeys(void, VOID)
+    return ClassTable((), IdTable({VOID: VOID} | values, rest=0))
 
 
 INFO = DatasetInfo(

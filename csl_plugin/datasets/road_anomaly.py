@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -11,6 +10,8 @@ from csl_plugin.datasets.dataset import Dataset, DatasetInfo
 from csl_plugin.datasets.ids import IdTable
 from csl_plugin.datasets.layout import find_root, first_few, frames_of, incomplete, listed
 from csl_plugin.errors import FileError
+from csl_plugin.io.json_files import read_json
+from csl_plugin.io.json_schema import Place, array, shown, text
 from csl_plugin.io.labels import read_label_png
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -19,7 +20,6 @@ _COPIES = {
     "the flat copy (original/, labels/)": ("original", "labels"),
     "the copy with labels_masks/ (images/, labels_masks/)": ("images", "labels_masks"),
 }
-_LONGEST_LIST = 1 << 20
 
 
 def open_road_anomaly(path: Path, subset: str, *, anomaly_from: int | None = None) -> Dataset:
@@ -68,17 +68,10 @@ def open_road_anomaly(path: Path, subset: str, *, anomaly_from: int | None = Non
 
 def _frames_of_authors(root: Path) -> dict[str, Path]:
     file = root / "frame_list.json"
-    try:
-        text = file.read_text(encoding="utf-8") if file.stat().st_size <= _LONGEST_LIST else ""
-        names = json.loads(text)
-    except (OSError, ValueError):
-        names = None
-    plain = isinstance(names, list) and all(
-        isinstance(name, str) and name == PurePath(name).name and not name.startswith(".") for name in names
-    )
-    if not plain or not names:
-        hint = f"Download the file again from {INFO.where}."
-        raise FileError(str(file), "another content", "a JSON list of image file names", hint)
+    expected = "a JSON list of image file names"
+    names = array(text, 1)(read_json(file, expected), Place(str(file)))
+    if paths := [name for name in names if name != PurePath(name).name or name.startswith(".")]:
+        raise FileError(str(file), shown(paths[0]), expected, f"Download the file again from {INFO.where}.")
     images = {PurePath(name).stem: root / "frames" / name for name in sorted(names)}
     missing = [image.name for image in images.values() if not image.is_file()]
     if missing:

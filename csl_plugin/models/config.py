@@ -6,18 +6,22 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 from csl_plugin.errors import OptionError
+from csl_plugin.io.json_schema import Place, Reader, boolean, check_fields, choice, integer, record
 
 BackboneName = Literal["compact", "resnet50"]
 
-_BOUNDS = {
-    "num_queries": (1, 1000),
-    "embedding_width": (8, 1024),
-    "query_width": (8, 1024),
-    "num_heads": (1, 64),
-    "num_layers": (1, 24),
-    "feedforward_width": (8, 8192),
-    "num_classes": (0, 4096),
-    "region_classes": (0, 4096),
+_FIELDS: dict[str, Reader[Any]] = {
+    "backbone": choice(*get_args(BackboneName)),
+    "num_queries": integer(1, 1000),
+    "embedding_width": integer(8, 1024),
+    "query_width": integer(8, 1024),
+    "num_heads": integer(1, 64),
+    "num_layers": integer(1, 24),
+    "feedforward_width": integer(8, 8192),
+    "num_classes": integer(0, 4096),
+    "points": boolean,
+    "boundary": boolean,
+    "region_classes": integer(0, 4096),
 }
 
 
@@ -61,16 +65,7 @@ class NetworkConfig:
     region_classes: int = 0
 
     def __post_init__(self) -> None:
-        if self.backbone not in get_args(BackboneName):
-            expected = " or ".join(repr(name) for name in get_args(BackboneName))
-            raise OptionError("backbone", repr(self.backbone), expected, "Name one of them.")
-        for name, (low, high) in _BOUNDS.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-                raise OptionError(name, repr(value), f"an integer in [{low}, {high}]", "Choose another.")
-        for name in ("points", "boundary"):
-            if not isinstance(getattr(self, name), bool):
-                raise OptionError(name, repr(getattr(self, name)), "true or false", "Choose one.")
+        check_fields(self, _FIELDS)
         if self.query_width % (4 * self.num_heads):
             got, expected = f"{self.query_width}", f"a multiple of 4 x num_heads = {4 * self.num_heads}"
             raise OptionError("query_width", got, expected, "Change either of the two.")
@@ -89,12 +84,8 @@ class NetworkConfig:
         Raises:
             OptionError: Not an object, an unknown name, or a value out of its bounds.
         """
-        known = {field.name for field in fields(NetworkConfig)}
-        if not isinstance(values, dict):
-            raise OptionError("config", type(values).__name__, "a JSON object", "Write one with to_json().")
-        unknown = sorted(str(name) for name in values.keys() - known)
-        if unknown:
-            got, expected = ", ".join(unknown), "only " + ", ".join(sorted(known))
-            hint = "Load it with the version that wrote it, or delete these names."
-            raise OptionError("config", got, expected, hint)
-        return NetworkConfig(**values)
+        return read_network_config(values, Place(path="config"))
+
+
+read_network_config = record(NetworkConfig, _FIELDS)
+"""Reads what `NetworkConfig.to_json` gives, from a file or not."""

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+import math
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from csl_plugin.errors import OptionError
+from csl_plugin.io.json_schema import Place, Reader, array, boolean, check_fields, integer, number, record
+from csl_plugin.io.limits import MAX_PIXELS
 
-_POSITIVE = ("steps", "batch_size", "learning_rate", "clip", "save_every")
+_MOST_STEPS, _LARGEST_FACTOR = 10**9, 1e6
+_MOST_SEEDS = 1 << 42  # a step's draws have the seed 1000003 x seed + step, which has to fit 64 bits
+
+_FIELDS: dict[str, Reader[Any]] = {
+    "steps": integer(1, _MOST_STEPS),
+    "batch_size": integer(1, 1 << 16),
+    "crop": array(integer(32, 1 << 14), 2, 2),
+    "learning_rate": number(0, _LARGEST_FACTOR, above_low=True),
+    "backbone_factor": number(0, _LARGEST_FACTOR),
+    "warm_up": integer(0, _MOST_STEPS),
+    "weight_decay": number(0, _LARGEST_FACTOR),
+    "clip": number(0, 1e30, above_low=True),
+    "average": number(0, 1, below_high=True),
+    "points": integer(0, 1 << 12),
+    "bfloat16": boolean,
+    "seed": integer(0, _MOST_SEEDS - 1),
+    "save_every": integer(1, _MOST_STEPS),
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +46,7 @@ class TrainingSettings:
         average: Decay of the exponential moving average of the weights, which is the result.
         points: Points per image, where the network has point queries.
         bfloat16: Whether the network computes in bfloat16.
-        seed: Of all random draws.
+        seed: Of all random draws, 0 or more and below 2^42.
         save_every: Steps between checkpoints.
 
     Raises:
@@ -48,14 +68,10 @@ class TrainingSettings:
     save_every: int = 250
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            if not getattr(self, name) > 0:
-                raise OptionError(name, repr(getattr(self, name)), "more than 0", "Choose another value.")
-        if not 0 <= self.average < 1:
-            raise OptionError("average", repr(self.average), "in [0, 1)", "Use 0.998 for thousands of steps.")
-        if any(side <= 0 or side % 32 for side in self.crop):
-            hint = "Use the nearest multiples."
-            raise OptionError("crop", repr(self.crop), "positive multiples of 32", hint)
+        check_fields(self, _FIELDS)
+        if any(side % 32 for side in self.crop) or math.prod(self.crop) > MAX_PIXELS:
+            expected = f"multiples of 32, of at most {MAX_PIXELS} pixels together"
+            raise OptionError("crop", str(self.crop), expected, "Use the nearest multiples.")
 
     @staticmethod
     def from_json(values: object) -> TrainingSettings:
@@ -64,16 +80,12 @@ class TrainingSettings:
         Raises:
             OptionError: Not an object, an unknown name, or a value out of bounds.
         """
-        known = {field.name for field in fields(TrainingSettings)}
-        if not isinstance(values, dict) or not {"steps"} <= values.keys() <= known:
-            got = ", ".join(map(str, values)) if isinstance(values, dict) else type(values).__name__
-            hint = "Only steps is required."
-            raise OptionError("settings", got, "some of " + ", ".join(sorted(known)), hint)
-        given = dict(values)
-        if "crop" in given:
-            given["crop"] = tuple(given["crop"])
-        return TrainingSettings(**given)
+        return read_settings(values, Place(path="settings"))
 
     def to_json(self) -> dict[str, Any]:
         """The settings as JSON values."""
         return {**asdict(self), "crop": list(self.crop)}
+
+
+read_settings = record(TrainingSettings, _FIELDS, "steps")
+"""Reads what `TrainingSettings.to_json` gives, from a file or not."""

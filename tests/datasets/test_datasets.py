@@ -285,7 +285,7 @@ def test_road_anomaly_that_is_ambiguous(tmp_path):
 def test_road_anomaly_with_a_bad_list(tmp_path, content):
     trees.road_anomaly_authors(tmp_path)
     write(tmp_path / "frame_list.json", content)
-    refused("road-anomaly", tmp_path, "frame_list.json", "a JSON list")
+    refused("road-anomaly", tmp_path, "frame_list.json", "expected a")
 
 
 def test_road_anomaly_without_an_image(tmp_path):

@@ -11,14 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csl_plugin.errors import FileError, OptionError
+from csl_plugin.errors import FileError
 from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.json_files import LARGEST_JSON, read_json
+from csl_plugin.io.json_schema import Place
 from csl_plugin.io.limits import as_file_error, check_file
-from csl_plugin.models.config import NetworkConfig
+from csl_plugin.models.config import NetworkConfig, read_network_config
 from csl_plugin.models.former_names import former_name
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-LARGEST_CONFIG = 1 << 20
+LARGEST_CONFIG = LARGEST_JSON
 _LARGEST_ELEMENT, _ROOM = 8, 32 << 20  # room for the header, and for a classifier that is not read
 _FLOATS = ("F64", "F32", "F16", "BF16")
 PICKLES = (".bin", ".pth", ".pt", ".ckpt")
@@ -35,14 +37,7 @@ def read_config(path: Path) -> NetworkConfig:
     Raises:
         FileError: Missing, too large, or no configuration.
     """
-    if check_file(path) > LARGEST_CONFIG:
-        hint = "Take the file that was saved with the network."
-        raise FileError(str(path), f"{path.stat().st_size} bytes", f"at most {LARGEST_CONFIG}", hint)
-    try:
-        with as_file_error(path, "a network's configuration"):
-            return NetworkConfig.from_json(json.loads(path.read_text(encoding="utf-8")))
-    except OptionError as error:
-        raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.hint) from error
+    return read_network_config(read_json(path, "a network's configuration"), Place(str(path)))
 
 
 def largest_weights(expected: Mapping[str, Tensor]) -> int:
