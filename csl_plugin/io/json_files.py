@@ -59,7 +59,7 @@ def parse_json(data: bytes | str, argument: str, expected: str) -> Any:
         ...     parse_json('{"seed": 3, "seed": 4}', "recipe.json", "a recipe")
         ... except CSLError as error:
         ...     print(error.got)
-        no strict JSON (the key 'seed' twice in one object)
+        a file that cannot be read (the key 'seed' twice in one object)
     """
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
@@ -81,8 +81,8 @@ def parse_json(data: bytes | str, argument: str, expected: str) -> Any:
         reason = str(error)
     else:
         return value
-    hint = "Correct it, or write it again with the program that made it."
-    raise FileError(argument, f"no strict JSON ({reason})", expected, hint)
+    hint = "The file is damaged, truncated or of another format: write it again."
+    raise FileError(argument, f"a file that cannot be read ({reason})", expected, hint)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def integer(low: int, high: int) -> Reader[int]:
 
     def read(value: Any, place: Place) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
-            hint = "Choose a value in these bounds."
+            hint = "Choose another."
             raise place.error(shown(value), f"an integer in [{low}, {high}]", hint)
         return int(value)
 
@@ -72,7 +72,7 @@ def number(low: float, high: float, *, above_low: bool = False, below_high: bool
         # An integer may have more digits than a float can hold, but not beyond these bounds.
         inside = numeric and low <= value <= high and math.isfinite(value)
         if not inside or (above_low and value == low) or (below_high and value == high):
-            raise place.error(shown(value), expected, "Choose a value in these bounds.")
+            raise place.error(shown(value), expected, "Choose another.")
         return float(value)
 
     return read
