@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from csl_plugin.errors import OptionError
+from csl_plugin.io.json_schema import Place, integer
 from csl_plugin.training.data.scene import Batch
 from csl_plugin.training.mixture import Mixture
 from csl_plugin.training.workers import draw_ahead
 
+MOST_WORKERS = 1024
 _NAMES, _TEACHER_NAMES = ("image", "labels", "classes"), ("teacher_scores", "teacher_mask")
 
 
@@ -38,7 +39,7 @@ def batches(
         Batches on the CPU.
 
     Raises:
-        OptionError: `size` is below 1, or `workers` negative.
+        OptionError: `size` is below 1, or `workers` negative or above 1024.
         CSLError: A worker cannot be started, or was ended, such as where memory runs out.
 
     Example:
@@ -47,9 +48,8 @@ def batches(
         >>> [batch.regions.shape for batch in batches(mixture, 2, stop=2)]
         [torch.Size([2, 48, 64]), torch.Size([2, 48, 64])]
     """
-    if size < 1 or workers < 0:
-        hint = "Use at least 1 sample and 0 workers or more."
-        raise OptionError("size, workers", f"{size}, {workers}", "size >= 1, workers >= 0", hint)
+    integer(1, 1 << 16)(size, Place()["size"])
+    integer(0, MOST_WORKERS)(workers, Place()["workers"])
     draw, steps = _Draw(mixture, range(first, first + size)), range(start, stop)
     drawn = draw_ahead(draw, steps, workers) if workers else map(draw, steps)
     return (_batch(*stacks) for stacks in drawn)

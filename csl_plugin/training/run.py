@@ -11,9 +11,10 @@ import torch
 
 from csl_plugin.distributed import SINGLE, Processes
 from csl_plugin.errors import FileError
+from csl_plugin.io.json_schema import Place, integer
 from csl_plugin.models import CSLNetwork
 from csl_plugin.models.hub.safetensors_io import write_network
-from csl_plugin.training.batches import batches
+from csl_plugin.training.batches import MOST_WORKERS, batches
 from csl_plugin.training.data.scene import Batch
 from csl_plugin.training.identity import job_identity
 from csl_plugin.training.job_folder import NETWORK, NETWORK_FILES, TRAINING_FILES, job_folder
@@ -57,6 +58,7 @@ def train_recipe(
             what no training made, or another one is at work in it.
         CSLError: The loss is not finite, or a worker was ended or cannot be started.
     """
+    integer(0, MOST_WORKERS)(workers, Place()["workers"])  # before minutes of reading
     own, settings = processes.batch_slice(recipe.settings.batch_size), recipe.settings
     is_folder = weights is not None and os.path.isdir(weights)  # noqa: PTH112 - never raises
     inputs = [data, *([Path(str(weights))] if is_folder else [])]

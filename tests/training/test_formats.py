@@ -16,6 +16,7 @@ from csl_plugin.io import write_png, write_scores
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.training import Batch, Recipe, TrainingSettings, class_regions, train
 from csl_plugin.training.state import Facts, load_state, save_state
+from tests.helpers.mutated_json import mutated
 
 SETTINGS = {
     "steps": 2,
@@ -220,3 +221,34 @@ def test_a_state_before_the_first_update_is_continued(tmp_path):
     facts = load_state(tmp_path / "state.safetensors", network, average, optimizer)
     assert facts.step == 3
     assert not optimizer.state
+
+
+def test_a_mutated_state_is_read_or_refused(tmp_path):
+    """Other facts, counts and bytes: a state is read as it is, or one error says what is wrong with it."""
+    network = CSLNetwork(CONFIG)
+    optimizer = torch.optim.AdamW(network.parameters())
+    average = {name: value.clone() for name, value in network.state_dict().items()}
+    path = tmp_path / "state.safetensors"
+    facts = Facts(7, SETTINGS, CONFIG.to_json(), {"files": {"sources.a": "2 files"}}, "1.0")
+    save_state(path, network, average, optimizer, facts)
+    whole = path.read_bytes()
+    with safe_open(path, "pt") as stored:
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        metadata = stored.metadata()
+    found, errors = [], []
+    draw = np.random.default_rng(0)
+    for number, text in enumerate(mutated(json.loads(metadata["facts"]), 66, seed=1)):
+        if number % 3:
+            save_file(tensors, path, {**metadata, "facts": text.decode("utf-8", "replace")})
+        else:
+            damaged = np.frombuffer(whole, np.uint8).copy()
+            damaged[draw.integers(0, 3000, 3)] ^= 1 << draw.integers(8, dtype=np.uint8)
+            path.write_bytes(damaged.tobytes()[: -number or None])
+        try:
+            found.append(load_state(path, network, average, optimizer))
+        except FileError as error:
+            errors.append(error)
+    assert len(found) > 3
+    assert len(errors) > 30
+    assert all(isinstance(read, Facts) and read.step >= 0 for read in found)
+    assert all(str(path) in error.argument for error in errors)
