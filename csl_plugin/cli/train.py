@@ -13,8 +13,8 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train a network that proposes regions",
-        description="Train the network of a recipe. OUT is new, empty, or of a training, which goes on if the "
-        "recipe, the data and the first weights are those that it was started with. Writes "
+        description="Train the network of a recipe. OUT is new, empty, or of a training, which goes on if "
+        "the recipe, the data and the first weights are those that it was started with. Writes "
         "OUT/state.safetensors, from which the same command continues, OUT/log.jsonl and OUT/log.svg, and at "
         "the end OUT/network, a folder that load_proposer takes. Several processes, each on its own device, "
         "share every batch when started with: torchrun --nproc-per-node N -m csl_plugin train RECIPE ...",

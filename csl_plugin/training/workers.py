@@ -93,7 +93,7 @@ def _started(draw: Callable[[int], Drawn], steps: Sequence[int]) -> _Worker[Draw
     ends: tuple[Connection, ...] = ()
     try:
         ends = multiprocessing.Pipe(duplex=False)
-        process = multiprocessing.Process(target=_work, args=(draw, steps, ends[1]), daemon=True)
+        process = multiprocessing.Process(target=_work, args=(draw, steps, *ends), daemon=True)
         process.start()
     except (OSError, pickle.PicklingError, AttributeError, TypeError) as error:
         for end in ends:
@@ -105,7 +105,8 @@ def _started(draw: Callable[[int], Drawn], steps: Sequence[int]) -> _Worker[Draw
     return _Worker(process, ends[0])
 
 
-def _work(draw: Callable[[int], Any], steps: Sequence[int], results: Connection) -> None:
+def _work(draw: Callable[[int], Any], steps: Sequence[int], unread: Connection, results: Connection) -> None:
+    unread.close()  # so that the end of the first process is the end of the pipe here
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which ends this one
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     torch.set_num_threads(1)

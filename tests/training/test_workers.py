@@ -8,9 +8,11 @@ import resource
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 import numpy as np
+import psutil
 import pytest
 
 from csl_plugin.errors import CSLError, FileError
@@ -95,6 +97,36 @@ def test_a_limit_on_open_files_is_named():
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert multiprocessing.active_children() == []
+
+
+ORPHANS = """
+import multiprocessing, os, signal
+from csl_plugin.training.workers import draw_ahead
+from tests.training.test_workers import Faulty
+drawn = draw_ahead(Faulty("none"), range(10**6), 3)
+next(drawn)
+print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_no_process_is_left_when_the_first_is_killed():
+    done = subprocess.run([sys.executable, "-c", ORPHANS], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    left = [int(number) for number in done.stdout.split()]
+    assert len(left) == 3
+    end = time.monotonic() + 30
+    while any(map(alive, left)) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not any(map(alive, left))
+
+
+def alive(process):
+    try:
+        return psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Killed:
