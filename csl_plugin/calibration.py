@@ -20,7 +20,7 @@ from csl_plugin.arrays import Array, ArrayT, as_tensor, describe
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import parse_json, read_json
-from csl_plugin.io.json_schema import Place, array, choice, number, record, shown, table
+from csl_plugin.io.json_schema import Place, array, choice, number, record, table
 
 __all__ = ["Calibration"]
 
@@ -188,7 +188,7 @@ class SigmoidCalibration(Calibration):
         if not (_finite(self.center, self.scale) and self.scale != 0):
             raise OptionError(
                 "center, scale",
-                f"{shown(self.center)}, {shown(self.scale)}",
+                f"{self.center!r}, {self.scale!r}",
                 "finite numbers, and a scale other than 0",
                 "Take the mean and the standard deviation of in-distribution scores.",
             )
@@ -209,7 +209,7 @@ class AffineCalibration(Calibration):
         if not (_finite(self.low, self.high) and self.low != self.high):
             raise OptionError(
                 "low, high",
-                f"{shown(self.low)}, {shown(self.high)}",
+                f"{self.low!r}, {self.high!r}",
                 "two different finite numbers",
                 "Take the ends of the score's range.",
             )
@@ -312,6 +312,6 @@ def _check_spread(count: int, spread: float) -> None:
 
 def _finite(*numbers: object) -> bool:
     return all(
-        isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) <= _LARGEST
+        isinstance(number, (int, float)) and not isinstance(number, bool) and math.isfinite(number)
         for number in numbers
     )

@@ -60,8 +60,7 @@ def train_recipe(
     """
     integer(0, MOST_WORKERS)(workers, Place()["workers"])  # before minutes of reading
     own, settings = processes.batch_slice(recipe.settings.batch_size), recipe.settings
-    is_folder = weights is not None and os.path.isdir(weights)  # noqa: PTH112 - never raises
-    inputs = [data, *([Path(str(weights))] if is_folder else [])]
+    inputs = [Path(given) for given in (data, weights) if given is not None and os.path.isdir(given)]  # noqa: PTH112 - never raises
     taken = job_folder(out, (*TRAINING_FILES, *NETWORK_FILES), inputs, writes=processes.is_first)
     with taken as folder:
         network = _start(recipe, data, weights)
