@@ -9,8 +9,7 @@ from pathlib import Path
 
 from csl_plugin.errors import CSLError
 from csl_plugin.io.atomic import as_write_error
-from csl_plugin.io.file_states import FileState
-from csl_plugin.io.job_settings import SETTINGS_NAME, fingerprint, write_settings
+from csl_plugin.io.job_settings import SETTINGS_NAME, write_settings
 from csl_plugin.io.journal import JOURNAL_NAME, Journal
 from csl_plugin.io.output_folder import OutputFolder
 from csl_plugin.models.hub.safetensors_io import CONFIG, WEIGHTS
@@ -80,8 +79,6 @@ def _adopt(out: Path) -> None:
         return  # somebody else's, which `OutputFolder.taken` refuses
     with as_write_error(out):
         names = [name for name in (*TRAINING_FILES, *NETWORK_FILES) if (out / name).is_file()]
-        Journal(out / JOURNAL_NAME).end(
-            "training", {name: FileState.of(out / name) for name in names}, None, fingerprint(_SETTINGS)
-        )
+        Journal(out / JOURNAL_NAME).start("training", names)
         write_settings(out / SETTINGS_NAME, _SETTINGS)
     warnings.warn(f"{out} is of a training that an earlier version began; it is continued", stacklevel=2)
