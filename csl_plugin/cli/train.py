@@ -13,10 +13,11 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train a network that proposes regions",
-        description="Train the network of a recipe. Writes OUT/state.safetensors, from which the same "
-        "command continues, OUT/log.jsonl and OUT/log.svg, and at the end OUT/network, a folder that "
-        "load_proposer takes. Several processes, each on its own device, share every batch when started "
-        "with: torchrun --nproc-per-node N -m csl_plugin train RECIPE ...",
+        description="Train the network of a recipe. OUT is new, empty, or of a training, which goes on if "
+        "the recipe, the data and the first weights are those that it was started with. Writes "
+        "OUT/state.safetensors, from which the same command continues, OUT/log.jsonl and OUT/log.svg, and at "
+        "the end OUT/network, a folder that load_proposer takes. Several processes, each on its own device, "
+        "share every batch when started with: torchrun --nproc-per-node N -m csl_plugin train RECIPE ...",
     )
     parser.add_argument(
         "recipe", metavar="RECIPE", type=Path, help="a JSON file; help(csl_plugin.training.Recipe)"
@@ -29,7 +30,11 @@ def add_parser(subparsers: Any) -> None:
         "--weights", metavar="SOURCE", help="start from a network: a folder, or OWNER/NAME on the Hub"
     )
     parser.add_argument(
-        "--workers", metavar="N", type=int, default=1, help="processes that draw batches (%(default)s)"
+        "--workers",
+        metavar="N",
+        type=int,
+        default=1,
+        help="processes that draw batches (%(default)s); 0 for this one",
     )
     parser.add_argument("--device", metavar="D", default="cpu", help="such as cuda (%(default)s)")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")

@@ -35,7 +35,7 @@ class Place:
     def __getitem__(self, key: str | int) -> Place:
         if isinstance(key, int):
             return Place(self.file, f"{self.path}[{key}]")
-        name = key if re.fullmatch(r"[\w ,-]{1,60}", key) else repr(key[:60])
+        name = key if re.fullmatch(r"[\w ,.\[\]-]{1,60}", key) else repr(key[:60])
         return Place(self.file, f"{self.path}.{name}" if self.path else name)
 
     def __str__(self) -> str:

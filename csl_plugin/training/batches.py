@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from numpy.typing import NDArray
 
-from csl_plugin._opencv import opencv
-from csl_plugin.errors import OptionError
+from csl_plugin.io.json_schema import Place, integer
 from csl_plugin.training.data.scene import Batch
 from csl_plugin.training.mixture import Mixture
+from csl_plugin.training.workers import draw_ahead
 
+MOST_WORKERS = 1024
 _NAMES, _TEACHER_NAMES = ("image", "labels", "classes"), ("teacher_scores", "teacher_mask")
 
 
@@ -37,7 +39,8 @@ def batches(
         Batches on the CPU.
 
     Raises:
-        OptionError: `size` is below 1, or `workers` negative.
+        OptionError: `size` is below 1, or `workers` negative or above 1024.
+        CSLError: A worker cannot be started, or was ended, such as where memory runs out.
 
     Example:
         >>> from csl_plugin.training import DeadLeaves, Part, Textures
@@ -45,36 +48,26 @@ def batches(
         >>> [batch.regions.shape for batch in batches(mixture, 2, stop=2)]
         [torch.Size([2, 48, 64]), torch.Size([2, 48, 64])]
     """
-    if size < 1 or workers < 0:
-        hint = "Use at least 1 sample and 0 workers or more."
-        raise OptionError("size, workers", f"{size}, {workers}", "size >= 1, workers >= 0", hint)
-    steps = _Steps(mixture, size, first)
-    loader = DataLoader(
-        steps,
-        batch_size=None,
-        sampler=range(start, stop),
-        num_workers=workers,
-        worker_init_fn=_start_worker,
-        generator=torch.Generator(),
-    )
-    return (
-        Batch(images.permute(0, 3, 1, 2).contiguous().float().div_(255), *rest) for images, *rest in loader
-    )
+    integer(1, 1 << 16)(size, Place()["size"])
+    integer(0, MOST_WORKERS)(workers, Place()["workers"])
+    draw, steps = _Draw(mixture, range(first, first + size)), range(start, stop)
+    drawn = draw_ahead(draw, steps, workers) if workers else map(draw, steps)
+    return (_batch(*stacks) for stacks in drawn)
 
 
-class _Steps(Dataset[Sequence[Tensor]]):
+@dataclass(frozen=True)
+class _Draw:
     """Whole batches by step; images are uint8, a quarter of the bytes of float32 between processes."""
 
-    def __init__(self, mixture: Mixture, size: int, first: int) -> None:
-        self._mixture, self._indices = mixture, range(first, first + size)
+    mixture: Mixture
+    indices: range
 
-    def __getitem__(self, step: int) -> tuple[Tensor, ...]:
-        scenes = [self._mixture.scene(step, index) for index in self._indices]
-        names = _NAMES + _TEACHER_NAMES if self._mixture.teacher_classes else _NAMES
-        stacks = ([getattr(scene, name) for scene in scenes] for name in names)
-        return tuple(torch.from_numpy(np.stack(stack)) for stack in stacks)
+    def __call__(self, step: int) -> list[NDArray[Any]]:
+        scenes = [self.mixture.scene(step, index) for index in self.indices]
+        names = _NAMES + _TEACHER_NAMES if self.mixture.teacher_classes else _NAMES
+        return [np.stack([getattr(scene, name) for scene in scenes]) for name in names]
 
 
-def _start_worker(_: int) -> None:
-    """OpenCV's threads do not survive a fork."""
-    opencv().setNumThreads(0)
+def _batch(images: NDArray[np.uint8], *rest: NDArray[Any]) -> Batch:
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous().float().div_(255)
+    return Batch(pixels, *map(torch.from_numpy, rest))

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from csl_plugin._version import __version__
 from csl_plugin.distributed import SINGLE, Processes
-from csl_plugin.errors import CSLError, FileError
+from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.models import CSLNetwork
+from csl_plugin.training.identity import check_continued
+from csl_plugin.training.job_folder import STATE, TRAINING_FILES, job_folder
 from csl_plugin.training.log import TrainingLog
 from csl_plugin.training.settings import TrainingSettings
-from csl_plugin.training.state import load_state, save_state
+from csl_plugin.training.state import Facts, load_state, read_facts, save_state
 from csl_plugin.training.step import Batch, Teacher, take_gradient
 from csl_plugin.training.validation import Validation
-
-STATE = "state.safetensors"
 
 
 class Batches(Protocol):
@@ -39,6 +42,7 @@ def train(
     *,
     teacher: Teacher | None = None,
     validation: Validation | None = None,
+    job: Mapping[str, Any] | None = None,
     processes: Processes = SINGLE,
 ) -> dict[str, Tensor]:
     """Train a network, or continue the job in `out` if it was interrupted.
@@ -46,6 +50,9 @@ def train(
     Writes OUT/state.safetensors every `save_every` steps, a line of losses and metrics per step to
     OUT/log.jsonl, and with every checkpoint a picture of the log, OUT/log.svg. Of several processes, only the
     first writes.
+
+    The folder is new, empty, or of a training, and held while this one is at work in it. A job is continued
+    with the settings and the network that it was started with; `save_every` may differ.
 
     Args:
         network: Trained in place.
@@ -56,6 +63,8 @@ def train(
             the images of every batch, or "saved", where batches hold the target. The network needs as many
             classes as the teacher.
         validation: Measures the moving average at regular steps; None for no validation.
+        job: What else the result depends on, such as the data: JSON values, which are stored with every
+            checkpoint, and have to be the same where it continues.
         processes: Those that share every batch.
 
     Returns:
@@ -63,8 +72,10 @@ def train(
 
     Raises:
         OptionError: The network has no distribution of as many classes as the teacher, or the processes
-            cannot share a batch evenly.
-        FileError: `out` holds a job with other settings or of another network.
+            cannot share a batch evenly; `batches` ends too early; or `out` holds what no training made, or
+            another one is at work in it.
+        FileError: `out` holds a job with other settings, of another network or by another `job`; its
+            checkpoint is damaged; or a file cannot be written: then the last checkpoint is as it was.
         CSLError: The loss is not finite; the last checkpoint is kept.
 
     Example:
@@ -81,15 +92,32 @@ def train(
         >>> len(average) == len(network.state_dict())
         True
     """
+    taken = job_folder(out, TRAINING_FILES, writes=processes.is_first)
+    with taken as folder, folder.writing("training", TRAINING_FILES):
+        return take_steps(network, batches, settings, out, teacher, validation, job, processes)
+
+
+def take_steps(
+    network: CSLNetwork,
+    batches: Batches,
+    settings: TrainingSettings,
+    out: Path,
+    teacher: Teacher | None,
+    validation: Validation | None,
+    job: Mapping[str, Any] | None,
+    processes: Processes,
+) -> dict[str, Tensor]:
+    """`train`, in a folder that is taken."""
     processes.batch_slice(settings.batch_size)
     optimizer = torch.optim.AdamW(_groups(network, settings), weight_decay=settings.weight_decay)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     path, log = out / STATE, TrainingLog(out)
-    step = _resume(path, network, average, optimizer, settings) if path.is_file() else 0
+    step = _resume(path, network, average, optimizer, settings, job, processes)
     processes.check_step(step, str(out))
     writes = processes.is_first
     if writes:
         log.cut(step)
+        log.draw()
     network.train()
     with _bar(step, settings.steps, hidden=not writes) as bar:
         for batch in batches(step) if step < settings.steps else ():
@@ -112,11 +140,14 @@ def train(
             if writes:
                 log.add(step, values)
             if writes and (step % settings.save_every == 0 or step == settings.steps):
-                facts = {"step": step, "settings": settings.to_json()}
+                facts = Facts(step, settings.to_json(), network.config.to_json(), job, __version__)
                 save_state(path, network, average, optimizer, facts)
                 log.draw()
             if step == settings.steps:
                 break
+    if step < settings.steps:
+        hint = "Give batches without end; those after the last step are not drawn."
+        raise OptionError("batches", f"the last at step {step}", f"batches up to {settings.steps}", hint)
     network.eval()
     return average
 
@@ -170,16 +201,25 @@ def _resume(
     average: dict[str, Tensor],
     optimizer: torch.optim.Optimizer,
     settings: TrainingSettings,
+    job: Mapping[str, Any] | None,
+    processes: Processes,
 ) -> int:
-    facts = load_state(path, network, average, optimizer)
-    before, now = facts["settings"], settings.to_json()
-    changed = [name for name in now if name != "save_every" and before.get(name) != now[name]]
-    if changed:
-        got = ", ".join(f"{name} {now[name]!r}" for name in changed)
-        expected = ", ".join(f"{name} {before.get(name)!r}" for name in changed)
-        hint = "Continue with the settings of the job, or use another folder."
-        raise FileError(str(path), got, f"{expected}, as the job was started with", hint)
-    return int(facts["step"])
+    """Read the checkpoint, if there is one; returns the step it was saved after."""
+    if not os.path.lexists(path):
+        return 0
+    before = read_facts(path)
+    # Other processes may have copies of the data, whose times differ.
+    check_continued(path, before, settings, network, job if processes.is_first else before.job)
+    if before.step > settings.steps:
+        hint = "Use an earlier copy of this file, or another folder."
+        raise FileError(str(path), f"the step {before.step}", f"at most {settings.steps}", hint)
+    if job is not None and before.job is None and processes.is_first:
+        text = f"{path} was saved before checkpoints held the recipe, the data and the first weights"
+        warnings.warn(f"{text}: only the settings are compared", stacklevel=3)
+    if before.version not in (None, __version__) and processes.is_first:
+        text = f"{path} was saved by version {before.version}, and is continued by {__version__}"
+        warnings.warn(f"{text}: no single version gives the result", stacklevel=3)
+    return load_state(path, network, average, optimizer).step
 
 
 def _bar(step: int, steps: int, hidden: bool):  # type: ignore[no-untyped-def]  # noqa: ANN202

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-import json
-import re
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.errors import CSLError, FileError, OptionError
+from csl_plugin.errors import OptionError
 from csl_plugin.io import list_images, read_image
-from csl_plugin.io.limits import as_file_error, check_file
+from csl_plugin.io.json_files import read_json
+from csl_plugin.io.json_schema import Place, record
 from csl_plugin.models import CSLNetwork, NetworkConfig, load_backbone_weights
+from csl_plugin.models.config import read_network_config
 from csl_plugin.training.data.augmentation import Cropping
 from csl_plugin.training.data.folders import LabeledFolder, SegmentFolder
 from csl_plugin.training.data.mask_split import class_regions, mask_split
 from csl_plugin.training.data.saved_teacher import SavedTeacher
-from csl_plugin.training.data.scene import Picture, Source
+from csl_plugin.training.data.scene import Picture
 from csl_plugin.training.mixture import Mixture, Part
-from csl_plugin.training.settings import TrainingSettings
+from csl_plugin.training.recipe_entries import (
+    DEAD_LEAVES,
+    ENTRIES,
+    RecipeEntries,
+    SourceEntry,
+    read_entries,
+)
+from csl_plugin.training.settings import TrainingSettings, read_settings
 from csl_plugin.training.synthetic.dead_leaves import DeadLeaves
 from csl_plugin.training.synthetic.objects import Objects, ProceduralObjects, SegmentBank
 from csl_plugin.training.synthetic.pasting import Pasting
 from csl_plugin.training.synthetic.textures import Textures
 from csl_plugin.training.validation import AnomalyScores, Validation
 
-_LARGEST = 1 << 20
-_VALIDATION_KEYS = {"source", "every", "frames", "scores", "anomaly"}
-_DATA_KEYS = {"cropping", "sources", "textures", "objects", "parts", "split", "teacher", "validation"}
-_KEYS = _DATA_KEYS | {"network", "settings", "backbone"}
+Folder = LabeledFolder | SegmentFolder
 
 
 @dataclass(frozen=True)
@@ -64,34 +69,34 @@ class Recipe:
         network: Configuration of the network.
         settings: Settings of the training.
         document: The JSON object.
+        entries: What the document says of the data, checked.
+
+    Raises:
+        OptionError: The document holds an unknown name or an invalid value.
     """
 
     network: NetworkConfig
     settings: TrainingSettings
     document: Mapping[str, Any]
+    entries: RecipeEntries = field(init=False)
+
+    def __post_init__(self) -> None:
+        data = {name: value for name, value in self.document.items() if name not in ("network", "settings")}
+        object.__setattr__(self, "entries", read_entries(data, Place()))
 
     @staticmethod
     def read(path: Path) -> Recipe:
         """Read a recipe.
 
         Raises:
-            FileError: The file is missing or damaged, or holds an unknown key or an invalid value.
+            FileError: The file is missing or damaged, or holds an unknown name or an invalid value.
         """
-        if check_file(path) > _LARGEST:
-            raise FileError(
-                str(path), "a very long file", "a recipe", "Remove what is not part of the recipe."
-            )
-        with as_file_error(path, "a JSON file"):
-            document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document, dict) or not {"settings", "parts"} <= document.keys() <= _KEYS:
-            expected = "an object with settings, parts and any of " + ", ".join(sorted(_KEYS))
-            raise FileError(str(path), "another content", expected, "See help(csl_plugin.training.Recipe).")
-        try:
-            network = NetworkConfig.from_json(document.get("network", {}))
-            settings = TrainingSettings.from_json(document["settings"])
-        except CSLError as error:
-            raise FileError(f"{path}, {error.argument}", error.got, error.expected, error.hint) from error
-        return Recipe(network, settings, document)
+        fields = {"network": read_network_config, "settings": read_settings, **ENTRIES}
+        document, place = read_json(path, "a recipe"), Place(str(path))
+        given: dict[str, Any] = record(dict, fields, "settings", "parts")(document, place)
+        network = given.get("network", NetworkConfig())
+        read_entries({name: document[name] for name in given.keys() & ENTRIES.keys()}, place)
+        return Recipe(network, given["settings"], document)
 
     def mixture(self, data: Path) -> Mixture:
         """Open the data.
@@ -101,37 +106,28 @@ class Recipe:
 
         Raises:
             FileError: A folder is missing, or does not hold the files that the recipe needs.
-            OptionError: An unknown name or an invalid value in the recipe.
+            OptionError: The teacher's maps have another number of classes than the network.
         """
-        cropping = _built(Cropping, self.document.get("cropping", {}), "cropping")
-        entries = self.document.get("sources", {})
-        teacher, taught = self._teacher(data)
+        entries, teacher = self.entries, self._teacher(data)
         sources = {
-            name: _source(name, entry, data, cropping, teacher if name == taught else None)
-            for name, entry in entries.items()
+            name: open_source(entry, data, entries.cropping, teacher if name == entries.taught else None)
+            for name, entry in entries.sources.items()
         }
-        textures = self._textures(sources, data)
-        objects = [
-            (_objects(name, sources, textures), float(share))
-            for name, share in self.document.get("objects", {}).items()
+        textures = _textures(entries.textures, sources, data)
+        objects = [(_objects(name, sources, textures), share) for name, share in entries.objects.items()]
+        parts = [
+            Part(
+                DeadLeaves(textures) if part.source == DEAD_LEAVES else sources[part.source],
+                part.share,
+                Pasting(objects, *part.paste) if part.paste is not None else None,
+            )
+            for part in entries.parts
         ]
-        parts = []
-        for entry in self.document["parts"]:
-            name = str(entry.get("source"))
-            source: Source = DeadLeaves(textures) if name == "dead-leaves" else _find(name, sources)
-            pasting = None
-            if "paste" in entry:
-                fewest, most = entry["paste"]
-                pasting = Pasting(objects, fewest=fewest, most=most)
-            parts.append(Part(source, float(entry.get("share", 1.0)), pasting))
-        splits = self.document.get("split", True)
-        if not isinstance(splits, bool):
-            raise OptionError("split", repr(splits), "true or false", "Omit it for mask split.")
         return Mixture(
             parts,
             crop=self.settings.crop,
             seed=self.settings.seed,
-            to_regions=mask_split if splits else class_regions,
+            to_regions=mask_split if entries.split else class_regions,
             teacher_classes=0 if teacher is None else teacher.num_classes,
         )
 
@@ -144,17 +140,12 @@ class Recipe:
         Raises:
             FileError, OptionError: As for `mixture`.
         """
-        if "validation" not in self.document:
+        entry = self.entries.validation
+        if entry is None:
             return None
-        given = dict(_object(self.document["validation"], "validation", _VALIDATION_KEYS))
-        source = _source("validation.source", given.pop("source", {}), data, Cropping())
-        scores = None
-        if "scores" in given:
-            scores = AnomalyScores(data / str(given.pop("scores")), tuple(given.pop("anomaly", ())))
-        images = range(len(source))[_frames(given.pop("frames", "::"))]
-        given |= {"source": source, "images": images, "scores": scores}
-        found: Validation = _built(Validation, given, "validation")
-        return found
+        source = open_source(entry.source, data, Cropping())
+        scores = None if entry.scores is None else AnomalyScores(data / entry.scores, entry.anomaly)
+        return Validation(source, entry.every, range(len(source))[entry.chosen], scores)
 
     def load_backbone(self, network: CSLNetwork, data: Path) -> None:
         """Load the weights of the recipe's `backbone`, if it has one, into a new network.
@@ -162,96 +153,53 @@ class Recipe:
         Raises:
             OptionError, FileError: As for `load_backbone_weights`.
         """
-        if "backbone" in self.document:
-            source = str(self.document["backbone"])
-            load_backbone_weights(network, data / source if (data / source).is_dir() else source)
+        if (source := self.entries.backbone) is not None:
+            load_backbone_weights(network, data / source if os.path.isdir(data / source) else source)  # noqa: PTH112 - never raises
 
-    def _teacher(self, data: Path) -> tuple[SavedTeacher | None, str | None]:
-        """The saved teacher, and the name of the source whose images its maps are for."""
-        if "teacher" not in self.document:
-            return None, None
-        given = dict(_object(self.document["teacher"], "teacher", {"maps", "source", "logits"}))
-        sources = list(self.document.get("sources", {}))
-        name = given.pop("source", sources[0] if len(sources) == 1 else None)
-        if name not in sources:
-            hint = "Name the source whose images the maps are for."
-            raise OptionError("teacher.source", repr(name), ", ".join(map(repr, sources)), hint)
-        given["folder"] = data / str(given.pop("maps", ""))
-        teacher = _built(SavedTeacher, given, "teacher")
+    def _teacher(self, data: Path) -> SavedTeacher | None:
+        if (entry := self.entries.teacher) is None:
+            return None
+        teacher = SavedTeacher(data / entry.maps, logits=entry.logits)
         if teacher.num_classes != self.network.num_classes:
             got = f"{teacher.num_classes} classes"
             hint = f'Set "num_classes": {teacher.num_classes} in "network".'
             raise OptionError("teacher.maps", got, f"the network's {self.network.num_classes}", hint)
-        return teacher, name
-
-    def _textures(self, sources: Mapping[str, LabeledFolder | SegmentFolder], data: Path) -> Textures:
-        pictures: list[Picture] = []
-        allowed: list[NDArray[np.bool_] | None] = []
-        for name in self.document.get("textures", []):
-            if name in sources:
-                folder = sources[name]
-                for index in range(len(folder)):
-                    pictures.append(folder.image(index))
-                    # Ignored pixels are no texture either; above all, not those of unseen classes.
-                    allowed.append(folder.labels(index) >= 0)
-            else:
-                images = [read_image(path) for path in list_images(data / name).values()]
-                pictures += images
-                allowed += [None] * len(images)
-        return Textures(pictures, allowed)
+        return teacher
 
 
-def _source(
-    name: str, entry: Mapping[str, Any], data: Path, cropping: Cropping, teacher: SavedTeacher | None = None
-) -> LabeledFolder | SegmentFolder:
-    given = dict(entry)
-    kind = given.pop("labels_of", None)
-    kinds = {"classes": LabeledFolder, "segments": SegmentFolder}
-    if kind not in kinds:
-        raise OptionError(f"sources.{name}.labels_of", repr(kind), '"classes" or "segments"', "Name one.")
-    for folder in ("images", "labels"):
-        given[folder] = data / str(given.get(folder, folder))
-    found: LabeledFolder | SegmentFolder = _built(
-        kinds[kind], {**given, "cropping": cropping, "teacher": teacher}, f"sources.{name}"
+def open_source(
+    entry: SourceEntry, data: Path, cropping: Cropping, teacher: SavedTeacher | None = None
+) -> Folder:
+    """The folder of a source.
+
+    Raises:
+        FileError: As for `LabeledFolder` and `SegmentFolder`.
+    """
+    images, labels = data / entry.images, data / entry.labels
+    if entry.labels_of == "segments":
+        return SegmentFolder(images, labels, ignore=entry.ignore, cropping=cropping, teacher=teacher)
+    return LabeledFolder(
+        images, labels, ignore=entry.ignore, unseen=entry.unseen, cropping=cropping, teacher=teacher
     )
-    return found
 
 
-def _object(value: Any, where: str, known: set[str]) -> Mapping[str, Any]:
-    if not isinstance(value, dict) or not value.keys() <= known:
-        got = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
-        raise OptionError(where, got, "some of " + ", ".join(sorted(known)), "Correct the recipe.")
-    return value
+def _textures(names: tuple[str, ...], sources: Mapping[str, Folder], data: Path) -> Textures:
+    pictures: list[Picture] = []
+    allowed: list[NDArray[np.bool_] | None] = []
+    for name in names:
+        if name in sources:
+            folder = sources[name]
+            for index in range(len(folder)):
+                pictures.append(folder.image(index))
+                # Ignored pixels are no texture either; above all, not those of unseen classes.
+                allowed.append(folder.labels(index) >= 0)
+        else:
+            images = [read_image(path) for path in list_images(data / name).values()]
+            pictures += images
+            allowed += [None] * len(images)
+    return Textures(pictures, allowed)
 
 
-def _frames(text: object) -> slice:
-    """The slice that is written as in brackets, such as "0::2"."""
-    words = text.split(":") if isinstance(text, str) else []
-    if len(words) not in (2, 3) or not all(re.fullmatch(r"-?\d{0,9}", word) for word in words):
-        hint = 'Write "0::2" for every second image.'
-        raise OptionError("validation.frames", repr(text), "START:STOP or START:STOP:STEP", hint)
-    return slice(*(int(word) if word else None for word in words))
-
-
-def _objects(name: str, sources: Mapping[str, Any], textures: Textures) -> Objects:
-    if name == "procedural":
-        return ProceduralObjects(textures)
-    folder = _find(name, sources)
-    if not isinstance(folder, SegmentFolder):
-        hint = "Name a source of segments; class labels do not separate objects."
-        raise OptionError("objects", repr(name), 'a source with labels_of "segments"', hint)
-    return SegmentBank(folder)
-
-
-def _find(name: str, sources: Mapping[str, Any]) -> Any:
-    if name not in sources:
-        expected = ", ".join(map(repr, (*sources, "dead-leaves", "procedural")))
-        raise OptionError("source", repr(name), expected, "Name a source of the recipe.")
-    return sources[name]
-
-
-def _built(kind: Any, given: Mapping[str, Any], where: str) -> Any:
-    try:
-        return kind(**given)
-    except TypeError as error:
-        raise OptionError(where, str(error), f"what {kind.__name__} takes", "Correct the recipe.") from error
+def _objects(name: str, sources: Mapping[str, Folder], textures: Textures) -> Objects:
+    folder = sources.get(name)
+    return SegmentBank(folder) if isinstance(folder, SegmentFolder) else ProceduralObjects(textures)

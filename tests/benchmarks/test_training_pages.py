@@ -173,7 +173,7 @@ def test_a_finished_training_is_not_repeated_and_a_stopped_one_goes_on(data, tmp
 
 
 def test_a_training_by_another_recipe_is_not_taken_for_this_one(data, tmp_path):
-    _training("small").recipe(tmp_path / "small")
+    _training("small").recipe(tmp_path)
     with pytest.raises(FileError, match="another training"):
         _training("small", split=False).network(data, tmp_path)
 

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from safetensors.torch import save_file
 
 from csl_plugin.cli import main
-from csl_plugin.errors import FileError, OptionError
+from csl_plugin.errors import FileError
 from csl_plugin.io import write_png, write_scores
 from csl_plugin.models import CSLNetwork
 from csl_plugin.models.resnet import ResNet50
@@ -177,27 +177,12 @@ def test_a_backbone_is_loaded_before_the_first_step(data, monkeypatch):
         ({"settings": {}}, "settings"),
         ({"settings": {"steps": 3, "speed": 1}}, "settings"),
         ({"network": {"num_queries": 0}}, "num_queries"),
-        ({"color": 1}, "settings, parts"),
+        ({"color": 1}, "got 'color', expected only backbone"),
     ],
 )
 def test_an_invalid_recipe_is_refused(tmp_path, changes, message):
     with pytest.raises(FileError, match=message):
         Recipe.read(write_recipe(tmp_path, **changes))
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"parts": [{"source": "nowhere"}]},
-        {"objects": {"streets": 1.0}},
-        {"sources": {"x": {"labels_of": "boxes"}}},
-        {"cropping": {"tallest": 2}},
-    ],
-)
-def test_invalid_data_in_a_recipe_is_refused(data, changes):
-    recipe = Recipe.read(write_recipe(data, **changes))
-    with pytest.raises(OptionError):
-        recipe.mixture(data / "data")
 
 
 def test_a_recipe_without_its_data_is_refused(tmp_path):

@@ -325,8 +325,9 @@ def test_options_of_pasting_and_cropping_are_checked():
         Cropping(2.0, 1.0)
     with pytest.raises(OptionError, match="parts"):
         Mixture([])
-    with pytest.raises(OptionError, match="workers"):
-        batches(mixture(), 0, stop=1)
+    for options in ({"size": 0}, {"workers": -1}, {"workers": "2"}, {"workers": 10**6}):
+        with pytest.raises(OptionError, match=next(iter(options))):
+            batches(mixture(), **{"size": 1, "stop": 1, **options})
 
 
 def test_dead_leaves_are_regions_of_many_sizes():

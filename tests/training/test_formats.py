@@ -15,7 +15,8 @@ from csl_plugin.errors import FileError
 from csl_plugin.io import write_png, write_scores
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.training import Batch, Recipe, TrainingSettings, class_regions, train
-from csl_plugin.training.state import load_state, save_state
+from csl_plugin.training.state import Facts, load_state, save_state
+from tests.helpers.mutated_json import mutated
 
 SETTINGS = {
     "steps": 2,
@@ -105,9 +106,11 @@ def test_a_state_of_an_earlier_training_is_continued(tmp_path, step):
     batch = Batch(torch.rand(1, 3, 32, 32, generator=draw), regions, regions)
     network = CSLNetwork(CONFIG)
     settings = TrainingSettings.from_json(SETTINGS)
-    average = train(network, lambda _: itertools.repeat(batch), settings, tmp_path)
+    with pytest.warns(UserWarning, match="an earlier version began; it is continued"):
+        average = train(network, lambda _: itertools.repeat(batch), settings, tmp_path)
     with safe_open(path, "pt") as state:
-        assert json.loads(state.metadata()["facts"]) == {"step": 2, "settings": SETTINGS}
+        facts = json.loads(state.metadata()["facts"])
+        assert (facts["step"], facts["settings"]) == (2, SETTINGS)
         assert tensors.keys() <= set(state.keys())
     if step == 2:  # nothing is left to train
         assert all(torch.equal(average[name], tensors[f"average.{name}"]) for name in average)
@@ -138,10 +141,14 @@ def test_the_moments_of_an_earlier_training_are_read(tmp_path):
 
 
 DAMAGES = {
-    "step": ({}, {"step": -5, "settings": {}}, "the step -5"),
-    "no step": ({}, {"settings": {}}, "the step None"),
-    "a true step": ({}, {"step": True, "settings": {}}, "the step True"),
+    "step": ({}, {"step": -5, "settings": {}}, "step: got -5"),
+    "no step": ({}, {"settings": {}}, "no step"),
+    "a true step": ({}, {"step": True, "settings": {}}, "step: got true"),
+    "a large step": ({}, {"step": 10**400, "settings": {}}, "401 digits"),
     "no settings": ({}, {"step": 1}, "no settings"),
+    "a list of settings": ({}, {"step": 1, "settings": []}, "settings: got a list"),
+    "an unknown fact": ({}, {"step": 1, "settings": {}, "jobs": {}}, "'jobs'.*Did you mean 'job'"),
+    "a step after the job's": ({}, {"step": 0, "settings": {}}, "optimiser.step.* of 1, expected at most"),
     "a nan weight": ({"weights.query_features": torch.nan}, None, "weights.query_features with nan"),
     "an infinite moment": (
         {"optimiser.exp_avg.query_features": torch.inf},
@@ -149,11 +156,27 @@ DAMAGES = {
         "exp_avg.query_features with",
     ),
     "no average": ({"average.query_features": None}, None, "no average.query_features"),
+    "no step of the optimizer": ({"optimiser.step.query_features": None}, None, "no optimiser.step"),
+    "a negative step": ({"optimiser.step.query_features": -1}, None, "step.query_features with the value -1"),
+    "a negative square": (
+        {"optimiser.exp_avg_sq.query_features": -0.5},
+        None,
+        "exp_avg_sq.query_features with the value -0.5",
+    ),
+    "a nan average": ({"average.query_features": torch.nan}, None, "average.query_features with nan"),
+    "integers": ({"weights.query_features": "integers"}, None, "query_features of I64"),
+    "an unknown moment": (
+        {"optimiser.exp_avg.nothing": "new"},
+        None,
+        "'optimiser.exp_avg.nothing', which is",
+    ),
+    "an unknown weight": ({"weights.nothing": "new"}, None, "another network"),
+    "another shape": ({"weights.query_features": "short"}, None, r"query_features of F32 \(1,\)"),
     "no second moment": ({"optimiser.exp_avg_sq.query_features": None}, None, "no optimiser.exp_avg_sq"),
     "a short moment": (
         {"optimiser.exp_avg.query_features": "short"},
         None,
-        r"exp_avg.query_features of shape \(1,\)",
+        r"exp_avg.query_features of F32 \(1,\)",
     ),
     "no moments": ("moments", None, "moments of 0 weights"),
 }
@@ -168,7 +191,7 @@ def test_a_damaged_state_is_refused(tmp_path, case):
     optimizer.step()
     average = {name: value.clone() for name, value in network.state_dict().items()}
     path = tmp_path / "state.safetensors"
-    save_state(path, network, average, optimizer, {"step": 1, "settings": {}})
+    save_state(path, network, average, optimizer, Facts(1, {}))
     with safe_open(path, "pt") as stored:
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
         metadata = stored.metadata()
@@ -180,7 +203,10 @@ def test_a_damaged_state_is_refused(tmp_path, case):
             if value is None:
                 del tensors[name]
             else:
-                tensors[name] = torch.zeros(1) if value == "short" else torch.full_like(tensors[name], value)
+                special = {"short": torch.zeros(1), "new": torch.zeros(1)}
+                if value == "integers":
+                    special[value] = torch.zeros_like(tensors[name], dtype=torch.int64)
+                tensors[name] = special[value] if value in special else torch.full_like(tensors[name], value)
     save_file(tensors, path, metadata if facts is None else {**metadata, "facts": json.dumps(facts)})
     with pytest.raises(FileError, match=said):
         load_state(path, network, average, optimizer)
@@ -191,7 +217,38 @@ def test_a_state_before_the_first_update_is_continued(tmp_path):
     network = CSLNetwork(CONFIG)
     optimizer = torch.optim.AdamW(network.parameters())
     average = {name: value.clone() for name, value in network.state_dict().items()}
-    save_state(tmp_path / "state.safetensors", network, average, optimizer, {"step": 3, "settings": {}})
+    save_state(tmp_path / "state.safetensors", network, average, optimizer, Facts(3, {}))
     facts = load_state(tmp_path / "state.safetensors", network, average, optimizer)
-    assert facts["step"] == 3
+    assert facts.step == 3
     assert not optimizer.state
+
+
+def test_a_mutated_state_is_read_or_refused(tmp_path):
+    """Other facts, counts and bytes: a state is read as it is, or one error says what is wrong with it."""
+    network = CSLNetwork(CONFIG)
+    optimizer = torch.optim.AdamW(network.parameters())
+    average = {name: value.clone() for name, value in network.state_dict().items()}
+    path = tmp_path / "state.safetensors"
+    facts = Facts(7, SETTINGS, CONFIG.to_json(), {"files": {"sources.a": "2 files"}}, "1.0")
+    save_state(path, network, average, optimizer, facts)
+    whole = path.read_bytes()
+    with safe_open(path, "pt") as stored:
+        tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+        metadata = stored.metadata()
+    found, errors = [], []
+    draw = np.random.default_rng(0)
+    for number, text in enumerate(mutated(json.loads(metadata["facts"]), 66, seed=1)):
+        if number % 3:
+            save_file(tensors, path, {**metadata, "facts": text.decode("utf-8", "replace")})
+        else:
+            damaged = np.frombuffer(whole, np.uint8).copy()
+            damaged[draw.integers(0, 3000, 3)] ^= 1 << draw.integers(8, dtype=np.uint8)
+            path.write_bytes(damaged.tobytes()[: -number or None])
+        try:
+            found.append(load_state(path, network, average, optimizer))
+        except FileError as error:
+            errors.append(error)
+    assert len(found) > 3
+    assert len(errors) > 30
+    assert all(isinstance(read, Facts) and read.step >= 0 for read in found)
+    assert all(str(path) in error.argument for error in errors)

@@ -40,18 +40,19 @@ class Training:
         Raises:
             FileError: WORK holds a training of this name by another recipe.
         """
-        kept = work / self.name / "recipe.json"
+        kept = work / f"{self.name}.json"
         if kept.is_file() and json.loads(kept.read_text(encoding="utf-8")) != self.document:
             hint = "Use another folder for the trainings, or remove this one."
             raise FileError(str(kept), "the recipe of another training", "this one's", hint)
         if not self.is_finished(work):
             print(f"training {self.name}", flush=True)
-            train_recipe(self.recipe(work / self.name), data, work / self.name, workers=0)
+            train_recipe(self.recipe(work), data, work / self.name, workers=0)
         return CSLNetwork.from_pretrained(work / self.name / "network")
 
     def is_finished(self, work: Path) -> bool:
         """Whether WORK holds the network."""
-        return (work / self.name / "network" / "config.json").is_file()
+        network = work / self.name / "network" / "config.json"
+        return network.is_file() and (work / f"{self.name}.json").is_file()
 
     @property
     def batch_size(self) -> int:
@@ -64,10 +65,11 @@ class Training:
         return bool(self.document["network"].get("boundary", False))
 
     def recipe(self, folder: Path) -> Recipe:
-        """The recipe, stored in a folder."""
+        """The recipe, stored in a folder under the training's name."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "recipe.json").write_text(json.dumps(self.document, indent=2), encoding="utf-8")
-        return Recipe.read(folder / "recipe.json")
+        path = folder / f"{self.name}.json"
+        path.write_text(json.dumps(self.document, indent=2), encoding="utf-8")
+        return Recipe.read(path)
 
 
 def images_per_second(
@@ -86,7 +88,9 @@ def images_per_second(
     seconds: dict[str, list[float]] = {training.name: [] for training in trainings}
     for training in list(trainings) * rounds:
         with tempfile.TemporaryDirectory() as folder:
-            seconds[training.name] += _step_seconds(training.recipe(Path(folder)), data, Path(folder), steps)
+            seconds[training.name] += _step_seconds(
+                training.recipe(Path(folder)), data, Path(folder, "run"), steps
+            )
     sizes = {training.name: training.batch_size for training in trainings}
     return {name: sizes[name] / float(np.median(found)) for name, found in seconds.items()}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin._opencv import opencv
 from csl_plugin.errors import OptionError
+from csl_plugin.io.json_schema import Reader, check_fields, number, record
 from csl_plugin.training.data.scene import Picture, Scores
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -16,6 +18,13 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _GRAY_BASIS = np.array(
     [[1 / 3**0.5] * 3, [2**-0.5, -(2**-0.5), 0.0], [6**-0.5, 6**-0.5, -2 * 6**-0.5]], np.float32
 )
+
+_CROPPING: dict[str, Reader[Any]] = {
+    "smallest": number(0, 1e6, above_low=True),
+    "largest": number(0, 1e6, above_low=True),
+    "aspect": number(1, 1e3),
+    "flip": number(0, 1),
+}
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,8 @@ class Cropping:
         (192, 256)
 
     Raises:
-        OptionError: `smallest` is not above 0 or exceeds `largest`, or `aspect` is below 1.
+        OptionError: `smallest` is not above 0 or exceeds `largest`, `aspect` is below 1, `flip` is no
+            probability, or a value is no number.
     """
 
     smallest: float = 0.5
@@ -104,10 +114,11 @@ class Cropping:
     flip: float = 0.5
 
     def __post_init__(self) -> None:
-        if not (0 < self.smallest <= self.largest and self.aspect >= 1):
-            got = f"smallest {self.smallest}, largest {self.largest}, aspect {self.aspect}"
-            hint = "Use for example 0.5, 1.6 and 1.15."
-            raise OptionError("smallest, largest, aspect", got, "0 < smallest <= largest, aspect >= 1", hint)
+        check_fields(self, _CROPPING)
+        if self.smallest > self.largest:
+            got = f"smallest {self.smallest}, largest {self.largest}"
+            hint = "Use for example 0.5 and 1.6."
+            raise OptionError("smallest, largest", got, "smallest <= largest", hint)
 
     def draw(self, rng: np.random.Generator, extent: tuple[int, int], size: tuple[int, int]) -> Window:
         """A window of a picture of `extent` (H, W) for a crop of `size` (h, w)."""
@@ -118,6 +129,10 @@ class Cropping:
         width = int(np.clip(round(size[1] / (scale / stretch)), 1, extent[1]))
         top, left = rng.integers(extent[0] - height + 1), rng.integers(extent[1] - width + 1)
         return Window(int(top), int(left), height, width, bool(rng.random() < self.flip))
+
+
+read_cropping = record(Cropping, _CROPPING)
+"""Reads the arguments of `Cropping`, from a file or not."""
 
 
 @dataclass(frozen=True)

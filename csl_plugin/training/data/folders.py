@@ -125,9 +125,7 @@ class LabeledFolder(_Annotated):
         memory: int = MEMORY,
         teacher: SavedTeacher | None = None,
     ) -> None:
-        found, maps = list_images(images), files_by_stem(labels, (".png",))
-        _check_partners(labels, sorted(set(found) - set(maps)), "<stem>.png")
-        pairs = {path: [maps[stem]] for stem, path in found.items()}
+        pairs = labeled_pairs(images, labels)
         super().__init__(pairs, {*ignore, *unseen}, cropping or Cropping(), memory, teacher)
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
@@ -162,21 +160,41 @@ class SegmentFolder(_Annotated):
         memory: int = MEMORY,
         teacher: SavedTeacher | None = None,
     ) -> None:
-        found = list_images(images)
-        by_stem: dict[str, list[Path]] = {stem: [] for stem in found}
-        for name, path in files_by_stem(labels, (".png",)).items():
-            numbered = re.fullmatch(r"(.+)_\d+", name)
-            stem = name if name in found or not numbered else numbered[1]
-            if stem in by_stem:
-                by_stem[stem].append(path)
-        missing = [stem for stem, maps in by_stem.items() if not maps]
-        _check_partners(labels, missing, "<stem>.png or <stem>_<number>.png")
-        pairs = {path: by_stem[stem] for stem, path in found.items()}
+        pairs = segment_pairs(images, labels)
         super().__init__(pairs, ignore, cropping or Cropping(), memory, teacher)
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Scene:
         """A random crop (h, w) of a random picture, with the labels of a random annotator."""
         return self._cropped(rng, size)
+
+
+def labeled_pairs(images: str | os.PathLike[str], labels: str | os.PathLike[str]) -> dict[Path, list[Path]]:
+    """Every picture of a `LabeledFolder` with its label map.
+
+    Raises:
+        FileError: A folder or a partner is missing.
+    """
+    found, maps = list_images(images), files_by_stem(labels, (".png",))
+    _check_partners(labels, sorted(set(found) - set(maps)), "<stem>.png")
+    return {path: [maps[stem]] for stem, path in found.items()}
+
+
+def segment_pairs(images: str | os.PathLike[str], labels: str | os.PathLike[str]) -> dict[Path, list[Path]]:
+    """Every picture of a `SegmentFolder` with the label maps of its annotators.
+
+    Raises:
+        FileError: A folder or a picture's labels are missing.
+    """
+    found = list_images(images)
+    by_stem: dict[str, list[Path]] = {stem: [] for stem in found}
+    for name, path in files_by_stem(labels, (".png",)).items():
+        numbered = re.fullmatch(r"(.+)_\d+", name)
+        stem = name if name in found or not numbered else numbered[1]
+        if stem in by_stem:
+            by_stem[stem].append(path)
+    missing = [stem for stem, maps in by_stem.items() if not maps]
+    _check_partners(labels, missing, "<stem>.png or <stem>_<number>.png")
+    return {path: by_stem[stem] for stem, path in found.items()}
 
 
 def _check_partners(labels: str | os.PathLike[str], missing: list[str], expected: str) -> None:
