@@ -1,8 +1,8 @@
 """The model's own queries, kept when a fused map is written, so that what its processor finds stays found.
 
-A processor thresholds the probability of a query's class, compares probability times mask between queries, and
-tests how much of its mask a query keeps. A query whose class has a probability over 1/2 is called sure: any
-threshold from 1/2 on can find it.
+A processor thresholds the probability of a query's class, compares probability times mask between queries,
+and tests how much of its mask a query keeps. A query whose class has a probability over 1/2 is called sure:
+any threshold from 1/2 on can find it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class KeptQueries:
         return (self.probabilities * self.sure)[..., None, None].detach() * self.masks.detach()
 
     def class_logits(self, classes: int) -> Tensor:
-        """Class logits (B, Q, classes), the last one "none", that give each query its class and nothing else."""
+        """Class logits (B, Q, classes), the last one "none", that give a query its class and no other."""
         rows = torch.full(
             (*self.labels.shape, classes), -CERTAIN, dtype=self.logits.dtype, device=self.logits.device
         )
@@ -83,8 +83,8 @@ def followed(own: KeptQueries, fused: Tensor) -> KeptQueries:
     """The queries after fusion: sure ones follow the classes of the fused map, (B, K, h, w).
 
     A segment takes the class that most of its pixels have in the fused map. A pixel whose fused class is not
-    that of the query which owns it goes to a query of that class, if there is one as likely to be kept: to the
-    one that claims it most. Of several objects of a class each so keeps its own pixels.
+    that of the query which owns it goes to the query of that class that claims it most, if there is one as
+    likely to be kept. So each of several objects of a class keeps its own pixels.
     """
     with torch.no_grad():
         winners = fused.argmax(1)

@@ -100,8 +100,8 @@ class QueryObjectness(ScoreKind):
     """Queries with a class "object of no known class" before the last one (UNO).
 
     The score is the sum over queries of the mask times the difference between the probability of that class
-    and the largest of the known classes; of any sign. The fused map is written as the model's own queries, and
-    others of that class and of the first one, which make the difference.
+    and the largest of the known classes; of any sign. The fused map is written as the model's own queries,
+    and others of that class and of the first one, which make the difference.
     """
 
     calibration: Calibration | None = None
