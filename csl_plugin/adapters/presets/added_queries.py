@@ -8,13 +8,19 @@ import torch
 from torch import Tensor
 
 from csl_plugin.adapters.presets.kept_queries import CERTAIN
+from csl_plugin.errors import ScoreRangeError
 
 _LOGIT = -1.0  # of the class against "none"; every dtype holds it exactly
 _PROBABILITY = 1 / (1 + math.e)
 _LARGEST = 0.5  # of a mask: one that never exceeds it is empty to every processor
+LEAST = -14.0
+"""A mask logit of a share near 0 from which a processor's resizing comes back within a pixel."""
+_MOST = 1e5  # queries of a sum
 
 
-def added_queries(sums: Tensor, classes: list[int], count: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def added_queries(
+    sums: Tensor, classes: list[int], count: int, dtype: torch.dtype, least: float = -torch.inf
+) -> tuple[Tensor, Tensor]:
     """Mask logits (B, N, h, w) and class logits (B, N, `count`) whose sum over queries is `sums`.
 
     Each query is "none" with a probability of 0.73, and its mask is at most 1/2: no threshold on either finds
@@ -25,11 +31,22 @@ def added_queries(sums: Tensor, classes: list[int], count: int, dtype: torch.dty
         classes: The class of each of the K sums.
         count: The number of classes with "none", the last one.
         dtype: The output's dtype.
+        least: The smallest mask logit.
+
+    Raises:
+        ScoreRangeError: A sum is not finite, or so large that only a million queries would hold it.
     """
     peaks = sums.detach().amax((0, 2, 3)).tolist()
+    if not all(peak < _MOST for peak in peaks):
+        got = f"scores up to {max(peaks, key=lambda peak: peak if peak == peak else math.inf):.3g}"
+        hint = 'Fuse with rule="geometric" or "trust", which keep the model\'s scale, and check=True.'
+        raise ScoreRangeError("fused map", got, f"finite sums over queries below {_MOST:.0e}", hint)
     copies = [max(1, math.ceil(peak / (_PROBABILITY * _LARGEST))) for peak in peaks]
     shares = [sums[:, k, None] / (n * _PROBABILITY) for k, n in enumerate(copies)]
-    masks = [mask_logits(share, dtype).expand(-1, n, -1, -1) for share, n in zip(shares, copies, strict=True)]
+    masks = [
+        mask_logits(share, dtype).clamp(min=least).expand(-1, n, -1, -1)
+        for share, n in zip(shares, copies, strict=True)
+    ]
     rows = torch.full((sum(copies), count), -CERTAIN, dtype=dtype, device=sums.device)
     rows[:, -1] = 0.0
     index = [label for label, n in zip(classes, copies, strict=True) for _ in range(n)]

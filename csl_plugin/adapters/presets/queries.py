@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from csl_plugin.adapters.presets.added_queries import added_queries, mask_logits
+from csl_plugin.adapters.presets.added_queries import LEAST, added_queries, mask_logits
 from csl_plugin.adapters.presets.kept_queries import (
     KeptQueries,
     fitted,
@@ -25,9 +25,8 @@ from csl_plugin.adapters.presets.kept_queries import (
 from csl_plugin.adapters.score_kinds import ScoreKind, calibrated, wrong_shape
 from csl_plugin.calibration import Calibration
 
-_AHEAD = (
-    1.05  # of the fused arg max over what kept queries hold of another class: more than half precision rounds
-)
+# The fused arg max over what kept queries hold of another class: it survives a processor's resizing.
+_AHEAD = 1.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,8 @@ class QuerySum(ScoreKind):
         first = led.sure[..., None, None]
         total = _total(fused, weighted(weights, led.masks * first)) if count > 1 else fused
         led = replace(led, masks=fitted(total, weights, led.masks, _owned(led) if count == 1 else first))
-        return _join(own, led, masks, classes, lambda held: total - held, list(range(count)))
+        least = LEAST if count > 1 else -torch.inf
+        return _join(own, led, masks, classes, lambda held: total - held, list(range(count)), least)
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,7 @@ def _join(
     classes: Tensor,
     missing: Callable[[Tensor], Tensor],
     added: list[int],
+    least: float = -torch.inf,
 ) -> tuple[Tensor, Tensor]:
     """Masks and class logits of the kept queries, and of those added for what is missing of the sums.
 
@@ -194,6 +195,6 @@ def _join(
     )
     held = weighted(_shares(led, classes.shape[-1] - 1), kept.to(led.masks.dtype).sigmoid())
     rest = missing(held).clamp(min=0.0)
-    more, rows = added_queries(rest, added, classes.shape[-1], classes.dtype)
+    more, rows = added_queries(rest, added, classes.shape[-1], classes.dtype, least)
     joined = torch.cat([kept.to(more.dtype), more], 1)
     return joined, torch.cat([led.class_logits(classes.shape[-1]), rows], 1)
