@@ -18,6 +18,7 @@ import transformers as hf
 from csl_plugin import Calibration, CSLWrapper, RegionMap, fuse
 from csl_plugin.adapters import OutputAdapter, QuerySum, check_adapter, preset
 from csl_plugin.adapters.presets.queries import QueryObjectness, QueryRejection
+from csl_plugin.errors import ScoreRangeError
 from tests.helpers import tiny_segmenters
 
 SIZE, CLASSES = (16, 16), 4
@@ -285,6 +286,26 @@ def test_half_precision_keeps_the_segments(dtype):
         assert detectron2(*(tensor.float() for tensor in written), sure=0.5) == expected
         again = QuerySum().read(*(tensor.float() for tensor in written))
         assert again.argmax(1).eq(fused.argmax(1)).float().mean() > 0.98
+
+
+def test_autocast_around_a_call_changes_nothing():
+    masks, classes = scene(6, batch=2)
+    fused = agreeing(masks, classes, 6)
+    for kind in (QuerySum(), QueryRejection(), QueryObjectness(Calibration.sigmoid())):
+        maps = fused if isinstance(kind, QuerySum) else fused[:, :1]
+        expected = [kind.read(masks, classes), *kind.write(maps, masks, classes)]
+        with torch.autocast("cpu", torch.bfloat16):
+            got = [kind.read(masks, classes), *kind.write(maps, masks, classes)]
+        assert all(torch.equal(one, other) for one, other in zip(got, expected, strict=True))
+
+
+@pytest.mark.parametrize("bad", [torch.inf, torch.nan, 1e7])
+def test_a_map_that_no_number_of_queries_holds_is_refused(bad):
+    masks, classes = scene(6)
+    fused = agreeing(masks, classes, 6)
+    fused[0, 1, 2, 3] = bad
+    with pytest.raises(ScoreRangeError, match="fused map"):
+        QuerySum().write(fused, masks, classes)
 
 
 def test_a_batch_is_written_as_its_images_are():

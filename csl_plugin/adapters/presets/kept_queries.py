@@ -7,6 +7,7 @@ any threshold from 1/2 on can find it.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
@@ -140,5 +141,7 @@ def fitted(total: Tensor, weights: Tensor, masks: Tensor, first: Tensor) -> Tens
 
 
 def weighted(weights: Tensor, masks: Tensor) -> Tensor:
-    """Sums (B, K, h, w) of masks (B, Q, h, w) with weights (B, Q, K)."""
-    return torch.einsum("bqk,bqhw->bkhw", weights, masks)
+    """Sums (B, K, h, w) of masks (B, Q, h, w) with weights (B, Q, K), in their dtype, also under autocast."""
+    kind = masks.device.type
+    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+        return torch.einsum("bqk,bqhw->bkhw", weights, masks)

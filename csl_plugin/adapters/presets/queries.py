@@ -84,7 +84,7 @@ class QueryRejection(ScoreKind):
         """The score as published, at most 1."""
         masks, classes = check_queries(self.name, *tensors)
         best = classes.softmax(-1)[..., :-1].amax(-1)
-        return 1 - torch.einsum("bqhw,bq->bhw", masks.sigmoid(), best)[:, None]
+        return 1 - weighted(best[..., None], masks.sigmoid())
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Queries that claim 1 - `fused` of each pixel."""
@@ -116,7 +116,7 @@ class QueryObjectness(ScoreKind):
         masks, classes = check_queries(self.name, *tensors)
         shares = classes.softmax(-1)
         unknown = shares[..., -2] - shares[..., :-2].amax(-1)
-        return torch.einsum("bqhw,bq->bhw", masks.sigmoid(), unknown)[:, None]
+        return weighted(unknown[..., None], masks.sigmoid())
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Queries whose score is the fused map."""
