@@ -18,7 +18,7 @@ import transformers as hf
 from csl_plugin import Calibration, CSLWrapper, RegionMap, fuse
 from csl_plugin.adapters import OutputAdapter, QuerySum, check_adapter, preset
 from csl_plugin.adapters.presets.queries import QueryObjectness, QueryRejection
-from csl_plugin.errors import ScoreRangeError
+from csl_plugin.errors import DeviceError, ScoreRangeError
 from tests.helpers import tiny_segmenters
 
 SIZE, CLASSES = (16, 16), 4
@@ -258,6 +258,8 @@ def detectron2(masks, classes, sure=0.8, overlap=0.8):
     """The panoptic inference of MaskFormer's and Mask2Former's own code, its labels in the order found."""
     scores, labels = classes[0].softmax(-1).max(-1)
     keep = (labels != classes.shape[-1] - 1) & (scores > sure)
+    if not keep.any():
+        return []
     shares, labels = masks[0, keep].sigmoid(), labels[keep]
     owned = (scores[keep].view(-1, 1, 1) * shares).argmax(0)
     segments = []
@@ -299,13 +301,19 @@ def test_autocast_around_a_call_changes_nothing():
         assert all(torch.equal(one, other) for one, other in zip(got, expected, strict=True))
 
 
-@pytest.mark.parametrize("bad", [torch.inf, torch.nan, 1e7])
+@pytest.mark.parametrize("bad", [torch.inf, torch.nan, 1e12])
 def test_a_map_that_no_number_of_queries_holds_is_refused(bad):
     masks, classes = scene(6)
     fused = agreeing(masks, classes, 6)
     fused[0, 1, 2, 3] = bad
-    with pytest.raises(ScoreRangeError, match="fused map"):
+    with pytest.raises(ScoreRangeError, match=r"fused map.*check=True"):
         QuerySum().write(fused, masks, classes)
+
+
+def test_a_map_without_values_is_refused_by_name():
+    masks, classes = (tensor.to("meta") for tensor in scene(6))
+    with pytest.raises(DeviceError, match="queries on meta"):
+        QuerySum().write(torch.zeros(1, CLASSES, *SIZE, device="meta"), masks, classes)
 
 
 def test_a_batch_is_written_as_its_images_are():

@@ -15,7 +15,7 @@ _PROBABILITY = 1 / (1 + math.e)
 _LARGEST = 0.5  # of a mask: one that never exceeds it is empty to every processor
 LEAST = -14.0
 """A mask logit of a share near 0 from which a processor's resizing comes back within a pixel."""
-_MOST = 1e5  # queries of a sum
+_MOST = 8 << 30  # bytes of masks
 
 
 def added_queries(
@@ -34,13 +34,14 @@ def added_queries(
         least: The smallest mask logit.
 
     Raises:
-        ScoreRangeError: A sum is not finite, or so large that only a million queries would hold it.
+        ScoreRangeError: A sum is not finite, or so large that the queries to hold it take over 8 GiB.
     """
     peaks = sums.detach().amax((0, 2, 3)).tolist()
-    if not all(peak < _MOST for peak in peaks):
-        got = f"scores up to {max(peaks, key=lambda peak: peak if peak == peak else math.inf):.3g}"
+    needed = sum(peaks) / (_PROBABILITY * _LARGEST)
+    if not needed * (sums[:, 0].numel() * sums.element_size()) < _MOST:
+        got = f"scores whose sums over queries take {needed:.3g} queries"
         hint = 'Fuse with rule="geometric" or "trust", which keep the model\'s scale, and check=True.'
-        raise ScoreRangeError("fused map", got, f"finite sums over queries below {_MOST:.0e}", hint)
+        raise ScoreRangeError("fused map", got, f"finite ones that {_MOST >> 30} GiB of queries hold", hint)
     copies = [max(1, math.ceil(peak / (_PROBABILITY * _LARGEST))) for peak in peaks]
     shares = [sums[:, k, None] / (n * _PROBABILITY) for k, n in enumerate(copies)]
     masks = [

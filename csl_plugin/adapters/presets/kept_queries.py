@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from csl_plugin.errors import DeviceError
+
 # The softmax of logits with this difference is exactly 1 and 0, also in half precision.
 CERTAIN = 200.0
 _STRICT = 0.8  # the highest default threshold of the processors
@@ -64,7 +66,13 @@ def kept_queries(masks: Tensor, classes: Tensor, size: tuple[int, int], dtype: t
         classes: The class logits.
         size: (h, w) of the fused map.
         dtype: float32 or float64, for the arithmetic.
+
+    Raises:
+        DeviceError: They have no values, of which the queries of a fused map depend.
     """
+    if masks.is_meta or classes.is_meta:
+        hint = "Which queries are written depends on the scores: run the call on a device with values."
+        raise DeviceError("model output", "queries on meta", "tensors with values", hint)
     masks = resized(masks, size).to(dtype)
     wide = classes.to(dtype)
     labels = wide[..., :-1].argmax(-1)
