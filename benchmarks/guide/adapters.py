@@ -55,7 +55,7 @@ other one with a message that says what it saw.
 Of transformers' output classes the class decides, not the names of fields: RF-DETR and Conditional DETR have
 DETR's names, but class scores that are sigmoids without a class "no object", so neither this nor the preset
 `detr` takes them. Another mapping is refused where it also holds boxes, masks or depth, and where its values
-are all in [0, 1] and sum to 1 over C (with C = 1: are all in [0, 1]), as probabilities are.
+are all in [0, 1] and sum to 1 over C (with C = 1: reach both ends), as probabilities do.
 
 ## How queries are written
 

@@ -33,6 +33,7 @@ _EXPECTED = (
     "class of transformers for semantic or universal segmentation, when no adapter is given"
 )
 _TOLERANCE = 1e-3
+_END = 0.01
 
 
 def recognize(output: Any) -> OutputAdapter:
@@ -46,7 +47,7 @@ def recognize(output: Any) -> OutputAdapter:
     Another mapping is recognized by its keys: floating-point logits (B, C, h, w) under "logits" or "out"
     (torchvision), softmax over C, or a sigmoid where C = 1; or "masks_queries_logits" with
     "class_queries_logits". It is refused if it also holds what another task returns, or if the values cannot
-    be logits: all in [0, 1], and summing to 1 over C.
+    be logits: all in [0, 1], and summing to 1 over C, or with C = 1 reaching both ends.
 
     Any other output may hold logits, probabilities or raw scores of either direction, which their values
     cannot show.
@@ -111,15 +112,17 @@ def _of_queries(output: Mapping[str, Any], path: TransformersItems) -> OutputAda
 
 
 def _are_shares(logits: Tensor) -> bool:
-    """Whether all values are in [0, 1] and sum to 1 over the channels, where there are several."""
+    """Whether all values are in [0, 1] and sum to 1 over the channels; or, in one channel, reach both ends."""
     if torch.compiler.is_compiling() or logits.is_meta or 0 in logits.shape:
         return False
     values = logits.detach()
     for part in (values[..., ::16, ::16], values):  # most logits are refuted by a few values
-        if float(part.amin()) < 0 or float(part.amax()) > 1:
+        low, high = float(part.amin()), float(part.amax())
+        if not (low >= 0 and high <= 1):
             return False
-    sums = values.float().sum(1)
-    return values.shape[1] == 1 or bool((sums - 1).abs().amax() < _TOLERANCE)
+    if values.shape[1] == 1:
+        return low < _END and high > 1 - _END
+    return bool((values.float().sum(1) - 1).abs().amax() < _TOLERANCE)
 
 
 def _fits(adapter: OutputAdapter, output: Any) -> bool:

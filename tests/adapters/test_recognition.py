@@ -25,6 +25,8 @@ BOXES = torch.rand(2, 6, 4, generator=DRAW)
         {"logits": LOGITS, "loss": torch.tensor(1.0), "hidden_states": None, "pred_masks": None},
         {"out": LOGITS[:, :1]},
         {"logits": LOGITS.abs()},
+        {"out": 0.2 + 0.3 * LOGITS[:, :1].sigmoid()},  # a network before its training
+        {"out": torch.zeros(2, 1, 8, 8)},
         {"logits": LOGITS.half()},
         {"masks_queries_logits": MASKS, "class_queries_logits": CLASSES, "auxiliary_logits": None},
     ],
@@ -44,7 +46,7 @@ def test_mappings_that_hold_what_they_name(output):
         {"logits": LOGITS.softmax(1)},
         {"out": LOGITS.softmax(1)},
         {"out": LOGITS.softmax(1).half()},
-        {"out": LOGITS[:, :1].sigmoid()},
+        {"out": (9 * LOGITS[:, :1]).sigmoid()},
         {"out": (LOGITS[:, :1] > 0).float()},
         {"out": LOGITS.argmax(1, keepdim=True)},
         {"out": LOGITS, "predicted_depth": LOGITS[:, 0]},
