@@ -112,7 +112,7 @@ def _of_queries(output: Mapping[str, Any], path: TransformersItems) -> OutputAda
 
 
 def _are_shares(logits: Tensor) -> bool:
-    """Whether all values are in [0, 1] and sum to 1 over the channels; or, in one channel, reach both ends."""
+    """Whether all values are in [0, 1] and sum to 1 over the channels; a single one must reach both ends."""
     if torch.compiler.is_compiling() or logits.is_meta or 0 in logits.shape:
         return False
     values = logits.detach()
