@@ -39,6 +39,45 @@ in the framework's own model code; or on a fabricated output with the structure 
 files. The methods have licenses of their own; none of their code is part of this package.
 """
 
+RECOGNITION = """## What is recognized without a preset
+
+`CSLWrapper(model)` reads these outputs by themselves, of a model that takes RGB in [0, 1], and refuses every
+other one with a message that says what it saw.
+
+| output | read as |
+| --- | --- |
+| transformers `SemanticSegmenterOutput` | logits |
+| transformers outputs of Mask2Former, MaskFormer, OneFormer, EoMT and DETR | queries |
+| transformers `CLIPSegImageSegmentationOutput` | binary logits |
+| another mapping with one tensor (B, C, h, w) under `logits` or `out` | logits; binary logits where C = 1 |
+| another mapping with `masks_queries_logits` and `class_queries_logits` | queries |
+
+Of transformers' output classes the class decides, not the names of fields: RF-DETR and Conditional DETR have
+DETR's names, but class scores that are sigmoids without a class "no object", so neither this nor the preset
+`detr` takes them. Another mapping is refused where it also holds boxes, masks or depth, and where its values
+are all in [0, 1] and sum to 1 over C (with C = 1: reach both ends), as probabilities do.
+
+## How queries are written
+
+The output has the model's own queries first, in their order, then further ones. After `CSLWrapper`, the
+processor's semantic post-processing gives the fused map, its panoptic and instance post-processing the
+segments of the plain output:
+
+- A query whose class has a probability over 1/2 keeps this probability and its mask. It is found at each
+  threshold from 1/2 on that finds it in the plain output, with the same score.
+- Its label is the class that most of its segment has in the fused map.
+- A pixel whose fused class is not that of its segment goes to the segment of that class that claims it most.
+  Of two cars each keeps its own pixels. A segment that an overlap kept from being found may be found then.
+- Queries with a lower probability are lowered to what the fused map leaves. Thresholds below 1/2 find fewer.
+- Each further query is "no object" with a probability of 0.73 and has a mask of at most 1/2, so that no
+  threshold finds it; their sum is what the kept queries do not hold of the fused map.
+- The sum over queries is the fused map, or what the kept queries hold where that is more, with the arg max of
+  the fused map at each pixel of the masks. With a single class it is exactly the fused map.
+- DETR's `pred_boxes` get a row of zeros for each further query.
+
+The presets `eam` and `uno` are written likewise, with a score that is exactly the fused map.
+"""
+
 
 UPSTREAM = """## Run once against the methods' own code
 
@@ -75,7 +114,7 @@ def page() -> str:
         rows = [_row(known) for known in PRESETS.values() if known.task == task]
         head = ("name", "method", "call", "holds", "input", "resolution", "calibration", "batch", "tested")
         parts += [f"## {title}\n", _table(head, rows), _notes(task)]
-    parts += [UPSTREAM, "## Proposers\n", _table(COLUMNS, ROWS)]
+    parts += [RECOGNITION, UPSTREAM, "## Proposers\n", _table(COLUMNS, ROWS)]
     return "\n".join(parts)
 
 

@@ -50,7 +50,16 @@ ROWS: tuple[tuple[str, str, str, str, str], ...] = (
         "`predicted_iou`: the highest is on top",
         "fabricated output, saved files",
     ),
+    (
+        "transformers panoptic and instance post-processing",
+        _GIVEN + ": `segmentation` with `segments_info`",
+        "region map, a region an id",
+        "-",
+        "run with a processor",
+    ),
+    ("detectron2 `panoptic_seg`", _GIVEN, "region map, a region an id", "-", "fabricated output"),
     ("CropFormer, detectron2 `Instances`", _GIVEN, "region map", _OVERLAP, "fabricated output"),
+    ("torchvision detectors, supervision `Detections`", _GIVEN, "region map", _OVERLAP, "fabricated output"),
     (
         "FastSAM, ultralytics `Results`",
         _GIVEN + ", letterbox undone",

@@ -3,50 +3,69 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
+import torch
 from torch import Tensor
 
 from csl_plugin.adapters.output import OutputAdapter
 from csl_plugin.adapters.output_path import contents
-from csl_plugin.adapters.presets.frameworks import DETR_QUERIES, QUERIES
 from csl_plugin.adapters.presets.queries import QuerySum
+from csl_plugin.adapters.presets.transformers_outputs import (
+    DETR_QUERIES,
+    PROMPTED,
+    QUERIES,
+    SEMANTIC,
+    TransformersItems,
+    class_hint,
+    output_class,
+)
 from csl_plugin.adapters.registry import PRESETS
 from csl_plugin.errors import CSLError, OptionError, OutputError
 
 _LOGIT_KEYS = ("logits", "out")
-_PROMPTED = "CLIPSegImageSegmentationOutput"
+_OF_OTHER_TASKS = (
+    "boxes", "pred_boxes", "masks", "pred_masks", "pred_logits", "iou_scores", "segmentation",
+    "segments_info", "instances", "panoptic_seg", "predicted_depth", "depth",
+)  # fmt: skip
+_EXPECTED = (
+    'logits (B, C, h, w) under "logits" or "out" of a mapping without boxes, masks or depth, or an output '
+    "class of transformers for semantic or universal segmentation, when no adapter is given"
+)
+_TOLERANCE = 1e-3
+_END = 0.01
 
 
 def recognize(output: Any) -> OutputAdapter:
     """The adapter for an output whose names say what it holds, of a model that takes RGB in [0, 1].
 
-    A mapping with a tensor (B, C, h, w) under "logits" (transformers) or "out" (torchvision) holds logits:
-    softmax over C, or a sigmoid where C = 1. Masks and class logits of queries under the names of
-    transformers (Mask2Former, MaskFormer, OneFormer, EoMT, DETR) are summed over queries. CLIPSeg's output
-    holds one logit per prompt. Any other output may hold logits, probabilities or raw scores of either
-    direction, which their values cannot show.
+    An output class of transformers decides by itself: SemanticSegmenterOutput holds logits; the outputs of
+    Mask2Former, MaskFormer, OneFormer, EoMT and DETR hold masks and class logits of queries, which are summed
+    over queries; CLIPSeg's holds one logit per prompt. Any other class of transformers is refused, also where
+    its fields have the same names, as RF-DETR's have.
+
+    Another mapping is recognized by its keys: floating-point logits (B, C, h, w) under "logits" or "out"
+    (torchvision), softmax over C, or a sigmoid where C = 1; or "masks_queries_logits" with
+    "class_queries_logits". It is refused if it also holds what another task returns, or if the values cannot
+    be logits: all in [0, 1], and summing to 1 over C, or with C = 1 reaching both ends.
+
+    Any other output may hold logits, probabilities or raw scores of either direction, which their values
+    cannot show.
 
     Raises:
         OutputError: The output is not one of these; the message lists the presets that can read it.
     """
-    if isinstance(output, Mapping):
-        for queries in (QUERIES, DETR_QUERIES):
-            masks, classes = (output.get(path[0]) for path in queries.paths)
-            if _has_axes(masks, 4) and _has_axes(classes, 3):
-                return OutputAdapter(QuerySum(), queries)
-        keys = [key for key in _LOGIT_KEYS if _has_axes(output.get(key), 4)]
-        if len(keys) == 1:
-            return OutputAdapter("logits" if output[keys[0]].shape[1] > 1 else "binary_logits", keys[0])
-        if type(output).__name__ == _PROMPTED and _has_axes(output.get("logits"), 3):
-            return OutputAdapter("binary_logits", "logits")
+    kind = output_class(output)
+    adapter = _of_mapping(output) if kind is None else _of_class(output, kind)
+    if adapter is not None:
+        return adapter
     fitting = candidates(output)
     raise OutputError(
         "model output",
         contents(output),
-        'a mapping with logits (B, C, h, w) under "logits" or "out", or with the masks and class logits of '
-        "queries, when no adapter is given",
-        "Declare it with adapter=OutputAdapter(score, item=...) from csl_plugin.adapters, where score is "
+        _EXPECTED,
+        ("" if kind is None else f"{kind} is not read by itself. {class_hint(kind)} ")
+        + "Declare it with adapter=OutputAdapter(score, item=...) from csl_plugin.adapters, where score is "
         '"logits", "binary_logits", "probabilities" or a Calibration, and item the index or key'
         + (f"; or with adapter=preset(name), of which these fit: {', '.join(fitting)}." if fitting else "."),
     )
@@ -55,6 +74,55 @@ def recognize(output: Any) -> OutputAdapter:
 def candidates(output: Any) -> list[str]:
     """The names of the presets that can read an output, by its structure and its axes."""
     return [name for name, known in PRESETS.items() if _fits(known.adapter(), output)]
+
+
+def _of_class(output: Any, kind: str) -> OutputAdapter | None:
+    """The adapter of an output class of transformers."""
+    for path in (QUERIES, DETR_QUERIES):
+        if kind in path.types:
+            return _of_queries(output, path)
+    if kind in PROMPTED.types:
+        return OutputAdapter("binary_logits", PROMPTED) if _has_axes(output.get("logits"), 3) else None
+    logits = output.get("logits") if kind in SEMANTIC.types else None
+    if not _has_axes(logits, 4):
+        return None
+    return OutputAdapter("logits" if logits.shape[1] > 1 else "binary_logits", SEMANTIC)
+
+
+def _of_mapping(output: Any) -> OutputAdapter | None:
+    """The adapter of another mapping, by all that it holds."""
+    if not isinstance(output, Mapping):
+        return None
+    if "masks_queries_logits" in output:
+        return _of_queries(output, QUERIES)
+    keys = [key for key in _LOGIT_KEYS if _has_axes(output.get(key), 4)]
+    others = [key for key in _OF_OTHER_TASKS if output.get(key) is not None]
+    if len(keys) != 1 or others or _are_shares(output[keys[0]]):
+        return None
+    return OutputAdapter("logits" if output[keys[0]].shape[1] > 1 else "binary_logits", keys[0])
+
+
+def _of_queries(output: Mapping[str, Any], path: TransformersItems) -> OutputAdapter | None:
+    masks, classes = (output.get(str(steps[0])) for steps in path.paths)
+    if not _has_axes(masks, 4) or not _has_axes(classes, 3):
+        return None
+    if masks.shape[:2] != classes.shape[:2] or classes.shape[2] < 2:
+        return None
+    return OutputAdapter(QuerySum(), path)
+
+
+def _are_shares(logits: Tensor) -> bool:
+    """Whether all values are in [0, 1] and sum to 1 over the channels; a single one must reach both ends."""
+    if torch.compiler.is_compiling() or logits.is_meta or 0 in logits.shape:
+        return False
+    values = logits.detach()
+    for part in (values[..., ::16, ::16], values):  # most logits are refuted by a few values
+        low, high = float(part.amin()), float(part.amax())
+        if not (low >= 0 and high <= 1):
+            return False
+    if values.shape[1] == 1:
+        return low < _END and high > 1 - _END
+    return bool((values.float().sum(1) - 1).abs().amax() < _TOLERANCE)
 
 
 def _fits(adapter: OutputAdapter, output: Any) -> bool:
@@ -67,5 +135,5 @@ def _fits(adapter: OutputAdapter, output: Any) -> bool:
     return True
 
 
-def _has_axes(value: Any, axes: int) -> bool:
-    return isinstance(value, Tensor) and value.ndim == axes
+def _has_axes(value: Any, axes: int) -> TypeGuard[Tensor]:
+    return isinstance(value, Tensor) and value.ndim == axes and value.is_floating_point()

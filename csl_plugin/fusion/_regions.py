@@ -20,6 +20,9 @@ from csl_plugin.regions.region_map import RegionMap
 Partitioning: TypeAlias = "RegionProposals | RegionMap | Array"
 Regions: TypeAlias = "Partitioning | Sequence[Partitioning]"
 
+_OF_MASKS = "Masks and other tools' results become a partition by csl_plugin.proposers.regions_from_masks."
+_OF_COLORS = "Ids stored as colors are R + 256 * G + 65536 * B: compute them first, as int32."
+
 
 def read_partitions(
     regions: Regions, read: Distribution, split: bool, valid: Tensor | None
@@ -117,18 +120,16 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
             "regions",
             describe(labels),
             "RegionProposals, a RegionMap, an array of integer labels, or a list of these",
-            "Pass what a proposer gave.",
+            "Pass what a proposer gave. " + _OF_MASKS,
         )
     tensor = as_tensor("regions", labels)
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
-        raise DTypeError("regions", describe(labels), "integer labels", "Convert them to an integer type.")
-    if tensor.ndim not in (2, 3):
-        raise ShapeError(
-            "regions",
-            f"shape {tuple(tensor.shape)}",
-            "(H, W) or (B, H, W)",
-            "Give one map per image, the batch as first axis.",
-        )
+        hint = "Convert them to an integer type. " + _OF_MASKS
+        raise DTypeError("regions", describe(labels), "integer labels", hint)
+    if tensor.ndim not in (2, 3) or _is_picture(tensor, read):
+        hint = "Give one map per image, the batch as first axis. "
+        hint += _OF_COLORS if tensor.shape[-1:] in ((3,), (4,)) else _OF_MASKS
+        raise ShapeError("regions", f"shape {tuple(tensor.shape)}", "(H, W) or (B, H, W)", hint)
     if tensor.is_meta:
         raise DeviceError(
             "regions", describe(labels), "labels with values", "Wrap them in RegionMap(labels, num_regions)."
@@ -144,6 +145,11 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
         raise type(error)("regions", error.got, error.expected, error.hint) from None
 
 
+def _is_picture(labels: Tensor, read: Distribution) -> bool:
+    """Whether labels are a color picture (H, W, 3) of the distribution's size."""
+    return tuple(labels.shape) in ((*read.size, 3), (*read.size, 4)) and read.size[1] != labels.shape[-1]
+
+
 def _restricted(region_map: RegionMap, valid: Tensor) -> RegionMap:
     labels = region_map.labels
     labels = labels if labels.dtype == torch.int64 else labels.to(torch.int32)
@@ -156,7 +162,7 @@ def _match_batch(argument: str, batch: int, read: Distribution) -> None:
             argument,
             f"a batch of {batch}",
             f"the distribution's batch of {read.scores.shape[0]}",
-            "Give one set of regions per image; expand shared ones explicitly.",
+            f"Give one set of regions per image; expand shared ones explicitly. {_OF_MASKS}",
         )
 
 

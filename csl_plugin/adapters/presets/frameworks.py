@@ -6,15 +6,19 @@ from csl_plugin.adapters.inputs import ImageInput
 from csl_plugin.adapters.output_path import Items
 from csl_plugin.adapters.presets.preset import BGR_BYTES, BYTES, IMAGENET, Preset, Task, Tested
 from csl_plugin.adapters.presets.queries import QuerySum
+from csl_plugin.adapters.presets.transformers_outputs import (
+    DETR_QUERIES,
+    PROMPTED,
+    QUERIES,
+    SEMANTIC,
+    TransformersItems,
+)
 from csl_plugin.adapters.presets.ultralytics import Detections
 from csl_plugin.adapters.score_kinds import NonNegative, RawScore, ScoreKind, Sigmoid, Softmax
 
 _FRAMEWORK: Task = "framework"
 _HALVES = ImageInput((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _RUN: Tested = "run with random weights"
-_LOGITS = Items((("logits",),))
-QUERIES = Items((("masks_queries_logits",), ("class_queries_logits",)))
-DETR_QUERIES = Items((("pred_masks",), ("logits",)))
 _SEM_SEG = Items((("sem_seg",),), each=True)
 _SAMPLES = Items((("seg_logits", "data"),), each=True, labels=("pred_sem_seg", "data"))
 
@@ -25,7 +29,7 @@ def _transformers(
     images: ImageInput = IMAGENET,
     resolution: str = "input/4",
     score_kind: ScoreKind | None = None,
-    output_path: Items = _LOGITS,
+    output_path: TransformersItems = SEMANTIC,
     note: str = "",
 ) -> Preset:
     score_kind = Softmax() if score_kind is None else score_kind
@@ -35,8 +39,8 @@ def _transformers(
     )  # fmt: skip
 
 
-def _queries(name: str, title: str, note: str = "", output_path: Items = QUERIES) -> Preset:
-    note = "Written as queries, so that the processor's post-processing gives the fused map. " + note
+def _queries(name: str, title: str, note: str = "", output_path: TransformersItems = QUERIES) -> Preset:
+    note = "Written as queries: see below. " + note
     return _transformers(name, title, score_kind=QuerySum(), output_path=output_path, note=note.strip())
 
 
@@ -58,6 +62,7 @@ PRESETS = (
     _transformers("beit", "BEiT (transformers)", _HALVES),
     _transformers("mobilevit", "MobileViT (transformers)", ImageInput(order="BGR"), "input/32 to input/8"),
     _transformers("clipseg", "CLIPSeg (transformers)", resolution="input", score_kind=Sigmoid(),
+                  output_path=PROMPTED,
                   note="One image and one prompt per row of the batch; also takes input_ids."),
     _queries("mask2former", "Mask2Former (transformers)"),
     _queries("maskformer", "MaskFormer (transformers)"),

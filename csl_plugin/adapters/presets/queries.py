@@ -1,19 +1,32 @@
-"""Score kinds of mask-classification models: each query has a mask and a distribution over classes."""
+"""Score kinds of mask-classification models: each query has a mask and a distribution over classes.
+
+A fused map is written as the model's own queries, which keep the probability of their class, followed by
+queries that a processor drops and that hold the rest of the sum: its panoptic and instance post-processing
+finds the segments that it finds in the model's output, its semantic post-processing the fused map.
+"""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from csl_plugin.adapters.presets.added_queries import LEAST, added_queries, mask_logits
+from csl_plugin.adapters.presets.kept_queries import (
+    KeptQueries,
+    fitted,
+    followed,
+    kept_queries,
+    resized,
+    weighted,
+)
 from csl_plugin.adapters.score_kinds import ScoreKind, calibrated, wrong_shape
 from csl_plugin.calibration import Calibration
 
-# The softmax of logits with this difference is exactly 1 and 0, also in half precision.
-_CERTAIN = 200.0
+# The fused arg max over what kept queries hold of another class: it survives a processor's resizing.
+_AHEAD = 1.5
 
 
 @dataclass(frozen=True)
@@ -23,9 +36,12 @@ class QuerySum(ScoreKind):
     D[c] is the sum over queries of class probability times mask probability, as in MaskFormer: in [0, Q], not
     normalized over classes. Masks keep their own resolution.
 
-    The fused map is written as queries, so that the model's post-processing gives it again: one query per
-    class, with probability 1 of that class and the fused scores as its mask. Where scores exceed 1, as sums
-    can, each class has several equal queries.
+    The fused map is written as queries: the model's own, then others. A query whose class has a probability
+    over 1/2 keeps it, and its mask. It takes the class that most of its segment has in the fused map, and a
+    pixel whose fused class is another goes to a query of that class, where there is one. So the processor
+    finds the same segments at every threshold from 1/2 on. The sum over queries is the fused map, or what
+    these queries hold where that is more, with the arg max of the fused map at each pixel. With one class,
+    K = 1, it is the fused map, and masks are lowered to it.
     """
 
     name: str = "queries"
@@ -33,23 +49,29 @@ class QuerySum(ScoreKind):
     def read(self, *tensors: Tensor) -> Tensor:
         """The sums over queries."""
         masks, classes = check_queries(self.name, *tensors)
-        return torch.einsum("bqhw,bqc->bchw", masks.sigmoid(), classes.softmax(-1)[..., :-1])
+        return weighted(classes.softmax(-1)[..., :-1], masks.sigmoid())
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Queries whose sum is `fused`."""
+        """The model's queries and further ones, whose sum has the arg max of `fused`."""
+        masks, classes = check_queries(self.name, *tensors)
+        own = _own(fused, masks, classes)
         count = fused.shape[1]
-        copies = max(1, math.ceil(float(fused.detach().amax())))
-        masks = _logit(fused / copies, tensors[0].dtype).repeat_interleave(copies, 1)
-        certain = _CERTAIN * torch.eye(count, count + 1, dtype=fused.dtype, device=fused.device)
-        return masks, certain.repeat_interleave(copies, 0).expand(len(fused), -1, -1)
+        led = followed(own, fused) if count > 1 else own
+        weights = _shares(led, count)
+        first = led.sure[..., None, None]
+        total = _total(fused, weighted(weights, led.masks * first)) if count > 1 else fused
+        led = replace(led, masks=fitted(total, weights, led.masks, _owned(led) if count == 1 else first))
+        least = LEAST if count > 1 else -torch.inf
+        return _join(own, led, masks, classes, lambda held: total - held, list(range(count)), least)
 
 
 @dataclass(frozen=True)
 class QueryRejection(ScoreKind):
     """The share of a pixel that no query claims: 1 - sum of mask times largest class probability (EAM).
 
-    Where the sum exceeds 1 the score is 0, the most normal one. The fused map is written as one query whose
-    mask is 1 - `fused`.
+    Where the sum exceeds 1 the score is 0, the most normal one. The fused map is written as the model's own
+    queries, with masks that are lowered where the fused score leaves less than they claim, and others of the
+    first class for what they do not claim.
     """
 
     name: str = "queries"
@@ -62,13 +84,15 @@ class QueryRejection(ScoreKind):
         """The score as published, at most 1."""
         masks, classes = check_queries(self.name, *tensors)
         best = classes.softmax(-1)[..., :-1].amax(-1)
-        return 1 - torch.einsum("bqhw,bq->bhw", masks.sigmoid(), best)[:, None]
+        return 1 - weighted(best[..., None], masks.sigmoid())
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """One query of the first class that covers the normal part of each pixel."""
-        masks, classes = tensors
-        # logit(1 - x) = -logit(x) keeps the precision of small scores.
-        return -_logit(fused.clamp(max=1.0), masks.dtype), _one_query(classes, 0)
+        """Queries that claim 1 - `fused` of each pixel."""
+        masks, classes = check_queries(self.name, *tensors)
+        own = _own(fused, masks, classes)
+        claimed = 1 - fused.clamp(max=1.0)
+        led = replace(own, masks=fitted(claimed, own.probabilities[..., None], own.masks, _owned(own)))
+        return _join(own, led, masks, classes, lambda held: claimed - held.sum(1, keepdim=True), [0])
 
 
 @dataclass(frozen=True)
@@ -76,7 +100,8 @@ class QueryObjectness(ScoreKind):
     """Queries with a class "object of no known class" before the last one (UNO).
 
     The score is the sum over queries of the mask times the difference between the probability of that class
-    and the largest of the known classes; of any sign. The fused map is written as one query of that class.
+    and the largest of the known classes; of any sign. The fused map is written as the model's own queries,
+    and others of that class and of the first one, which make the difference.
     """
 
     calibration: Calibration | None = None
@@ -91,12 +116,19 @@ class QueryObjectness(ScoreKind):
         masks, classes = check_queries(self.name, *tensors)
         shares = classes.softmax(-1)
         unknown = shares[..., -2] - shares[..., :-2].amax(-1)
-        return torch.einsum("bqhw,bq->bhw", masks.sigmoid(), unknown)[:, None]
+        return weighted(unknown[..., None], masks.sigmoid())
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """One query of an unknown object, with the fused map as its mask."""
-        masks, classes = tensors
-        return _logit(fused.clamp(max=1.0), masks.dtype), _one_query(classes, classes.shape[-1] - 2)
+        """Queries whose score is the fused map."""
+        masks, classes = check_queries(self.name, *tensors)
+        own = _own(fused, masks, classes)
+
+        def missing(held: Tensor) -> Tensor:
+            known, unknown = held[:, :-1].sum(1, keepdim=True), held[:, -1:]
+            rest = fused.clamp(max=1.0) - (unknown - known)
+            return torch.cat([-rest, rest], 1)
+
+        return _join(own, own, masks, classes, missing, [0, classes.shape[-1] - 2])
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -118,13 +150,51 @@ def check_queries(name: str, *tensors: Tensor) -> tuple[Tensor, Tensor]:
     return masks, classes
 
 
-def _logit(shares: Tensor, dtype: torch.dtype) -> Tensor:
-    """The logits of shares in [0, 1], finite, with the precision of small shares kept."""
-    limits = torch.finfo(dtype)
-    tiny = float(torch.finfo(torch.float32).tiny)
-    return (shares.clamp(min=tiny).log() - (1 - shares).clamp(min=limits.eps / 2).log()).clamp(limits.min)
+def _own(fused: Tensor, masks: Tensor, classes: Tensor) -> KeptQueries:
+    return kept_queries(masks, classes, (fused.shape[-2], fused.shape[-1]), fused.dtype)
 
 
-def _one_query(classes: Tensor, index: int) -> Tensor:
-    certain = F.one_hot(torch.tensor([[index]], device=classes.device), classes.shape[-1])
-    return (_CERTAIN * certain).to(classes.dtype).expand(len(classes), -1, -1)
+def _owned(own: KeptQueries) -> Tensor:
+    """Where a sure query claims more of a pixel than any other, boolean (B, Q, h, w)."""
+    owners = own.held().argmax(1, keepdim=True)
+    owned = torch.zeros_like(own.masks, dtype=torch.bool).scatter(1, owners, True)
+    return owned & own.sure[..., None, None]
+
+
+def _shares(own: KeptQueries, classes: int) -> Tensor:
+    """The class probabilities of the kept queries without "none", (B, Q, K)."""
+    rows = own.probabilities.new_zeros(*own.labels.shape, classes)
+    return rows.scatter(-1, own.labels[..., None], own.probabilities[..., None])
+
+
+def _total(fused: Tensor, held: Tensor) -> Tensor:
+    """The smallest scores of at least `fused` and `held`, (B, K, h, w), with the arg max of `fused`."""
+    top = fused.argmax(1, keepdim=True)
+    least = _AHEAD * held.scatter(1, top, 0.0).amax(1, keepdim=True)
+    total = torch.maximum(fused, held)
+    return total.scatter(1, top, torch.maximum(total.gather(1, top), least))
+
+
+def _join(
+    own: KeptQueries,
+    led: KeptQueries,
+    masks: Tensor,
+    classes: Tensor,
+    missing: Callable[[Tensor], Tensor],
+    added: list[int],
+    least: float = -torch.inf,
+) -> tuple[Tensor, Tensor]:
+    """Masks and class logits of the kept queries, and of those added for what is missing of the sums.
+
+    `missing` is called with the sums (B, K, h, w) that the kept queries hold as they are rounded.
+    """
+    kept = torch.where(
+        led.masks == own.masks,
+        resized(masks, (led.masks.shape[-2], led.masks.shape[-1])),
+        mask_logits(led.masks, masks.dtype).to(masks.dtype),
+    )
+    held = weighted(_shares(led, classes.shape[-1] - 1), kept.to(led.masks.dtype).sigmoid())
+    rest = missing(held).clamp(min=0.0)
+    more, rows = added_queries(rest, added, classes.shape[-1], classes.dtype, least)
+    joined = torch.cat([kept.to(more.dtype), more], 1)
+    return joined, torch.cat([led.class_logits(classes.shape[-1]), rows], 1)
