@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from numbers import Real
 from typing import Literal, TypeAlias
 
+from csl_plugin.arrays import shown
 from csl_plugin.errors import OptionError
 
 PlainRule: TypeAlias = Literal["product", "geometric", "mean"]
@@ -56,11 +57,22 @@ class Trust:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
+            given = getattr(self, field.name)
             least = 1 if field.name == "effective_samples" else 0
             endless = field.name == "keep_sigma"
-            number = isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
-            if not number or value < least or (value == math.inf and not endless):
+            value = _number(given)
+            if not value >= least or (value == math.inf and not endless):
                 expected = f"a number of at least {least}" + (", or infinity" if endless else "")
                 hint = f"The default is {field.default:g}; help(csl_plugin.Trust) says what it does."
-                raise OptionError(field.name, repr(value), expected, hint)
+                raise OptionError(field.name, shown(given), expected, hint)
+            object.__setattr__(self, field.name, value)
+
+
+def _number(value: object) -> float:
+    """As a float; nan where it is none, or too large for one."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
