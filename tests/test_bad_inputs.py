@@ -229,6 +229,13 @@ CASES = {
                 (torch.float64, 1e200),
             ]
         },
+        "sums beyond float64": Case(
+            fusing(scores(dtype=torch.float64) * 1e300, rule="mean"),
+            ValueError,
+            "up to 5e",
+            "1e.290",
+            "Scale",
+        ),
         "no class axis": Case(
             lambda: fuse_labels(scores(), labels()), ValueError, r"shape \(4, 5\)", r"\(C, H, W\)", "fuse"
         ),
