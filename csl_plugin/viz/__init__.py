@@ -22,6 +22,7 @@ __all__ = ["overlay"]
 _BOX = (600, 440)
 
 
+@np.errstate(all="ignore")  # of values that may be anything
 def overlay(image: Picture, labels: Values, score: Values, fused: Values) -> Picture:
     """Image, regions, score and fused score side by side.
 

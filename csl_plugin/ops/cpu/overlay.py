@@ -12,6 +12,7 @@ from torch import Tensor
 from csl_plugin.ops import trust
 from csl_plugin.ops.cpu.bands import Bands, Roots
 from csl_plugin.ops.cpu.fuse import Floats, means, tiles
+from csl_plugin.ops.cpu.memory import quiet
 from csl_plugin.ops.cpu.runs import overlay, without
 from csl_plugin.ops.dtypes import largest_root
 from csl_plugin.ops.partition import Partition
@@ -79,16 +80,16 @@ def fused_by_trust(
             yield b, rows, torch.from_numpy(fused).view(band.shape)
 
 
+@quiet
 def _filtered(own: Floats, prior: Floats, noise: Floats, keep: float) -> Floats:
     """The last step of `trust.fused` for the pixels (C, P) of a band, in the cache."""
     apart = np.sqrt(own)
     np.sqrt(apart, out=apart)
     apart -= prior
     power = np.square(apart)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        power /= noise
-        share = power.max(0)
-        share /= share + keep
+    power /= noise
+    share = power.max(0)
+    share /= share + keep
     # 0 / 0 and inf / inf: without noise everything is signal.
     np.copyto(share, 1.0, where=np.isnan(share))
     apart *= share
