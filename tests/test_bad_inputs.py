@@ -645,6 +645,12 @@ def test_a_refused_call_writes_nothing(value):
     assert torch.equal(distribution.nan_to_num(), one(value).nan_to_num())
 
 
+def test_a_message_is_one_printable_line_whatever_a_name_holds():
+    error = CSLError("a\nb\x1b[31m\ud800\u202e.png", "é", "c", "D.")
+    assert str(error) == r"a\nb\x1b[31m\ud800\u202e.png: got é, expected c. D."
+    assert error.argument == "a\nb\x1b[31m\ud800\u202e.png"
+
+
 # ---- the family
 
 BUILT_IN = {
