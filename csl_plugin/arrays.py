@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
-from csl_plugin.errors import DTypeError
+from csl_plugin.errors import DeviceError, DTypeError
 
 __all__ = ["Array"]
 
@@ -96,6 +96,21 @@ def as_tensor(argument: str, value: object) -> Tensor:
             "an element type that torch supports",
             "Convert it with value.astype(...).",
         ) from None
+
+
+def as_array(argument: str, value: object) -> np.ndarray[Any, Any]:
+    """The value as a numpy array on the CPU, without gradients; bfloat16 becomes float32.
+
+    Raises:
+        DTypeError: As for `as_tensor`.
+        DeviceError: It holds no values.
+    """
+    tensor = as_tensor(argument, value).detach()
+    if not holds_values(tensor):
+        raise DeviceError(
+            argument, "a tensor without values (meta or fake)", "one that holds values", "Pass data."
+        )
+    return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy())
 
 
 def bounds(values: Tensor) -> tuple[float, float]:

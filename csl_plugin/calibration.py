@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from numbers import Integral
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from csl_plugin._options import integer
 from csl_plugin.arrays import Array, ArrayT, as_tensor, describe, holds_values, shown
 from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError
 from csl_plugin.io.atomic import atomic_path
@@ -102,24 +102,22 @@ class Calibration(ABC):
 
         Args:
             maps: The raw score maps of in-distribution images, of any shape, read one at a time.
-            levels: Number of quantiles, at least 2.
+            levels: Number of quantiles, 2 to 65536.
             sample: Pixels drawn from each map, without replacement and with a fixed seed; at least 1.
 
         Raises:
-            OptionError: `levels` or `sample` is too small.
+            OptionError: `levels` or `sample` is out of range.
             DTypeError: A single array, or an entry that is no array.
             ScoreRangeError: No map, a value that is not finite or beyond 1e100, or equal scores only.
         """
-        for name, value, least in (("levels", levels, 2), ("sample", sample, 1)):
-            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-                hint = "The default suits most data sets."
-                raise OptionError(name, shown(value), f"an integer of at least {least}", hint)
+        hint = "The default suits most data sets."
+        levels, sample = integer("levels", levels, 2, 1 << 16, hint), integer("sample", sample, 1, None, hint)
         draw = np.random.default_rng(0)
         with np.errstate(all="ignore"):
             drawn = [draw.permutation(scores.ravel())[:sample] for scores in _each(maps)]
             pooled = np.concatenate(drawn) if drawn else np.zeros(0)
             _check_spread(pooled.size, float(np.ptp(pooled)) if pooled.size else 0.0)
-            shares = np.linspace(0.0, 1.0, int(levels))
+            shares = np.linspace(0.0, 1.0, levels)
             quantiles = np.quantile(pooled, shares)
         knots, values = [float(quantiles[-1])], [1 - _TAIL]
         for knot, share in zip(quantiles[-2::-1].tolist(), shares[-2::-1].tolist(), strict=True):

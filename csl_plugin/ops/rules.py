@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from numbers import Real
 from typing import Literal, TypeAlias
 
+from csl_plugin._options import number
 from csl_plugin.arrays import shown
 from csl_plugin.errors import OptionError
 
@@ -60,19 +60,9 @@ class Trust:
             given = getattr(self, field.name)
             least = 1 if field.name == "effective_samples" else 0
             endless = field.name == "keep_sigma"
-            value = _number(given)
+            value = number(given)
             if not value >= least or (value == math.inf and not endless):
                 expected = f"a number of at least {least}" + (", or infinity" if endless else "")
                 hint = f"The default is {field.default:g}; help(csl_plugin.Trust) says what it does."
                 raise OptionError(field.name, shown(given), expected, hint)
             object.__setattr__(self, field.name, value)
-
-
-def _number(value: object) -> float:
-    """As a float; nan where it is none, or too large for one."""
-    if not isinstance(value, Real) or isinstance(value, bool):
-        return math.nan
-    try:
-        return float(value)
-    except OverflowError:
-        return math.nan

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Literal, TypeAlias
 
 from torch import Tensor
 
 from csl_plugin import ops
+from csl_plugin._options import choice, number
 from csl_plugin.arrays import describe, holds_values, shown
 from csl_plugin.errors import DeviceError, DTypeError, OptionError
 from csl_plugin.ops.dtypes import Sigmoid
@@ -93,8 +93,7 @@ def hard_assignment(
         Paper, "Comparison with hard assignment" (the inference of Mask2Former and EntitySeg).
     """
     height_width = _check(proposals, size)
-    number = isinstance(threshold, Real) and not isinstance(threshold, bool)
-    if not (number and 0.0 <= threshold < 1.0):
+    if not 0.0 <= number(threshold) < 1.0:
         raise OptionError("threshold", shown(threshold), "a number in [0, 1)", "The customary value is 0.5.")
     values, sigmoid = _source(proposals, interpolate)
     if not holds_values(values):
@@ -116,10 +115,7 @@ def _check(proposals: RegionProposals, size: tuple[int, int]) -> tuple[int, int]
 
 
 def _source(proposals: RegionProposals, interpolate: Interpolate) -> tuple[Tensor, Sigmoid]:
-    if isinstance(interpolate, str) and interpolate == "scores":
+    choice("interpolate", interpolate, ("scores", "logits"), 'The paper\'s order is "scores".')
+    if interpolate == "scores":
         return (proposals.mask_logits, "before") if proposals.holds_logits else (proposals.scores, "none")
-    if isinstance(interpolate, str) and interpolate == "logits":
-        return proposals.mask_logits, "after"
-    raise OptionError(
-        "interpolate", shown(interpolate), '"scores" or "logits"', 'The paper\'s order is "scores".'
-    )
+    return proposals.mask_logits, "after"
