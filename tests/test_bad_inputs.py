@@ -380,6 +380,13 @@ CASES = {
         "read-only": Case(
             fusing_array(out=read_only()), ValueError, "read-only", "memory of its own", EMPTY_LIKE
         ),
+        "two rows in one": Case(
+            fusing(scores(2, 5), labels(2, 5), out=scores(1, 5).expand(2, 5)),
+            ValueError,
+            "expanded",
+            "memory of its own",
+            EMPTY_LIKE,
+        ),
         "expanded": Case(
             fusing(scores(), out=scores(1, 5).expand(4, 5)),
             ValueError,

@@ -139,6 +139,18 @@ def test_fitted_quantiles_follow_the_distribution():
     np.testing.assert_allclose(mapped, 1 / 16 + 7 / 8 * share, atol=2e-3)
 
 
+def test_each_tail_starts_with_the_slope_of_the_segment_beside_it():
+    draw = np.random.default_rng(0)
+    fitted = Calibration.fit_quantile([draw.gamma(2.0, size=4000)], levels=9)
+    parameters = json.loads(fitted.to_json())
+    for knot, inward in ((parameters["knots"][0], 1), (parameters["knots"][-1], -1)):
+        step = 1e-6 * inward
+        inside, at, outside = fitted(np.array([knot + step, knot, knot - step]))
+        np.testing.assert_allclose(at - outside, inside - at, rtol=1e-4)
+    far = fitted(np.array([-1e4, 1e4]))
+    np.testing.assert_allclose(far, [0.0, 1.0], atol=1e-12)
+
+
 def test_quantiles_take_ties_and_are_the_same_in_every_run():
     maps = [np.repeat([0.0, 1.0, 1.0, 5.0], 50), np.zeros(40)]
     first, second = (Calibration.fit_quantile(maps, sample=30) for _ in range(2))

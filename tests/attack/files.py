@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import resource
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ from csl_plugin.training import Recipe
 from tests.attack.mutation import Rng, damaged
 from tests.helpers.miniature import chunk, png
 
-# Above what the process has mapped when the first file is read; every file here has less than 100 KB.
-_MEMORY = 1 << 30
+# Every file here has less than 100 KB. More address space than the first is a finding, the second a limit.
+_ALLOWED, _MOST = 600 << 20, 5 << 30
 _PHOTO = (np.add.outer(np.arange(24), 3 * np.arange(32))[..., None] * np.array([1, 2, 3]) % 256).astype(
     np.uint8
 )
@@ -50,8 +51,13 @@ def attack(rng: Rng, folder: Path) -> str | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(damaged(rng, name, content))
     read = readers[int(rng.integers(len(readers)))]
-    with limited_memory():
-        return outcome(lambda: read(path), path)
+    mapped, peak = _status("VmSize"), _status("VmPeak")
+    with limited_memory(mapped + _MOST):
+        found = outcome(lambda: read(path), path)
+    taken = _status("VmPeak") - mapped
+    if found is None and taken > max(_ALLOWED, peak - mapped):
+        return f"{name}: {path.stat().st_size} bytes take {taken >> 20} MiB"
+    return found
 
 
 def outcome(call: Callable[[], object], path: Path) -> str | None:
@@ -69,16 +75,23 @@ def outcome(call: Callable[[], object], path: Path) -> str | None:
     return None
 
 
-class limited_memory:  # noqa: N801  used like a function
-    """Only so much more memory than now, as address space."""
+@contextmanager
+def limited_memory(most: int) -> Iterator[None]:
+    """So many bytes of address space at most."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
 
-    def __enter__(self) -> None:
-        self.before = resource.getrlimit(resource.RLIMIT_AS)
-        pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
-        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + _MEMORY, self.before[1]))
 
-    def __exit__(self, *error: object) -> None:
-        resource.setrlimit(resource.RLIMIT_AS, self.before)
+def _status(name: str) -> int:
+    """A number of /proc/self/status, in bytes."""
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) << 10
+    raise KeyError(name)
 
 
 _Seed = tuple[bytes, tuple[Callable[[Path], Any], ...]]

@@ -14,7 +14,7 @@ import numpy as np
 
 Rng = np.random.Generator
 
-_NUMBERS = (0, 1, 2, 255, 2**15, 2**16 - 1, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
+_NUMBERS = (0, 1, 2, 255, 2**15, 2**16 - 1, 2**24, 2**30, 2**31 - 1, 2**31, 0xF0000000, 2**32 - 1)
 _VALUES: tuple[Any, ...] = (
     None, True, False, 0, -1, 1, 0.5, -0.0, 1e308, float("nan"), float("inf"), 2**31, 2**63, 2**64, 10**400,
     "", "a", "\x00", "\ud800", "../..", "/", "é", "x" * 3000, [], {}, [[]], [0] * 50, [[[]]], {"": None},
@@ -86,8 +86,9 @@ def _png(rng: Rng, content: bytes) -> bytes:
         struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
         for name, body in chunks
     ]
-    if rng.random() < 0.1:
-        written[-1] = struct.pack(">I", int(rng.choice(_NUMBERS))) + written[-1][4:]
+    if written and rng.random() < 0.3:
+        at = int(rng.integers(len(written)))
+        written[at] = struct.pack(">I", int(rng.choice(_NUMBERS)) & 0xFFFFFFF0) + written[at][4:]
     return content[:8] + b"".join(written)
 
 

@@ -68,6 +68,7 @@ def _untouched(node: ast.AST) -> Iterator[ast.AST]:
     if isinstance(node, ast.FunctionDef):
         yield from (arg.annotation for arg in node.args.kwonlyargs if arg.annotation)
         yield from filter(None, [node.returns])
+    if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         yield from node.decorator_list
     if isinstance(node, ast.AnnAssign):
         yield node.annotation
