@@ -319,7 +319,7 @@ def _each(maps: Iterable[Array]) -> Iterable[np.ndarray[Any, np.dtype[np.float64
 
 
 def _check_spread(count: int, spread: float) -> None:
-    if count == 0 or spread < _LEAST:
+    if spread < _LEAST:
         raise ScoreRangeError(
             "maps",
             "no scores" if count == 0 else "scores that are all equal",

@@ -89,6 +89,14 @@ def test_two_values_become_the_ends_of_the_linear_part():
     np.testing.assert_allclose(mapped, [1 / 16, 1 / 2, 15 / 16])
 
 
+def test_the_fewest_levels_and_samples():
+    fitted = Calibration.fit_quantile([np.array([1.0]), np.array([3.0])], levels=2, sample=1)
+    np.testing.assert_allclose(fitted(np.array([1.0, 2.0, 3.0])), [1 / 16, 1 / 2, 15 / 16])
+    for wrong in ({"levels": 1}, {"sample": 0}):
+        with pytest.raises(CSLError, match=next(iter(wrong))):
+            Calibration.fit_quantile(normal_maps(), **wrong)
+
+
 def test_equal_scores_are_equal_whatever_their_mean_is_rounded_to():
     with pytest.raises(CSLError, match="all equal"):
         Calibration.fit_sigmoid([np.full(1000, 0.1)])
