@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
 import torch
 
 from csl_plugin import ops
@@ -168,6 +169,6 @@ def fuse_labels(
 
 def _check_flags(**flags: bool) -> None:
     for name, value in flags.items():
-        if not isinstance(value, bool):
+        if not isinstance(value, (bool, np.bool_)):
             hint = "Pass other options by name, as in fuse(d, r, rule=...)."
             raise OptionError(name, shown(value), "True or False", hint)

@@ -242,8 +242,9 @@ def test_a_size_out_of_the_question_is_refused_before_anything_is_allocated(size
             call()
 
 
-def test_integers_of_numpy_are_integers():
+def test_numbers_of_numpy_are_numbers():
     assert RegionMap(IDS[None], np.int64(5)).num_regions == 5
     split_components(ONE_MAP, np.int32(4))
+    np.testing.assert_array_equal(fuse(SCORES, IDS, split=np.False_), fuse(SCORES, IDS, split=False))
     hard_assignment(PROPOSALS, (8, 8), np.float32(0.25))
     assert Trust(exponent=np.float32(2)) == Trust(exponent=2)
