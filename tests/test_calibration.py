@@ -89,6 +89,12 @@ def test_two_values_become_the_ends_of_the_linear_part():
     np.testing.assert_allclose(mapped, [1 / 16, 1 / 2, 15 / 16])
 
 
+def test_a_file_of_over_a_mebibyte_is_no_calibration(tmp_path):
+    (tmp_path / "a.json").write_text(Calibration.sigmoid().to_json() + " " * (1 << 20))
+    with pytest.raises(CSLError, match=r"a\.json"):
+        Calibration.load(tmp_path / "a.json")
+
+
 def test_the_fewest_levels_and_samples():
     fitted = Calibration.fit_quantile([np.array([1.0]), np.array([3.0])], levels=2, sample=1)
     np.testing.assert_allclose(fitted(np.array([1.0, 2.0, 3.0])), [1 / 16, 1 / 2, 15 / 16])

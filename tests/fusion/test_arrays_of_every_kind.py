@@ -231,7 +231,9 @@ def test_an_option_of_another_kind_is_refused_by_name(kind, option):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("size", [(10**6, 10**6), (2**40, 1), (10**400, 2), {4, 6}, "46", (4, 6, 1)])
+@pytest.mark.parametrize(
+    "size", [(10**6, 10**6), (2**16, 2**15), (2**40, 1), (10**400, 2), {4, 6}, "46", (4, 6, 1)]
+)
 def test_a_size_out_of_the_question_is_refused_before_anything_is_allocated(size):
     for call in (
         lambda: fuse(SCORES, IDS, size=size),
@@ -240,6 +242,13 @@ def test_a_size_out_of_the_question_is_refused_before_anything_is_allocated(size
     ):
         with pytest.raises(CSLError, match="size"):
             call()
+
+
+def test_on_the_cpu_a_partition_is_runs():
+    from csl_plugin import ops
+
+    for split in (True, False):
+        assert ops.partition(torch.from_numpy(IDS)[None], 5, split=split).runs is not None
 
 
 def test_numbers_of_numpy_are_numbers():

@@ -96,7 +96,7 @@ def _variants(node: ast.AST) -> Iterator[ast.AST]:
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
         yield ast.Constant(not node.value)
     elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-        yield ast.Constant(node.value + 1 if isinstance(node.value, int) else node.value * 2)
+        yield ast.Constant(node.value * 2 if isinstance(node.value, float) and node.value else node.value + 1)
     elif isinstance(node, ast.Attribute) and node.attr in _NAMES:
         yield _with(node, attr=_NAMES[node.attr])
     elif isinstance(node, ast.Name) and node.id in ("min", "max", "any", "all"):
