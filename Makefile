@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 LOWEST_TORCH ?= $(shell sed -n "s/^torch==//p" constraints.txt)
 PIP := -m pip --quiet --disable-pip-version-check install --constraint
 
-.PHONY: help demo test test-all lint dist sdist-test lowest bench effect gpu clean
+.PHONY: help demo test test-all attack mutants lint dist sdist-test lowest bench effect gpu clean
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,12 @@ test: $(VENV)/ready-to-test  ## The fast tests and the examples in the documenta
 
 test-all: $(VENV)/ready-to-test-all  ## All tests
 	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) $(ARGS)
+
+attack: $(VENV)/ready-to-test  ## Damaged files, kills, full disks, random calls for ten minutes; ARGS="--seconds 60 --seed 1"
+	$(VENV)/bin/python -m tests.attack $(ARGS)
+
+mutants: $(VENV)/ready-to-test  ## Which changes to the numerical core no test notices: hours; ARGS="--count 50 --file trust"
+	$(VENV)/bin/python -m tests.mutants $(ARGS)
 
 lint: $(VENV)/ready-to-lint  ## Format, lint and types
 	$(VENV)/bin/ruff format --check .

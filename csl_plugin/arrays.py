@@ -7,8 +7,9 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
-from csl_plugin.errors import DTypeError, OptionError
+from csl_plugin.errors import DeviceError, DTypeError, OptionError
 
 __all__ = ["Array"]
 
@@ -18,6 +19,7 @@ ArrayT = TypeVar("ArrayT", Tensor, np.ndarray[Any, Any])
 _WIDENED_TORCH = {torch.uint16: torch.int32, torch.uint32: torch.int64}
 _WIDENED = {np.dtype(np.uint16): np.int32, np.dtype(np.uint32): np.int64}
 _SERIAL_DTYPES = (torch.float32, torch.float64)
+_LINE = 80
 _PIECE = 1 << 17  # elements that stay in the cache between two passes
 
 
@@ -32,6 +34,22 @@ def describe(value: object) -> str:
     return f"a {type(value).__module__}.{type(value).__qualname__}"
 
 
+def shown(value: object) -> str:
+    """Any value on one short line, for an error message."""
+    if isinstance(value, (Tensor, np.ndarray)):
+        return describe(value)
+    try:
+        line = " ".join(repr(value).split())
+    except Exception:  # an integer of thousands of digits, or another package's own repr
+        return describe(value)
+    return line if len(line) <= _LINE else f"{line[: _LINE - 3]}..."
+
+
+def holds_values(tensor: Tensor) -> bool:
+    """Whether the tensor has numbers to read: not on meta, and no stand-in of a fake tensor mode."""
+    return not (tensor.is_meta or isinstance(tensor, FakeTensor))
+
+
 def as_tensor(argument: str, value: object) -> Tensor:
     """The value as a tensor, which shares its memory wherever torch can.
 
@@ -39,12 +57,13 @@ def as_tensor(argument: str, value: object) -> Tensor:
         DTypeError: It is neither a dense torch tensor nor a plain numpy array of numbers.
     """
     if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.is_quantized:
+        if value.layout != torch.strided or value.is_quantized or value.is_nested:
+            kind = "a quantized tensor" if value.is_quantized else f"a tensor of layout {value.layout}"
             raise DTypeError(
                 argument,
-                f"a tensor of layout {value.layout}",
+                "a nested tensor" if value.is_nested else kind,
                 "a dense tensor",
-                "Convert it with .to_dense().",
+                "Convert it with .to_dense(), .dequantize() or .to_padded_tensor(0).",
             )
         value = value.resolve_neg()
         return value.to(_WIDENED_TORCH[value.dtype]) if value.dtype in _WIDENED_TORCH else value
@@ -64,8 +83,10 @@ def as_tensor(argument: str, value: object) -> Tensor:
         )
     native = value.dtype.newbyteorder("=")
     array = value.astype(_WIDENED.get(native, native), copy=False)
-    if not array.flags.writeable or any(stride < 0 for stride in array.strides):
-        array = array.copy()
+    # torch takes no memory that is read-only, and no steps back or between elements, as of a record's field.
+    odd = any(stride < 0 or stride % max(array.itemsize, 1) for stride in array.strides)
+    if odd or not (array.flags.writeable and array.flags.aligned):
+        array = np.array(array)
     try:
         return torch.from_numpy(array)
     except TypeError:
@@ -75,6 +96,21 @@ def as_tensor(argument: str, value: object) -> Tensor:
             "an element type that torch supports",
             "Convert it with value.astype(...).",
         ) from None
+
+
+def as_array(argument: str, value: object) -> np.ndarray[Any, Any]:
+    """The value as a numpy array on the CPU, without gradients; bfloat16 becomes float32.
+
+    Raises:
+        DTypeError: As for `as_tensor`.
+        DeviceError: It holds no values.
+    """
+    tensor = as_tensor(argument, value).detach()
+    if not holds_values(tensor):
+        raise DeviceError(
+            argument, "a tensor without values (meta or fake)", "one that holds values", "Pass data."
+        )
+    return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy())
 
 
 def bounds(values: Tensor) -> tuple[float, float]:

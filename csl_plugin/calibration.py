@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -16,11 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, ArrayT, as_tensor, describe
+from csl_plugin._options import integer
+from csl_plugin.arrays import Array, ArrayT, as_tensor, describe, holds_values, shown
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import parse_json, read_json
-from csl_plugin.io.json_schema import Place, array, choice, number, record, shown, table
+from csl_plugin.io.json_schema import Place, array, choice, number, record, table
+from csl_plugin.ops.dtypes import sum_dtype
 
 __all__ = ["Calibration"]
 
@@ -52,7 +54,7 @@ class Calibration(ABC):
                 are high for normal pixels.
 
         Raises:
-            OptionError: A value is not finite, or `scale` is 0.
+            OptionError: A value beyond 1e100, or a `scale` within 1e-100 of 0.
         """
         return SigmoidCalibration(center, scale)
 
@@ -65,7 +67,7 @@ class Calibration(ABC):
             high: The raw score that becomes 1; below `low` it reverses the order.
 
         Raises:
-            OptionError: A value is not finite, or they are equal.
+            OptionError: A value beyond 1e100, or ends within 1e-100 of each other.
         """
         return AffineCalibration(low, high)
 
@@ -78,17 +80,18 @@ class Calibration(ABC):
 
         Raises:
             DTypeError: A single array, or an entry that is no array.
-            ScoreRangeError: No map, a value that is not finite, or equal scores only.
+            ScoreRangeError: No map, a value that is not finite or beyond 1e100, or equal scores only.
         """
-        count, mean, squares = 0, 0.0, 0.0
-        for scores in _each(maps):
-            size, own = scores.size, float(scores.mean())
-            shift, total = own - mean, count + size
-            squares += float(((scores - own) ** 2).sum()) + shift * shift * count * size / total
-            count, mean = total, mean + shift * size / total
-        spread = math.sqrt(squares / count) if count else 0.0
-        _check_spread(count, spread)
-        return SigmoidCalibration(mean, spread)
+        count, mean, squares, low, high = 0, 0.0, 0.0, math.inf, -math.inf
+        with np.errstate(all="ignore"):
+            for scores in _each(maps):
+                size, own = scores.size, float(scores.mean())
+                shift, total = own - mean, count + size
+                squares += float(((scores - own) ** 2).sum()) + shift * shift * count * size / total
+                count, mean = total, mean + shift * size / total
+                low, high = min(low, float(scores.min())), max(high, float(scores.max()))
+        _check_spread(count, high - low)
+        return SigmoidCalibration(mean, math.sqrt(squares / count))
 
     @staticmethod
     def fit_quantile(maps: Iterable[Array], *, levels: int = 256, sample: int = 20_000) -> Calibration:
@@ -99,29 +102,29 @@ class Calibration(ABC):
 
         Args:
             maps: The raw score maps of in-distribution images, of any shape, read one at a time.
-            levels: Number of quantiles, at least 2.
+            levels: Number of quantiles, 2 to 65536.
             sample: Pixels drawn from each map, without replacement and with a fixed seed; at least 1.
 
         Raises:
-            OptionError: `levels` or `sample` is too small.
+            OptionError: `levels` or `sample` is out of range.
             DTypeError: A single array, or an entry that is no array.
-            ScoreRangeError: No map, a value that is not finite, or equal scores only.
+            ScoreRangeError: No map, a value that is not finite or beyond 1e100, or equal scores only.
         """
-        if levels < 2 or sample < 1:
-            raise OptionError(
-                "levels, sample",
-                f"{levels}, {sample}",
-                "at least 2 and 1",
-                "The defaults suit most data sets.",
-            )
+        hint = "The default suits most data sets."
+        levels, sample = integer("levels", levels, 2, 1 << 16, hint), integer("sample", sample, 1, None, hint)
         draw = np.random.default_rng(0)
-        drawn = [draw.permutation(scores.ravel())[:sample] for scores in _each(maps)]
-        pooled = np.concatenate(drawn) if drawn else np.zeros(0)
-        _check_spread(pooled.size, float(np.ptp(pooled)) if pooled.size else 0.0)
-        shares = np.linspace(0.0, 1.0, levels)
-        knots, last = np.unique(np.quantile(pooled, shares)[::-1], return_index=True)
-        values = _TAIL + (1 - 2 * _TAIL) * shares[::-1][last]
-        return QuantileCalibration(tuple(knots.tolist()), tuple(values.tolist()))
+        with np.errstate(all="ignore"):
+            drawn = [draw.permutation(scores.ravel())[:sample] for scores in _each(maps)]
+            pooled = np.concatenate(drawn) if drawn else np.zeros(0)
+            _check_spread(pooled.size, float(np.ptp(pooled)) if pooled.size else 0.0)
+            shares = np.linspace(0.0, 1.0, levels)
+            quantiles = np.quantile(pooled, shares)
+        knots, values = [float(quantiles[-1])], [1 - _TAIL]
+        for knot, share in zip(quantiles[-2::-1].tolist(), shares[-2::-1].tolist(), strict=True):
+            if knots[-1] - knot >= _LEAST:  # of equal quantiles the highest share stays
+                knots.append(knot)
+                values.append(_TAIL + (1 - 2 * _TAIL) * share)
+        return QuantileCalibration(tuple(knots[::-1]), tuple(values[::-1]))
 
     def __call__(self, scores: ArrayT) -> ArrayT:
         """Map raw scores onto [0, 1].
@@ -139,7 +142,8 @@ class Calibration(ABC):
         if tensor.is_complex() or tensor.dtype == torch.bool:
             raise DTypeError("scores", describe(scores), "real numbers", "Pass the raw score itself.")
         dtype = tensor.dtype if tensor.is_floating_point() else torch.float32
-        mapped = self._map(tensor.double() if dtype == torch.float64 else tensor.float()).to(dtype)
+        # In float64: scores may lie close together far from 0, and a fitted scale need not be a float32.
+        mapped = self._map(tensor.to(sum_dtype(tensor.device))).to(dtype)
         return mapped.numpy() if isinstance(scores, np.ndarray) else mapped
 
     def to_json(self) -> str:
@@ -173,7 +177,7 @@ class Calibration(ABC):
 
     @abstractmethod
     def _map(self, scores: Tensor) -> Tensor:
-        """Raw scores, float32 or float64, to [0, 1]."""
+        """Raw scores, float64 where the device has it, to [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -185,11 +189,11 @@ class SigmoidCalibration(Calibration):
     scale: float
 
     def __post_init__(self) -> None:
-        if not (_finite(self.center, self.scale) and self.scale != 0):
+        if not (_moderate(self.center, self.scale) and abs(self.scale) >= _LEAST):
             raise OptionError(
                 "center, scale",
                 f"{shown(self.center)}, {shown(self.scale)}",
-                "finite numbers, and a scale other than 0",
+                f"finite numbers up to {_MOST:g}, and a scale other than 0, from {_LEAST:g} on",
                 "Take the mean and the standard deviation of in-distribution scores.",
             )
 
@@ -206,11 +210,11 @@ class AffineCalibration(Calibration):
     high: float
 
     def __post_init__(self) -> None:
-        if not (_finite(self.low, self.high) and self.low != self.high):
+        if not (_moderate(self.low, self.high) and abs(self.high - self.low) >= _LEAST):
             raise OptionError(
                 "low, high",
                 f"{shown(self.low)}, {shown(self.high)}",
-                "two different finite numbers",
+                f"two different finite numbers up to {_MOST:g}, at least {_LEAST:g} apart",
                 "Take the ends of the score's range.",
             )
 
@@ -231,8 +235,8 @@ class QuantileCalibration(Calibration):
         object.__setattr__(self, "values", tuple(self.values))
         ordered = (
             len(self.knots) == len(self.values) >= 2
-            and _finite(*self.knots, *self.values)
-            and all(a < b for a, b in zip(self.knots, self.knots[1:], strict=False))
+            and _moderate(*self.knots, *self.values)
+            and all(b - a >= _LEAST for a, b in pairwise(self.knots))
             and all(a < b for a, b in zip((0.0, *self.values), (*self.values, 1.0), strict=True))
         )
         if not ordered:
@@ -248,19 +252,25 @@ class QuantileCalibration(Calibration):
         values = torch.tensor(self.values, dtype=scores.dtype, device=scores.device)
         right = torch.searchsorted(knots, scores.contiguous()).clamp(1, len(self.knots) - 1)
         left = right - 1
-        slopes = (values[1:] - values[:-1]) / (knots[1:] - knots[:-1])
-        middle = values[left] + (scores - knots[left]) * slopes[left]
+        rises = values[1:] - values[:-1]
+        spans = knots[1:] - knots[:-1]
+        share = ((scores - knots[left]) / spans[left]).clamp(0, 1)
+        # Rounding never lifts the end of a segment above the start of the next.
+        middle = torch.minimum(values[left] + share * rises[left], values[right])
         below, above = (knots[0] - scores).clamp(min=0), (scores - knots[-1]).clamp(min=0)
         # Each tail starts with the slope of the segment at its knot.
-        lower = values[0] * torch.exp(-below * slopes[0] / values[0])
-        upper = 1 - (1 - values[-1]) * torch.exp(-above * slopes[-1] / (1 - values[-1]))
+        lower = values[0] * torch.exp(-(below / spans[0]) * (rises[0] / values[0]))
+        rest = 1 - values[-1]
+        upper = 1 - rest * torch.exp(-(above / spans[-1]) * (rises[-1] / rest))
+        upper = torch.maximum(upper, values[-1])
         mapped = torch.where(scores < knots[0], lower, torch.where(scores > knots[-1], upper, middle))
         return torch.where(scores.isnan(), scores, mapped)
 
 
 _TAIL = 1 / 16
-_LARGEST = sys.float_info.max
-_REAL = number(-_LARGEST, _LARGEST)
+# Between these no difference, square or quotient of scores leaves the numbers of float64.
+_LEAST, _MOST = 1e-100, 1e100
+_REAL = number(-_MOST, _MOST)
 _KINDS = {
     "sigmoid": record(SigmoidCalibration, {"center": _REAL, "scale": _REAL}, "center", "scale"),
     "affine": record(AffineCalibration, {"low": _REAL, "high": _REAL}, "low", "high"),
@@ -279,7 +289,7 @@ def _calibration(value: Any, place: Place) -> Calibration:
 
 def _each(maps: Iterable[Array]) -> Iterable[np.ndarray[Any, np.dtype[np.float64]]]:
     """Every map as float64, checked."""
-    if isinstance(maps, (Tensor, np.ndarray)):
+    if isinstance(maps, (Tensor, np.ndarray)) or not isinstance(maps, Iterable):
         raise DTypeError(
             "maps",
             describe(maps),
@@ -288,12 +298,14 @@ def _each(maps: Iterable[Array]) -> Iterable[np.ndarray[Any, np.dtype[np.float64
         )
     for scores in maps:
         tensor = as_tensor("maps", scores).detach()
+        if tensor.is_complex() or tensor.dtype == torch.bool or not holds_values(tensor):
+            raise DTypeError("maps", describe(scores), "maps of real numbers", "Pass the raw scores.")
         values = tensor.to(device="cpu", dtype=torch.float64).numpy()
-        if not np.isfinite(values).all():
+        if not (np.abs(values) <= _MOST).all():
             raise ScoreRangeError(
                 "maps",
-                "a value that is not finite",
-                "finite scores",
+                "a value that is not finite, or too large",
+                f"finite scores up to {_MOST:g}",
                 "Omit such pixels with scores[mask].",
             )
         if values.size:
@@ -301,17 +313,18 @@ def _each(maps: Iterable[Array]) -> Iterable[np.ndarray[Any, np.dtype[np.float64
 
 
 def _check_spread(count: int, spread: float) -> None:
-    if count == 0 or not spread > 0:
+    if spread < _LEAST:
         raise ScoreRangeError(
             "maps",
             "no scores" if count == 0 else "scores that are all equal",
-            "scores that differ",
+            f"scores that differ, by at least {_LEAST:g}",
             "Pass the raw score maps of in-distribution images.",
         )
 
 
-def _finite(*numbers: object) -> bool:
+def _moderate(*numbers: object) -> bool:
+    """Whether all are real numbers within the bounds."""
     return all(
-        isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) <= _LARGEST
+        isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) <= _MOST
         for number in numbers
     )

@@ -41,7 +41,7 @@ class CSLError(Exception):
 
     def __init__(self, argument: str, got: str, expected: str, hint: str) -> None:
         self.argument, self.got, self.expected, self.hint = argument, got, expected, hint
-        super().__init__(f"{argument}: got {got}, expected {expected}. {hint}")
+        super().__init__(_printable(f"{argument}: got {got}, expected {expected}. {hint}"))
 
     def __reduce__(self) -> tuple[type[CSLError], tuple[Any, ...]]:
         return type(self), (self.argument, self.got, self.expected, self.hint)
@@ -77,3 +77,8 @@ class FileError(CSLError, OSError):
 
 class MissingExtraError(CSLError, ImportError):
     """A feature needs a package that is not installed, or that cannot be imported."""
+
+
+def _printable(text: str) -> str:
+    """The text on one line that every terminal and log takes: names of files may hold anything."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

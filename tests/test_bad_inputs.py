@@ -229,6 +229,13 @@ CASES = {
                 (torch.float64, 1e200),
             ]
         },
+        "sums beyond float64": Case(
+            fusing(scores(dtype=torch.float64) * 1e300, rule="mean"),
+            ValueError,
+            "up to 5e",
+            "1e.290",
+            "Scale",
+        ),
         "no class axis": Case(
             lambda: fuse_labels(scores(), labels()), ValueError, r"shape \(4, 5\)", r"\(C, H, W\)", "fuse"
         ),
@@ -372,6 +379,13 @@ CASES = {
         "meta": Case(fusing(scores(), out=scores().to("meta")), ValueError, "meta", "device|cpu", EMPTY_LIKE),
         "read-only": Case(
             fusing_array(out=read_only()), ValueError, "read-only", "memory of its own", EMPTY_LIKE
+        ),
+        "two rows in one": Case(
+            fusing(scores(2, 5), labels(2, 5), out=scores(1, 5).expand(2, 5)),
+            ValueError,
+            "expanded",
+            "memory of its own",
+            EMPTY_LIKE,
         ),
         "expanded": Case(
             fusing(scores(), out=scores(1, 5).expand(4, 5)),
@@ -636,6 +650,12 @@ def test_a_refused_call_writes_nothing(value):
     with pytest.raises(CSLError):
         fuse(distribution, labels(), out=distribution)
     assert torch.equal(distribution.nan_to_num(), one(value).nan_to_num())
+
+
+def test_a_message_is_one_printable_line_whatever_a_name_holds():
+    error = CSLError("a\nb\x1b[31m\ud800\u202e.png", "é", "c", "D.")
+    assert str(error) == r"a\nb\x1b[31m\ud800\u202e.png: got é, expected c. D."
+    assert error.argument == "a\nb\x1b[31m\ud800\u202e.png"
 
 
 # ---- the family

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from csl_plugin import Calibration, CSLError, fuse
+from csl_plugin.errors import ScoreRangeError
 
 
 def normal_maps(count=6, seed=0):
@@ -46,6 +47,65 @@ def test_monotone_onto_the_unit_interval(name, values):
 def test_no_order_is_lost_even_far_outside_what_was_seen(name):
     raw = np.linspace(-20.0, 20.0, 400)
     assert (np.diff(CALIBRATIONS[name](raw)) > 0).all()
+
+
+FITS = {"quantile": Calibration.fit_quantile, "sigmoid": Calibration.fit_sigmoid}
+steps = st.sampled_from([5e-324, 1e-120, 1e-45, 1e-12, 1e-7, 1.0, 1e20, 1e90])
+offsets = st.sampled_from([0.0, 1e-40, 1.0, 1e4, -1e10, 1e80])
+
+
+@pytest.mark.parametrize("name", FITS)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@given(places=st.lists(st.integers(0, 1000), min_size=2, max_size=30), step=steps, offset=offsets)
+def test_a_fit_to_any_scores_is_finite_and_monotone_or_refused(name, dtype, places, step, offset):
+    with np.errstate(over="ignore", under="ignore"):
+        raw = (offset + step * np.array(places, np.float64)).astype(dtype)
+    try:
+        fitted = FITS[name]([raw])
+    except ScoreRangeError:
+        return
+    info = np.finfo(dtype)
+    ends = np.array([info.min, info.max, -1.0, 0.0, info.tiny, 1.0, -np.inf, np.inf], dtype)
+    seen = np.unique(np.concatenate([raw, np.nextafter(raw, dtype(np.inf)), ends]))
+    mapped = fitted(seen)
+    assert mapped.dtype == dtype
+    assert ((mapped >= 0) & (mapped <= 1)).all()  # so none is nan
+    assert (mapped[1:] >= mapped[:-1]).all()
+    again = Calibration.from_json(fitted.to_json())
+    assert again == fitted
+    np.testing.assert_array_equal(again(seen), mapped)
+
+
+def test_scores_that_float32_cannot_tell_apart_are_no_reason_for_nan():
+    fitted = Calibration.fit_quantile([1.0 + 1e-9 * np.arange(100)])
+    mapped = fitted(np.array([0.5, 1.0, 1.5], np.float32))
+    np.testing.assert_allclose(mapped, [0.0, 1 / 16, 1.0])
+    assert Calibration.sigmoid(0.0, 1e-60)(np.array([0.0], np.float32)) == 0.5
+    assert Calibration.affine(1.0, 1.0 + 1e-12)(np.array([1.0], np.float32)) == 0.0
+
+
+def test_two_values_become_the_ends_of_the_linear_part():
+    mapped = Calibration.fit_quantile([np.array([2.0, 4.0])])(np.array([2.0, 3.0, 4.0]))
+    np.testing.assert_allclose(mapped, [1 / 16, 1 / 2, 15 / 16])
+
+
+def test_a_file_of_over_a_mebibyte_is_no_calibration(tmp_path):
+    (tmp_path / "a.json").write_text(Calibration.sigmoid().to_json() + " " * (1 << 20))
+    with pytest.raises(CSLError, match=r"a\.json"):
+        Calibration.load(tmp_path / "a.json")
+
+
+def test_the_fewest_levels_and_samples():
+    fitted = Calibration.fit_quantile([np.array([1.0]), np.array([3.0])], levels=2, sample=1)
+    np.testing.assert_allclose(fitted(np.array([1.0, 2.0, 3.0])), [1 / 16, 1 / 2, 15 / 16])
+    for wrong in ({"levels": 1}, {"sample": 0}):
+        with pytest.raises(CSLError, match=next(iter(wrong))):
+            Calibration.fit_quantile(normal_maps(), **wrong)
+
+
+def test_equal_scores_are_equal_whatever_their_mean_is_rounded_to():
+    with pytest.raises(CSLError, match="all equal"):
+        Calibration.fit_sigmoid([np.full(1000, 0.1)])
 
 
 def test_a_negative_scale_and_swapped_ends_turn_the_order_round():
@@ -91,6 +151,18 @@ def test_fitted_quantiles_follow_the_distribution():
     mapped = Calibration.fit_quantile(maps)(pooled)
     share = np.linspace(0, 1, pooled.size)
     np.testing.assert_allclose(mapped, 1 / 16 + 7 / 8 * share, atol=2e-3)
+
+
+def test_each_tail_starts_with_the_slope_of_the_segment_beside_it():
+    draw = np.random.default_rng(0)
+    fitted = Calibration.fit_quantile([draw.gamma(2.0, size=4000)], levels=9)
+    parameters = json.loads(fitted.to_json())
+    for knot, inward in ((parameters["knots"][0], 1), (parameters["knots"][-1], -1)):
+        step = 1e-6 * inward
+        inside, at, outside = fitted(np.array([knot + step, knot, knot - step]))
+        np.testing.assert_allclose(at - outside, inside - at, rtol=1e-4)
+    far = fitted(np.array([-1e4, 1e4]))
+    np.testing.assert_allclose(far, [0.0, 1.0], atol=1e-12)
 
 
 def test_quantiles_take_ties_and_are_the_same_in_every_run():
@@ -141,6 +213,14 @@ def test_negated_maxima_fuse_once_calibrated():
         (lambda: Calibration.fit_quantile(torch.zeros(3, 4)), "Wrap a single array in a list"),
         (lambda: Calibration.fit_quantile(["scores"]), "torch tensor or a numpy array"),
         (lambda: Calibration.fit_quantile(normal_maps(), levels=1), "levels"),
+        (lambda: Calibration.fit_quantile(normal_maps(), sample=1.5), "sample"),
+        (lambda: Calibration.fit_quantile(normal_maps(), levels=np.ones(2)), "levels"),
+        (lambda: Calibration.fit_sigmoid([np.array([1.0, 1e200])]), "too large"),
+        (lambda: Calibration.fit_sigmoid([np.array([True, False])]), "real numbers"),
+        (lambda: Calibration.fit_sigmoid([torch.ones(3, device="meta")]), "real numbers"),
+        (lambda: Calibration.sigmoid(0.0, 1e-320), "scale other than 0"),
+        (lambda: Calibration.sigmoid(10**400, 1.0), "finite"),
+        (lambda: Calibration.affine(0.0, 1e-200), "different"),
         (lambda: Calibration.sigmoid()(np.array([1j])), "real numbers"),
         (lambda: Calibration.sigmoid()(np.array([True])), "real numbers"),
         (lambda: Calibration.sigmoid()([1.0]), "torch tensor or a numpy array"),

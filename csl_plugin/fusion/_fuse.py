@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
 import torch
 
 from csl_plugin import ops
-from csl_plugin.arrays import Array, ArrayT
+from csl_plugin.arrays import Array, ArrayT, shown
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion._out import check_out
 from csl_plugin.fusion._regions import Regions, read_partitions, read_valid
@@ -52,7 +53,7 @@ def fuse(
         valid: Pixels that count, boolean (H, W) or (B, H, W). The others (padding, void) are unassigned: they
             enter no mean and connect no components; their values may be anything.
         out: Where to write the result: a tensor or array of D's shape and dtype; D itself is allowed.
-        check: Read D once and refuse negative and non-finite values.
+        check: Read D once and refuse negative and non-finite values, and region ids beyond `num_regions`.
 
     Returns:
         H, a tensor or array like `distribution` (`out`, if given). An unassigned pixel is a region of its
@@ -84,7 +85,7 @@ def fuse(
     Source:
         Paper, "Structure-Constrained Fusion", eq. 3.
     """
-    _check_flags(split=split, logits=logits)
+    _check_flags(split=split, logits=logits, check=check)
     how = read_rule(rule, regions)
     read = read_distribution(distribution, size)
     if out is not None:
@@ -92,7 +93,7 @@ def fuse(
     mask = read_valid(valid, read)
     if check:
         check_scores(read, mask, logits=logits, squared=how == "product")
-    partitions = read_partitions(regions, read, split, mask)
+    partitions = read_partitions(regions, read, split, mask, check)
     scores = ops.upsample(read.scores, read.size, logits=logits)
     if out is not None:
         target = read_distribution(out)
@@ -147,7 +148,7 @@ def fuse_labels(
     Source:
         Paper, eq. 3, as used for zero-shot and domain adaptation (C classes).
     """
-    _check_flags(split=split, logits=logits)
+    _check_flags(split=split, logits=logits, check=check)
     how = read_rule(rule, regions)
     read = read_distribution(distribution, size)
     if not read.has_class_axis:
@@ -160,7 +161,7 @@ def fuse_labels(
     mask = read_valid(valid, read)
     if check:
         check_scores(read, mask, logits=logits, squared=False)
-    partitions = read_partitions(regions, read, split, mask)
+    partitions = read_partitions(regions, read, split, mask, check)
     with torch.no_grad():
         winners = ops.fuse_labels(read.scores, partitions, how, read.size, logits=logits)
     return cast("ArrayT", read.give_back_labels(winners))
@@ -168,6 +169,6 @@ def fuse_labels(
 
 def _check_flags(**flags: bool) -> None:
     for name, value in flags.items():
-        if not isinstance(value, bool):
+        if not isinstance(value, (bool, np.bool_)):
             hint = "Pass other options by name, as in fuse(d, r, rule=...)."
-            raise OptionError(name, repr(value), "True or False", hint)
+            raise OptionError(name, shown(value), "True or False", hint)

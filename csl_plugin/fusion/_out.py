@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, describe
+from csl_plugin.arrays import Array, as_tensor, describe, holds_values
 from csl_plugin.errors import DeviceError, DTypeError, OptionError, ShapeError
 from csl_plugin.fusion._scores import Distribution
 
@@ -30,9 +30,12 @@ def check_out(out: Array, read: Distribution) -> None:
         same_view = _address(out) == _address(source) and out.strides == source.strides
         apart = not np.may_share_memory(out, source)
     elif isinstance(out, Tensor) and isinstance(source, Tensor):
+        as_tensor("out", out)
+        if not torch.compiler.is_compiling() and holds_values(out) != holds_values(source):
+            raise DeviceError("out", describe(out), f"the distribution's device, {source.device}", hint)
         writable = _is_injective(out.shape, out.stride(), 1) and not out.is_neg()
         same_device = out.device == source.device
-        if torch.compiler.is_compiling():
+        if torch.compiler.is_compiling() or not holds_values(out):
             same_view, apart = True, True
         else:
             same_view = out.data_ptr() == source.data_ptr() and out.stride() == source.stride()

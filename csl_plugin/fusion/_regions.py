@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from csl_plugin import ops
-from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.arrays import Array, as_tensor, describe, holds_values
 from csl_plugin.errors import CSLError, DeviceError, DTypeError, ShapeError
 from csl_plugin.fusion._scores import Distribution
 from csl_plugin.regions.assignment import soft_assignment
@@ -25,7 +25,7 @@ _OF_COLORS = "Ids stored as colors are R + 256 * G + 65536 * B: compute them fir
 
 
 def read_partitions(
-    regions: Regions, read: Distribution, split: bool, valid: Tensor | None
+    regions: Regions, read: Distribution, split: bool, valid: Tensor | None, check: bool
 ) -> list[ops.Partition]:
     """The partitions of each image that `regions` gives at the size of the distribution, one or several.
 
@@ -36,20 +36,23 @@ def read_partitions(
     given = cast("Sequence[Partitioning]", regions) if several else [cast("Partitioning", regions)]
     if not given:
         raise ShapeError("regions", "an empty list", "at least one partition", "Pass what a proposer gave.")
-    return [_read_partition(each, read, split, valid) for each in given]
+    return [_read_partition(each, read, split, valid, check) for each in given]
 
 
 def _read_partition(
-    regions: Partitioning, read: Distribution, split: bool, valid: Tensor | None
+    regions: Partitioning, read: Distribution, split: bool, valid: Tensor | None, check: bool
 ) -> ops.Partition:
     region_map = _read_regions(regions, read)
     if valid is not None:
         region_map = _restricted(region_map, valid)
-    if split and region_map.labels.is_meta:
+    if split and not holds_values(region_map.labels):
         raise DeviceError(
-            "regions", "labels on meta", "labels with values", "Pass split=False to trace shapes only."
+            "regions",
+            "labels without values (meta or fake)",
+            "labels with values",
+            "Pass split=False to trace shapes only.",
         )
-    return ops.partition(region_map.labels, region_map.num_regions, split=split)
+    return ops.partition(region_map.labels, region_map.num_regions, split=split, check=check)
 
 
 def read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
@@ -74,7 +77,7 @@ def read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
         )
     if isinstance(valid, np.ndarray):
         mask = mask.to(read.scores.device)
-    _match_device("valid", mask.device, read)
+    _match_device("valid", mask, read)
     return mask
 
 
@@ -82,7 +85,7 @@ def _read_regions(regions: Partitioning, read: Distribution) -> RegionMap:
     if isinstance(regions, RegionProposals):
         _check_channels_first(regions, read)
         _match_batch("regions", regions.batch_size, read)
-        _match_device("regions", regions.device, read)
+        _match_device("regions", regions.validity, read)
         return soft_assignment(regions, read.size)
     region_map = regions if isinstance(regions, RegionMap) else _from_labels(regions, read)
     if region_map.size != read.size:
@@ -96,7 +99,7 @@ def _read_regions(regions: Partitioning, read: Distribution) -> RegionMap:
             else "Resample the map with nearest-neighbor interpolation, or fuse at the size of the map.",
         )
     _match_batch("regions", region_map.batch_size, read)
-    _match_device("regions", region_map.device, read)
+    _match_device("regions", region_map.labels, read)
     return region_map
 
 
@@ -130,7 +133,7 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
         hint = "Give one map per image, the batch as first axis. "
         hint += _OF_COLORS if tensor.shape[-1:] in ((3,), (4,)) else _OF_MASKS
         raise ShapeError("regions", f"shape {tuple(tensor.shape)}", "(H, W) or (B, H, W)", hint)
-    if tensor.is_meta:
+    if not (torch.compiler.is_compiling() or holds_values(tensor)):
         raise DeviceError(
             "regions", describe(labels), "labels with values", "Wrap them in RegionMap(labels, num_regions)."
         )
@@ -166,11 +169,15 @@ def _match_batch(argument: str, batch: int, read: Distribution) -> None:
         )
 
 
-def _match_device(argument: str, device: torch.device, read: Distribution) -> None:
-    if device != read.scores.device:
+def _match_device(argument: str, tensor: Tensor, read: Distribution) -> None:
+    if tensor.device != read.scores.device:
         raise DeviceError(
             argument,
-            f"a tensor on {device}",
+            f"a tensor on {tensor.device}",
             f"one on {read.scores.device}, where the distribution lies",
             f"Move it with .to('{read.scores.device}').",
         )
+    if not torch.compiler.is_compiling() and holds_values(tensor) != holds_values(read.scores):
+        given, without = ("values", "one without") if holds_values(tensor) else ("no values", "one with them")
+        hint = "Trace shapes with tensors that are all on meta, or all fake."
+        raise DeviceError(argument, f"a tensor with {given}", f"{without}, as the distribution", hint)

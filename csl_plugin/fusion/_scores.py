@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, bounds, describe
+from csl_plugin.arrays import Array, as_tensor, bounds, describe, holds_values
 from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.regions.region_map import check_size
 
+# Sums over regions are in float64: up to here they are finite for every number of pixels.
+_MOST = 1e290
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8)
 
 
@@ -109,10 +111,10 @@ def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squa
         ScoreRangeError: Negative, not finite, or so large that the product overflows the dtype.
     """
     values = read.scores.detach()
-    if values.is_meta:
+    if not holds_values(values):
         raise DeviceError(
             "distribution",
-            "a tensor on meta",
+            "a tensor without values (meta or fake)",
             "one that holds values",
             "Pass check=False to trace shapes only.",
         )
@@ -127,7 +129,9 @@ def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squa
         return
     least = -math.inf if logits else 0.0
     largest = torch.finfo(values.dtype).max
-    most = math.sqrt(largest) if squared and not logits else largest
+    most = largest
+    if not logits:
+        most = math.sqrt(largest) if squared else min(largest, _MOST)
 
     def is_fine(found: tuple[float, float]) -> bool:
         return found[0] >= least and -math.inf < found[0] and found[1] <= most
@@ -143,8 +147,8 @@ def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squa
         raise ScoreRangeError(
             "distribution",
             f"scores up to {high:.4g} in {values.dtype}",
-            "scores whose square the dtype holds",
-            'Scale them to [0, 1], or use rule="geometric".',
+            "scores whose square the dtype holds" if squared else f"scores up to {_MOST:g}",
+            'Scale them to [0, 1], or use rule="geometric".' if squared else "Scale them to [0, 1].",
         )
     raise ScoreRangeError(
         "distribution",

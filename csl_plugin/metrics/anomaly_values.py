@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.errors import OptionError
+from csl_plugin._options import choice
 
 FprRule: TypeAlias = Literal["first", "linear", "nearest"]
 """Where the ROC curve is read for FPR95: at the first point with TPR >= 0.95, linearly between the points
@@ -68,6 +68,4 @@ def check_fpr_rule(rule: str) -> None:
     Raises:
         OptionError: The rule is not in `FPR_RULES`.
     """
-    if rule not in FPR_RULES:
-        expected = ", ".join(map(repr, FPR_RULES))
-        raise OptionError("fpr_rule", repr(rule), expected, "Most evaluators read the first point.")
+    choice("fpr_rule", rule, FPR_RULES, "Most evaluators read the first point.")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._options import integer, number
+from csl_plugin.arrays import shown
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.metrics.anomaly_values import ANOMALY_METRICS
 from csl_plugin.metrics.metric import State
@@ -86,10 +88,10 @@ def bootstrap_difference(
         got = f"{len(before)} states before and {len(after)} after"
         hint = "Pass both states of every frame, in the same order."
         raise ShapeError("before, after", got, "the same number of both, at least one", hint)
-    if draws < 1 or not 0 < level < 1:
-        got = f"draws={draws}, level={level}"
-        hint = "Omit them for 1000 draws and 95 %."
-        raise OptionError("draws, level", got, "at least one draw and a level between 0 and 1", hint)
+    draws = integer("draws", draws, 1, None, "Omit it for 1000 draws.")
+    seed = integer("seed", seed, 0, None, "Omit it for 0.")
+    if not 0 < number(level) < 1:
+        raise OptionError("level", shown(level), "a number between 0 and 1", "Omit it for 95 %.")
     frames = len(before)
     weights = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), size=draws)
     if isinstance(metric, PooledAnomaly):

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.arrays import Array
+from csl_plugin._options import integer, number
+from csl_plugin.arrays import Array, shown
 from csl_plugin.errors import OptionError, ScoreRangeError
 from csl_plugin.metrics.metric import State, check_same_class, invalid_state, state_array, state_counts
 from csl_plugin.metrics.overlaps import Overlaps, find_overlaps
@@ -97,12 +98,14 @@ class ComponentMetric:
     """
 
     def __init__(self, settings: ComponentSettings, threshold: float) -> None:
-        if settings.min_predicted < 0 or settings.min_truth < 0:
-            raise OptionError("settings", repr(settings), "sizes of at least 0", "Use ANOMALY_TRACK.")
-        if np.isnan(threshold):
+        if not isinstance(settings, ComponentSettings):
+            raise OptionError("settings", shown(settings), "a ComponentSettings", "Use ANOMALY_TRACK.")
+        for size in (settings.min_predicted, settings.min_truth):
+            integer("settings", size, 0, None, "It is a number of pixels: use ANOMALY_TRACK.")
+        self.settings, self.threshold = settings, number(threshold)
+        if math.isnan(self.threshold):
             hint = "There is no best threshold without anomalous pixels: pass one."
-            raise OptionError("threshold", "nan", "a number", hint)
-        self.settings, self.threshold = settings, float(threshold)
+            raise OptionError("threshold", shown(threshold), "a number", hint)
         self._found: list[Overlaps] = []
         self._frames = 0
 

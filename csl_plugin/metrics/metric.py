@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.arrays import Array
+from csl_plugin.arrays import Array, shown
 from csl_plugin.errors import FileError, OptionError, ShapeError
 
 State: TypeAlias = Mapping[str, NDArray[Any]]
@@ -51,6 +51,8 @@ def state_array(state: State, name: str, dtype: type[np.generic], size: int | No
         FileError: Missing, not an array, or of another element type.
         ShapeError: Another shape.
     """
+    if not isinstance(state, Mapping):
+        raise FileError("state", shown(state), "a mapping of arrays", _HINT)
     array = state.get(name)
     if not isinstance(array, np.ndarray) or array.dtype != np.dtype(dtype):
         got = f"{array.dtype} values" if isinstance(array, np.ndarray) else "no array"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.arrays import Array, as_array, describe
 from csl_plugin.errors import DTypeError, ShapeError
 
 _DTYPES = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.uint8))
@@ -55,9 +55,6 @@ def scores_by_label(scores: Array, labels: Array) -> tuple[NDArray[Any], NDArray
 
 
 def _to_numpy(argument: str, value: Array) -> NDArray[Any]:
-    import torch
-
     if isinstance(value, np.ndarray) and type(value) in (np.ndarray, np.memmap):
         return np.asarray(value, value.dtype.newbyteorder("="))
-    tensor = as_tensor(argument, value).detach()
-    return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy())
+    return as_array(argument, value)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._options import integer
 from csl_plugin.arrays import Array
-from csl_plugin.errors import OptionError
 from csl_plugin.metrics.anomaly_values import AnomalyValues, FprRule, PrecisionRecall, check_fpr_rule
 from csl_plugin.metrics.external_sort import Spill, Spills
 from csl_plugin.metrics.metric import State, check_same_class, invalid_state, state_array, state_counts
@@ -58,8 +58,7 @@ class PooledAnomaly:
         folder: str | os.PathLike[str] | None = None,
     ) -> None:
         check_fpr_rule(fpr_rule)
-        if memory < 1 << 20:
-            raise OptionError("memory", f"{memory} bytes", "at least 1 MiB", "Omit it for 512 MiB.")
+        memory = integer("memory", memory, 1 << 20, None, "It is in bytes; omit it for 512 MiB.")
         self.fpr_rule: FprRule = fpr_rule
         self._spills = Spills(memory, folder)
         self._halves = np.zeros((2, _CODES), np.int64)
@@ -134,8 +133,12 @@ class PooledAnomaly:
         return self._scan(0).values(self.fpr_rule, self._frames)
 
     def curve(self, points: int = 512) -> PrecisionRecall:
-        """Points of the exact curve at about equally spaced recalls."""
-        return self._scan(points).curve()
+        """Points of the exact curve at about equally spaced recalls.
+
+        Raises:
+            OptionError: `points` is out of range.
+        """
+        return self._scan(integer("points", points, 0, 1 << 20, "Omit it for 512.")).curve()
 
     def _scan(self, points: int) -> CurveScan:
         positives, negatives = (self._spills.size(kind) + int(self._halves[kind].sum()) for kind in (1, 0))

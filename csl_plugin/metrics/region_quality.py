@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin.arrays import Array, as_array, as_tensor, describe
 from csl_plugin.errors import ShapeError
 from csl_plugin.metrics.metric import State, check_same_class, invalid_state, state_array
 from csl_plugin.metrics.semantic import check_same_size, read_integers
@@ -71,7 +71,7 @@ class RegionQuality:
         annotators = _annotators(truth)
         counted = np.ones(found.shape, bool)
         if valid is not None:
-            counted = np.asarray(as_tensor("valid", valid).cpu().numpy(), bool)
+            counted = np.asarray(as_array("valid", valid), bool)
             check_same_size("valid", counted, found)
         sums = np.zeros(len(NAMES))
         for annotator in annotators:

@@ -8,8 +8,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._options import choice
 from csl_plugin.arrays import Array
-from csl_plugin.errors import OptionError, ScoreRangeError
+from csl_plugin.errors import ScoreRangeError
+from csl_plugin.metrics.metric import check_same_class
 from csl_plugin.metrics.semantic import (
     VOID,
     SemanticMetric,
@@ -57,12 +59,10 @@ class RegionVoteMetric:
         void_votes: bool = False,
         vote_per: Literal["region", "component"] = "region",
     ) -> None:
-        if unassigned not in ("miss", "exclude"):
-            hint = "Use miss unless unassigned pixels should not count."
-            raise OptionError("unassigned", repr(unassigned), "'miss' or 'exclude'", hint)
-        if vote_per not in ("region", "component"):
-            hint = "Use region unless disconnected parts should vote separately."
-            raise OptionError("vote_per", repr(vote_per), "'region' or 'component'", hint)
+        hint = "Use miss unless unassigned pixels should not count."
+        choice("unassigned", unassigned, ("miss", "exclude"), hint)
+        hint = "Use region unless disconnected parts should vote separately."
+        choice("vote_per", vote_per, ("region", "component"), hint)
         self._metric = SemanticMetric(num_classes, unseen=unseen)
         self.unassigned, self.void_votes, self.vote_per = unassigned, void_votes, vote_per
 
@@ -103,7 +103,12 @@ class RegionVoteMetric:
         self._metric.add_state(state)
 
     def merge(self, other: RegionVoteMetric) -> None:
-        """Add another metric."""
+        """Add another metric.
+
+        Raises:
+            OptionError: It is of another class.
+        """
+        check_same_class(self, other)
         self.add_state(other.state())
 
     def compute(self) -> SemanticValues:

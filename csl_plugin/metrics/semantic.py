@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin._options import integer
+from csl_plugin.arrays import Array, as_array, describe, shown
 from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError, ShapeError
+from csl_plugin.metrics.metric import check_same_class
 
 VOID = 255
 _COUNTS = ("intersection", "label", "predicted")
@@ -72,15 +74,9 @@ class SemanticMetric:
     """
 
     def __init__(self, num_classes: int, *, unseen: Sequence[int] = ()) -> None:
-        if not 1 <= num_classes <= VOID:
-            hint = "Labels are 8-bit and 255 is void, so 255 classes fit."
-            raise OptionError("num_classes", repr(num_classes), f"1 to {VOID}", hint)
-        unseen = tuple(unseen)
-        if len(set(unseen)) != len(unseen) or not all(0 <= index < num_classes for index in unseen):
-            expected = f"distinct class indices from 0 to {num_classes - 1}"
-            raise OptionError("unseen", repr(unseen), expected, "Pass class indices, not names.")
-        self.num_classes = num_classes
-        self.unseen = unseen
+        hint = "Labels are 8-bit and 255 is void, so 255 classes fit."
+        self.num_classes = integer("num_classes", num_classes, 1, VOID, hint)
+        self.unseen = self._checked_groups(unseen)
         self._counts = np.zeros((len(_COUNTS), num_classes), np.int64)
 
     def update(self, prediction: Array, labels: Array) -> None:
@@ -117,6 +113,8 @@ class SemanticMetric:
             ShapeError: Another number of classes.
             FileError: No counts, or counts that contradict each other.
         """
+        if not isinstance(state, Mapping):
+            raise FileError("state", shown(state), "a mapping of arrays", "Pass what state() gave.")
         counts = np.stack([self._read_counts(name, state.get(name)) for name in _COUNTS])
         if (counts < 0).any() or (counts[0] > counts[1:]).any():
             hint = "The record is damaged: delete it and measure the frame again."
@@ -124,7 +122,12 @@ class SemanticMetric:
         self._counts += counts
 
     def merge(self, other: SemanticMetric) -> None:
-        """Add another metric."""
+        """Add another metric.
+
+        Raises:
+            OptionError: It is of another class.
+        """
+        check_same_class(self, other)
         self.add_state(other.state())
 
     def compute(self) -> SemanticValues:
@@ -147,6 +150,16 @@ class SemanticMetric:
             fwiou=float((labeled[present] / total * iou[present]).sum()) if total else np.nan,
             per_class=iou,
         )
+
+    def _checked_groups(self, unseen: Sequence[int]) -> tuple[int, ...]:
+        expected = f"distinct class indices from 0 to {self.num_classes - 1}"
+        hint = "Pass class indices, not names."
+        if not isinstance(unseen, Iterable) or isinstance(unseen, (str, bytes)):
+            raise OptionError("unseen", shown(unseen), expected, hint)
+        indices = tuple(integer("unseen", index, 0, self.num_classes - 1, hint) for index in unseen)
+        if len(set(indices)) != len(indices):
+            raise OptionError("unseen", shown(indices), expected, hint)
+        return indices
 
     def _refuse(self, argument: str, counts: NDArray[np.int64], none: str) -> None:
         strange = np.flatnonzero(counts[self.num_classes : VOID])
@@ -189,14 +202,18 @@ def read_integers(argument: str, value: Array) -> NDArray[Any]:
     Raises:
         ShapeError: Not (H, W), or empty.
         DTypeError: Not integers.
+        ScoreRangeError: An id beyond int64.
     """
-    integers = as_tensor(argument, value).detach().cpu().numpy()
+    integers = as_array(argument, value)
     if integers.dtype.kind not in "iu":
         hint = "Pass ids: the arg max of scores, or stored labels."
         raise DTypeError(argument, describe(value), "integers", hint)
     if integers.ndim != 2 or 0 in integers.shape:
         hint = "Pass one frame at a time, without batch and channel axes."
         raise ShapeError(argument, describe(value), "(H, W), every axis at least 1", hint)
+    if integers.dtype == np.uint64 and integers.max() > np.iinfo(np.int64).max:
+        hint = "Number the regions from 0 on."
+        raise ScoreRangeError(argument, f"the id {integers.max()}", "ids that fit int64", hint)
     return integers
 
 

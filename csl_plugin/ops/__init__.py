@@ -15,6 +15,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from csl_plugin.arrays import holds_values
 from csl_plugin.errors import ScoreRangeError
 from csl_plugin.ops import cpu, dense, planewise
 from csl_plugin.ops.cpu.bands import AsStored, Bands, Upsampled
@@ -50,7 +51,7 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
     if values.shape[1] == 0:
         return torch.full((values.shape[0], *size), -1, dtype=torch.int32, device=values.device)
     with torch.no_grad():
-        if torch.compiler.is_compiling() or values.is_meta:
+        if torch.compiler.is_compiling() or not holds_values(values):
             return dense.assign(values, validity, size, sigmoid)
         if values.device.type != "cpu":
             ids: Tensor = _on_device(values).assign(values, validity, size, sigmoid)
@@ -75,30 +76,32 @@ def components(ids: Tensor, connectivity: int) -> tuple[Tensor, int]:
     return split.ids.to(ids.device), split.count
 
 
-def partition(ids: Tensor, count: int, *, split: bool) -> Partition:
+def partition(ids: Tensor, count: int, *, split: bool, check: bool = False) -> Partition:
     """What the operations below work with, from region ids (B, H, W) below `count`.
 
     With `split` every region is split into its 8-connected components. Where `count` exceeds the number of
     pixels, ids are made consecutive: as many means as regions, not as the largest id says.
 
     Raises:
-        ScoreRangeError: An id is not below `count`; on the CPU only: elsewhere a check would synchronize.
+        ScoreRangeError: An id is not below `count`. With check=False that is seen on the CPU only: elsewhere
+            it would synchronize, and such pixels are unassigned.
     """
-    on_cpu = ids.device.type == "cpu" and not torch.compiler.is_compiling()
+    on_cpu = ids.device.type == "cpu" and not torch.compiler.is_compiling() and holds_values(ids)
     if split:
         parts = _components(ids, 8)
         return parts if on_cpu else Partition(parts.count, parts.ids.to(ids.device))
     sparse = count > ids.shape[1] * ids.shape[2]
     if not on_cpu:
+        if not holds_values(ids):
+            return Partition(min(count, ids.shape[1] * ids.shape[2]), ids)
+        if check and not sparse and not torch.compiler.is_compiling():
+            _check_below(count, int(ids.max()))
         return _consecutive(ids) if sparse else Partition(count, ids)
     found = [find_runs(image.numpy()) for image in ids.detach()]
     if sparse:
         compact = [compacted(image) for image in found]
         return Partition(max(most for _, most in compact), runs=tuple(image for image, _ in compact))
-    most = max(int(image.ids.max()) for image in found)
-    if most >= count:
-        hint = "Omit num_regions to have it read from the labels."
-        raise ScoreRangeError("regions", f"the id {most}", f"ids below num_regions = {count}", hint)
+    _check_below(count, max(int(image.ids.max()) for image in found))
     return Partition(count, ids, tuple(found))
 
 
@@ -222,7 +225,7 @@ def _labels(scores: Scores, regions: Partition, table: Tensor, rule: PlainRule) 
 
 def _is_traced(distribution: Tensor) -> bool:
     differentiated = distribution.requires_grad and torch.is_grad_enabled()
-    return torch.compiler.is_compiling() or differentiated or distribution.is_meta
+    return torch.compiler.is_compiling() or differentiated or not holds_values(distribution)
 
 
 def _on_device(values: Tensor) -> ModuleType:
@@ -248,3 +251,9 @@ def _components(ids: Tensor, connectivity: int) -> Partition:
 def _consecutive(ids: Tensor) -> Partition:
     known, positions = torch.unique(ids.long().clamp(min=-1), return_inverse=True)
     return Partition(len(known), positions - int(known[0] < 0))
+
+
+def _check_below(count: int, most: int) -> None:
+    if most >= count:
+        hint = "Omit num_regions to have it read from the labels."
+        raise ScoreRangeError("regions", f"the id {most}", f"ids below num_regions = {count}", hint)

@@ -14,7 +14,7 @@ from torch import Tensor
 from csl_plugin.ops import trust
 from csl_plugin.ops.dtypes import Sigmoid, compute_dtype, sum_dtype, to_scores
 from csl_plugin.ops.partition import Partition
-from csl_plugin.ops.pieces import Pieces, average_means
+from csl_plugin.ops.pieces import Pieces, average_means, slots_of
 from csl_plugin.ops.rules import PlainRule, Trust
 
 
@@ -86,9 +86,8 @@ def _pixels(scores: Tensor, partitions: Sequence[Partition]) -> Pieces:
 
 
 def _slots(ids: Tensor, num_regions: int) -> Tensor:
-    """One flat slot per pixel, (B, H*W) int64; unassigned pixels share the slot after the last region."""
-    flat = ids.flatten(1).long()
-    return torch.where(flat < 0, num_regions, flat)
+    """One flat slot per pixel, (B, H*W) int64; the slot after the last region is that of pixels in none."""
+    return slots_of(ids.flatten(1).long(), num_regions)[0]
 
 
 def _sqrt(values: Tensor) -> Tensor:

@@ -44,6 +44,12 @@ def fourth_root(scores: Tensor) -> Tensor:
     return torch.where(positive, torch.where(positive, scores, 1.0) ** 0.25, 0.0)
 
 
+def largest_root(dtype: torch.dtype) -> float:
+    """The largest root of which rounding cannot make the fourth power infinite."""
+    info = torch.finfo(dtype)
+    return float(info.max**0.25 * (1 - info.eps))
+
+
 def to_probabilities(logits: Tensor, dim: int) -> Tensor:
     """Softmax over the classes along `dim`; a sigmoid where there is only one. The dtype stays."""
     return logits.softmax(dim) if logits.shape[dim] > 1 else logits.sigmoid()

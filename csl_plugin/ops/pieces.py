@@ -49,8 +49,10 @@ def average_means(means: Tensor, pieces: Pieces) -> tuple[Tensor, Tensor]:
 
 
 def slots_of(member: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """One slot per piece, the last one for unassigned pieces; and which pieces are assigned."""
+    """One slot per piece, the last one for pieces in no region; and which pieces are assigned."""
     assigned = member >= 0
+    # An id too high is refused by a compiled call's own check of indices; elsewhere it may be unchecked.
+    assigned = assigned if torch.compiler.is_compiling() else assigned & (member < count)
     return torch.where(assigned, member, count), assigned
 
 

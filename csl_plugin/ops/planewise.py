@@ -94,9 +94,9 @@ def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: PlainRule) ->
 
 
 def _slots(ids: Tensor, num_regions: int) -> Tensor:
-    """One flat slot per pixel, int64; unassigned pixels share the slot after the last region."""
+    """One flat slot per pixel, int64; the slot after the last region is that of pixels in none."""
     flat = ids.flatten().long()
-    return torch.where(flat < 0, num_regions, flat)
+    return torch.where((flat < 0) | (flat >= num_regions), num_regions, flat)
 
 
 def _prior(scores: Tensor, slots: Tensor, factors: Tensor) -> Tensor:

@@ -157,8 +157,7 @@ def trust(
     `distribution` is (C, H, W), each of the partitions (H, W), -1 for unassigned. Returns (C, H, W) float64.
     """
     roots = distribution.double() ** 0.25  # 1
-    answers, weights = torch.zeros_like(roots), torch.zeros(roots.shape[1:], dtype=torch.float64)
-    noises = []
+    experts, noises, largest = [], [], 0.0
     for labels in partitions:
         assigned = labels >= 0
         pixels = int(assigned.sum())
@@ -166,7 +165,8 @@ def trust(
             noises.append(torch.zeros(len(roots), dtype=torch.float64))
             continue
         center = roots[:, assigned].mean(1)
-        overall = ((roots[:, assigned] - center[:, None]) ** 2).mean(1).sum()
+        overall = float(((roots[:, assigned] - center[:, None]) ** 2).mean(1).sum())
+        largest = max(largest, overall)
         noise = torch.zeros(len(roots), dtype=torch.float64)
         regions = []
         for region in sorted(set(labels[assigned].tolist())):
@@ -176,30 +176,39 @@ def trust(
             noise += spread * int(inside.sum()) / pixels
             regions.append((inside, mean, spread))
         noises.append(noise)
-        between = max(float(overall - noise.sum()), 1e-3 * float(overall))
+        between = max(overall - float(noise.sum()), 1e-3 * overall)
         for inside, mean, spread in regions:
             observations = int(inside.sum()) * min(effective_samples / pixels, 1.0)
             ground = observations * between + float(noise.sum())
             known = observations * between / ground if ground > 0 else 1.0  # 3
-            answer = center + known * (mean - center)
             more = max(observations - 1, 0.0)
             if more == 0:
                 continue
-            variance = (prior_strength * overall + more * spread.sum()) / (prior_strength + more)  # 4
-            weight = more / (prior_strength + more) * float(variance) ** -exponent  # 5
-            answers[:, inside] += weight * answer[:, None]
-            weights[inside] += weight
+            share = more / (prior_strength + more)
+            variance = (1 - share) * overall + share * float(spread.sum())  # 4
+            evidence = math.log(more) - math.log(prior_strength + more)
+            experts.append((inside, center + known * (mean - center), evidence, variance))
     noise = torch.stack(noises).mean(0)
     result = distribution.double().clone()
     for y in range(roots.shape[1]):
         for x in range(roots.shape[2]):
-            if weights[y, x] > 0:
-                prior = answers[:, y, x] / weights[y, x]
-                apart = roots[:, y, x] - prior
-                kept = 1.0
-                if noise.sum() > 0:
-                    floored = noise.clamp(min=float(1e-6 * noise.sum()))
-                    power = float((apart**2 / floored).max())
-                    kept = power / (power + keep_sigma**2) if power + keep_sigma > 0 else 1.0  # 6
-                result[:, y, x] = (prior + kept * apart).clamp(min=0) ** 4
+            held = [expert[1:] for expert in experts if expert[0][y, x]]
+            if not held:
+                continue
+            variances = [max(variance, 1e-12 * largest) for _, _, variance in held]
+            best = min(variances)
+            # As logarithms, beside the best: a power of the variance itself may not be a number of float64.
+            lost = [math.log(variance / best) if best > 0 else 0.0 for variance in variances]
+            odds = [evidence - exponent * loss for (_, evidence, _), loss in zip(held, lost, strict=True)]
+            weights = [math.exp(odd - max(odds)) for odd in odds]  # 5
+            weighted = [weight * answer for weight, (answer, _, _) in zip(weights, held, strict=True)]
+            prior = torch.stack(weighted).sum(0) / sum(weights)
+            apart = roots[:, y, x] - prior
+            kept = 1.0
+            if noise.sum() > 0:
+                floored = noise.clamp(min=float(1e-6 * noise.sum()))
+                power = float((apart**2 / floored).max())
+                ground = power + keep_sigma * keep_sigma
+                kept = power / ground if ground > 0 else 1.0  # 6
+            result[:, y, x] = (prior + kept * apart).clamp(min=0) ** 4
     return result

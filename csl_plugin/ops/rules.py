@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from numbers import Real
 from typing import Literal, TypeAlias
 
+from csl_plugin._options import number
+from csl_plugin.arrays import shown
 from csl_plugin.errors import OptionError
 
 PlainRule: TypeAlias = Literal["product", "geometric", "mean"]
@@ -56,11 +57,12 @@ class Trust:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            value = getattr(self, field.name)
+            given = getattr(self, field.name)
             least = 1 if field.name == "effective_samples" else 0
             endless = field.name == "keep_sigma"
-            number = isinstance(value, Real) and not isinstance(value, bool) and not math.isnan(value)
-            if not number or value < least or (value == math.inf and not endless):
+            value = number(given)
+            if not value >= least or (value == math.inf and not endless):
                 expected = f"a number of at least {least}" + (", or infinity" if endless else "")
                 hint = f"The default is {field.default:g}; help(csl_plugin.Trust) says what it does."
-                raise OptionError(field.name, repr(value), expected, hint)
+                raise OptionError(field.name, shown(given), expected, hint)
+            object.__setattr__(self, field.name, value)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from csl_plugin.ops.dtypes import fourth_root
+from csl_plugin.ops.dtypes import fourth_root, largest_root
 from csl_plugin.ops.pieces import Pieces, gather, slots_of, sums
 from csl_plugin.ops.rules import Trust
 
 # A lower bound of the variance between regions, as a share of the whole: shrinkage stays defined.
 _LEAST_BETWEEN = 1e-3
+# The variance below which regions count as equally good, as a share of the largest partition's whole.
+_LEAST_VARIANCE = 1e-12
 
 
 class Estimate(NamedTuple):
@@ -31,7 +34,9 @@ class Estimate(NamedTuple):
 
 def center(means: Tensor, pieces: Pieces) -> Tensor:
     """The mean over all pixels that some partition assigns, (B, C)."""
-    counted = (pieces.members >= 0).any(1)
+    counted = torch.stack(
+        [slots_of(*part)[1] for part in zip(pieces.members.unbind(1), pieces.counts, strict=True)]
+    ).any(0)
     sizes = torch.where(counted, pieces.sizes, 0.0)
     total = torch.where(counted[:, None], means * pieces.sizes[:, None], 0.0).sum(2)
     return total / sizes.sum(1, keepdim=True).clamp(min=1)
@@ -50,14 +55,32 @@ def estimate(means: Tensor, squares: Tensor, pieces: Pieces, trust: Trust) -> Es
         _Experts.of(means, squares, pieces.sizes, member, count, trust)
         for member, count in zip(pieces.members.unbind(1), pieces.counts, strict=True)
     ]
-    scale = _nonzero(torch.stack([expert.overall for expert in experts]).amax(0))[:, None]
-    total, weight = torch.zeros_like(means), torch.zeros_like(pieces.sizes)
-    for expert in experts:
-        weights = expert.evidence * (expert.variance / scale).clamp(min=1e-12) ** -trust.exponent
-        total = total + gather(expert.answer * weights[:, None], expert.slots)
-        weight = weight + gather(weights[:, None], expert.slots)[:, 0]
+    weights = _weights(experts, trust)
+    total = torch.zeros_like(means)
+    for expert, weight in zip(experts, weights, strict=True):
+        total = total + weight[:, None] * gather(expert.answer, expert.slots)
     noise = torch.stack([expert.noise for expert in experts]).mean(0)
-    return Estimate(total / _nonzero(weight)[:, None], weight <= 0, noise)
+    weight = weights.sum(0)
+    return Estimate(total / _nonzero(weight)[:, None], weight == 0, noise)
+
+
+def _weights(experts: Sequence[_Experts], trust: Trust) -> Tensor:
+    """The weight of each partition at each piece, (K, B, A); 1 is the largest of a piece, 0 of no region.
+
+    In logarithms, and relative to the best expert of the piece: no exponent overflows.
+    """
+    scale = _nonzero(torch.stack([expert.overall for expert in experts]).amax(0))[:, None]
+    tables = [(expert.more, (expert.variance / scale).clamp(min=_LEAST_VARIANCE).log()) for expert in experts]
+    more, spread = (
+        torch.stack([gather(t[:, None], e.slots)[:, 0] for t, e in zip(kind, experts, strict=True)])
+        for kind in zip(*tables, strict=True)
+    )
+    heard = more > 0
+    least = torch.where(heard, spread, torch.inf).amin(0).detach()
+    evidence = more.log() - (trust.prior_strength + more).log()
+    odds = torch.where(heard, evidence - trust.exponent * (spread - least), -torch.inf)
+    most = torch.where(heard.any(0), odds.amax(0), 0.0).detach()
+    return (odds - most).exp()
 
 
 def fused(scores: Tensor, pieces: Pieces, trust: Trust, dtype: torch.dtype) -> Tensor:
@@ -76,7 +99,8 @@ def fused(scores: Tensor, pieces: Pieces, trust: Trust, dtype: torch.dtype) -> T
     found = estimate(apart, apart * apart, pieces, trust)
     prior, noise = (found.prior + middle).to(scores.dtype), found.noise.to(scores.dtype)
     result = prior + _kept(roots - prior, noise, trust)
-    return torch.where(found.unassigned[:, None], scores, result.clamp(min=0) ** 4)
+    result = result.clamp(0, largest_root(scores.dtype)) ** 4
+    return torch.where(found.unassigned[:, None], scores, result)
 
 
 def _kept(apart: Tensor, noise: Tensor, trust: Trust) -> Tensor:
@@ -90,7 +114,7 @@ def _kept(apart: Tensor, noise: Tensor, trust: Trust) -> Tensor:
         trust: The rule's parameters.
     """
     power = (apart * apart / _nonzero(floored(noise))[..., None]).amax(1, keepdim=True)
-    ground = power + trust.keep_sigma**2
+    ground = power + trust.keep_sigma * trust.keep_sigma
     noiseless = (noise.sum(1) == 0)[:, None, None] | (ground == 0)
     return apart * torch.where(noiseless, 1.0, power / _nonzero(ground))
 
@@ -107,7 +131,7 @@ class _Experts(NamedTuple):
         slots: Region of each piece, (B, A); R where there is none.
         answer: Shrunk mean of each region, (B, C, R).
         variance: Predictive variance, summed over the classes, (B, R).
-        evidence: Share of the evidence that is the region's own, in [0, 1), (B, R).
+        more: Observations beyond the first, (B, R).
         overall: Variance of all scores, summed over the classes, (B).
         noise: Variance within regions, (B, C).
     """
@@ -115,7 +139,7 @@ class _Experts(NamedTuple):
     slots: Tensor
     answer: Tensor
     variance: Tensor
-    evidence: Tensor
+    more: Tensor
     overall: Tensor
     noise: Tensor
 
@@ -140,10 +164,10 @@ class _Experts(NamedTuple):
         shrinkage = torch.where(signal + within > 0, signal / _nonzero(signal + within), 1.0)[:, None]
         # One observation places the mean; only further ones measure how good it is.
         more = (observations - 1).clamp(min=0)
-        total = (trust.prior_strength + more).clamp(min=1e-12)
-        variance = (trust.prior_strength * overall + more * spread.sum(1)) / total
+        total = _nonzero(trust.prior_strength + more)
+        variance = trust.prior_strength / total * overall + more / total * spread.sum(1)
         answer = middle + shrinkage * (mean - middle)
-        return _Experts(slots, answer, variance, more / total, overall[:, 0], noise)
+        return _Experts(slots, answer, variance, more, overall[:, 0], noise)
 
 
 def _nonzero(values: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, bounds, describe
-from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
+from csl_plugin.arrays import Array, as_tensor, bounds, describe, holds_values
+from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
 
@@ -49,6 +49,7 @@ def read_images(images: Array) -> Tensor:
         DTypeError: Not a floating-point tensor or array.
         ShapeError: Not (B, 3, H, W), or an axis is empty.
         ScoreRangeError: A value is outside [0, 1] or not finite.
+        DeviceError: The tensor holds no values (meta).
     """
     tensor = as_tensor("images", images).detach()
     if not tensor.is_floating_point():
@@ -58,6 +59,9 @@ def read_images(images: Array) -> Tensor:
         got, expected = f"shape {tuple(tensor.shape)}", "(B, 3, H, W), every axis at least 1"
         hint = "Add the batch axis with images[None]; move channels first with images.permute(0, 3, 1, 2)."
         raise ShapeError("images", got, expected, hint)
+    if not holds_values(tensor):
+        hint = "Propose regions before tracing, and pass them on."
+        raise DeviceError("images", "a tensor without values (meta or fake)", "one that holds values", hint)
     low, high = bounds(tensor.float() if tensor.itemsize < 4 else tensor)
     if not (low >= 0.0 and high <= 1.0):
         got = f"values between {low:.4g} and {high:.4g}"

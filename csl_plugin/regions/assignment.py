@@ -7,8 +7,9 @@ from typing import Literal, TypeAlias
 from torch import Tensor
 
 from csl_plugin import ops
-from csl_plugin.arrays import describe
-from csl_plugin.errors import DTypeError, OptionError
+from csl_plugin._options import choice, number
+from csl_plugin.arrays import describe, holds_values, shown
+from csl_plugin.errors import DeviceError, DTypeError, OptionError
 from csl_plugin.ops.dtypes import Sigmoid
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap, check_size
@@ -79,6 +80,7 @@ def hard_assignment(
         DTypeError: `proposals` is not a `RegionProposals`.
         ShapeError: `size` is not two positive integers.
         OptionError: `threshold` is outside [0, 1) or `interpolate` has another value.
+        DeviceError: The proposals lie on meta.
 
     Example:
         >>> import torch
@@ -91,10 +93,13 @@ def hard_assignment(
         Paper, "Comparison with hard assignment" (the inference of Mask2Former and EntitySeg).
     """
     height_width = _check(proposals, size)
-    if not (isinstance(threshold, (int, float)) and 0.0 <= threshold < 1.0):
-        raise OptionError("threshold", repr(threshold), "a number in [0, 1)", "The customary value is 0.5.")
+    if not 0.0 <= number(threshold) < 1.0:
+        raise OptionError("threshold", shown(threshold), "a number in [0, 1)", "The customary value is 0.5.")
     values, sigmoid = _source(proposals, interpolate)
-    labels = ops.hard_assign(values, proposals.validity, height_width, sigmoid, threshold)
+    if not holds_values(values):
+        hint = "The order of painting depends on the values: assign before tracing."
+        raise DeviceError("proposals", "scores without values (meta or fake)", "scores with values", hint)
+    labels = ops.hard_assign(values, proposals.validity, height_width, sigmoid, float(threshold))
     return RegionMap(labels, num_regions=proposals.num_regions)
 
 
@@ -110,10 +115,7 @@ def _check(proposals: RegionProposals, size: tuple[int, int]) -> tuple[int, int]
 
 
 def _source(proposals: RegionProposals, interpolate: Interpolate) -> tuple[Tensor, Sigmoid]:
+    choice("interpolate", interpolate, ("scores", "logits"), 'The paper\'s order is "scores".')
     if interpolate == "scores":
         return (proposals.mask_logits, "before") if proposals.holds_logits else (proposals.scores, "none")
-    if interpolate == "logits":
-        return proposals.mask_logits, "after"
-    raise OptionError(
-        "interpolate", repr(interpolate), '"scores" or "logits"', 'The paper\'s order is "scores".'
-    )
+    return proposals.mask_logits, "after"

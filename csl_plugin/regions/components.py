@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 from csl_plugin import ops
-from csl_plugin.arrays import describe
-from csl_plugin.errors import DTypeError, OptionError
+from csl_plugin.arrays import describe, holds_values, shown
+from csl_plugin.errors import DeviceError, DTypeError, OptionError
 from csl_plugin.regions.region_map import RegionMap
+
+_HINT = "How many components there are depends on the values: split the map before tracing."
 
 
 def split_components(region_map: RegionMap, connectivity: int = 8) -> RegionMap:
@@ -22,6 +26,7 @@ def split_components(region_map: RegionMap, connectivity: int = 8) -> RegionMap:
     Raises:
         DTypeError: Not a `RegionMap`.
         OptionError: `connectivity` is neither 4 nor 8.
+        DeviceError: The map lies on meta.
 
     Note:
         Memory: a few bytes per pixel and some 60 per horizontal run of equal labels. On a GPU the one number
@@ -41,9 +46,11 @@ def split_components(region_map: RegionMap, connectivity: int = 8) -> RegionMap:
         raise DTypeError(
             "region_map", describe(region_map), "a RegionMap", "Wrap labels in RegionMap(labels)."
         )
-    if connectivity not in (4, 8):
+    if not isinstance(connectivity, Integral) or connectivity not in (4, 8):
         raise OptionError(
-            "connectivity", repr(connectivity), "4 or 8", "Use 8 unless corners must not connect."
+            "connectivity", shown(connectivity), "4 or 8", "Use 8 unless corners must not connect."
         )
-    labels, count = ops.components(region_map.labels, connectivity)
+    if not holds_values(region_map.labels):
+        raise DeviceError("region_map", "labels without values (meta or fake)", "labels with values", _HINT)
+    labels, count = ops.components(region_map.labels, int(connectivity))
     return RegionMap(labels, num_regions=count)

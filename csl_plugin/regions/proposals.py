@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, bounds
+from csl_plugin.arrays import Array, as_tensor, bounds, holds_values
 from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -189,10 +189,10 @@ def _check_finite(argument: str, values: Tensor) -> None:
 
 
 def _bounds(argument: str, values: Tensor) -> tuple[float, float]:
-    if values.is_meta:
+    if not holds_values(values):
         raise DeviceError(
             argument,
-            "a tensor on meta",
+            "a tensor without values (meta or fake)",
             "one that holds values",
             "Move the real values there with .to(device).",
         )

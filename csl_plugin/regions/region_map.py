@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from numbers import Integral
+
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, describe, resize_nearest
+from csl_plugin.arrays import Array, as_tensor, describe, holds_values, resize_nearest, shown
 from csl_plugin.errors import DeviceError, DTypeError, OptionError, ScoreRangeError, ShapeError
 
+# What indices of 32 bits count.
+_MAX_PIXELS = 2**31 - 1
 _DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -20,8 +24,8 @@ class RegionMap:
         labels: (B, H, W) integer ids from 0 on, -1 for unassigned; tensor or numpy array. Ids need not be
             consecutive.
         num_regions: A bound that every id lies below. Left out, it is read from `labels` (one pass, and on
-            a GPU one synchronization); given, it is not
-            checked here; on the CPU `fuse` refuses an id that is not below it.
+            a GPU one synchronization); given, it is not checked here: `fuse` refuses an id that is not below
+            it, on a GPU with check=True only. There check=False leaves such pixels unassigned.
 
     Raises:
         DTypeError: Not an integer tensor or array.
@@ -52,13 +56,6 @@ class RegionMap:
                 "(B, H, W), every axis at least 1",
                 "Add the batch axis to a single map with labels[None].",
             )
-        if num_regions is not None and (not isinstance(num_regions, int) or num_regions < 0):
-            raise OptionError(
-                "num_regions",
-                repr(num_regions),
-                "an integer >= 0",
-                "Leave it out to read it from the labels.",
-            )
         if num_regions is None:
             low, high = _id_bounds(tensor)
             if low < -1:
@@ -69,7 +66,10 @@ class RegionMap:
                     "Replace other negative ids with -1.",
                 )
             num_regions = high + 1
-        self._labels, self._num_regions = tensor, num_regions
+        elif isinstance(num_regions, bool) or not isinstance(num_regions, Integral) or num_regions < 0:
+            hint = "Leave it out to read it from the labels."
+            raise OptionError("num_regions", shown(num_regions), "an integer >= 0", hint)
+        self._labels, self._num_regions = tensor, int(num_regions)
 
     @property
     def labels(self) -> Tensor:
@@ -118,30 +118,32 @@ class RegionMap:
 
 
 def check_size(size: tuple[int, int]) -> tuple[int, int]:
-    """(H, W) as two positive integers.
+    """(H, W) as two positive integers, of at most 2**31 - 1 pixels.
 
     Raises:
         ShapeError: It is anything else.
     """
     try:
-        height, width = (side.__index__() for side in size)
-    except (TypeError, ValueError, AttributeError):
+        height, width = (size[place].__index__() for place in range(len(size)))
+    except (TypeError, ValueError, AttributeError, LookupError):
         height = width = 0
     if min(height, width) < 1:
         raise ShapeError(
             "size",
-            repr(size),
+            shown(size),
             "(H, W), two positive integers",
             "Pass the size of the image, image.shape[-2:].",
         )
+    if height * width > _MAX_PIXELS:
+        raise ShapeError("size", shown(size), f"at most {_MAX_PIXELS} pixels", "Fuse such an image in tiles.")
     return height, width
 
 
 def _id_bounds(labels: Tensor) -> tuple[int, int]:
-    if labels.is_meta:
+    if not holds_values(labels):
         raise DeviceError(
             "labels",
-            "a tensor on meta",
+            "a tensor without values (meta or fake)",
             "one that holds values",
             "Or give num_regions, to trace shapes only.",
         )

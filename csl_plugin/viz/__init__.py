@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+from torch import Tensor
 
-from csl_plugin.arrays import describe, resize_nearest
+from csl_plugin.arrays import as_array, describe, resize_nearest
 from csl_plugin.errors import DTypeError, ShapeError
 from csl_plugin.viz.colors import (
     Picture,
@@ -22,6 +23,7 @@ __all__ = ["overlay"]
 _BOX = (600, 440)
 
 
+@np.errstate(all="ignore")  # of values that may be anything
 def overlay(image: Picture, labels: Values, score: Values, fused: Values) -> Picture:
     """Image, regions, score and fused score side by side.
 
@@ -50,7 +52,11 @@ def overlay(image: Picture, labels: Values, score: Values, fused: Values) -> Pic
         >>> overlay(image, labels, np.zeros((6, 8)), np.zeros((6, 8))).shape[2]
         3
     """
-    image, labels, score, fused = (np.asarray(value) for value in (image, labels, score, fused))
+    given = {"image": image, "labels": labels, "score": score, "fused": fused}
+    image, labels, score, fused = (
+        as_array(name, value) if isinstance(value, Tensor) else np.asarray(value)
+        for name, value in given.items()
+    )
     _check(image, labels, score, fused)
     height, width = image.shape[:2]
     size = fit((height, width), _BOX)
@@ -117,10 +123,13 @@ def _check(image: Values, labels: Values, score: Values, fused: Values) -> None:
         )
     if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ShapeError("image", f"shape {image.shape}", "(H, W, 3)", "Put the color axis last.")
-    if not np.issubdtype(labels.dtype, np.integer):
+    if labels.dtype.kind not in "iu":
         raise DTypeError(
             "labels", describe(labels), "integer region ids", "Convert them with .astype('int32')."
         )
+    for name, values in (("score", score), ("fused", fused)):
+        if values.dtype.kind not in "fiub":
+            raise DTypeError(name, describe(values), "real numbers", "Convert it with .astype('float32').")
     size = image.shape[:2]
     if labels.shape != size:
         raise ShapeError("labels", f"shape {labels.shape}", f"{size}, the size of the image", "Resize them.")

@@ -21,6 +21,14 @@ parameters = st.builds(
     keep_sigma=st.sampled_from([0.0, 1.0, 2.5, float("inf")]),
 )
 
+extremes = st.builds(
+    Trust,
+    effective_samples=st.sampled_from([1.0, 1 + 1e-9, 30.0, 1e308]),
+    exponent=st.sampled_from([0.0, 26.0, 1e3, 1e308]),
+    prior_strength=st.sampled_from([0.0, 5e-324, 1.0, 1e308]),
+    keep_sigma=st.sampled_from([0.0, 5e-324, 1e200, 10**30, float("inf")]),
+)
+
 
 @st.composite
 def cases(draw, classes=(1, 3), lowest=-1):
@@ -35,6 +43,66 @@ def cases(draw, classes=(1, 3), lowest=-1):
         coarse = rng.integers(lowest, most, (height // side + 1, width // side + 1))
         partitions.append(torch.from_numpy(coarse.repeat(side, 0).repeat(side, 1)[:height, :width].copy()))
     return torch.from_numpy(scores), partitions
+
+
+@st.composite
+def cases_with_constant_classes(draw):
+    """The same, but some classes are constant inside the regions of the first partition, or everywhere."""
+    scores, partitions = draw(cases(classes=(1, 2, 3)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    for plane in scores:
+        kind = draw(st.sampled_from(["as it is", "within regions", "everywhere"]))
+        if kind == "within regions":
+            plane[:] = torch.from_numpy(rng.random(8))[partitions[0]]
+        elif kind == "everywhere":
+            plane[:] = rng.random()
+    return scores, partitions
+
+
+def assert_is_the_written_out_rule(scores, partitions, trust):
+    expected = reference.trust(scores, partitions, **asdict(trust))
+    assert expected.isfinite().all()
+    for values in (scores, scores.clone().requires_grad_()):
+        found = fuse(values, partitions, rule=trust, split=False).detach()
+        torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-10)
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases_with_constant_classes(), parameters)
+def test_a_class_that_is_constant_within_regions_is_not_decided_by_rounding(case, trust):
+    assert_is_the_written_out_rule(*case, trust)
+
+
+@settings(max_examples=80, deadline=None)
+@given(cases_with_constant_classes(), extremes)
+def test_every_parameter_gives_numbers(case, trust):
+    assert_is_the_written_out_rule(*case, trust)
+
+
+def test_a_class_constant_within_regions_beside_a_noisy_one_by_hand():
+    rng = np.random.default_rng(0)
+    labels = torch.zeros(8, 8, dtype=torch.int64)
+    labels[:, 4:] = 1
+    noisy = torch.from_numpy(rng.random((8, 8)))
+    flat = torch.tensor([0.0625, 0.4096], dtype=torch.float64)[labels]
+    trust = Trust(effective_samples=64, prior_strength=0.0)
+    fused = fuse(torch.stack([noisy, flat]), labels, rule=trust)
+    # The flat class has no noise: shrinkage sets it apart from its means by far more than the floor, so that
+    # both classes keep nearly all of their differences. Without a floor they would keep all.
+    torch.testing.assert_close(fused[1], flat, rtol=2e-3, atol=0)
+    torch.testing.assert_close(fused[0], noisy, rtol=2e-1, atol=2e-2)
+    assert not torch.allclose(fused[0], noisy, rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("rule", ["geometric", "mean", "trust"])
+def test_the_largest_scores_give_numbers(dtype, rule):
+    largest = torch.finfo(dtype).max if dtype != torch.float64 else 1e276
+    scores = torch.full((1, 6, 8), largest, dtype=dtype)
+    scores[0, 2, 3:] = 0.0
+    labels = [torch.arange(48).view(6, 8) // 12, torch.zeros(6, 8, dtype=torch.int64)]
+    for values in (scores, scores.clone().requires_grad_()):
+        assert fuse(values, labels, rule=rule).isfinite().all()
 
 
 @settings(max_examples=150, deadline=None)
@@ -272,6 +340,10 @@ def test_the_default_proposer_gives_several_partitions():
         ({"prior_strength": float("inf")}, "prior_strength"),
         ({"keep_sigma": float("nan")}, "keep_sigma"),
         ({"keep_sigma": True}, "keep_sigma"),
+        ({"exponent": 10**400}, "exponent"),
+        ({"exponent": np.ones(2)}, "exponent"),
+        ({"exponent": "1.5"}, "exponent"),
+        ({"keep_sigma": 1j}, "keep_sigma"),
     ],
 )
 def test_bad_parameters(change, named):

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from csl_plugin.ops import planewise
 from csl_plugin.ops.cpu.bilinear import Axis, Floats, Ints, Samples, axis, squash
+from csl_plugin.ops.cpu.memory import quiet
 from csl_plugin.ops.cpu.top2 import Winners, winners
 from csl_plugin.ops.dtypes import SERIAL, Sigmoid
 
@@ -69,6 +70,7 @@ class _Image:
         return y, pixels - y * len(self.columns.before)
 
 
+@quiet
 def assign(values: Tensor, validity: Tensor, sigmoid: Sigmoid, out: NDArray[np.int32]) -> None:
     """Equation 2 for one image: (N, h, w) and (N) to region ids, written into `out`, (H, W) contiguous."""
     samples = Samples(values, validity)

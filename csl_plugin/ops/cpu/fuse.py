@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from csl_plugin.ops.cpu.bands import Bands
-from csl_plugin.ops.cpu.memory import empty
+from csl_plugin.ops.cpu.memory import empty, quiet
 from csl_plugin.ops.cpu.runs import Ints, Runs
 from csl_plugin.ops.dtypes import SERIAL, to_stored
 from csl_plugin.ops.partition import Partition
@@ -22,11 +22,8 @@ Floats = NDArray[np.floating[Any]]
 
 _TILE_PIXELS = SERIAL
 
-# Pixels that do not count may hold any value; what is computed from them is not worth a warning.
-_quiet = np.errstate(all="ignore")
 
-
-@_quiet
+@quiet
 def means(scores: Bands, regions: Partition) -> Tensor:
     """Region means of D, (B, C, K) in the dtype of the arithmetic; 0 for regions without a pixel.
 
@@ -49,7 +46,7 @@ def means(scores: Bands, regions: Partition) -> Tensor:
     return table
 
 
-@_quiet
+@quiet
 def apply(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule, out: Tensor) -> None:
     """Write the fused maps into `out`, which may be the distribution itself."""
     for b, image in enumerate(regions.runs or ()):
@@ -65,7 +62,7 @@ def apply(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule, out
                     target.copy_(to_stored(fused, out.dtype))
 
 
-@_quiet
+@quiet
 def labels(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64, one tile of one class at a time."""
     batch, _, height, width = scores.shape
@@ -86,7 +83,7 @@ def labels(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule) ->
     return winners
 
 
-@_quiet
+@quiet
 def first_largest(fused: Floats) -> Ints:
     """Arg max over the classes of (C, rows, W), int32; ties go to the lowest class."""
     best, winner = fused[0].copy(), np.zeros(fused.shape[1:], np.min_scalar_type(len(fused)))

@@ -1,4 +1,4 @@
-"""Memory for results on the CPU, of the kind that is quick to write for the first time."""
+"""What all steps on the CPU use: memory that is quick to write at first, and numpy without warnings."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import torch
 from torch import Tensor
 
 _OF_SIZE = {1: np.uint8, 2: np.int16, 4: np.int32, 8: np.int64}
+
+
+# Pixels that do not count may hold any value; what is computed from them is not worth a warning.
+quiet = np.errstate(all="ignore")
 
 
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:

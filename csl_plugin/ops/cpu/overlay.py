@@ -12,7 +12,9 @@ from torch import Tensor
 from csl_plugin.ops import trust
 from csl_plugin.ops.cpu.bands import Bands, Roots
 from csl_plugin.ops.cpu.fuse import Floats, means, tiles
+from csl_plugin.ops.cpu.memory import quiet
 from csl_plugin.ops.cpu.runs import overlay, without
+from csl_plugin.ops.dtypes import largest_root
 from csl_plugin.ops.partition import Partition
 from csl_plugin.ops.pieces import Pieces, average_means
 from csl_plugin.ops.rules import Trust
@@ -72,26 +74,26 @@ def fused_by_trust(
             lengths = image.lengths[part]
             prior = np.repeat(priors[b][:, part], lengths, axis=1)
             own = band.flatten(1).numpy()
-            fused = _filtered(own, prior, noise[b][:, None], rule.keep_sigma**2)
+            fused = _filtered(own, prior, noise[b][:, None], rule.keep_sigma * rule.keep_sigma)
             if unassigned[part].any():
                 np.copyto(fused, own, where=np.repeat(unassigned[part], lengths))
             yield b, rows, torch.from_numpy(fused).view(band.shape)
 
 
+@quiet
 def _filtered(own: Floats, prior: Floats, noise: Floats, keep: float) -> Floats:
     """The last step of `trust.fused` for the pixels (C, P) of a band, in the cache."""
     apart = np.sqrt(own)
     np.sqrt(apart, out=apart)
     apart -= prior
     power = np.square(apart)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        power /= noise
-        share = power.max(0)
-        share /= share + keep
+    power /= noise
+    share = power.max(0)
+    share /= share + keep
     # 0 / 0 and inf / inf: without noise everything is signal.
     np.copyto(share, 1.0, where=np.isnan(share))
     apart *= share
     apart += prior
-    np.maximum(apart, 0, out=apart)
+    np.clip(apart, 0, largest_root(torch.from_numpy(apart).dtype), out=apart)
     np.square(apart, out=apart)
     return np.square(apart, out=apart)
