@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores
+from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores, stem_key
 
 
 class ObserverPair(nn.Module):
@@ -81,9 +81,11 @@ class SavedScores:
         """
         if len(names) != len(images):
             raise OptionError("names", f"{len(names)} names", f"{len(images)}", "Name each image.")
-        missing = [name for name in names if name not in self._files]
+        missing = [name for name in names if stem_key(name) not in self._files]
         if missing:
             hint = "Name the score maps by their images."
             raise FileError(self.folder, f"no map {missing[0]!r}", "a map of every image", hint)
-        read = [torch.from_numpy(read_scores(self._files[name], self.key)).float() for name in names]
+        read = [
+            torch.from_numpy(read_scores(self._files[stem_key(name)], self.key)).float() for name in names
+        ]
         return torch.stack([one if one.ndim == 3 else one[None] for one in read]).to(images.device)

@@ -52,8 +52,6 @@ DATASETS: dict[str, DatasetInfo] = {
 }
 """The data sets by name."""
 
-_WHERE = " (--split on the command line)"
-
 
 def open_dataset(
     name: str, path: str | os.PathLike[str], *, subset: str | None = None, **options: Any
@@ -91,11 +89,9 @@ def open_dataset(
             raise OptionError(option, "an option", expected, f"{name} has no such option: omit it.")
     _check_choices(info, given)
     if info.subsets and subset not in (None, *info.subsets):
-        raise OptionError(
-            "subset", repr(subset), ", ".join(info.subsets), f"Choose a subset of {name}{_WHERE}."
-        )
+        raise OptionError("subset", repr(subset), ", ".join(info.subsets), f"Choose a subset of {name}.")
     if not info.subsets and subset is not None and not _is_plain(subset):
-        hint = f"Name a subfolder of images/ and labels/{_WHERE}."
+        hint = "Name a subfolder of images/ and labels/."
         raise OptionError("subset", repr(subset), "the name of a folder", hint)
     return info.open(Path(path), info.default_subset if subset is None else subset, **given)
 

@@ -94,7 +94,7 @@ def _ids(space: str) -> IdTable:
         values = dict(enumerate(zegformer_order()))
     else:
         values = {value: index for index, value in enumerate(order[space])}
-    hint = f"The files were read as {space!r}: if they hold another label space, say so with labels=."
+    hint = f"The files were read as {space}: another label space is an option, such as labels=contiguous."
     return IdTable(values | {VOID: VOID}, hint=hint)
 
 

@@ -49,6 +49,7 @@ class Dataset:
         components: The track of the component metrics, if the protocol has them.
         num_published: Number of frames of the published subset, if known. Values are official only if it
             equals `len(frames)`.
+        notes: Files in its folders that are no frame; sentences.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Dataset:
     unseen: tuple[int, ...] = ()
     components: Literal["anomaly", "obstacle"] | None = None
     num_published: int | None = None
+    notes: tuple[str, ...] = ()
 
     def read_image(self, frame: Frame) -> NDArray[np.uint8]:
         """The image of a frame, (H, W, 3) uint8 RGB.

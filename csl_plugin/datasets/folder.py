@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from csl_plugin.datasets.dataset import Dataset, DatasetInfo
 from csl_plugin.datasets.ids import ANOMALY_IDS, VOID, IdTable
 from csl_plugin.datasets.layout import find_root, frames_of, listed
 from csl_plugin.errors import OptionError
-from csl_plugin.io.images import list_images
+from csl_plugin.io.images import IMAGE_SUFFIXES, list_images
 from csl_plugin.io.json_files import read_json
 from csl_plugin.io.json_schema import Place, array, integer, record, shown, table, text
+from csl_plugin.io.listing import other_suffixes
 
 _LARGEST_VALUE = 65535
 _STORED = integer(0, _LARGEST_VALUE)
@@ -40,7 +41,8 @@ def open_folder(path: Path, subset: str | None, *, classes: str | os.PathLike[st
     below = f"/{subset}" if subset else ""
     root = find_root(INFO, path, (f"images{below}", f"labels{below}"))
     images = list_images(root / f"images{below}")
-    frames = frames_of(INFO, root, images, listed(root / f"labels{below}", (".png",)))
+    labels = listed(root / f"labels{below}", (".png",))
+    frames = frames_of(INFO, root, images, labels)
     file = Path(classes) if classes is not None else root / "classes.json"
     table = read_id_table(file) if classes is not None or file.exists() else None
     return Dataset(
@@ -52,7 +54,19 @@ def open_folder(path: Path, subset: str | None, *, classes: str | os.PathLike[st
         output_name=root.resolve().name,
         classes=table.names if table else (),
         unseen=table.unseen if table else (),
+        notes=tuple(_left_out(root / f"images{below}", images, labels)),
     )
+
+
+def _left_out(folder: Path, images: Mapping[str, Path], labels: Mapping[str, Path]) -> Iterator[str]:
+    """What is in the folder and no frame."""
+    skipped = other_suffixes(folder, IMAGE_SUFFIXES)
+    if skipped:
+        suffixes = ", ".join(f"{count} {suffix}" for suffix, count in skipped.items())
+        yield f"Files in {folder.name} that were skipped: {suffixes}."
+    alone = [label.name for stem, label in labels.items() if stem not in images]
+    if alone:
+        yield f"Labels without an image: {len(alone)}, such as {alone[0]}."
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from csl_plugin.datasets.dataset import Frame
 from csl_plugin.errors import FileError
+from csl_plugin.io.listing import stem_key
 
 if TYPE_CHECKING:
     from csl_plugin.datasets.dataset import DatasetInfo
@@ -32,7 +33,7 @@ def find_root(info: DatasetInfo, path: Path, needed: Sequence[str], folders: Seq
 
 
 def listed(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
-    """The files of a folder with one of the endings, by the rest of the name, sorted by it.
+    """The files of a folder with one of the endings, by the rest of the name (`stem_key`), sorted by it.
 
     If a stem occurs with several endings, the first ending is used. Hidden files are omitted; a folder that
     does not exist has no files.
@@ -45,7 +46,7 @@ def listed(folder: Path, endings: Sequence[str]) -> dict[str, Path]:
     for ending in endings:
         for file in files:
             if file.name.endswith(ending) and not file.name.startswith("."):
-                found.setdefault(file.name[: -len(ending)], file)
+                found.setdefault(stem_key(file.name[: -len(ending)]), file)
     return dict(sorted(found.items()))
 
 

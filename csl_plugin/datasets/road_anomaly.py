@@ -96,7 +96,7 @@ def _lowest_anomaly(root: Path, labels: list[Path]) -> int:
             only_one.append(file.name)
     if two and only_one:
         got = f"labels with a 2 ({first_few(two)}) and others with a 1 and no 2 ({first_few(only_one)})"
-        hint = "Pass the lowest anomaly value: anomaly_from=2 if 1 is road, else anomaly_from=1."
+        hint = "Give the lowest anomaly value as the option anomaly_from: 2 if 1 is road, else 1."
         raise FileError(str(root), got, "one meaning of 1 in all labels", hint)
     return 2 if two else 1
 

@@ -15,7 +15,7 @@ from csl_plugin.errors import DTypeError, FileError, ShapeError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.headers import declared_size, png_kind
 from csl_plugin.io.limits import as_file_error, check_extent, check_file
-from csl_plugin.io.listing import files_by_stem
+from csl_plugin.io.listing import files_by_stem, holding
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ def list_images(path: str | os.PathLike[str]) -> dict[str, Path]:
     if not images:
         expected = "images: " + ", ".join(IMAGE_SUFFIXES)
         hint = "Pass the folder that holds the images themselves."
-        raise FileError(str(path), "a folder without an image", expected, hint)
+        raise FileError(str(path), holding(path, IMAGE_SUFFIXES, "an image"), expected, hint)
     return images
 
 

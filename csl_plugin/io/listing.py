@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from unicodedata import normalize
 
 from csl_plugin.errors import FileError
+from csl_plugin.io.job_settings import SETTINGS_NAME
 
 
 def known_suffix(path: Path, suffixes: Sequence[str], hint: str) -> str:
@@ -27,41 +30,110 @@ def known_suffix(path: Path, suffixes: Sequence[str], hint: str) -> str:
     return suffix
 
 
+def stem_key(stem: str) -> str:
+    r"""A stem as files are matched by it: in Unicode's composed form (NFC).
+
+    macOS and some archives store names decomposed (NFD), which look the same and differ in their bytes.
+
+    Example:
+        >>> stem_key("e\u0301") == stem_key("\u00e9") == "\u00e9"
+        True
+    """
+    return normalize("NFC", stem)
+
+
 def files_by_stem(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict[str, Path]:
     """The files of a folder, or the single file, with one of the suffixes.
 
     Hidden files and files in subfolders are omitted. All other names with such a suffix are listed, readable
-    or not, so that none is dropped silently.
+    or not, so that none is dropped silently; `other_suffixes` counts the rest.
 
     Args:
         path: A folder or a file.
         suffixes: Lower case, with the dot; the case of a file's suffix is ignored.
 
     Returns:
-        Paths by stem (the name without its last suffix), sorted by stem; empty when there are none.
+        Paths by `stem_key` of the stem (the name without its last suffix), sorted by it; empty when there are
+        none.
 
     Raises:
         FileError: The path does not exist, the file has another suffix, or two files have the same stem.
     """
     path = Path(path)
-    wanted = "one of " + ", ".join(suffixes)
-    try:
-        found = sorted(path.iterdir()) if path.is_dir() else [path]
-    except OSError as error:
-        got = error.strerror or str(error)
-        raise FileError(str(path), got, "a readable folder", "Check its permissions.") from error
-    if not path.exists():
-        hint = "Check the name; a relative path starts at the current folder."
-        raise FileError(str(path), "nothing there", "a folder or a file", hint)
-    if not path.is_dir() and path.suffix.lower() not in suffixes:
-        raise FileError(str(path), f"a file {path.suffix or 'without a suffix'}", wanted, "Convert it.")
     by_stem: dict[str, Path] = {}
-    for file in found:
+    for file in _listed(path):
         if file.suffix.lower() not in suffixes or (file.name.startswith(".") and file != path):
+            if file == path:
+                wanted = "one of " + ", ".join(suffixes)
+                got = f"a file {path.suffix or 'without a suffix'}"
+                raise FileError(str(path), got, wanted, "Convert it.")
             continue
-        if file.stem in by_stem:
-            got = f"{by_stem[file.stem].name} and {file.name}"
-            hint = "Move one of the two to another folder."
-            raise FileError(str(path), got, "one file of each stem", hint)
-        by_stem[file.stem] = file
+        key = stem_key(file.stem)
+        if key in by_stem:
+            other = by_stem[key]
+            names, hint = f"{other.name} and {file.name}", "Move one of the two to another folder."
+            if other.stem != file.stem:
+                names = f"{other.name!a} and {file.name!a}, equal but for their Unicode form"
+                hint = "Rename one of the two: such names cannot be told apart."
+            raise FileError(str(path), names, "one file of each stem", hint)
+        by_stem[key] = file
     return dict(sorted(by_stem.items()))
+
+
+def other_suffixes(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict[str, int]:
+    """How many files of a folder have none of the suffixes, by their suffix, the most frequent first.
+
+    Hidden files, folders and the file that a command keeps its settings in are not counted, and of a single
+    file there is none.
+
+    Raises:
+        FileError: The path does not exist or cannot be read.
+    """
+    path = Path(path)
+    found = Counter(
+        file.suffix.lower() or "without a suffix"
+        for file in _listed(path)
+        if file != path
+        and file.suffix.lower() not in suffixes
+        and not file.name.startswith(".")
+        and file.name != SETTINGS_NAME
+        and not _is_folder(file)
+    )
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
+def holding(path: str | os.PathLike[str], suffixes: Sequence[str], wanted: str) -> str:
+    """What a folder without a wanted file holds, for an error.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder:
+        ...     Path(folder, "a.gif").touch()
+        ...     holding(folder, (".png",), "an image")
+        'a folder without an image (it holds 1 .gif)'
+    """
+    others = ", ".join(f"{count} {suffix}" for suffix, count in other_suffixes(path, suffixes).items())
+    return f"a folder without {wanted}" + (f" (it holds {others})" if others else "")
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _listed(path: Path) -> list[Path]:
+    """The entries of a folder in order, or the file itself."""
+    try:
+        if path.is_dir():
+            return sorted(path.iterdir())
+        path.stat()
+    except FileNotFoundError as error:
+        hint = "Check the name; a relative path starts at the current folder."
+        raise FileError(str(path), "nothing there", "a folder or a file", hint) from error
+    except (OSError, ValueError) as error:
+        got = getattr(error, "strerror", None) or str(error)
+        hint = "Check the name and the permissions."
+        raise FileError(str(path), got, "a readable folder or file", hint) from error
+    return [path]

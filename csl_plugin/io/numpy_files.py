@@ -96,7 +96,7 @@ def pick_key(path: Path, keys: list[str], key: str | None, preferred: str | None
     if key is None or key not in keys:
         held = ", ".join(repr(name) for name in keys[:8]) + (", ..." if len(keys) > 8 else "")
         wanted = f"the array {key!r}" if key else f"one array{f', or {preferred!r}' if preferred else ''}"
-        hint = "Keep one array in the file; in Python, name one with key=... where there are several."
+        hint = "Keep one array in the file."
         raise FileError(str(path), f"the arrays {held or 'none'}", wanted, hint)
     return key
 
@@ -121,11 +121,11 @@ def _check_head(path: Path, file: IO[bytes], total: int, check: Check) -> None:
     head = io.BytesIO(file.read(_HEAD))
     reader = _HEADER_READERS.get(npy.read_magic(head))
     if reader is None:
-        hint = "Save plain numbers with numpy.save."
+        hint = "Save plain numbers."
         raise FileError(str(path), "an unknown version of the .npy format", "version 1 or 2", hint)
     shape, _, dtype = reader(head)
     if dtype.hasobject:
-        hint = "Pickled objects are never read: save plain numbers with numpy.save."
+        hint = "Pickled objects are never read: save plain numbers."
         raise DTypeError(str(path), "an array of Python objects", "an array of numbers", hint)
     check_extent(path, shape, dtype.itemsize)
     check(shape, dtype)

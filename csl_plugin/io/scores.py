@@ -16,6 +16,7 @@ from csl_plugin.io.hdf5_files import OFFICIAL_KEY, read_hdf5, write_hdf5
 from csl_plugin.io.images import read_gray_png, write_png
 from csl_plugin.io.listing import known_suffix
 from csl_plugin.io.numpy_files import Member, read_npy, read_npz, write_npy, write_npz
+from csl_plugin.io.score_layout import is_channels_last
 
 SCORE_SUFFIXES = (".npy", ".npz", ".hdf5", ".h5", ".png")
 
@@ -32,14 +33,18 @@ class ScoreStorage:
             255 or 65535.
         key: Name of the array in an .npz or HDF5 file.
         compressed: Whether an .npz file is compressed.
+        channels_last: Whether the array is (H, W, C).
     """
 
     dtype: np.dtype[Any]
     key: str | None = None
     compressed: bool = False
+    channels_last: bool = False
 
 
-def read_scores(path: str | os.PathLike[str], key: str | None = None) -> NDArray[Any]:
+def read_scores(
+    path: str | os.PathLike[str], key: str | None = None, *, size: tuple[int, int] | None = None
+) -> NDArray[Any]:
     """Read a score map; the suffix selects the format.
 
     Args:
@@ -47,6 +52,8 @@ def read_scores(path: str | os.PathLike[str], key: str | None = None) -> NDArray
             `.png`, 8- or 16-bit gray. At most 100 million pixels and 4 GiB.
         key: The array to read from an .npz or HDF5 file with several. Default: its only array, or in HDF5
             `value`.
+        size: (H, W) of the image, by which an array (H, W, C) is recognized; it may have a lower resolution
+            of the same aspect ratio. (H, W, 1) is recognized without.
 
     Returns:
         (H, W) or (C, H, W), in the file's floating-point type; uint8 and uint16 files (every PNG) give
@@ -55,7 +62,7 @@ def read_scores(path: str | os.PathLike[str], key: str | None = None) -> NDArray
     Raises:
         FileError: Missing, damaged, too large, of another format, or without such a key.
         DTypeError: Objects, complex numbers, or integers other than uint8 and uint16.
-        ShapeError: Not (H, W) or (C, H, W).
+        ShapeError: Not (H, W), (C, H, W) or (H, W, C), or of two readings that both fit the image.
         MissingExtraError: HDF5 without h5py.
 
     Example:
@@ -65,11 +72,11 @@ def read_scores(path: str | os.PathLike[str], key: str | None = None) -> NDArray
         ...     read_scores(f"{folder}/a.npz").dtype
         dtype('float16')
     """
-    return read_score_file(path, key)[0]
+    return read_score_file(path, key, size=size)[0]
 
 
 def read_score_file(
-    path: str | os.PathLike[str], key: str | None = None
+    path: str | os.PathLike[str], key: str | None = None, *, size: tuple[int, int] | None = None
 ) -> tuple[NDArray[Any], ScoreStorage]:
     """As `read_scores`, together with how the file stores the map."""
     path = Path(path)
@@ -89,7 +96,10 @@ def read_score_file(
     else:
         stored, key = read_hdf5(path, check, key)
     dtype = stored.dtype.newbyteorder("=")
-    storage = ScoreStorage(dtype, key, compressed)
+    last = is_channels_last(str(path), stored.shape, size)
+    storage = ScoreStorage(dtype, key, compressed, last)
+    if last:
+        stored = np.ascontiguousarray(np.moveaxis(stored, -1, 0))
     if dtype in _FRACTIONS:
         return stored.astype(np.float32) / np.float32(np.iinfo(dtype).max), storage
     return stored.astype(dtype, copy=False), storage
@@ -102,6 +112,7 @@ def write_scores(
     dtype: np.dtype[Any] | type | str | None = None,
     key: str | None = None,
     compressed: bool = False,
+    channels_last: bool = False,
 ) -> None:
     """Write a score map atomically; the suffix selects the format.
 
@@ -113,6 +124,7 @@ def write_scores(
             uint16 for `.png`.
         key: Name of the array in an .npz file (default "arr_0") or HDF5 file (default "value").
         compressed: Whether to compress an .npz file. HDF5 files are always compressed.
+        channels_last: Write (C, H, W) as (H, W, C).
 
     Raises:
         DTypeError: `scores` is not floating point, or the format does not support `dtype`.
@@ -124,6 +136,8 @@ def write_scores(
     path = Path(path)
     suffix = known_suffix(path, SCORE_SUFFIXES, "Convert the file to .npy.")
     stored = _encode(scores, np.dtype(dtype or (np.uint16 if suffix == ".png" else scores.dtype)))
+    if channels_last and stored.ndim == 3:
+        stored = np.ascontiguousarray(np.moveaxis(stored, 0, -1))
     if suffix == ".npy":
         write_npy(path, stored)
     elif suffix == ".npz":

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from csl_plugin.errors import FileError, OptionError, ShapeError
 from csl_plugin.io.job_settings import SETTINGS_NAME
-from csl_plugin.io.listing import files_by_stem
+from csl_plugin.io.listing import files_by_stem, stem_key
 from csl_plugin.io.region_maps import REGION_SUFFIXES
 from csl_plugin.proposers.mask_files import MASK_SUFFIXES, read_regions
 from csl_plugin.regions.region_map import RegionMap
@@ -78,14 +78,15 @@ class RegionMapFolder:
         return (RegionMap(torch.from_numpy(labels).to(images.device), num_regions=int(labels.max()) + 1),)
 
     def _read(self, name: str, size: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
-        if name not in self.files:
+        file = self.files.get(stem_key(name))
+        if file is None:
             got = f"no region map named {name!r}"
             hint = "Make it with csl-plugin propose, or check the names."
             raise FileError(str(self.path), got, f"{name}.png, .npz or .json", hint)
-        labels = read_regions(self.files[name])
+        labels = read_regions(file)
         if labels.shape != size:
             hint = "Make the region maps from the same images."
-            raise ShapeError(str(self.files[name]), f"size {labels.shape}", f"the image's, {size}", hint)
+            raise ShapeError(str(file), f"size {labels.shape}", f"the image's, {size}", hint)
         return labels
 
     def identity(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from csl_plugin.datasets import Frame
 from csl_plugin.errors import FileError
+from csl_plugin.io import stem_key
 
 
 def files_of_frames(
@@ -31,7 +32,10 @@ def files_of_frames(
     Raises:
         FileError: A frame has no file.
     """
-    chosen = {frame.name: found.get(frame.name) or found.get(frame.image.stem) for frame in frames}
+    chosen = {
+        frame.name: found.get(stem_key(frame.name)) or found.get(stem_key(frame.image.stem))
+        for frame in frames
+    }
     missing = [name for name, file in chosen.items() if file is None]
     if missing:
         got = f"no {kind} for {len(missing)} of {len(frames)} frames, such as {missing[0]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -15,6 +16,7 @@ from csl_plugin.calibration import Calibration
 from csl_plugin.errors import ScoreRangeError, ShapeError
 from csl_plugin.evaluation.formats.float16 import Scale, from_float16, to_float16
 from csl_plugin.fusion import Rule, default_rule, fuse, fuse_labels
+from csl_plugin.io.score_layout import does_not_fit, fits
 from csl_plugin.regions.region_map import RegionMap
 
 Kind: TypeAlias = Literal["probability", "logits", "raw"]
@@ -55,7 +57,7 @@ class FrameFusion:
             their order, and (H, W) float16, the fused map as `to_float16` stores it.
 
         Raises:
-            ShapeError: More than one class.
+            ShapeError: More than one class, or a size that does not fit the image.
             ScoreRangeError: Scores outside the range of `kind`, or not finite.
         """
         base = self._base_map(scores, regions[0].size)
@@ -112,7 +114,7 @@ class FrameFusion:
             num_classes: Of the data set.
 
         Raises:
-            ShapeError: Another number of classes.
+            ShapeError: Another number of classes, or a size that does not fit the image.
             ScoreRangeError: Scores outside the range of `kind`, or not finite.
         """
         base = self.base_semantic(scores, regions[0].size, num_classes)
@@ -135,11 +137,15 @@ class FrameFusion:
 
     def _distribution(self, scores: Tensor) -> Tensor:
         if self.calibration is not None:
-            return self.calibration(scores)
-        if self.kind == "logits":
+            scores = self.calibration(scores)
+        low, high = (float(bound) for bound in torch.aminmax(scores))
+        if not math.isfinite(low) or not math.isfinite(high):
+            got = f"nan or infinity in {int((~scores.isfinite()).sum())} of {scores.numel()} values"
+            hint = "Find out what produced them; pixels that do not count may have any finite score."
+            raise ScoreRangeError("scores", got, f"finite {self.kind} scores", hint)
+        if self.calibration is not None or self.kind == "logits":
             return scores
-        low, high = float(scores.min()), float(scores.max())
-        if not low >= 0:  # nan too
+        if low < 0:
             hint = "Pass --kind logits if they are logits, or --calibration FILE, a map onto [0, 1]."
             raise ScoreRangeError("scores", f"{low:.4g}", f"{self.kind} scores from 0 on", hint)
         if self.kind == "probability" and high > 1:
@@ -149,6 +155,9 @@ class FrameFusion:
 
 
 def _upsampled(scores: Tensor, size: tuple[int, int]) -> Tensor:
+    own = (scores.shape[-2], scores.shape[-1])
+    if not fits(own, size):
+        raise does_not_fit("scores", own, size)
     return ops.upsample(scores.to(_widened(scores))[None], size, logits=False)[0]
 
 

@@ -21,6 +21,7 @@ from csl_plugin.datasets import Frame
 from csl_plugin.errors import OptionError, OutputError
 from csl_plugin.evaluation.frames.frame_files import files_of_frames
 from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores
+from csl_plugin.io.score_layout import is_channels_last
 from csl_plugin.proposers.identity import identity_of
 
 Image = NDArray[np.uint8]
@@ -76,9 +77,14 @@ class ScoreFolder:
         return as_tensor("scores", read_scores(self.by_frame[frame.name]))
 
     def scores(self, image: Image, loaded: Tensor | None) -> Tensor:
-        """The loaded scores."""
-        del image
+        """The loaded scores, with the classes first.
+
+        Raises:
+            ShapeError: They may have the classes in the first or in the last axis.
+        """
         assert loaded is not None  # noqa: S101
+        if is_channels_last("scores", tuple(loaded.shape), (image.shape[0], image.shape[1])):
+            return loaded.movedim(-1, 0)
         return loaded
 
     def files(self, frame: Frame) -> tuple[Path, ...]:
@@ -109,12 +115,12 @@ class Teacher:
         """Import `module:callable`; modules in the current folder are found too.
 
         Raises:
-            OptionError: Another form, no such module, or no such callable in it.
+            OptionError: Another form, no such module, one that cannot be imported, or no such callable in it.
         """
         module_name, _, name = spec.partition(":")
         expected, hint = (
             "module:callable",
-            "For example my_models.obsnet:score for score() in my_models/obsnet.py.",
+            "For example my_models.obsnet:score for the function score in my_models/obsnet.py.",
         )
         if not (module_name and name):
             raise OptionError("--teacher", repr(spec), expected, hint)
@@ -123,8 +129,9 @@ class Teacher:
             sys.path.insert(0, here)
         try:
             module = importlib.import_module(module_name)
-        except ImportError as error:
-            raise OptionError("--teacher", f"{spec!r} ({error})", expected, hint) from error
+        except (Exception, SystemExit) as error:  # the module is anybody's code
+            got = f"{spec!r} ({type(error).__name__}: {error})"
+            raise OptionError("--teacher", got, expected, hint) from error
         call = getattr(module, name, None)
         if not callable(call):
             raise OptionError("--teacher", f"{spec!r}, and the module has no callable {name}", expected, hint)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.io import files_by_stem, list_images, read_image
+from csl_plugin.io import files_by_stem, list_images, read_image, stem_key
 from csl_plugin.io.labels import read_label_png
 from csl_plugin.training.data.augmentation import Cropping
 from csl_plugin.training.data.saved_teacher import SavedTeacher, output_size
@@ -39,7 +39,7 @@ class _Annotated:
             hint = "Pass values as they are stored in the label files."
             raise OptionError("ignore", str(sorted(ignore)), f"values from 0 to {_VALUES - 1}", hint)
         if teacher is not None:
-            teacher.require([path.stem for path in pairs])
+            teacher.require([stem_key(path.stem) for path in pairs])
         self._pairs, self._cropping, self._teacher = list(pairs.items()), cropping, teacher
         self._table = np.arange(_VALUES, dtype=np.int32)
         self._table[list(ignore)] = -1
@@ -55,7 +55,7 @@ class _Annotated:
 
     def stem(self, index: int) -> str:
         """The name of a picture without its suffix."""
-        return self._pairs[index][0].stem
+        return stem_key(self._pairs[index][0].stem)
 
     def annotations(self, index: int) -> int:
         """Number of label maps of a picture."""
