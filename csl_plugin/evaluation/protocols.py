@@ -84,7 +84,7 @@ class Protocols:
             held[f"{side}.{protocol}"] = metric.state()
             if protocol == self.exact:
                 values = metric.compute()
-                own = values.ap if self.task == "anomaly" else values.miou
+                own = values.where_defined().ap if self.task == "anomaly" else values.miou
                 held[f"{side}.{_FRAME}"] = {_VALUE: np.array([own], np.float64)}
         return held
 
@@ -110,13 +110,13 @@ class Protocols:
         metric = self._component_metric(threshold)
         for state in States(records, f"{side}.components", frames):
             metric.add_state(state)
-        return select(metric.compute(), COMPONENT_METRICS)
+        return select(metric.compute().where_defined(), COMPONENT_METRICS)
 
     def difference(
         self, records: Records, frames: Sequence[str], draws: int
     ) -> dict[str, tuple[float, float]]:
-        """Bootstrap intervals of csl - base over frames; empty if there is only one side."""
-        if self.task == "regions":
+        """Bootstrap intervals of csl - base over frames; empty if there is only one side, or one frame."""
+        if self.task == "regions" or len(frames) < 2:
             return {}
         before, after = (States(records, f"{side}.{self.exact}", frames) for side in SIDES)
         intervals = bootstrap_difference(self.makers[self.exact](), before, after, draws=draws)

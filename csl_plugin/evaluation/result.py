@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any
 
 from csl_plugin.evaluation.protocols import Task, Values
 from csl_plugin.evaluation.published_results import PublishedRow
 from csl_plugin.io.json_values import null_for_nan
+
+_QUOTED_PATH = re.compile(r"'(/[^']*/)([^'/]+)'")
+
+
+def with_names(settings: Any) -> Any:
+    """Settings for a reader elsewhere: of absolute paths the name, at any depth.
+
+    Example:
+        >>> with_names({"scores": "/home/me/maxlogit", "proposer": "Maps('/home/me/maps', 3)"})
+        {'scores': 'maxlogit', 'proposer': "Maps('maps', 3)"}
+    """
+    if isinstance(settings, Mapping):
+        return {name: with_names(value) for name, value in settings.items()}
+    if isinstance(settings, (tuple, list)):
+        return [with_names(value) for value in settings]
+    if isinstance(settings, str) and PurePath(settings).is_absolute():
+        return PurePath(settings).name
+    return _QUOTED_PATH.sub(r"'\2'", settings) if isinstance(settings, str) else settings
 
 
 @dataclass(frozen=True)
@@ -69,8 +89,9 @@ class Result:
         curves: Precision-recall curves by side, for anomaly.
         changes: The frames whose value is defined on both sides, from the best change to the worst.
         published_rows: The paper's rows to compare with.
-        settings: What the result was made with.
+        settings: What the result was made with; names in place of absolute paths.
         outputs: Places of files for official tools by their kind, relative to the output folder.
+        warnings: What is not defined and why, and files that were left out; sentences.
     """
 
     benchmark: str
@@ -89,6 +110,7 @@ class Result:
     published_rows: tuple[PublishedRow, ...]
     settings: Mapping[str, Any]
     outputs: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, nan as null; equal for equal inputs, also after interruptions."""
@@ -110,9 +132,10 @@ class Result:
             },
             "classes": list(self.classes),
             "per_class": null_for_nan(self.per_class),
-            "curves": {side: asdict(curve) for side, curve in self.curves.items()},
+            "curves": {side: null_for_nan(asdict(curve)) for side, curve in self.curves.items()},
             "frames": [null_for_nan(asdict(change)) for change in self.changes],
             "printed_per_cent": [row.as_json() for row in self.published_rows],
             "settings": dict(self.settings),
             "outputs": dict(self.outputs),
+            "warnings": list(self.warnings),
         }

@@ -7,7 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,8 @@ def run_benchmark(
     scores: PathLike | None = None,
     teacher: str | None = None,
     proposer: str | None = None,
+    revision: str | None = None,
+    device: str | None = None,
     kind: Kind | None = None,
     calibration: PathLike | None = None,
     rule: Rule | None = None,
@@ -82,6 +84,8 @@ def run_benchmark(
         scores: A folder of score files, by frame name or image stem.
         teacher: Or a callable, "module:callable".
         proposer: As for `csl_plugin.load_proposer`.
+        revision: As for `csl_plugin.load_proposer`.
+        device: As for `csl_plugin.load_proposer`.
         kind: What the scores are; None is "probability", or "raw" with a calibration.
         calibration: A JSON file of a `Calibration` for raw scores.
         rule: As for `csl_plugin.fuse`.
@@ -105,7 +109,8 @@ def run_benchmark(
     source = _score_source(benchmark, dataset, scores, teacher)
     fusion, digest = _fusion(kind, calibration, rule)
     # The majority vote needs a single partition.
-    regions = load_proposer(proposer if source or proposer else "csl-tiny")
+    chosen = proposer if source or proposer else "csl-tiny"
+    regions = load_proposer(chosen, revision=revision, device=device)
     method = method or (Path(scores).resolve().name if scores else teacher) or "regions"
     _name_by_frames(regions, dataset.frames)
     settings: dict[str, Any] = {
@@ -178,7 +183,8 @@ def _pass_over(
 
         def failed(frame: Frame, error: Exception) -> None:
             reason = str(error) if isinstance(error, CSLError) else f"{type(error).__name__}: {error}"
-            tqdm.write(f"failed: {frame.name}: {reason}", file=sys.stderr)
+            with suppress(OSError):  # a full disk as stderr changes no value
+                tqdm.write(f"failed: {frame.name}: {reason}", file=sys.stderr)
             bar.update()
 
         overlap(

@@ -17,8 +17,9 @@ from csl_plugin.evaluation.protocols import SIDES, select
 from csl_plugin.evaluation.published_results import published_rows_of
 from csl_plugin.evaluation.records import COMPONENTS, Records
 from csl_plugin.evaluation.report import result_files
-from csl_plugin.evaluation.result import Curve, FrameChange, ProtocolValues, Result
-from csl_plugin.metrics import ANOMALY_METRICS, SEMANTIC_METRICS
+from csl_plugin.evaluation.result import Curve, FrameChange, ProtocolValues, Result, with_names
+from csl_plugin.evaluation.undefined import check_labels, warnings_of
+from csl_plugin.metrics import ANOMALY_METRICS, SEMANTIC_METRICS, AnomalyValues
 
 _CURVE_POINTS = 400
 _UNIT = "result"
@@ -99,8 +100,10 @@ class Summary:
         }
 
     def thresholds(self) -> tuple[float, float]:
-        """The official best-F1 threshold of base and csl."""
+        """The official best-F1 threshold of base and csl; nan where nothing is anomalous."""
         found = self.values["smiyc"]
+        if not found["csl"].num_positive:
+            return math.nan, math.nan
         return tuple(float(found[side].best_f1_threshold) for side in SIDES)  # type: ignore[return-value]
 
     def result(self, components: ComponentPass | None) -> Result:
@@ -108,8 +111,15 @@ class Summary:
 
         Args:
             components: The second pass, if there was one.
+
+        Raises:
+            FileError: No metric can be defined over the labels.
         """
         first, dataset = self.first, self.first.dataset
+        if self.measured:
+            values = next(iter(self.values.values()))["csl"]
+            check_labels(dataset, self.measured, first.protocols.task, values)
+        protocols = self._protocols(components) if self.measured else ()
         benchmark = first.predictions.benchmark
         title = DATASETS[dataset.name].title.partition(" (")[0]
         if dataset.name == "folder":
@@ -126,14 +136,15 @@ class Summary:
             num_frames=len(dataset.frames),
             num_measured=len(self.measured),
             num_published=dataset.num_published,
-            protocols=self._protocols(components) if self.measured else (),
+            protocols=protocols,
             classes=tuple(dataset.classes),
             per_class=self._per_class() if self.measured else {},
             curves=self._curves() if self.measured else {},
             changes=self._changes(),
             published_rows=published_rows_of(benchmark, dataset.subset, method),
-            settings=self.settings,
+            settings=with_names(self.settings),
             outputs=first.predictions.finish(dataset.frames),
+            warnings=(*dataset.notes, *warnings_of(first.protocols, protocols, self.measured)),
         )
 
     @property
@@ -147,7 +158,7 @@ class Summary:
         known = {name: span for name, span in intervals.items() if name in shown}
         found = []
         for protocol, by_side in self.values.items():
-            sides = {side: select(values, shown) for side, values in by_side.items()}
+            sides = {side: select(_defined(values), shown) for side, values in by_side.items()}
             found.append(ProtocolValues(protocol, sides.get("base", {}), sides["csl"], known))
         if components is not None:
             base, csl = (
@@ -166,8 +177,11 @@ class Summary:
     def _curves(self) -> dict[str, Curve]:
         if self.first.protocols.task != "anomaly":
             return {}
+        protocol, by_side = next(iter(self.metrics.items()))
+        if math.isnan(_defined(self.values[protocol]["csl"]).ap):
+            return {}
         curves = {}
-        for side, metric in next(iter(self.metrics.values())).items():
+        for side, metric in by_side.items():
             found = metric.curve(_CURVE_POINTS)
             points = (tuple(float(value) for value in axis) for axis in (found.recall, found.precision))
             curves[side] = Curve(*points)
@@ -182,3 +196,7 @@ class Summary:
             if math.isfinite(after) and math.isfinite(before):
                 changes.append(FrameChange(name, before, after))
         return tuple(sorted(changes, key=lambda found: (-found.change, found.name)))
+
+
+def _defined(values: Any) -> Any:
+    return values.where_defined() if isinstance(values, AnomalyValues) else values

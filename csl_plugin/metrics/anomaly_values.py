@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -43,6 +44,15 @@ class AnomalyValues:
     num_positive: int
     num_negative: int
     num_frames: int
+
+    def where_defined(self) -> AnomalyValues:
+        """These values, with nan for `ap`, `auroc` and `fpr95` where no pixel is anomalous or none is normal.
+
+        `SmiycAnomaly` has an FPR95 of 0 there, as the official tool.
+        """
+        if self.num_positive and self.num_negative:
+            return self
+        return replace(self, ap=math.nan, auroc=math.nan, fpr95=math.nan)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,15 @@ class ComponentValues:
     num_truth: int
     num_predicted: int
     num_frames: int
+
+    def where_defined(self) -> ComponentValues:
+        """These values, with nan for `siou_gt`, `ppv` and `mean_f1` where there is no labeled component.
+
+        F1 over predicted components alone is 0 there, as in the official tool.
+        """
+        if self.num_truth:
+            return self
+        return replace(self, siou_gt=math.nan, ppv=math.nan, mean_f1=math.nan)
 
 
 class ComponentMetric:

@@ -66,7 +66,7 @@ class SmiycAnomaly:
             return
         low, high = float(np.min(extremes)), float(np.max(extremes))
         if not np.isfinite([low, high]).all():
-            hint = "Bins need finite scores: clip them, or use the exact protocol `pooled`."
+            hint = "Bins need finite scores: clip them, or measure by the exact protocol, pooled."
             raise ScoreRangeError("scores", f"{low} to {high}", "finite scores", hint)
         margin = max(0.01 * (high - low), 0.01)
         edges = np.unique(

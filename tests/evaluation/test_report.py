@@ -196,7 +196,7 @@ def test_json_has_null_for_what_is_undefined():
 
 
 def test_numbers():
-    assert [per_cent(0.123456), per_cent(NAN)] == ["12.35", "\N{EN DASH}"]
+    assert [per_cent(0.123456), per_cent(NAN)] == ["12.35", "not defined"]
     assert signed(-0.00001) == "0.00"
 
 

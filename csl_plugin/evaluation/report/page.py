@@ -107,6 +107,7 @@ def _values(result: Result) -> str:
     if not found:
         return ""
     parts = ["<h2>Metrics</h2>", f'<p class="note">{escape(notes(result))}</p>']
+    parts += [f'<p class="note">{escape(warning)}</p>' for warning in result.warnings]
     parts += [
         f'<p class="caption">{escape(table.title)}</p><div class="scroll">{_table(table)}</div>'
         for table in found

@@ -33,7 +33,7 @@ PROTOCOLS = {
     "regions": "Majority vote of every region",
 }
 _SAME = 5e-5
-_DASH, _MINUS = "\N{EN DASH}", "\N{MINUS SIGN}"
+UNDEFINED, _MINUS = "not defined", "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class Table:
 
 
 def per_cent(value: float, digits: int = 2) -> str:
-    r"""A fraction in per cent, a dash where undefined.
+    """A fraction in per cent.
 
     Example:
-        >>> ascii((per_cent(0.12345), per_cent(float("nan"))))
-        "('12.35', '\\u2013')"
+        >>> per_cent(0.12345), per_cent(float("nan"))
+        ('12.35', 'not defined')
     """
-    return f"{100 * value:.{digits}f}" if math.isfinite(value) else _DASH
+    return f"{100 * value:.{digits}f}" if math.isfinite(value) else UNDEFINED
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -87,7 +87,7 @@ def signed(value: float, digits: int = 2) -> str:
         "['+1.23', '\\u221250.00', '0.00']"
     """
     if not math.isfinite(value):
-        return _DASH
+        return UNDEFINED
     text = f"{100 * abs(value):.{digits}f}"
     return text if float(text) == 0 else f"{'+' if value > 0 else _MINUS}{text}"
 
@@ -121,7 +121,10 @@ def markdown(result: Result) -> str:
             cells = [cell.text + (f" ({cell.note})" if cell.note else "") for cell in row.cells]
             lines.append(f"| {row.name} | " + " | ".join(cells) + " |")
         lines.append("")
-    lines += [notes(result), "", "## Settings", ""]
+    lines += [notes(result), ""]
+    if result.warnings:
+        lines += ["## Warnings", "", *(f"- {warning}" for warning in result.warnings), ""]
+    lines += ["## Settings", ""]
     lines += [f"- {name}: {_flat(value)}" for name, value in result.settings.items()]
     lines += [f"- {name}: {place}" for name, place in result.outputs.items()]
     return "\n".join(lines) + "\n"
@@ -135,7 +138,8 @@ def notes(result: Result) -> str:
         words.append(
             f"Not the published split: {result.num_measured} frames were measured, and it has {published}."
         )
-    if any(found.intervals for found in result.protocols):
+    spans = [span for found in result.protocols for span in found.intervals.values()]
+    if any(math.isfinite(low) for low, _ in spans):
         words.append("Beside a change: its 95 % interval, by bootstrap over the frames.")
     if result.task == "anomaly":
         words.append("The interval is that of the exact value. Lower is better only for FPR95.")
@@ -190,7 +194,7 @@ def _main_metric(found: ProtocolValues) -> str:
 
 
 def _table(result: Result, found: ProtocolValues, *, published: bool) -> Table:
-    names = [name for name in found.csl if _known(found, name)]
+    names = [name for name in found.csl if _known(found, name)] or list(found.csl)
     csl = Row("+CSL" if found.base else "regions", tuple(Cell(per_cent(found.csl[name])) for name in names))
     rows = [csl]
     if found.base:
