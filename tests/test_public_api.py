@@ -46,11 +46,27 @@ def refuse(*arguments, **options):
 socket.socket.connect = refuse
 socket.getaddrinfo = refuse
 import csl_plugin, csl_plugin.cli
+for name in csl_plugin.__all__:
+    getattr(csl_plugin, name)
 extra = {name.split(".")[0] for name in set(sys.modules) - before}
 print(*sorted(extra & {"cv2", "h5py", "scipy", "sklearn", "huggingface_hub", "transformers", "triton"}))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_names_and_parts_are_loaded_at_first_use():
+    program = """
+import sys, csl_plugin
+assert not {"torch", "numpy"} & set(sys.modules)
+csl_plugin.io.read_scores, csl_plugin.metrics.PooledAnomaly
+assert csl_plugin.fuse is csl_plugin.fusion.fuse is vars(csl_plugin)["fuse"]
+from csl_plugin import *
+assert RegionMap is csl_plugin.regions.RegionMap
+for name in ("nonsense", "_private", "fuse_all"):
+    assert not hasattr(csl_plugin, name)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_the_package_ships_its_types_and_its_version():

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from csl_plugin.cli.printing import print_lines
+from csl_plugin.cli.advice import in_command_words
+from csl_plugin.cli.answer import FAILED, INTERRUPTED, SUCCESS, Answer
+from csl_plugin.cli.streams import say
 from csl_plugin.errors import CSLError
-from csl_plugin.io.output_folder import OutputFolder
+
+if TYPE_CHECKING:
+    from csl_plugin.io.output_folder import OutputFolder
 
 _LISTED = 10
-_NOT_SHOWN = ("command", "versions", "images", "scores")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Outcome:
     @property
     def exit_code(self) -> int:
         """0 success, 1 some files failed, 130 stopped by Ctrl-C."""
-        return 130 if self.interrupted else 1 if self.failed else 0
+        return INTERRUPTED if self.interrupted else FAILED if self.failed else SUCCESS
 
 
 def folder_of(path: Path) -> Path:
@@ -65,7 +67,7 @@ def run_tasks(folder: OutputFolder, tasks: Sequence[ImageTask], verb: str) -> Ou
     Args:
         folder: Where the outputs are.
         tasks: The tasks.
-        verb: The label of the progress bar, such as "fuse".
+        verb: The command, such as "fuse"; the label of the progress bar.
     """
     from tqdm import tqdm
 
@@ -73,7 +75,7 @@ def run_tasks(folder: OutputFolder, tasks: Sequence[ImageTask], verb: str) -> Ou
     with tqdm(total=len(tasks), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
         try:
             for task in tasks:
-                _run(folder, task, outcome)
+                _run(folder, task, verb, outcome)
                 bar.update()
         except KeyboardInterrupt:
             outcome.interrupted = True
@@ -81,25 +83,24 @@ def run_tasks(folder: OutputFolder, tasks: Sequence[ImageTask], verb: str) -> Ou
     return outcome
 
 
-def _run(folder: OutputFolder, task: ImageTask, outcome: Outcome) -> None:
-    from tqdm import tqdm
-
+def _run(folder: OutputFolder, task: ImageTask, verb: str, outcome: Outcome) -> None:
     try:
         if _is_done(folder, task):
             outcome.skipped += 1
             return
     except Exception as error:  # one bad file must not stop the others
-        reason = str(error) if isinstance(error, CSLError) else f"{type(error).__name__}: {error}"
+        if isinstance(error, CSLError):
+            reason = str(in_command_words(error, verb))
+        else:
+            reason = f"{type(error).__name__}: {error}"
         outcome.failed.append({"name": task.image.name, "error": type(error).__name__, "reason": reason})
-        tqdm.write(f"failed: {task.image.name}: {reason}", file=sys.stderr)
+        say(f"failed: {task.image.name}: {reason}")
     else:
         outcome.done += 1
 
 
 def _is_done(folder: OutputFolder, task: ImageTask) -> bool:
     """Whether a task was done before; else do it."""
-    from tqdm import tqdm
-
     from csl_plugin.io.file_states import file_states
 
     try:
@@ -112,7 +113,7 @@ def _is_done(folder: OutputFolder, task: ImageTask) -> bool:
     if folder.is_done(task.outputs, source):
         return True
     for changed in folder.changed(task.outputs):
-        tqdm.write(f"warning: {changed} was changed since it was written; it is made again", file=sys.stderr)
+        say(f"warning: {changed} was changed since it was written; it is made again")
     unit = task.image.stem
     try:
         with folder.writing(unit, task.outputs, source):
@@ -124,46 +125,55 @@ def _is_done(folder: OutputFolder, task: ImageTask) -> bool:
     return False
 
 
+Note = int | Sequence[str] | Mapping[str, int]
+"""A count; names; or counts by suffix."""
+
+
 def report(
-    command: str, outcome: Outcome, out: Path, settings: dict[str, Any], notes: dict[str, int], as_json: bool
-) -> int:
-    """Print the summary on stdout and return the exit code.
+    command: str,
+    outcome: Outcome,
+    out: Path,
+    settings: Mapping[str, Any],
+    made_with: Mapping[str, str],
+    notes: Mapping[str, Note],
+) -> Answer:
+    """The answer of a command over many files.
 
     Args:
         command: Its name.
         outcome: The result of `run_tasks`.
         out: The output folder.
-        settings: What the outputs were made with.
-        notes: Further counts by name, such as {"scores_without_image": 3}; the text omits zeros.
-        as_json: Print one JSON object instead of text.
+        settings: What the outputs were made with, as stored beside them.
+        made_with: The same in the words of the command line, for the text.
+        notes: Further facts by name, such as {"scores_without_image": 3}; the text omits what is empty.
     """
-    if as_json:
-        facts = {
-            "command": command,
-            "exit_code": outcome.exit_code,
-            "out": str(out),
-            "done": outcome.done,
-            "skipped": outcome.skipped,
-            "failed": outcome.failed,
-            "interrupted": outcome.interrupted,
-            "seconds": round(outcome.seconds, 3),
-            **notes,
-            "settings": settings,
-        }
-        print(json.dumps(facts))  # ASCII only, so any file name can be printed
-        return outcome.exit_code
-    words = {True: "yes", False: "no", None: "none"}
-    made_with = [
-        f"{name} {words.get(value, value)}" for name, value in settings.items() if name not in _NOT_SHOWN
-    ]
+    facts = {
+        "command": command,
+        "out": str(out),
+        "done": outcome.done,
+        "skipped": outcome.skipped,
+        "failed": outcome.failed,
+        "interrupted": outcome.interrupted,
+        "seconds": round(outcome.seconds, 3),
+        **notes,
+        "settings": dict(settings),
+    }
     lines = [
         f"{command}: {outcome.done} done, {outcome.skipped} skipped, {len(outcome.failed)} failed "
         f"in {outcome.seconds:.1f} s -> {out}{' (interrupted)' if outcome.interrupted else ''}",
-        "  with " + ", ".join(made_with),
-        *(f"  {name.replace('_', ' ')}: {count}" for name, count in notes.items() if count),
+        "  with " + ", ".join(f"{name} {value}" for name, value in made_with.items()),
+        *(f"  {name.replace('_', ' ')}: {_words(note)}" for name, note in notes.items() if note),
         *(f"  failed: {failure['name']}" for failure in outcome.failed[:_LISTED]),
     ]
     if len(outcome.failed) > _LISTED:
         lines.append(f"  failed: {len(outcome.failed) - _LISTED} more")
-    print_lines(lines)
-    return outcome.exit_code
+    return Answer(outcome.exit_code, facts, lines)
+
+
+def _words(note: Note) -> str:
+    if isinstance(note, int):
+        return str(note)
+    if isinstance(note, Mapping):
+        return f"{sum(note.values())} ({', '.join(f'{count} {name}' for name, count in note.items())})"
+    more = f" and {len(note) - _LISTED} more" if len(note) > _LISTED else ""
+    return ", ".join(note[:_LISTED]) + more

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csl_plugin.cli.printing import print_lines
-from csl_plugin.cli.proposer_option import PARTITIONS_HELP
+from csl_plugin.cli.answer import FAILED, SUCCESS, Answer
+from csl_plugin.cli.arguments import name, path
+from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options
+from csl_plugin.cli.streams import say
+from csl_plugin.errors import OptionError
 
 if TYPE_CHECKING:
     from csl_plugin.evaluation import Result
 
-_FAILED = 1
+_MOST_DRAWS = 1_000_000
 
 
 def add_parser(subparsers: Any) -> None:
@@ -29,24 +30,28 @@ def add_parser(subparsers: Any) -> None:
         "same command with the same settings wrote. Under torchrun the processes share the frames.",
     )
     parser.add_argument("name", metavar="NAME", help="name of the benchmark; an unknown name lists all")
-    parser.add_argument("--data", metavar="DIR", type=Path, required=True, help="the data set's folder")
-    parser.add_argument("--split", metavar="S", help="subset of the data set (default: the one in the paper)")
-    parser.add_argument("--images", metavar="DIR", type=Path, help="the images, for data sets without them")
+    parser.add_argument("--data", metavar="DIR", type=path, required=True, help="the data set's folder")
+    parser.add_argument(
+        "--split", metavar="S", type=name, help="subset of the data set (default: the one in the paper)"
+    )
+    parser.add_argument("--images", metavar="DIR", type=path, help="the images, for data sets without them")
     parser.add_argument(
         "--option",
         metavar="NAME=VALUE",
+        type=name,
         action="append",
         default=[],
         help="a further option of the data set, such as classes=FILE of a folder",
     )
     scores = parser.add_mutually_exclusive_group()
-    scores.add_argument("--scores", metavar="DIR", type=Path, help="score maps by frame name or image stem")
+    scores.add_argument("--scores", metavar="DIR", type=path, help="score maps by frame name or image stem")
     scores.add_argument(
         "--teacher",
         metavar="MODULE:CALLABLE",
+        type=name,
         help="a model: a function from an image (H, W, 3) uint8 RGB to scores (H, W) or (C, h, w)",
     )
-    parser.add_argument("--proposer", metavar="P", help=PARTITIONS_HELP)
+    add_proposer_options(parser, SEVERAL)
     parser.add_argument(
         "--kind",
         choices=("probability", "logits", "raw"),
@@ -56,7 +61,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--calibration",
         metavar="FILE",
-        type=Path,
+        type=path,
         help="JSON file of a Calibration; maps raw scores onto [0, 1] before fusion, and may reverse them",
     )
     parser.add_argument(
@@ -66,11 +71,11 @@ def add_parser(subparsers: Any) -> None:
         "mean over regions, each weighted by how well it predicts its pixels (default: trust for several "
         "partitions, else product)",
     )
-    parser.add_argument("--method", metavar="NAME", help="name of the method, as in the paper")
+    parser.add_argument("--method", metavar="NAME", type=name, help="name of the method, as in the paper")
     parser.add_argument(
         "--draws", metavar="N", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, help="(default: benchmark_out/NAME)")
+    parser.add_argument("--out", metavar="DIR", type=path, help="(default: benchmark_out/NAME)")
     parser.add_argument(
         "--overwrite",
         action="store_true",
@@ -80,17 +85,17 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the command.
-
-    Returns:
-        0, or 1 if frames could not be measured.
+def run(arguments: argparse.Namespace) -> Answer:
+    """Run the command; frames that could not be measured give the exit code 1.
 
     Raises:
         CSLError: The benchmark cannot start or continue.
     """
     from csl_plugin.evaluation import FramesFailedError, run_benchmark
 
+    if not 1 <= arguments.draws <= _MOST_DRAWS:
+        hint = "Omit it for 1000 draws, which are enough for an interval of 95 %."
+        raise OptionError("--draws", f"{arguments.draws:.15g}", f"1 to {_MOST_DRAWS}", hint)
     out: Path = arguments.out or Path("benchmark_out") / arguments.name
     options = dict(_option(given) for given in arguments.option)
     if arguments.images:
@@ -104,6 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
             scores=arguments.scores,
             teacher=arguments.teacher,
             proposer=arguments.proposer,
+            revision=arguments.revision,
+            device=arguments.device,
             kind=arguments.kind,
             calibration=arguments.calibration,
             rule=arguments.rule,
@@ -113,30 +120,23 @@ def run(arguments: argparse.Namespace) -> int:
             **options,
         )
     except FramesFailedError as error:
-        print(f"csl-plugin benchmark: error: {error}", file=sys.stderr)
-        if arguments.json:
-            print(json.dumps({"command": "benchmark", "exit_code": _FAILED, "error": str(error)}))
-        return _FAILED
-    if result is not None:
-        _print(result, out, as_json=arguments.json)
-    return 0
+        say(f"csl-plugin benchmark: error: {error}")
+        return Answer(FAILED, {"command": "benchmark", "error": str(error), "interrupted": False})
+    return Answer(SUCCESS, {}) if result is None else _answer(result, out)
 
 
 def _option(given: str) -> tuple[str, str]:
-    from csl_plugin.errors import OptionError
-
-    name, sign, value = given.partition("=")
-    if not (name and sign):
+    option, sign, value = given.partition("=")
+    if not (option and sign):
         raise OptionError("--option", repr(given), "NAME=VALUE", "For example classes=table.json.")
-    return name, value
+    return option, value
 
 
-def _print(result: Result, out: Path, *, as_json: bool) -> None:
+def _answer(result: Result, out: Path) -> Answer:
     from csl_plugin.evaluation.report import tables, verdict
 
-    if as_json:
-        print(json.dumps({"command": "benchmark", "exit_code": 0, "out": str(out), **result.as_json()}))
-        return
+    for warning in result.warnings:
+        say(f"warning: {warning}")
     lines = [verdict(result)]
     for table in tables(result):
         rows = [("", *table.columns), *((row.name, *(cell.text for cell in row.cells)) for row in table.rows)]
@@ -146,4 +146,5 @@ def _print(result: Result, out: Path, *, as_json: bool) -> None:
             cells = [word.rjust(width) for word, width in zip(row[1:], widths[1:], strict=True)]
             lines.append("  ".join([row[0].ljust(widths[0]), *cells]).rstrip())
     lines += ["", f"{out / 'report.html'}"]
-    print_lines(line.replace("\N{MINUS SIGN}", "-").replace("\N{EN DASH}", "-") for line in lines)
+    plain = [line.replace("\N{MINUS SIGN}", "-") for line in lines]
+    return Answer(SUCCESS, {"command": "benchmark", "out": str(out), **result.as_json()}, plain)

@@ -7,6 +7,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from csl_plugin.cli.answer import SUCCESS, Answer
+from csl_plugin.cli.arguments import path
+
 if TYPE_CHECKING:
     from csl_plugin.demo import Demonstration
     from csl_plugin.viz.colors import Picture
@@ -26,19 +29,17 @@ def add_parser(subparsers: Any) -> None:
         "DIR/demo.png: photograph, regions, both scores and the masks of both. A demo.png of another "
         "program is not replaced.",
     )
-    parser.add_argument("image", metavar="IMAGE", nargs="?", type=Path, help="a photograph (default: a cat)")
-    parser.add_argument("--out", metavar="DIR", type=Path, default=Path("demo_out"), help="(%(default)s)")
+    parser.add_argument("image", metavar="IMAGE", nargs="?", type=path, help="a photograph (default: a cat)")
+    parser.add_argument("--out", metavar="DIR", type=path, default=Path("demo_out"), help="(%(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> Answer:
     """Run the command.
 
     Args:
         arguments: With `image`, a path or None for the built-in photograph, and `out`, a folder.
-
-    Returns:
-        0.
 
     Raises:
         FileError: The image cannot be read, the picture cannot be written, or DIR/demo.png is a file that
@@ -51,22 +52,31 @@ def run(arguments: argparse.Namespace) -> int:
     from csl_plugin.proposers.on_files import propose_regions
 
     start = time.perf_counter()
-    path: Path | None = arguments.image
+    given: Path | None = arguments.image
     target: Path = arguments.out / "demo.png"
-    check_replaceable(target, path)
-    image = _shrink(read_image(_PHOTOGRAPH if path is None else path))
+    check_replaceable(target, given)
+    image = _shrink(read_image(_PHOTOGRAPH if given is None else given))
     size = f"{image.shape[1]} x {image.shape[0]} pixels"
     regions = propose_regions(load_proposer(), image, "")
-    shown = demonstrate(image, regions, _CREDIT if path is None else size)
+    shown = demonstrate(image, regions, _CREDIT if given is None else size)
     write_signed(target, shown.picture)
-    print(target)
-    print(
+    seconds = time.perf_counter() - start
+    facts = {
+        "command": "demo",
+        "picture": str(target),
+        "partitions": len(regions),
+        "regions": shown.num_regions,
+        "pieces": list(shown.pieces),
+        "seconds": round(seconds, 3),
+    }
+    lines = [
+        str(target),
         f"Scored {size} with the Reed-Xiaoli anomaly detector (color and texture, no training) and fused "
         f"the score with {len(regions)} partitions, up to {shown.num_regions} regions each, in "
-        f"{time.perf_counter() - start:.1f} s."
-    )
-    print(_summary(shown))
-    return 0
+        f"{seconds:.1f} s.",
+        _summary(shown),
+    ]
+    return Answer(SUCCESS, facts, lines)
 
 
 def _shrink(image: Picture) -> Picture:

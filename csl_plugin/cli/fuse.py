@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from csl_plugin.cli.batch import ImageTask, folder_of, report, run_tasks
-from csl_plugin.cli.proposer_option import PARTITIONS_HELP
-from csl_plugin.errors import FileError, ShapeError
-from csl_plugin.proposers.identity import identity_of
-from csl_plugin.proposers.on_files import propose_regions, region_files, region_folders
+from csl_plugin.cli.answer import Answer
+from csl_plugin.cli.arguments import path
+from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks
+from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options, proposer_of
+from csl_plugin.errors import FileError, OptionError
+from csl_plugin.proposers.names import DEFAULT
+
+if TYPE_CHECKING:
+    from csl_plugin.calibration import Calibration
 
 
 def add_parser(subparsers: Any) -> None:
@@ -22,15 +26,17 @@ def add_parser(subparsers: Any) -> None:
         "fuse",
         help="fuse the score map of every image with its regions",
         description="For every image, fuse the score map of the same stem with the image's regions and write "
-        "it to OUT/<stem>, in the format and element type of the input. Score maps are .npy, .npz, .hdf5 or "
-        "8- or 16-bit gray .png, not negative, higher for more of the class. What was written before is "
-        "skipped, unless its image, its score map or its region map changed since. OUT is a new or empty "
-        "folder, or one that the same command with the same settings wrote.",
+        "it to OUT/<stem>, in the format, element type and order of axes of the input. Score maps are .npy, "
+        ".npz, .hdf5 or 8- or 16-bit gray .png: (H, W), (C, H, W) or (H, W, C), not negative, higher for "
+        "more of the class. Smaller ones with the image's aspect ratio are upsampled, and the result has the "
+        "image's size. One image and one score map, both given as files, are a pair whatever their names. "
+        "What was written before is skipped, unless its image, its score map or its region map changed "
+        "since. OUT is a new or empty folder, or one that the same command with the same settings wrote.",
     )
-    parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images, or one image")
-    parser.add_argument("scores", metavar="SCORES", type=Path, help="a folder of score maps, or one")
-    parser.add_argument("out", metavar="OUT", type=Path, help="the output folder")
-    parser.add_argument("--proposer", metavar="P", help=PARTITIONS_HELP)
+    parser.add_argument("images", metavar="IMAGES", type=path, help="a folder of images, or one image")
+    parser.add_argument("scores", metavar="SCORES", type=path, help="a folder of score maps, or one")
+    parser.add_argument("out", metavar="OUT", type=path, help="the output folder")
+    add_proposer_options(parser, SEVERAL)
     parser.add_argument(
         "--rule",
         choices=("product", "geometric", "mean", "trust"),
@@ -44,8 +50,14 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--calibration",
         metavar="FILE",
-        type=Path,
-        help="JSON file of a Calibration, applied before fusion; required for negative scores",
+        type=path,
+        help="JSON file of a Calibration, applied before fusion; required for negative scores but logits",
+    )
+    parser.add_argument(
+        "--logits",
+        action="store_true",
+        help="the scores are logits: softmax over the classes, or sigmoid where there is one, after they are "
+        "upsampled; probabilities are written",
     )
     parser.add_argument("--overlays", action="store_true", help="also write OUT/overlays/<stem>.png")
     parser.add_argument(
@@ -57,29 +69,20 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
-    from csl_plugin import Calibration, load_proposer
-    from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, list_images
+    from csl_plugin.cli.score_fusion import ScoreFusion, no_score
+    from csl_plugin.io import IMAGE_SUFFIXES, SCORE_SUFFIXES, list_images, other_suffixes
     from csl_plugin.io.job_settings import versions
-    from csl_plugin.io.limits import as_file_error, check_file
     from csl_plugin.io.output_folder import OutputFolder
+    from csl_plugin.proposers.identity import identity_of
+    from csl_plugin.proposers.on_files import region_files, region_folders
 
     out: Path = arguments.out
     images = list_images(arguments.images)
-    scores = files_by_stem(arguments.scores, SCORE_SUFFIXES)
-    if not scores:
-        hint = "Pass the folder that holds the score maps themselves."
-        raise FileError(
-            str(arguments.scores), "a folder without a score map", ", ".join(SCORE_SUFFIXES), hint
-        )
-    calibration = digest = None
-    if arguments.calibration is not None:
-        check_file(arguments.calibration)
-        with as_file_error(arguments.calibration, "the JSON file of a Calibration"):
-            calibration = Calibration.load(arguments.calibration)
-            digest = hashlib.sha256(arguments.calibration.read_bytes()).hexdigest()
-    proposer = load_proposer(arguments.proposer)
+    scores = _scores(arguments.scores, images, alone=arguments.images.is_file())
+    calibration, digest = _calibration(arguments)
+    proposer = proposer_of(arguments)
     settings = {
         "command": "fuse",
         "versions": versions(),
@@ -89,69 +92,88 @@ def run(arguments: argparse.Namespace) -> int:
         "split": not arguments.no_split,
         "proposer": identity_of(proposer),
         "calibration": digest,
+        **({"logits": True} if arguments.logits else {}),
     }
-    fuser = Fuser(proposer, calibration, arguments.rule, not arguments.no_split)
+    made_with = {
+        "rule": arguments.rule or "default",
+        "split": "no" if arguments.no_split else "yes",
+        "proposer": arguments.proposer or DEFAULT,
+        "calibration": arguments.calibration.name if arguments.calibration else "none",
+        **({"logits": "yes"} if arguments.logits else {}),
+    }
+    fusion = ScoreFusion(proposer, arguments.rule, not arguments.no_split, calibration, arguments.logits)
     inputs = [folder.path for folder in region_folders(proposer)]
     inputs += [arguments.calibration] if arguments.calibration else []
     tasks: list[ImageTask] = []
     possible: list[Path] = []
     for stem, image in images.items():
         score = scores.get(stem)
-        target = out / f"{stem}{score.suffix if score else ''}"
-        picture = out / "overlays" / f"{stem}.png"
-        work = partial(fuser.fuse_file, image, score, target, picture if arguments.overlays else None)
-        needed = (target, picture) if arguments.overlays else (target,)
         read = (image, *([score] if score else []), *region_files(proposer, stem))
-        tasks.append(ImageTask(image, work, needed if score else (), read))
-        possible += needed if score else ()
         inputs += read
+        if score is None:
+            tasks.append(ImageTask(image, partial(no_score, image, arguments.scores), (), read))
+            continue
+        target = out / f"{image.stem}{score.suffix}"
+        picture = out / "overlays" / f"{image.stem}.png"
+        work = partial(fusion.fuse_file, image, score, target, picture if arguments.overlays else None)
+        needed = (target, picture) if arguments.overlays else (target,)
+        tasks.append(ImageTask(image, work, needed, read))
+        possible += needed
     inputs += scores.values()
     folder = OutputFolder(out, settings)
     with folder.taken(outputs=possible, inputs=inputs, shared=True, overwrite=arguments.overwrite):
         outcome = run_tasks(folder, tasks, "fuse")
-    notes = {"images": len(images), "scores_without_image": len(scores.keys() - images.keys())}
-    return report("fuse", outcome, out, settings, notes, arguments.json)
+    unpaired = [score.name for stem, score in scores.items() if stem not in images]
+    both = (*IMAGE_SUFFIXES, *SCORE_SUFFIXES) if arguments.images == arguments.scores else None
+    notes: dict[str, Note] = {
+        "images": len(images),
+        "scores_upsampled": len(fusion.upsampled),
+        "scores_without_image": len(unpaired),
+        "unpaired_scores": unpaired,
+        "skipped_images": other_suffixes(arguments.images, both or IMAGE_SUFFIXES),
+        "skipped_scores": {} if both else other_suffixes(arguments.scores, SCORE_SUFFIXES),
+    }
+    return report("fuse", outcome, out, settings, made_with, notes)
 
 
-@dataclass(frozen=True)
-class Fuser:
-    """How the scores of every file are fused: the proposer and the options."""
+def _scores(place: Path, images: Mapping[str, Path], *, alone: bool) -> dict[str, Path]:
+    """The score maps by the stems of their images.
 
-    proposer: Any
-    calibration: Any
-    rule: Any
-    split_components: bool
+    Args:
+        place: A folder of score maps, or one.
+        images: By stem.
+        alone: Whether the image was named as a file.
 
-    def fuse_file(self, image: Path, score: Path | None, target: Path, picture: Path | None) -> None:
-        """Fuse one score map and write it, and its overlay if there is a path for it.
+    Raises:
+        FileError: There is no score map, or none of any image.
+    """
+    from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, holding
 
-        Raises:
-            CSLError: A file is missing, unreadable or of another size, or the scores cannot be fused.
-        """
-        import numpy as np
+    scores = files_by_stem(place, SCORE_SUFFIXES)
+    if not scores:
+        hint = "Pass the folder that holds the score maps themselves."
+        got = holding(place, SCORE_SUFFIXES, "a score map")
+        raise FileError(str(place), got, ", ".join(SCORE_SUFFIXES), hint)
+    if alone and place.is_file():
+        return dict(zip(images, scores.values(), strict=True))
+    if not scores.keys() & images.keys():
+        got = f"{len(scores)} score maps, such as {next(iter(scores.values())).name}, and none of any image"
+        expected = f"one named after each image, such as {next(iter(images))}{SCORE_SUFFIXES[0]}"
+        raise FileError(str(place), got, expected, "Rename them: files are matched by stem.")
+    return scores
 
-        from csl_plugin import fuse, split_components
-        from csl_plugin.io import read_image, read_score_file, write_png, write_scores
 
-        if score is None:
-            hint = "Add the score map, or remove the image."
-            raise FileError("SCORES", "no score map", f"one named {image.stem}", hint)
-        pixels = read_image(image)
-        values, storage = read_score_file(score)
-        if values.shape[-2:] != pixels.shape[:2]:
-            expected = f"the image's {pixels.shape[:2]}"
-            hint = "Bring the scores to the size of the image first."
-            raise ShapeError(score.name, f"size {values.shape[-2:]}", expected, hint)
-        values = values if values.dtype == np.float64 else values.astype(np.float32)
-        if self.calibration is not None:
-            values = self.calibration(values)
-        regions = propose_regions(self.proposer, pixels, image.stem)
-        if self.split_components:
-            regions = tuple(split_components(partition) for partition in regions)
-        rule: Any = self.rule or ("trust" if len(regions) > 1 else "geometric")
-        fused = fuse(values, regions, rule=rule, split=False)
-        write_scores(target, fused, dtype=storage.dtype, key=storage.key, compressed=storage.compressed)
-        if picture is not None:
-            from csl_plugin.viz import overlay
+def _calibration(arguments: argparse.Namespace) -> tuple[Calibration | None, str | None]:
+    """The calibration and its digest, if there is one."""
+    from csl_plugin.calibration import Calibration
+    from csl_plugin.io.limits import as_file_error, check_file
 
-            write_png(picture, overlay(pixels, regions[0].labels[0].cpu().numpy(), values, fused))
+    file: Path | None = arguments.calibration
+    if file is None:
+        return None, None
+    if arguments.logits:
+        hint = "Omit one of the two: a calibration maps raw scores, not logits, onto [0, 1]."
+        raise OptionError("--logits, --calibration", "both", "one of them", hint)
+    check_file(file)
+    with as_file_error(file, "the JSON file of a Calibration"):
+        return Calibration.load(file), hashlib.sha256(file.read_bytes()).hexdigest()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from csl_plugin.cli.advice import in_command_words
 from csl_plugin.errors import CSLError, FileError, ShapeError
 
 LABEL_SUFFIXES = (".png",)
@@ -30,7 +31,26 @@ class Pair:
     label: Path
 
 
-def find_pairs(predictions: Path, labels: Path, suffixes: Sequence[str]) -> list[Pair]:
+@dataclass(frozen=True)
+class Pairs(Sequence[Pair]):
+    """The pairs of two folders.
+
+    Args:
+        found: In the order of their stems.
+        skipped: Files of both folders with another suffix, counted by it.
+    """
+
+    found: Sequence[Pair]
+    skipped: Mapping[str, int]
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.found[index]
+
+
+def find_pairs(predictions: Path, labels: Path, suffixes: Sequence[str]) -> Pairs:
     """The files of two folders, paired by their stems and sorted by them.
 
     Args:
@@ -41,18 +61,28 @@ def find_pairs(predictions: Path, labels: Path, suffixes: Sequence[str]) -> list
     Raises:
         FileError: A folder is missing or empty, or a file has no counterpart.
     """
-    from csl_plugin.io import files_by_stem
+    from csl_plugin.io import files_by_stem, holding, other_suffixes
 
     predicted, labeled = files_by_stem(predictions, suffixes), files_by_stem(labels, LABEL_SUFFIXES)
     if predictions.is_file() and labels.is_file():
-        return [Pair(predictions, labels)]
+        return Pairs([Pair(predictions, labels)], {})
     for place, found, wanted in ((predictions, predicted, suffixes), (labels, labeled, LABEL_SUFFIXES)):
         if not found:
-            got = f"a folder without {' or '.join(wanted)} files"
+            got = holding(place, wanted, f"{' or '.join(wanted)} files")
             raise FileError(str(place), got, "one file for each frame", "Pass the folder that holds them.")
+    # One file is measured against its counterpart in a folder.
+    if predictions.is_file():
+        labeled = {stem: label for stem, label in labeled.items() if stem in predicted}
+    if labels.is_file():
+        predicted = {stem: path for stem, path in predicted.items() if stem in labeled}
     _refuse_unpaired(labels, predicted, labeled, "label")
     _refuse_unpaired(predictions, labeled, predicted, "prediction")
-    return [Pair(path, labeled[stem]) for stem, path in predicted.items()]
+    if predictions == labels:
+        skipped = Counter(other_suffixes(predictions, (*suffixes, *LABEL_SUFFIXES)))
+    else:
+        skipped = Counter(other_suffixes(predictions, suffixes))
+        skipped += Counter(other_suffixes(labels, LABEL_SUFFIXES))
+    return Pairs([Pair(path, labeled[stem]) for stem, path in predicted.items()], dict(skipped))
 
 
 def read_pairs(
@@ -100,8 +130,9 @@ def naming_files(pair: Pair) -> Iterator[None]:
     try:
         yield
     except CSLError as error:
-        argument = f"{pair.prediction} with {pair.label.name}: {error.argument}"
-        raise type(error)(argument, error.got, error.expected, error.hint) from error
+        said = in_command_words(error, "eval")
+        argument = f"{pair.prediction} with {pair.label.name}: {said.argument}"
+        raise type(error)(argument, said.got, said.expected, said.hint) from error
 
 
 def _refuse_unpaired(place: Path, files: dict[str, Path], others: dict[str, Path], kind: str) -> None:

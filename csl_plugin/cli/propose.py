@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from csl_plugin.cli.batch import ImageTask, folder_of, report, run_tasks
-from csl_plugin.cli.proposer_option import PROPOSER_HELP
-from csl_plugin.proposers.identity import identity_of
-from csl_plugin.proposers.on_files import one_partition, propose_regions, region_files, region_folders
+from csl_plugin.cli.answer import Answer
+from csl_plugin.cli.arguments import path
+from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks
+from csl_plugin.cli.proposer_option import ONE, add_proposer_options, proposer_of
 
 
 def add_parser(subparsers: Any) -> None:
@@ -22,9 +22,9 @@ def add_parser(subparsers: Any) -> None:
         "65535 for unassigned pixels. Maps that were written before are skipped, unless the image changed "
         "since. OUT is a new or empty folder, or one that the same command with the same settings wrote.",
     )
-    parser.add_argument("images", metavar="IMAGES", type=Path, help="a folder of images, or one image")
-    parser.add_argument("out", metavar="OUT", type=Path, help="the output folder")
-    parser.add_argument("--proposer", metavar="P", help=f"{PROPOSER_HELP}; one partition (default: csl-tiny)")
+    parser.add_argument("images", metavar="IMAGES", type=path, help="a folder of images, or one image")
+    parser.add_argument("out", metavar="OUT", type=path, help="the output folder")
+    add_proposer_options(parser, ONE)
     parser.add_argument(
         "--overwrite",
         action="store_true",
@@ -34,16 +34,17 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
-    from csl_plugin import load_proposer
-    from csl_plugin.io import list_images
+    from csl_plugin.io import IMAGE_SUFFIXES, list_images, other_suffixes
     from csl_plugin.io.job_settings import versions
     from csl_plugin.io.output_folder import OutputFolder
+    from csl_plugin.proposers.identity import identity_of
+    from csl_plugin.proposers.on_files import region_files, region_folders
 
     out: Path = arguments.out
     images = list_images(arguments.images)
-    proposer = load_proposer(arguments.proposer or "csl-tiny")
+    proposer = proposer_of(arguments, "csl-tiny")
     settings = {
         "command": "propose",
         "versions": versions(),
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     tasks = []
     inputs = [folder.path for folder in region_folders(proposer)]
     for stem, image in images.items():
-        target = out / f"{stem}.png"
+        target = out / f"{image.stem}.png"
         read = (image, *region_files(proposer, stem))
         tasks.append(ImageTask(image, partial(propose_file, proposer, image, target), (target,), read))
         inputs += read
@@ -61,12 +62,17 @@ def run(arguments: argparse.Namespace) -> int:
     folder = OutputFolder(out, settings)
     with folder.taken(outputs=targets, inputs=inputs, shared=True, overwrite=arguments.overwrite):
         outcome = run_tasks(folder, tasks, "propose")
-    return report("propose", outcome, out, settings, {"images": len(images)}, arguments.json)
+    notes: dict[str, Note] = {
+        "images": len(images),
+        "skipped_images": other_suffixes(arguments.images, IMAGE_SUFFIXES),
+    }
+    return report("propose", outcome, out, settings, {"proposer": arguments.proposer or "csl-tiny"}, notes)
 
 
 def propose_file(proposer: Any, image: Path, target: Path) -> None:
     """Write the region map of one image file."""
     from csl_plugin.io import read_image, write_region_map
+    from csl_plugin.proposers.on_files import one_partition, propose_regions
 
     regions = propose_regions(proposer, read_image(image), image.stem)
     write_region_map(target, one_partition(regions).labels[0].cpu().numpy())

@@ -1,14 +1,48 @@
-"""The help of the option --proposer."""
+"""The options that choose the proposer of a command."""
 
 from __future__ import annotations
 
-from csl_plugin.proposers import DEFAULT
+import argparse
+from typing import TYPE_CHECKING, Any
 
-PROPOSER_HELP = (
+from csl_plugin.cli.arguments import name
+from csl_plugin.proposers.names import DEFAULT
+
+if TYPE_CHECKING:
+    from csl_plugin.proposers import Proposer
+
+_SOURCES = (
     "source of the regions: `csl-tiny` or `superpixels`, both with :SCALE for coarser or finer regions; a "
     "CSL network or a segmentation model of transformers: its folder, or OWNER/NAME on the Hub; a folder of "
     "region maps (.png or .npz) or masks (.json) by image stem; a name that another package registered"
 )
-PARTITIONS_HELP = (
-    f"{PROPOSER_HELP}; several partitions with :SCALE,SCALE and + between them (default: {DEFAULT})"
-)
+ONE = f"{_SOURCES}; one partition (default: csl-tiny)"
+SEVERAL = f"{_SOURCES}; several partitions with :SCALE,SCALE and + between them (default: {DEFAULT})"
+
+
+def add_proposer_options(parser: Any, description: str) -> None:
+    """Add --proposer, --revision and --device.
+
+    Args:
+        parser: Of a command.
+        description: `ONE` or `SEVERAL`.
+    """
+    parser.add_argument("--proposer", metavar="P", type=name, help=description)
+    parser.add_argument(
+        "--revision", metavar="R", type=name, help="commit, tag or branch of a proposer on the Hub"
+    )
+    parser.add_argument(
+        "--device", metavar="D", type=name, help="where the proposer's network computes, such as cuda (cpu)"
+    )
+
+
+def proposer_of(arguments: argparse.Namespace, default: str = DEFAULT) -> Proposer:
+    """The proposer that the options name.
+
+    Raises:
+        CSLError: As `csl_plugin.load_proposer`.
+    """
+    from csl_plugin.proposers import load_proposer
+
+    chosen = arguments.proposer or default
+    return load_proposer(chosen, revision=arguments.revision, device=arguments.device)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
-from pathlib import Path
 from typing import Any
+
+from csl_plugin.cli.answer import SUCCESS, Answer
+from csl_plugin.cli.arguments import name, path
 
 
 def add_parser(subparsers: Any) -> None:
@@ -20,14 +21,17 @@ def add_parser(subparsers: Any) -> None:
         "share every batch when started with: torchrun --nproc-per-node N -m csl_plugin train RECIPE ...",
     )
     parser.add_argument(
-        "recipe", metavar="RECIPE", type=Path, help="a JSON file; help(csl_plugin.training.Recipe)"
+        "recipe", metavar="RECIPE", type=path, help="a JSON file; help(csl_plugin.training.Recipe)"
     )
     parser.add_argument(
-        "--data", metavar="DIR", type=Path, required=True, help="what its paths are relative to"
+        "--data", metavar="DIR", type=path, required=True, help="what its paths are relative to"
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="the job's folder")
+    parser.add_argument("--out", metavar="DIR", type=path, required=True, help="the job's folder")
     parser.add_argument(
-        "--weights", metavar="SOURCE", help="start from a network: a folder, or OWNER/NAME on the Hub"
+        "--weights",
+        metavar="SOURCE",
+        type=name,
+        help="start from a network: a folder, or OWNER/NAME on the Hub",
     )
     parser.add_argument(
         "--workers",
@@ -41,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace) -> Answer:
     """Run the command.
 
     Raises:
@@ -63,7 +67,6 @@ def run(arguments: argparse.Namespace) -> int:
             processes=processes,
         )
     if not processes.is_first:
-        return 0
-    facts = {"command": "train", "exit_code": 0, "steps": recipe.settings.steps, "network": str(folder)}
-    print(json.dumps(facts) if arguments.json else f"{recipe.settings.steps} steps -> {folder}")
-    return 0
+        return Answer(SUCCESS, {})
+    facts = {"command": "train", "steps": recipe.settings.steps, "network": str(folder)}
+    return Answer(SUCCESS, facts, [f"{recipe.settings.steps} steps -> {folder}"])

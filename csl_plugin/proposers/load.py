@@ -15,15 +15,10 @@ from csl_plugin.proposers.base import Proposer
 from csl_plugin.proposers.bundled import bundled_folder
 from csl_plugin.proposers.combine import Scales, Together
 from csl_plugin.proposers.entry_points import registered_names, registered_proposer
+from csl_plugin.proposers.names import BUILT_IN, DEFAULT
 
 if TYPE_CHECKING:  # it imports scipy
     from csl_plugin.proposers.hierarchy.scales import Scale
-
-BUILT_IN = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open", "superpixels")
-"""The names of proposers that need no download."""
-
-DEFAULT = "csl-tiny:auto,10+superpixels:40"
-"""The partitions that `load_proposer()` gives: the best known ones for the rule "trust"."""
 
 
 def load_proposer(

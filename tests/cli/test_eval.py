@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 
@@ -121,6 +122,110 @@ def test_values_that_are_undefined_are_null_and_said(place, capsys, protocol, va
     assert "nan" not in printed
 
 
+def test_one_file_against_a_folder(place, capsys):
+    values = []
+    for words in (("scores/4.npy", "labels"), ("scores", "labels/4.png"), ("scores/4.npy", "labels/4.png")):
+        assert main(["eval", "anomaly", *(str(place / word) for word in words), "--json"]) == 0
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["num_frames"] == 1
+        values.append(printed["ap"])
+    assert values[0] == values[1] == values[2]
+    (place / "labels" / "4.png").unlink()
+    assert main(["eval", "anomaly", str(place / "scores" / "4.npy"), str(place / "labels")]) == 2
+    assert "no label for 4.npy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("protocol", ["smiyc", "pooled", "per-image"])
+def test_no_component_without_an_anomalous_pixel(place, capsys, protocol):
+    for path in (place / "labels").iterdir():
+        write_png(path, np.zeros(SIZE, np.uint8))
+    options = "--components", "obstacle", "--protocol", protocol
+    assert anomaly(place, "--json", *options) == 0
+    printed = json.loads(capsys.readouterr().out)
+    names = "ap", "auroc", "fpr95", "siou_gt", "ppv", "mean_f1", "threshold"
+    assert [printed[name] for name in names] == [None] * 7
+    assert len(printed["warnings"]) == 1
+    assert anomaly(place, *options) == 0
+    streams = capsys.readouterr()
+    assert streams.out.count("not defined") == 7
+    assert "%" not in streams.out
+    assert streams.err.startswith("warning: no pixel is anomalous (1)")
+
+
+def test_components_below_the_least_size(place, capsys):
+    for path in (place / "labels").iterdir():
+        labels = np.zeros(SIZE, np.uint8)
+        labels[3:6, 3:6] = 1
+        write_png(path, labels)
+    assert anomaly(place, "--json", "--components", "anomaly") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert [printed[name] for name in ("siou_gt", "ppv", "mean_f1")] == [None] * 3
+    assert printed["ap"] is not None
+    assert "no labeled component has 100 pixels or more" in printed["warnings"][0]
+
+
+def test_no_predicted_component(place, capsys):
+    labels = np.zeros(SIZE, np.uint8)
+    labels[20:50, 30:70] = 1
+    for path in (place / "labels").iterdir():
+        write_png(path, labels)
+        write_png(place / "scores" / path.name, (labels * 100).astype(np.uint8))
+    for path in (place / "scores").glob("*.[hn]*"):
+        path.unlink()
+    assert anomaly(place, "--json", "--components", "anomaly") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["ppv"] is None
+    assert printed["mean_f1"] == 0
+    assert "no predicted component has 500 pixels or more" in printed["warnings"][0]
+
+
+@pytest.mark.parametrize(("kept", "defined"), [(4, 2), (6, 0)])
+def test_frames_that_are_not_in_the_means_are_counted(place, capsys, kept, defined):
+    for index in range(kept):
+        write_png(place / "labels" / f"{index}.png", np.full(SIZE, index % 2, np.uint8))
+    assert anomaly(place, "--json", "--protocol", "per-image") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["num_defined"] == defined
+    assert (printed["ap"] is None) == (defined == 0)
+    assert f"{kept} of 6 frames lack anomalous (1) or normal (0) pixels" in printed["warnings"][0]
+
+
+@pytest.mark.parametrize("task", ["semantic", "regions"])
+def test_void_labels_are_refused(classes, capsys, task):
+    place, _ = classes
+    for path in (place / "labels").iterdir():
+        write_png(path, np.full(cv2.imread(str(path)).shape[:2], 255, np.uint8))
+    folder = place / ("predicted" if task == "semantic" else "regions")
+    assert main(["eval", task, str(folder), str(place / "labels"), "--classes", "4", "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error.startswith(f"{place / 'labels'}: got labels of 255, expected class indices from 0")
+
+
+def test_regions_that_hold_nothing_are_refused(classes, capsys):
+    place, pairs = classes
+    for path, (_, regions, _) in zip(sorted((place / "regions").iterdir()), pairs, strict=True):
+        write_region_map(path, np.full(regions.shape, -1, np.int32))
+    words = ["eval", "regions", str(place / "regions"), str(place / "labels"), "--classes", "4"]
+    assert main([*words, "--unassigned", "exclude"]) == 2
+    assert "--unassigned miss" in capsys.readouterr().err
+
+
+def test_unseen_classes_that_do_not_occur_are_said(classes, capsys):
+    place, pairs = classes
+    words = ["eval", "semantic", str(place / "predicted"), str(place / "labels"), "--classes", "9"]
+    assert main([*words, "--unseen", "7,8", "--json"]) == 0
+    streams = capsys.readouterr()
+    printed = json.loads(streams.out)
+    assert [printed[name] for name in ("miou_unseen", "hiou")] == [None, None]
+    found = sorted({int(value) for _, _, labels in pairs for value in np.unique(labels)})
+    held = ", ".join(map(str, found))
+    (warning,) = printed["warnings"]
+    assert f"miou_unseen, hiou are not defined; the labels hold {held}, and --unseen is 7,8" in warning
+    assert f"warning: {warning}" in streams.err
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == [], "no group was asked for"
+
+
 def test_binary_masks_of_0_and_255_are_refused_by_name(place, capsys):
     for path in (place / "labels").iterdir():
         mask = np.zeros(SIZE, np.uint8)
@@ -231,9 +336,9 @@ def test_region_values(classes, capsys, options, choices):
     ("options", "words"),
     [
         (("--classes", "3"), ("the value 3", ".png")),
-        (("--classes", "0"), ("num_classes",)),
+        (("--classes", "0"), ("--classes: got 0", "1 to 255")),
         (("--classes", "4", "--unseen", "one"), ("--unseen", "15,16,17")),
-        (("--classes", "4", "--unseen", "9"), ("unseen", "9")),
+        (("--classes", "4", "--unseen", "9"), ("--unseen: got 9", "0 to 3")),
     ],
 )
 def test_semantic_errors(classes, capsys, options, words):

@@ -1,0 +1,71 @@
+"""Errors of the library in the words of the command line: the option that was typed, and how to mend it.
+
+An error names the argument of a function. The table says which option passes it; its hint is replaced where
+it speaks of Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple, TypeVar
+
+from csl_plugin.errors import CSLError, FileError, OptionError, ScoreRangeError
+
+ErrorT = TypeVar("ErrorT", bound=CSLError)
+
+
+class Advice(NamedTuple):
+    """What replaces an error's argument, and its hint unless it is None."""
+
+    option: str
+    hint: str | None = None
+
+
+_ADVICE: dict[tuple[type[CSLError], str], Advice] = {
+    (FileError, "source"): Advice(
+        "--proposer", "Check the name; csl-plugin propose IMAGES OUT writes a folder of region maps."
+    ),
+    (OptionError, "source"): Advice("--proposer"),
+    (OptionError, "proposer"): Advice("--proposer"),
+    (OptionError, "device"): Advice("--device"),
+    (OptionError, "revision"): Advice("--revision", "Omit it: only a network on the Hub has revisions."),
+    (OptionError, "subset"): Advice("--split", "Choose one of these; without --split it is the default."),
+    (OptionError, "images"): Advice("--images", "Pass the folder that the archive's labels are for."),
+    (FileError, "calibration"): Advice(
+        "--calibration",
+        'Write it as {"kind": "sigmoid", "center": C, "scale": S}, where the raw score C becomes 0.5; a '
+        "negative scale is for scores that are lower where there is more of the class.",
+    ),
+    (OptionError, "size, workers"): Advice("--workers", "Write a small number of processes, such as 4."),
+    (ScoreRangeError, "distribution"): Advice("SCORES", "Find out what produced these values."),
+}
+_OF_COMMAND: dict[tuple[str, type[CSLError], str], Advice] = {
+    ("train", FileError, "source"): Advice("--weights", "Check the name of the network."),
+    ("train", OptionError, "source"): Advice("--weights", "Check the name of the network."),
+    ("eval", ScoreRangeError, "scores"): Advice(
+        "SCORES", "Find out what produced these values; --protocol pooled takes infinite ones."
+    ),
+}
+
+
+def in_command_words(error: ErrorT, command: str, options: Collection[str] = ()) -> ErrorT:
+    """The error as a user of a command reads it.
+
+    Args:
+        error: Of the library.
+        command: The command's name.
+        options: Names that were given by --option.
+
+    Example:
+        >>> error = OptionError("subset", "'x'", "train, val", "Pass subset=None.")
+        >>> print(in_command_words(error, "benchmark"))
+        --split: got 'x', expected train, val. Choose one of these; without --split it is the default.
+    """
+    kinds = [kind for kind in type(error).__mro__ if issubclass(kind, CSLError)]
+    for kind in kinds:
+        advice = _OF_COMMAND.get((command, kind, error.argument)) or _ADVICE.get((kind, error.argument))
+        if advice is not None:
+            return type(error)(advice.option, error.got, error.expected, advice.hint or error.hint)
+    if error.argument in options:
+        return type(error)(f"--option {error.argument}", error.got, error.expected, error.hint)
+    return error

@@ -1,0 +1,134 @@
+"""The work of `csl-plugin fuse` on one score file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from csl_plugin import fuse, ops, split_components
+from csl_plugin.errors import DTypeError, FileError, ScoreRangeError
+from csl_plugin.io import ScoreStorage, read_image, read_score_file, write_png, write_scores
+from csl_plugin.io.limits import check_extent
+from csl_plugin.io.score_layout import does_not_fit, fits
+from csl_plugin.proposers.on_files import propose_regions
+
+if TYPE_CHECKING:
+    from csl_plugin.calibration import Calibration
+    from csl_plugin.fusion import Rule
+
+
+@dataclass(frozen=True)
+class ScoreFusion:
+    """How the scores of every file are fused.
+
+    Args:
+        proposer: Gives the regions.
+        rule: As for `csl_plugin.fuse`; None is "trust" for several partitions, else "geometric".
+        split: Whether regions are split into connected components.
+        calibration: Maps raw scores onto [0, 1], after they are upsampled.
+        logits: The files hold logits.
+        upsampled: Names of the files so far that are smaller than their image.
+    """
+
+    proposer: Any
+    rule: Rule | None
+    split: bool
+    calibration: Calibration | None
+    logits: bool
+    upsampled: list[str] = field(default_factory=list)
+
+    def fuse_file(self, image: Path, score: Path, target: Path, picture: Path | None) -> None:
+        """Fuse one score map and write it at the image's size, and its overlay if there is a path for it.
+
+        Raises:
+            CSLError: A file is missing, unreadable or of another size, or the scores cannot be fused.
+        """
+        pixels = read_image(image)
+        size = (pixels.shape[0], pixels.shape[1])
+        stored, storage = read_score_file(score, size=size)
+        values = self._distribution(score, stored, storage, size)
+        regions = propose_regions(self.proposer, pixels, image.stem)
+        if self.split:
+            regions = tuple(split_components(partition) for partition in regions)
+        rule = self.rule or ("trust" if len(regions) > 1 else "geometric")
+        fused = fuse(values, regions, rule=rule, split=False)
+        write_scores(
+            target,
+            fused,
+            dtype=storage.dtype,
+            key=storage.key,
+            compressed=storage.compressed,
+            channels_last=storage.channels_last,
+        )
+        if picture is not None:
+            from csl_plugin.viz import overlay
+
+            write_png(picture, overlay(pixels, regions[0].labels[0].cpu().numpy(), values, fused))
+        if stored.shape[-2:] != size:
+            self.upsampled.append(score.name)
+
+    def _distribution(
+        self, score: Path, stored: NDArray[Any], storage: ScoreStorage, size: tuple[int, int]
+    ) -> NDArray[Any]:
+        """The scores to fuse, at the image's size."""
+        own = (stored.shape[-2], stored.shape[-1])
+        if not fits(own, size):
+            raise does_not_fit(score.name, own, size)
+        values = stored if stored.dtype == np.float64 else stored.astype(np.float32)
+        if self.logits:
+            _check_logits(score.name, values, storage)
+        elif self.calibration is None:
+            _check(score.name, values, squared=self.rule == "product")
+        if own != size or self.logits:
+            check_extent(score, (*values.shape[:-2], *size), values.itemsize)
+            batch = torch.from_numpy(values)[(None,) * (4 - values.ndim)]
+            resized = ops.upsample(batch, size, logits=self.logits)
+            values = resized[(0,) * (4 - values.ndim)].numpy()
+        if self.calibration is not None:
+            values = self.calibration(values)
+            _check(score.name, values, squared=False)
+        return values
+
+
+def no_score(image: Path, folder: Path) -> None:
+    """The work on an image without a score map.
+
+    Raises:
+        FileError: Always.
+    """
+    hint = "Add the score map, or remove the image."
+    raise FileError(str(folder), "no score map", f"one named {image.stem}", hint)
+
+
+def _check_logits(name: str, values: NDArray[Any], storage: ScoreStorage) -> None:
+    if storage.dtype.kind == "u":
+        hint = "Save the logits as float32 .npy, before they are rounded, or omit --logits."
+        raise DTypeError(name, f"{storage.dtype} fractions", "floating-point logits", hint)
+    if not np.isfinite(values).all():
+        got = f"nan or infinity in {int((~np.isfinite(values)).sum())} of {values.size} values"
+        raise ScoreRangeError(name, got, "finite logits", "Find out what produced them.")
+
+
+def _check(name: str, values: NDArray[Any], *, squared: bool) -> None:
+    low, high = float(values.min()), float(values.max())  # nan if any is
+    largest = float(np.finfo(values.dtype).max)
+    if np.isfinite([low, high]).all() and low >= 0 and (not squared or high <= largest**0.5):
+        return
+    expected = "finite scores >= 0, higher for more of the class"
+    if not np.isfinite([low, high]).all():
+        got = f"nan or infinity in {int((~np.isfinite(values)).sum())} of {values.size} values"
+        raise ScoreRangeError(name, got, expected, "Find out what produced them.")
+    if low >= 0:
+        hint = "Scale them to [0, 1], or pass --rule geometric."
+        raise ScoreRangeError(name, f"scores up to {high:.4g}", "scores whose square can be stored", hint)
+    got = f"{int((values < 0).sum())} negative of {values.size} values, down to {low:.4g}"
+    hint = (
+        "Fusion reverses the order of negative scores: pass --logits if they are logits, or "
+        "--calibration FILE, the JSON file of a map of raw scores onto [0, 1]."
+    )
+    raise ScoreRangeError(name, got, expected, hint)
