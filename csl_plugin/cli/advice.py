@@ -31,12 +31,7 @@ _ADVICE: dict[tuple[type[CSLError], str], Advice] = {
     (OptionError, "revision"): Advice("--revision", "Omit it: only a network on the Hub has revisions."),
     (OptionError, "subset"): Advice("--split", "Choose one of these; without --split it is the default."),
     (OptionError, "images"): Advice("--images", "Pass the folder that the archive's labels are for."),
-    (FileError, "calibration"): Advice(
-        "--calibration",
-        'Write it as {"kind": "sigmoid", "center": C, "scale": S}, where the raw score C becomes 0.5; a '
-        "negative scale is for scores that are lower where there is more of the class.",
-    ),
-    (OptionError, "size, workers"): Advice("--workers", "Write a small number of processes, such as 4."),
+    (CSLError, "workers"): Advice("--workers"),
     (ScoreRangeError, "distribution"): Advice("SCORES", "Find out what produced these values."),
 }
 _OF_COMMAND: dict[tuple[str, type[CSLError], str], Advice] = {

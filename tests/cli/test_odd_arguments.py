@@ -228,7 +228,7 @@ def test_an_unexpected_error_is_one_line(place, monkeypatch, capsys):
         (("fuse", "images", "scores", "out/2", "--proposer", "magic"), ("--proposer: got 'magic'",)),
         (("propose", "images", "out/3", "--proposer", "superpixels:20,40"), ("--proposer: got 2",)),
         (("propose", "images", "out/4", "--proposer", "superpixels:x"), ("--proposer: got", ":20")),
-        (("fuse", "images", "scores", "out/5", "--calibration", "object.json"), ('{"kind": "sigmoid"',)),
+        (("fuse", "images", "scores", "out/5", "--calibration", "object.json"), ("object.json", "'sigmoid'")),
         (("benchmark", "smiyc-anomaly-track", "--data", ".", "--split", "x", "--scores", "scores"),
          ("--split: got 'x'", "validation")),
         (("benchmark", "folder", "--data", ".", "--option", "x=y", "--scores", "scores"), ("--option x",)),
