@@ -132,12 +132,14 @@ class Fuser:
 
         from csl_plugin import fuse, split_components
         from csl_plugin.io import read_image, read_score_file, write_png, write_scores
+        from csl_plugin.io.orientation import check_orientation
 
         if score is None:
             hint = "Add the score map, or remove the image."
             raise FileError("SCORES", "no score map", f"one named {image.stem}", hint)
         pixels = read_image(image)
         values, storage = read_score_file(score)
+        check_orientation(score.name, values.shape, image, pixels.shape)
         if values.shape[-2:] != pixels.shape[:2]:
             expected = f"the image's {pixels.shape[:2]}"
             hint = "Bring the scores to the size of the image first."

@@ -18,12 +18,15 @@ MAX_BYTES = 4 * 1024**3
 """Maximum bytes of one array in memory, and of one file that is read completely."""
 
 
-def check_file(path: Path) -> int:
+def check_file(path: Path, most: int = MAX_BYTES) -> int:
     """The size of a regular file in bytes.
 
+    Args:
+        path: The file.
+        most: The largest size that is accepted.
+
     Raises:
-        FileError: It does not exist, is not a regular file, is larger than `MAX_BYTES`, or is a pointer of
-            Git LFS.
+        FileError: It does not exist, is not a regular file, is larger than `most`, or is a pointer of Git LFS.
     """
     try:
         status = path.stat()
@@ -33,8 +36,9 @@ def check_file(path: Path) -> int:
     if not S_ISREG(status.st_mode):
         kind = "a folder" if S_ISDIR(status.st_mode) else "something that is no regular file"
         raise FileError(str(path), kind, "a file", "Pass the path of a file.")
-    if status.st_size > MAX_BYTES:
-        raise too_large(path, f"{status.st_size} bytes")
+    if status.st_size > most:
+        hint = "Cut it into parts, or scale it down."
+        raise FileError(str(path), f"{status.st_size} bytes", f"at most {most} bytes", hint)
     refuse_pointer(path, status.st_size)
     return status.st_size
 
