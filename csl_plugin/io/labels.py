@@ -78,7 +78,7 @@ def png_size(path: str | os.PathLike[str]) -> tuple[int, int]:
         header = read_header(head)
     except Damaged as error:
         raise _damaged(path, error) from None
-    check_extent(path, (header.height, header.width), itemsize=8)
+    check_extent(path, (header.height, header.width), itemsize=1)
     return header.height, header.width
 
 

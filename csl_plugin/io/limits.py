@@ -17,6 +17,16 @@ MAX_PIXELS = 100_000_000
 MAX_BYTES = 4 * 1024**3
 """Maximum bytes of one array in memory, and of one file that is read completely."""
 
+MAX_UNPACKED = 2 * 1024**3
+"""Maximum bytes in memory of an array that is stored compressed."""
+
+DEFLATE = 1032
+"""Bytes that a byte of deflate stands for, at most."""
+
+_OVERHEAD = 1024
+_FREE, _PLAUSIBLE = 256 << 20, 512
+_HELD = 4  # bytes of an element in use: smaller ones are widened
+
 
 def check_file(path: Path, most: int = MAX_BYTES) -> int:
     """The size of a regular file in bytes.
@@ -46,13 +56,15 @@ def check_file(path: Path, most: int = MAX_BYTES) -> int:
 def check_extent(path: Path, shape: Sequence[int], itemsize: int) -> None:
     """Refuse a shape that is empty or beyond the limits; the last two axes are (H, W).
 
+    Elements of fewer than 4 bytes count as 4, which they take as float32 or int32.
+
     Raises:
         FileError: The shape has an empty axis, more than `MAX_PIXELS` or more than `MAX_BYTES`.
     """
     if any(not isinstance(axis, int) or axis < 1 for axis in shape):
         got = f"a declared shape of {tuple(shape)}"
         raise FileError(str(path), got, "every axis at least 1", "Write the file again.")
-    if math.prod(shape[-2:]) > MAX_PIXELS or math.prod(shape) * itemsize > MAX_BYTES:
+    if math.prod(shape[-2:]) > MAX_PIXELS or math.prod(shape) * max(itemsize, _HELD) > MAX_BYTES:
         raise too_large(path, f"a declared shape of {tuple(shape)}")
 
 
@@ -60,6 +72,28 @@ def too_large(path: Path, got: str) -> FileError:
     """The error of a file beyond the limits."""
     expected = f"at most {MAX_PIXELS} pixels and {MAX_BYTES} bytes"
     return FileError(str(path), got, expected, "Cut it into tiles, or scale it down.")
+
+
+def check_expansion(path: Path, unpacked: int, packed: int, held: int) -> None:
+    """Refuse compressed values that no compressor of the format makes of so few bytes, or too many of them.
+
+    Scores and region ids of real images take a byte for at most some hundred in memory; the first 256 MiB are
+    free, for maps of one value.
+
+    Args:
+        path: The file.
+        unpacked: Bytes that are declared.
+        packed: Bytes that are stored.
+        held: Bytes of the values in memory.
+
+    Raises:
+        FileError: See above.
+    """
+    most = min(MAX_UNPACKED, _FREE + _PLAUSIBLE * packed)
+    if held > most or unpacked > DEFLATE * packed + _OVERHEAD:
+        got = f"{packed} compressed bytes that declare {unpacked}, {held} in memory"
+        expected = f"at most {DEFLATE} times as many, and {most} in memory"
+        raise FileError(str(path), got, expected, "Save the values again, uncompressed where they are many.")
 
 
 @contextmanager

@@ -91,7 +91,9 @@ def read_score_file(
     dtype = stored.dtype.newbyteorder("=")
     storage = ScoreStorage(dtype, key, compressed)
     if dtype in _FRACTIONS:
-        return stored.astype(np.float32) / np.float32(np.iinfo(dtype).max), storage
+        fractions = stored.astype(np.float32)
+        fractions /= np.float32(np.iinfo(dtype).max)
+        return fractions, storage
     return stored.astype(dtype, copy=False), storage
 
 

@@ -5,6 +5,7 @@ A decoder fills what is missing and returns a picture all the same: libjpeg prin
 
 from __future__ import annotations
 
+import re
 import struct
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ _EOI, _SOS, _DHT, _DQT, _DRI, _APP1, _APP14 = 0xD9, 0xDA, 0xC4, 0xDB, 0xDD, 0xE1
 _SEQUENTIAL, _PROGRESSIVE, _LOSSLESS = (0xC0, 0xC1), (0xC2,), (0xC3,)
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF)
 _IGNORED = (0xDC, 0xFE, *range(0xE0, 0xF0))
+_FILLING = re.compile(rb"\xff+")
 _HOLE = bytes(32)  # in coded data rare, and common where a file was never written
 _MOST_DECODED = (
     2_500_000_000  # pixels of all scans: each is a pass over the picture, and common files have 18
@@ -41,6 +43,7 @@ class _Frame:
         marked &= values[1:] != 0xFF
         self.places = np.flatnonzero(marked)
         self.codes = values[self.places + 1]
+        self.others = np.flatnonzero(self.codes & 0xF8 != 0xD0)  # all but restart markers
         self.kind = 0
         self.size = (0, 0)
         self.components: dict[int, Component] = {}
@@ -80,13 +83,12 @@ class _Frame:
 
     def _next_marker(self, at: int) -> int:
         data = self.data
-        while at + 1 < len(data) and data[at] == 0xFF and data[at + 1] == 0xFF:
-            at += 1
-        if at + 1 >= len(data):
-            raise Damaged("a JPEG file without end marker: the picture is incomplete")
-        if data[at] != 0xFF:
+        filling = _FILLING.match(data, at)
+        if filling is None and at < len(data):
             raise Damaged("bytes between the parts of the picture")
-        return at
+        if filling is None or filling.end() >= len(data):
+            raise Damaged("a JPEG file without end marker: the picture is incomplete")
+        return filling.end() - 1
 
     def _segment(self, at: int) -> tuple[bytes, int]:
         length = struct.unpack_from(">H", self.data, at + 2)[0]
@@ -141,11 +143,10 @@ class _Frame:
             raise Damaged("a scan of an unknown component")
         first, last, steps = body[1 + 2 * count : 4 + 2 * count]
         index = int(np.searchsorted(self.places, start))
-        restarts = 0
-        while index + restarts < len(self.codes) and 0xD0 <= self.codes[index + restarts] <= 0xD7:
-            restarts += 1
-        if index + restarts == len(self.codes):
+        following = int(np.searchsorted(self.others, index))
+        if following == len(self.others):
             raise Damaged("a JPEG file without end marker: the picture is incomplete")
+        restarts = int(self.others[following]) - index
         end = int(self.places[index + restarts])
         scan = Scan(
             tuple((self.components[name], used >> 4, used & 15) for name, used in chosen),
@@ -153,7 +154,7 @@ class _Frame:
             (first, last),
             (steps >> 4, steps & 15),
             (start, end),
-            tuple(int(place) for place in self.places[index : index + restarts]),
+            self.places[index : index + restarts],
             self.interval,
             dict(self.tables),
         )

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 Tables: TypeAlias = dict[int, tuple[bytes, bytes]]
 """Code counts by length and symbols, by class and number of the table as a DHT segment names them."""
 
@@ -48,7 +51,7 @@ class Scan:
     band: tuple[int, int]
     steps: tuple[int, int]
     span: tuple[int, int]
-    restarts: tuple[int, ...]
+    restarts: NDArray[np.int64]
     interval: int
     tables: Tables
 
@@ -68,8 +71,8 @@ class Scan:
 
     def segments(self, data: bytes) -> list[bytes]:
         """The coded data between restart markers, without the stuffed zeros."""
-        starts = [self.span[0], *(place + 2 for place in self.restarts)]
-        ends = [*self.restarts, self.span[1]]
+        ends = [*self.restarts.tolist(), self.span[1]]
+        starts = [self.span[0], *(place + 2 for place in ends[:-1])]
         coded = [data[start:end] for start, end in zip(starts, ends, strict=True)]
         # Bytes 0xFF before a marker are padding: in the data a 0 follows each.
         return [segment.rstrip(b"\xff").replace(b"\xff\x00", b"\xff") for segment in coded]
