@@ -3,6 +3,7 @@
 import io
 import zipfile
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -72,3 +73,49 @@ def test_the_length_of_the_list_is_read_from_its_end(comment, most, monkeypatch)
     assert directory_bytes(stream) == members * (46 + 5)
     assert directory_bytes(io.BytesIO(b"PK\5\6")) == 0
     assert directory_bytes(io.BytesIO(b"")) == 0
+
+
+HEADERS = {
+    "numpy": "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }",
+    "another order": '{"shape":(2,3),"fortran_order":False,"descr":"<f4"}',
+    "Python 2": "{'descr': '<f4', 'fortran_order': False, 'shape': (2L, 3L), }",
+    "Fortran": "{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3), }",
+}
+
+
+@pytest.mark.parametrize("kind", HEADERS)
+@pytest.mark.parametrize("version", [1, 2])
+def test_headers_of_other_writers(tmp_path, kind, version):
+    header = HEADERS[kind].encode().ljust(100) + b"\n"
+    start = b"\x93NUMPY" + bytes([version, 0]) + len(header).to_bytes(2 if version == 1 else 4, "little")
+    values = np.arange(6, dtype="<f4")
+    (tmp_path / "a.npy").write_bytes(start + header + values.tobytes())
+    expected = values.reshape((2, 3), order="F" if kind == "Fortran" else "C")
+    np.testing.assert_array_equal(read_scores(tmp_path / "a.npy"), expected)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (" + "1" * 40_000,
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (" + "1, " * 10_000 + "), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), 'shape': (2, 3), }",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2 3), }",
+        "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (2, 3), }",
+        "{'descr': 'nonsense', 'fortran_order': False, 'shape': (2, 3), }",
+        "{'descr': '<f4', 'fortran_order': __import__('os'), 'shape': (2, 3), }",
+        "{" * 60_000,
+    ],
+)
+def test_headers_that_no_writer_makes(tmp_path, header):
+    text = header.encode()
+    (tmp_path / "a.npy").write_bytes(b"\x93NUMPY\2\0" + len(text).to_bytes(4, "little") + text + bytes(24))
+    with pytest.raises(FileError, match=r"a\.npy"):
+        read_scores(tmp_path / "a.npy")
+
+
+def test_many_threads_read_at_once(tmp_path):
+    np.save(tmp_path / "a.npy", SMOOTH)
+    with ThreadPoolExecutor(16) as pool:
+        for found in pool.map(read_scores, [tmp_path / "a.npy"] * 400):
+            np.testing.assert_array_equal(found, SMOOTH)

@@ -16,6 +16,8 @@ GRAY, RGB, PALETTE, GRAY_ALPHA, RGBA = 0, 2, 3, 4, 6
 _CHANNELS = {GRAY: 1, RGB: 3, PALETTE: 1, GRAY_ALPHA: 2, RGBA: 4}
 _BITS = {GRAY: (1, 2, 4, 8, 16), PALETTE: (1, 2, 4, 8)}
 _DEFLATE = 1032  # bytes that a byte of deflate can stand for, at most
+_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_SHORT, _LONGEST = (b"gAMA", b"cHRM", b"sRGB", b"pHYs", b"tIME", b"sBIT", b"bKGD"), 64
 _PASSES = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
 
 
@@ -98,10 +100,13 @@ def read_png(data: bytes) -> tuple[Layout, Header, bytes]:
         Damaged: The file is cut or damaged.
     """
     header = read_header(data)
-    plain, stored, orientation = [SIGNATURE], 0, None
+    plain: list[bytes | memoryview] = [SIGNATURE]
+    view, stored, dropped, orientation = memoryview(data), 0, 0, None
     for kind, start, end in walk_chunks(data):
-        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
-            plain.append(data[start:end])
+        if kind in _PIXELS:
+            plain.append(view[start:end])
+        elif kind not in _SHORT or end - start > _LONGEST:
+            dropped += 1
         if kind == b"IHDR" and start != len(SIGNATURE):
             raise Damaged("a file with two headers")
         if kind == b"IDAT":
@@ -110,4 +115,4 @@ def read_png(data: bytes) -> tuple[Layout, Header, bytes]:
             orientation = exif_orientation(data[start + 8 : end - 4])
     size = header.height, header.width
     layout = Layout("PNG", size, header.raw_bytes, _DEFLATE * stored, orientation or 1)
-    return layout, header, b"".join(plain)
+    return layout, header, b"".join(plain) if dropped else data
