@@ -36,7 +36,8 @@ def check_file(path: Path, most: int = MAX_BYTES) -> int:
         most: The largest size that is accepted.
 
     Raises:
-        FileError: It does not exist, is not a regular file, is larger than `most`, or is a pointer of Git LFS.
+        FileError: It does not exist, is not a regular file, is larger than `most`, or is a pointer of
+            Git LFS.
     """
     try:
         status = path.stat()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.errors import DTypeError, FileError, ShapeError
+from csl_plugin.io.json_files import parse_json
 from csl_plugin.io.limits import as_file_error, check_extent, check_file
 from csl_plugin.io.numpy_files import npz_keys, open_npz, read_npz
 from csl_plugin.io.region_maps import check_region_ids, read_region_map
@@ -94,7 +94,7 @@ def _json_values(path: Path) -> Any:
             got = f"{objects} lists and objects, {data.count(b',')} commas"
             hint = "Write one file per image, with compressed run lengths."
             raise FileError(str(path), got, "fewer, as in the masks of one image", hint)
-        return json.loads(data)
+    return parse_json(data, str(path), "masks as JSON")
 
 
 def _check_image(path: Path, records: list[dict[str, Any]], size: tuple[int, int]) -> None:
