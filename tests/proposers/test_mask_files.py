@@ -58,7 +58,7 @@ def of_image(height, width, *records):
 
 REFUSED = {
     "masks of another size": (of_image(4, 4, SMALL), ShapeError),
-    "an image beyond the limit": (of_image(10**6, 10**6), FileError),
+    "an image beyond the limit": (of_image(99_999, 9_999), FileError),
     "an image of no size": (of_image(0, 4), ShapeError),
     "an image of a text": (of_image("4", 4), ShapeError),
     "a mask beyond the limit": ([BEYOND], FileError),
