@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.cli.advice import in_command_words
 from csl_plugin.errors import CSLError, FileError, ShapeError
+from csl_plugin.io.orientation import TURNED_HINT
 
 LABEL_SUFFIXES = (".png",)
 _AHEAD, _NAMED = 4, 5
@@ -103,6 +104,8 @@ def read_pairs(
         if prediction.shape != label.shape:
             expected = f"{label.shape}, the size of the label {pair.label.name}"
             hint = "Resize the prediction to the size of the label first."
+            if prediction.shape == label.shape[::-1]:
+                hint = TURNED_HINT
             raise ShapeError(str(pair.prediction), f"size {prediction.shape}", expected, hint)
         return pair, prediction, label
 

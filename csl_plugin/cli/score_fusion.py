@@ -14,6 +14,7 @@ from csl_plugin import fuse, ops, split_components
 from csl_plugin.errors import DTypeError, FileError, ScoreRangeError
 from csl_plugin.io import ScoreStorage, read_image, read_score_file, write_png, write_scores
 from csl_plugin.io.limits import check_extent
+from csl_plugin.io.orientation import check_orientation
 from csl_plugin.io.score_layout import does_not_fit, fits
 from csl_plugin.proposers.on_files import propose_regions
 
@@ -51,6 +52,7 @@ class ScoreFusion:
         pixels = read_image(image)
         size = (pixels.shape[0], pixels.shape[1])
         stored, storage = read_score_file(score, size=size)
+        check_orientation(score.name, stored.shape, image, size, scaled=True)
         values = self._distribution(score, stored, storage, size)
         regions = propose_regions(self.proposer, pixels, image.stem)
         if self.split:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from csl_plugin.errors import DTypeError, FileError
 from csl_plugin.io.limits import MAX_PIXELS
 
+_MOST_RUNS = 4_000_000
 _LONGEST_NUMBER = 7  # characters of five bits each: enough for any count up to MAX_PIXELS
 
 
@@ -46,7 +47,7 @@ def read_run_lengths(record: Any) -> tuple[tuple[int, int], NDArray[np.int64]]:
     if isinstance(counts, (str, bytes)):
         lengths = _decompressed(counts, height * width)
     elif isinstance(counts, (list, tuple)):
-        if len(counts) > height * width + 1 or not all(_is_count(count) for count in counts):
+        if len(counts) > min(height * width + 1, _MOST_RUNS) or not all(_is_count(count) for count in counts):
             raise _damaged("counts that are no integers, or more than pixels")
         if any(not 0 <= count <= height * width for count in counts):
             raise _damaged("a count that is negative or beyond the mask")
@@ -113,20 +114,25 @@ def _decompressed(text: str | bytes, pixels: int) -> NDArray[np.int64]:
         characters = text.encode("ascii") if isinstance(text, str) else text
     except UnicodeEncodeError:
         raise _damaged("text with characters beyond COCO's 64") from None
-    bits = np.frombuffer(characters, np.uint8).astype(np.int64) - 48
-    if (bits < 0).any() or (bits > 63).any():
+    bits = np.frombuffer(characters, np.uint8) - np.uint8(48)  # below 48 it wraps beyond 63
+    if (bits > 63).any():
         raise _damaged("text with characters beyond COCO's 64")
-    last = (bits & 32) == 0
+    last = bits < 32
     if bits.size == 0 or not last[-1]:
         raise _damaged("text that is truncated")
+    if int(np.count_nonzero(last)) > min(pixels + 1, _MOST_RUNS):
+        raise _damaged("more counts than pixels, or than any mask has")
     ends = np.flatnonzero(last)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    sizes = ends - starts + 1
-    if sizes.max() > _LONGEST_NUMBER or len(ends) > pixels + 1:
-        raise _damaged("a count beyond any image, or more counts than pixels")
-    place = np.arange(bits.size) - np.repeat(starts, sizes)
-    numbers = np.add.reduceat((bits & 31) << (5 * place), starts)
-    numbers -= np.where(bits[ends] & 16, np.left_shift(1, 5 * sizes), 0)  # the highest bit is the sign
+    sizes = np.diff(ends, prepend=-1)
+    if sizes.max() > _LONGEST_NUMBER:
+        raise _damaged("a count beyond any image")
+    numbers = np.zeros(len(ends), np.int64)
+    for place in range(int(sizes.max())):
+        long = sizes > place
+        groups = bits[ends[long] - sizes[long] + 1 + place] & np.uint8(31)
+        numbers[long] |= groups.astype(np.int64) << (5 * place)
+    negative = (bits[ends] & np.uint8(16)) > 0  # the highest bit is the sign
+    numbers[negative] -= np.left_shift(1, 5 * sizes[negative])
     numbers[1::2] = np.cumsum(numbers[1::2])
     numbers[2::2] = np.cumsum(numbers[2::2])
     return numbers

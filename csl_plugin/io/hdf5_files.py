@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.errors import FileError, MissingExtraError
 from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.hdf5_chunks import check_storage
 from csl_plugin.io.limits import as_file_error, check_extent, check_file
 from csl_plugin.io.numpy_files import Check, pick_key
 
@@ -23,8 +24,9 @@ def read_hdf5(path: str | os.PathLike[str], check: Check, key: str | None = None
     """One dataset of an HDF5 file and its key.
 
     Datasets in other files (external links, external or virtual storage) are not followed. Sizes are checked
-    before memory is allocated. But the HDF5 library itself parses the structure, and it is not hardened: a
-    forged file can make it loop forever. Prefer .npy for files from unknown sources.
+    before memory is allocated, and every chunk is unpacked within its declared size first. But the HDF5
+    library itself parses the structure, and it is not hardened: a forged file can make it loop forever.
+    Prefer .npy for files from unknown sources.
 
     Args:
         path: The file.
@@ -37,7 +39,7 @@ def read_hdf5(path: str | os.PathLike[str], check: Check, key: str | None = None
     """
     h5py = _h5py(path)
     path = Path(path)
-    check_file(path)
+    total = check_file(path)
     with as_file_error(path, "an HDF5 file"), h5py.File(path, "r") as file:
         own = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
         key = pick_key(
@@ -49,9 +51,8 @@ def read_hdf5(path: str | os.PathLike[str], check: Check, key: str | None = None
             raise FileError(str(path), got, "values in the file itself", "Copy them into one file.")
         shape = tuple(int(axis) for axis in dataset.shape or (0,))
         check_extent(path, shape, dataset.dtype.itemsize)
-        if dataset.chunks:
-            check_extent(path, tuple(map(int, dataset.chunks)), dataset.dtype.itemsize)
         check(shape, dataset.dtype)
+        check_storage(path, dataset, total)
         return np.asarray(dataset[...]), key
 
 

@@ -13,14 +13,18 @@ from csl_plugin._opencv import opencv
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, FileError, ShapeError
 from csl_plugin.io.atomic import atomic_path
-from csl_plugin.io.headers import declared_size, png_kind
-from csl_plugin.io.limits import as_file_error, check_extent, check_file
+from csl_plugin.io.formats.png import GRAY, read_header
+from csl_plugin.io.image_bytes import decode, read_image_bytes
 from csl_plugin.io.listing import files_by_stem, holding
+from csl_plugin.io.orientation import oriented
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+IMAGE_SUFFIXES = (
+    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".webp", ".tif", ".tiff",
+    ".ppm", ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
 
 
 def list_images(path: str | os.PathLike[str]) -> dict[str, Path]:
@@ -38,12 +42,13 @@ def list_images(path: str | os.PathLike[str]) -> dict[str, Path]:
 
 
 def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
-    """An image as 8-bit RGB.
+    """An image as 8-bit RGB, as viewers and `cv2.imread` show it.
 
     The format is detected from the content, not from the name. Gray is expanded to three equal channels,
-    palettes are resolved, alpha is dropped, 16-bit samples are reduced to 8. EXIF rotation is not applied,
-    because score maps and region maps align with the stored pixels. Of several pages or frames the first is
-    read.
+    palettes are resolved, alpha is dropped, 16-bit samples are reduced to 8. Of several pages or frames the
+    first is read. The EXIF orientation is applied, as cv2.imread, mmcv, detectron2 and the image processors'
+    `load_image` do, so score maps, labels and region maps have to fit the picture as it is shown. (Plain
+    `PIL.Image.open` and `torchvision.io.read_image` give the stored pixels.)
 
     Args:
         path: A PNG, JPEG, BMP, WebP, TIFF or PNM file of at most 100 million pixels.
@@ -52,17 +57,17 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         (H, W, 3) uint8, red first.
 
     Raises:
-        FileError: Missing, not a file, of another format, too large, damaged or truncated.
+        FileError: Missing, not a file, of another format, too large, damaged, truncated or incomplete.
     """
     cv2 = opencv()
     path = Path(path)
-    data = _checked_bytes(path)
-    bgr = _decode(path, data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    return np.ascontiguousarray(bgr[:, :, ::-1], np.uint8)
+    layout, data = read_image_bytes(path)
+    pixels = oriented(decode(path, layout, data, cv2.IMREAD_COLOR), layout.orientation)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), np.uint8)
 
 
 def read_gray_png(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """The samples of an 8- or 16-bit gray PNG, unchanged.
+    """The samples of an 8- or 16-bit gray PNG as stored: no orientation, gamma or transparency is applied.
 
     Args:
         path: A PNG file of at most 100 million pixels.
@@ -75,14 +80,14 @@ def read_gray_png(path: str | os.PathLike[str]) -> NDArray[Any]:
     """
     cv2 = opencv()
     path = Path(path)
-    data = _checked_bytes(path)
-    kind = png_kind(data)
-    if kind not in ((8, 0), (16, 0)):
+    layout, data = read_image_bytes(path)
+    kind = read_header(data) if layout.kind == "PNG" else None
+    if kind is None or kind.color != GRAY or kind.bits not in (8, 16):
         names = {0: "gray", 2: "RGB", 3: "palette", 4: "gray and alpha", 6: "RGBA"}
-        got = "another format" if kind is None else f"{kind[0]}-bit {names.get(kind[1], 'unknown')}"
+        got = f"a {layout.kind} file" if kind is None else f"{kind.bits}-bit {names[kind.color]}"
         hint = "Save the values themselves, without colors, palette or alpha."
         raise FileError(str(path), got, "an 8- or 16-bit gray PNG", hint)
-    return _decode(path, data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    return decode(path, layout, data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
 
 
 def write_png(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
@@ -128,26 +133,3 @@ def image_batch(image: NDArray[np.uint8]) -> Tensor:
 
     channels = np.ascontiguousarray(image.transpose(2, 0, 1)[None], np.float32)
     return torch.from_numpy(channels / np.float32(255))
-
-
-def _checked_bytes(path: Path) -> bytes:
-    check_file(path)
-    with as_file_error(path, "a readable file"):
-        data = path.read_bytes()
-    size = declared_size(data)
-    if size is None:
-        expected = "a complete PNG, JPEG, BMP, WebP, TIFF or PNM file"
-        hint = "The file is truncated or of another format: convert it to PNG."
-        raise FileError(str(path), f"{len(data)} bytes with no such header", expected, hint)
-    check_extent(path, size, itemsize=1)
-    return data
-
-
-def _decode(path: Path, data: bytes, flags: int) -> NDArray[Any]:
-    cv2 = opencv()
-    with as_file_error(path, "an image"):
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if pixels is None:
-        hint = "The file is damaged, truncated or of a rare kind: save it as 8-bit PNG with another program."
-        raise FileError(str(path), "a file that cannot be decoded", "an image", hint)
-    return np.asarray(pixels)

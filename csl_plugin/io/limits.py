@@ -17,12 +17,26 @@ MAX_PIXELS = 100_000_000
 MAX_BYTES = 4 * 1024**3
 """Maximum bytes of one array in memory, and of one file that is read completely."""
 
+MAX_UNPACKED = 2 * 1024**3
+"""Maximum bytes in memory of an array that is stored compressed."""
 
-def check_file(path: Path) -> int:
+DEFLATE = 1032
+"""Bytes that a byte of deflate stands for, at most."""
+
+_OVERHEAD = 1024
+_FREE, _PLAUSIBLE = 256 << 20, 512
+_HELD = 4  # bytes of an element in use: smaller ones are widened
+
+
+def check_file(path: Path, most: int = MAX_BYTES) -> int:
     """The size of a regular file in bytes.
 
+    Args:
+        path: The file.
+        most: The largest size that is accepted.
+
     Raises:
-        FileError: It does not exist, is not a regular file, is larger than `MAX_BYTES`, or is a pointer of
+        FileError: It does not exist, is not a regular file, is larger than `most`, or is a pointer of
             Git LFS.
     """
     try:
@@ -33,8 +47,9 @@ def check_file(path: Path) -> int:
     if not S_ISREG(status.st_mode):
         kind = "a folder" if S_ISDIR(status.st_mode) else "something that is no regular file"
         raise FileError(str(path), kind, "a file", "Pass the path of a file.")
-    if status.st_size > MAX_BYTES:
-        raise too_large(path, f"{status.st_size} bytes")
+    if status.st_size > most:
+        hint = "Cut it into parts, or scale it down."
+        raise FileError(str(path), f"{status.st_size} bytes", f"at most {most} bytes", hint)
     refuse_pointer(path, status.st_size)
     return status.st_size
 
@@ -42,13 +57,15 @@ def check_file(path: Path) -> int:
 def check_extent(path: Path, shape: Sequence[int], itemsize: int) -> None:
     """Refuse a shape that is empty or beyond the limits; the last two axes are (H, W).
 
+    Elements of fewer than 4 bytes count as 4, which they take as float32 or int32.
+
     Raises:
         FileError: The shape has an empty axis, more than `MAX_PIXELS` or more than `MAX_BYTES`.
     """
     if any(not isinstance(axis, int) or axis < 1 for axis in shape):
         got = f"a declared shape of {tuple(shape)}"
         raise FileError(str(path), got, "every axis at least 1", "Write the file again.")
-    if math.prod(shape[-2:]) > MAX_PIXELS or math.prod(shape) * itemsize > MAX_BYTES:
+    if math.prod(shape[-2:]) > MAX_PIXELS or math.prod(shape) * max(itemsize, _HELD) > MAX_BYTES:
         raise too_large(path, f"a declared shape of {tuple(shape)}")
 
 
@@ -56,6 +73,28 @@ def too_large(path: Path, got: str) -> FileError:
     """The error of a file beyond the limits."""
     expected = f"at most {MAX_PIXELS} pixels and {MAX_BYTES} bytes"
     return FileError(str(path), got, expected, "Cut it into tiles, or scale it down.")
+
+
+def check_expansion(path: Path, unpacked: int, packed: int, held: int) -> None:
+    """Refuse compressed values that no compressor of the format makes of so few bytes, or too many of them.
+
+    Scores and region ids of real images take a byte for at most some hundred in memory; the first 256 MiB are
+    free, for maps of one value.
+
+    Args:
+        path: The file.
+        unpacked: Bytes that are declared.
+        packed: Bytes that are stored.
+        held: Bytes of the values in memory.
+
+    Raises:
+        FileError: See above.
+    """
+    most = min(MAX_UNPACKED, _FREE + _PLAUSIBLE * packed)
+    if held > most or unpacked > DEFLATE * packed + _OVERHEAD:
+        got = f"{packed} compressed bytes that declare {unpacked}, {held} in memory"
+        expected = f"at most {DEFLATE} times as many, and {most} in memory"
+        raise FileError(str(path), got, expected, "Save the values again, uncompressed where they are many.")
 
 
 @contextmanager

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from csl_plugin.errors import DTypeError, FileError
 from csl_plugin.io.atomic import atomic_path
-from csl_plugin.io.limits import as_file_error, check_extent, check_file
+from csl_plugin.io.limits import as_file_error, check_expansion, check_extent, check_file
+from csl_plugin.io.npy_format import NpyHeader, read_npy_header, read_npy_values
+from csl_plugin.io.zip_directory import directory_bytes
 
 Check: TypeAlias = Callable[[tuple[int, ...], "np.dtype[Any]"], None]
 """Raises for a shape or element type that is not accepted; called before memory is allocated."""
 
-_HEAD = 1 << 16
-_HEADER_READERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+_LONGEST_DIRECTORY = 1 << 20  # bytes of the list of arrays
 
 
 @dataclass(frozen=True)
@@ -48,9 +49,8 @@ def read_npy(path: str | os.PathLike[str], check: Check) -> NDArray[Any]:
     path = Path(path)
     total = check_file(path)
     with as_file_error(path, "an .npy file"), path.open("rb") as file:
-        _check_head(path, file, total, check)
-        file.seek(0)
-        return np.asarray(npy.read_array(file, allow_pickle=False), order="C")
+        header = _checked_header(path, file, total, check)
+        return read_npy_values(file, header)
 
 
 def read_npz(
@@ -69,18 +69,49 @@ def read_npz(
         DTypeError: It holds Python objects.
     """
     path = Path(path)
-    check_file(path)
-    with as_file_error(path, "an .npz file"), zipfile.ZipFile(path) as archive:
-        keys = [name[: -len(".npy")] for name in archive.namelist() if name.endswith(".npy")]
+    total = check_file(path)
+    with open_npz(path) as archive:
+        keys = npz_keys(archive)
         key = pick_key(path, keys, key, preferred)
         info = archive.getinfo(key + ".npy")
-        with archive.open(info) as file:
-            _check_head(path, file, info.file_size, check)
-        with archive.open(info) as file:
-            array = npy.read_array(file, allow_pickle=False)
-            file.read(1)  # read to the end, where zipfile compares the checksum
         compressed = info.compress_type != zipfile.ZIP_STORED
-        return np.asarray(array, order="C"), Member(key, compressed)
+        with archive.open(info) as file:
+            header = _checked_header(path, file, info.file_size, check)
+            if compressed:
+                held = math.prod(header.shape) * max(header.dtype.itemsize, 4)
+                check_expansion(path, info.file_size, min(info.compress_size, total), held)
+            array = read_npy_values(file, header)
+            file.read(1)  # read to the end, where zipfile compares the checksum
+        return array, Member(key, compressed)
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[zipfile.ZipFile]:
+    """An .npz file whose list of arrays is short, and whose arrays are stored as numpy stores them.
+
+    Raises:
+        FileError: Missing, damaged, too large, or of other compression; also what a decoder raises inside.
+    """
+    check_file(path)
+    with as_file_error(path, "an .npz file"), path.open("rb") as file:
+        if directory_bytes(file) > _LONGEST_DIRECTORY:
+            hint = "Keep the arrays of one image in a file."
+            raise FileError(str(path), "a list of very many arrays", "an .npz file", hint)
+        with zipfile.ZipFile(file) as archive:
+            others = [
+                info.filename
+                for info in archive.infolist()
+                if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+            ]
+            if others:
+                hint = "Save the arrays with numpy.savez or numpy.savez_compressed."
+                raise FileError(str(path), f"{others[0]!r} of another compression", "deflate", hint)
+            yield archive
+
+
+def npz_keys(archive: zipfile.ZipFile) -> list[str]:
+    """The names of the arrays."""
+    return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
 def pick_key(path: Path, keys: list[str], key: str | None, preferred: str | None) -> str:
@@ -117,19 +148,17 @@ def write_npz(path: str | os.PathLike[str], array: NDArray[Any], member: Member)
             npy.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
-def _check_head(path: Path, file: IO[bytes], total: int, check: Check) -> None:
-    head = io.BytesIO(file.read(_HEAD))
-    reader = _HEADER_READERS.get(npy.read_magic(head))
-    if reader is None:
-        hint = "Save plain numbers."
-        raise FileError(str(path), "an unknown version of the .npy format", "version 1 or 2", hint)
-    shape, _, dtype = reader(head)
+def _checked_header(path: Path, file: IO[bytes], total: int, check: Check) -> NpyHeader:
+    """The header of an array, its declared size compared with the limits and with the stored bytes."""
+    header = read_npy_header(file)
+    shape, dtype = header.shape, header.dtype
     if dtype.hasobject:
         hint = "Pickled objects are never read: save plain numbers."
         raise DTypeError(str(path), "an array of Python objects", "an array of numbers", hint)
     check_extent(path, shape, dtype.itemsize)
     check(shape, dtype)
-    declared = head.tell() + math.prod(shape) * dtype.itemsize
+    declared = header.length + math.prod(shape) * dtype.itemsize
     if declared != total:
         got = f"{total} bytes where the header of shape {shape} and {dtype} declares {declared}"
         raise FileError(str(path), got, "as many as declared", "The file is damaged: write it again.")
+    return header

@@ -55,7 +55,7 @@ def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
             labels[stored == _UNASSIGNED_PNG] = -1
         return labels
     stored, _ = read_npz(path, check, preferred=_KEY)
-    _check_ids(str(path), stored)
+    check_region_ids(str(path), stored)
     return stored.astype(np.int32)
 
 
@@ -88,7 +88,7 @@ def write_region_map(path: str | os.PathLike[str], labels: NDArray[Any]) -> None
     if labels.ndim != 2 or 0 in labels.shape:
         hint = "Write a batch image by image: labels[0], labels[1], ..."
         raise ShapeError("labels", f"shape {labels.shape}", "(H, W), every axis at least 1", hint)
-    _check_ids("labels", labels)
+    check_region_ids("labels", labels)
     if suffix == ".npz":
         write_npz(path, labels.astype(np.int32), Member(_KEY, compressed=True))
         return
@@ -100,7 +100,12 @@ def write_region_map(path: str | os.PathLike[str], labels: NDArray[Any]) -> None
     write_png(path, np.where(labels < 0, _UNASSIGNED_PNG, labels).astype(np.uint16))
 
 
-def _check_ids(argument: str, labels: NDArray[Any]) -> None:
+def check_region_ids(argument: str, labels: NDArray[Any]) -> None:
+    """Refuse region ids below -1, or beyond int32, before they are stored as int32.
+
+    Raises:
+        ScoreRangeError: See above.
+    """
     low, high = int(labels.min()), int(labels.max())
     if low < -1 or high > _LARGEST:
         got = f"ids from {low} to {high}"

@@ -101,7 +101,9 @@ def read_score_file(
     if last:
         stored = np.ascontiguousarray(np.moveaxis(stored, -1, 0))
     if dtype in _FRACTIONS:
-        return stored.astype(np.float32) / np.float32(np.iinfo(dtype).max), storage
+        fractions = stored.astype(np.float32)
+        fractions /= np.float32(np.iinfo(dtype).max)
+        return fractions, storage
     return stored.astype(dtype, copy=False), storage
 
 

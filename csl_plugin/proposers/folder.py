@@ -13,6 +13,7 @@ from torch import Tensor
 from csl_plugin.errors import FileError, OptionError, ShapeError
 from csl_plugin.io.job_settings import SETTINGS_NAME
 from csl_plugin.io.listing import files_by_stem, stem_key
+from csl_plugin.io.orientation import TURNED_HINT
 from csl_plugin.io.region_maps import REGION_SUFFIXES
 from csl_plugin.proposers.mask_files import MASK_SUFFIXES, read_regions
 from csl_plugin.regions.region_map import RegionMap
@@ -86,6 +87,8 @@ class RegionMapFolder:
         labels = read_regions(file)
         if labels.shape != size:
             hint = "Make the region maps from the same images."
+            if labels.shape == size[::-1]:
+                hint += " " + TURNED_HINT
             raise ShapeError(str(file), f"size {labels.shape}", f"the image's, {size}", hint)
         return labels
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.errors import DTypeError, FileError, ShapeError
-from csl_plugin.io.limits import as_file_error, check_file
-from csl_plugin.io.numpy_files import read_npz
-from csl_plugin.io.region_maps import read_region_map
+from csl_plugin.io.json_files import parse_json
+from csl_plugin.io.limits import as_file_error, check_extent, check_file
+from csl_plugin.io.numpy_files import npz_keys, open_npz, read_npz
+from csl_plugin.io.region_maps import check_region_ids, read_region_map
 from csl_plugin.proposers.masks import regions_from_masks
+from csl_plugin.regions.region_map import check_size
 
 MASK_SUFFIXES = (".json",)
 
-_LARGEST_JSON = 256 << 20
+_LARGEST_JSON = 64 << 20
+_LARGEST_OBJECTS = 512 << 20  # bytes of Python objects
+_CONTAINER, _NUMBER = 240, 40  # bytes of an object, at most, and of a number in a list
 _MAP, _MASKS = "mask_id", "masks"
 _NO_ENTITY = 255
 
@@ -65,11 +67,7 @@ def read_regions(path: str | os.PathLike[str]) -> NDArray[np.int32]:
 
 
 def _of_json(path: Path) -> NDArray[np.int32]:
-    if check_file(path) > _LARGEST_JSON:
-        got, hint = f"{path.stat().st_size} bytes", "Write one file per image, with run lengths."
-        raise FileError(str(path), got, f"at most {_LARGEST_JSON}", hint)
-    with as_file_error(path, "masks as JSON"):
-        held = json.loads(path.read_text(encoding="utf-8"))
+    held = _json_values(path)
     size = None
     if isinstance(held, dict) and isinstance(held.get("annotations"), list):
         image = held.get("image")
@@ -80,7 +78,33 @@ def _of_json(path: Path) -> NDArray[np.int32]:
         got, hint = f"a {type(held).__name__}", "Write what the mask generator returns."
         raise DTypeError(str(path), got, "a list of records with 'segmentation'", hint)
     with as_file_error(path, "masks as JSON"):
+        if size is not None:
+            check_extent(path, check_size(size), itemsize=4)
+            _check_image(path, held, size)
         return _painted(held, size)
+
+
+def _json_values(path: Path) -> Any:
+    """The values of a JSON file, whose size as Python objects is estimated first."""
+    check_file(path, _LARGEST_JSON)
+    with as_file_error(path, "masks as JSON"):
+        data = path.read_bytes()
+        objects = data.count(b"[") + data.count(b"{")
+        if _CONTAINER * objects + _NUMBER * data.count(b",") > _LARGEST_OBJECTS:
+            got = f"{objects} lists and objects, {data.count(b',')} commas"
+            hint = "Write one file per image, with compressed run lengths."
+            raise FileError(str(path), got, "fewer, as in the masks of one image", hint)
+    return parse_json(data, str(path), "masks as JSON")
+
+
+def _check_image(path: Path, records: list[dict[str, Any]], size: tuple[int, int]) -> None:
+    """Refuse masks of another size than the image that the file names: the map would have to be scaled."""
+    for record in records:
+        lengths = record.get("segmentation")
+        own = lengths.get("size") if isinstance(lengths, dict) else None
+        if isinstance(own, list) and own != list(size):
+            hint = "Write the masks of one image, at its size."
+            raise ShapeError(str(path), f"a mask of {own}", f"the image's size, {list(size)}", hint)
 
 
 def _of_entities(path: Path) -> NDArray[np.int32]:
@@ -90,12 +114,10 @@ def _of_entities(path: Path) -> NDArray[np.int32]:
             raise ShapeError(f"{path}, {_MAP}", f"{dtype} of shape {shape}", "integers (H, W)", hint)
 
     stored, _ = read_npz(path, check, key=_MAP)
+    check_region_ids(f"{path}, {_MAP}", stored)
     labels = stored.astype(np.int32)
     if stored.dtype == np.uint8:
         labels[stored == _NO_ENTITY] = -1
-    if int(labels.min()) < -1:
-        got, hint = f"the id {int(labels.min())}", "Write -1 where there is no entity."
-        raise FileError(f"{path}, {_MAP}", got, "ids from -1 on", hint)
     return labels
 
 
@@ -105,9 +127,8 @@ def _painted(masks: Any, size: tuple[int, int] | None = None) -> NDArray[np.int3
 
 
 def _arrays(path: Path) -> set[str]:
-    check_file(path)
-    with as_file_error(path, "an .npz file"), zipfile.ZipFile(path) as archive:
-        return {name.removesuffix(".npy") for name in archive.namelist()}
+    with open_npz(path) as archive:
+        return set(npz_keys(archive))
 
 
 def _any(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:

@@ -10,12 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.io.limits import MAX_BYTES, MAX_PIXELS
+from csl_plugin.io.limits import MAX_PIXELS
 from csl_plugin.proposers.mask_planes import Mask
 from csl_plugin.proposers.mask_results import read_masks
 from csl_plugin.regions.region_map import RegionMap, check_size
 
 OnTop: TypeAlias = Literal["score", "smallest"]
+
+_MOST_INSIDE = 2_000_000_000  # pixels of all masks together: each is painted
+_BLOCK = 1 << 16  # runs
 
 
 def regions_from_masks(
@@ -83,22 +86,25 @@ def regions_from_masks(
             raise OptionError("size", "no size, and no mask that has one", "(H, W)", hint)
         extent = wanted
     _check_amount(found, extent)
-    labels = np.full(extent[0] * extent[1], -1, dtype=np.int32)
-    for index in _order(found, on_top):
-        mask = found[index]
-        labels[_pixels(mask, extent[0], extent[1])] = index
-    regions = RegionMap(torch.from_numpy(labels.reshape(1, *extent)), num_regions=len(found))
+    labels = _painted(found, _order(found, on_top), extent)
+    regions = RegionMap(torch.from_numpy(labels[None]), num_regions=len(found))
     return regions if wanted is None else regions.resize(wanted)
 
 
-def _pixels(mask: Mask, height: int, width: int) -> NDArray[np.int64]:
-    """The pixels inside, numbered along the rows."""
-    lengths = mask.ends - mask.starts
-    before = np.cumsum(lengths) - lengths
-    pixels: NDArray[np.int64] = np.arange(mask.area) + np.repeat(mask.starts - before, lengths)
-    if mask.by_columns:
-        pixels = pixels % height * width + pixels // height
-    return pixels
+def _painted(masks: Sequence[Mask], order: Sequence[int], extent: tuple[int, int]) -> NDArray[np.int32]:
+    """The masks' numbers (H, W), painted in this order; -1 elsewhere."""
+    height, width = extent
+    flat, by_columns = np.full(height * width, -1, dtype=np.int32), False
+    for index in order:
+        mask = masks[index]
+        if mask.by_columns != by_columns:
+            shape = (width, height) if by_columns else (height, width)
+            flat, by_columns = flat.reshape(shape).T.ravel(), mask.by_columns
+        for first in range(0, len(mask.starts), _BLOCK):
+            part = slice(first, first + _BLOCK)
+            for start, end in zip(mask.starts[part].tolist(), mask.ends[part].tolist(), strict=True):
+                flat[start:end] = index
+    return flat.reshape(width, height).T.copy() if by_columns else flat.reshape(height, width)
 
 
 def _order(masks: Sequence[Mask], on_top: OnTop) -> list[int]:
@@ -110,7 +116,7 @@ def _order(masks: Sequence[Mask], on_top: OnTop) -> list[int]:
 
 def _check_amount(masks: Sequence[Mask], extent: tuple[int, int]) -> None:
     inside = sum(mask.area for mask in masks)
-    if extent[0] * extent[1] > MAX_PIXELS or inside > MAX_BYTES:
+    if extent[0] * extent[1] > MAX_PIXELS or inside > _MOST_INSIDE:
         got = f"{len(masks)} masks of {inside} pixels in an image of {extent[0]} x {extent[1]}"
-        expected = f"an image of at most {MAX_PIXELS}, and {MAX_BYTES} in all masks"
+        expected = f"an image of at most {MAX_PIXELS}, and {_MOST_INSIDE} in all masks"
         raise FileError("masks", got, expected, "Keep the best, or scale them down.")

@@ -17,6 +17,7 @@ from torch import Tensor
 from csl_plugin.errors import FileError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.fusion import fuse
 from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores
+from csl_plugin.io.orientation import check_orientation
 from csl_plugin.metrics import PooledAnomaly, RegionQuality
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import NetworkProposals, NetworkRegions
@@ -143,6 +144,10 @@ class Validation:
             if self.scores is None:
                 continue
             scores = self.scores.read(self.source.stem(index)).to(regions.labels.device)
+            argument = f"the scores of {self.source.stem(index)}"
+            check_orientation(
+                argument, scores.shape, self.source.image_file(index), labels.shape, scaled=True
+            )
             anomalous = np.where(labels < 0, _VOID, np.isin(labels, list(self.scores.anomaly)))
             size = (labels.shape[0], labels.shape[1])
             base.update(F.interpolate(scores[None], size, mode="bilinear")[0, 0].cpu(), anomalous)

@@ -20,6 +20,7 @@ from csl_plugin.evaluation.frames.score_source import ScoreSource
 from csl_plugin.evaluation.protocols import Protocols
 from csl_plugin.evaluation.records import Records
 from csl_plugin.io.file_states import file_states
+from csl_plugin.io.orientation import check_orientation
 from csl_plugin.metrics import State
 from csl_plugin.proposers.on_files import one_partition, propose_regions, region_files
 from csl_plugin.regions.region_map import RegionMap
@@ -133,9 +134,13 @@ class FusionPass:
         image = self.dataset.read_image(frame)
         label = self.dataset.read_label(frame) if frame.label else None
         if label is not None and label.shape != image.shape[:2]:
+            check_orientation(str(frame.label), label.shape, frame.image, image.shape)
             hint = "Take image and label from the same archive."
             raise ShapeError(str(frame.label), f"size {label.shape}", f"the image's, {image.shape[:2]}", hint)
-        return Inputs(sources, image, label, self.source.load(frame) if self.source else None)
+        loaded = self.source.load(frame) if self.source else None
+        if loaded is not None:
+            check_orientation(f"scores of {frame.name}", loaded.shape, frame.image, image.shape, scaled=True)
+        return Inputs(sources, image, label, loaded)
 
     def compute(self, frame: Frame, inputs: Inputs) -> Predictions:
         """Propose the frame's regions and fuse its scores with them."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io import files_by_stem, list_images, read_image, stem_key
 from csl_plugin.io.labels import read_label_png
+from csl_plugin.io.orientation import check_orientation
 from csl_plugin.training.data.augmentation import Cropping
 from csl_plugin.training.data.saved_teacher import SavedTeacher, output_size
 from csl_plugin.training.data.scene import Labels, Picture, Scene
@@ -57,6 +58,10 @@ class _Annotated:
         """The name of a picture without its suffix."""
         return stem_key(self._pairs[index][0].stem)
 
+    def image_file(self, index: int) -> Path:
+        """The file of a picture."""
+        return self._pairs[index][0]
+
     def annotations(self, index: int) -> int:
         """Number of label maps of a picture."""
         return len(self._pairs[index][1])
@@ -80,7 +85,10 @@ class _Annotated:
         cut, no_classes = window.cut_image(image, size), np.full(size, -1, np.int32)
         if self._teacher is None:
             return Scene(cut, labels, no_classes)
-        scores = window.cut_scores(self._teacher.read(self.stem(index)), extent, output_size(size))
+        given = self._teacher.read(self.stem(index))
+        argument = f"the teacher's scores of {self.stem(index)}"
+        check_orientation(argument, given.shape, self._pairs[index][0], extent, scaled=True)
+        scores = window.cut_scores(given, extent, output_size(size))
         return Scene(cut, labels, no_classes, scores, np.ones(size, bool))
 
     def _mask_ignored(self, stored: NDArray[np.integer]) -> Labels:
@@ -89,12 +97,13 @@ class _Annotated:
     def _stored(self, index: int, annotation: int, image: Picture) -> NDArray[np.integer]:
         if index < len(self._cached):
             return self._cached[index][1][annotation]
-        return _read_labels(self._pairs[index][1][annotation], image.shape[:2])
+        path, labels = self._pairs[index]
+        return _read_labels(labels[annotation], path, image.shape[:2])
 
     def _read(self, index: int) -> tuple[Picture, list[NDArray[np.integer]]]:
         path, labels = self._pairs[index]
         image = read_image(path)
-        return image, [_read_labels(file, image.shape[:2]) for file in labels]
+        return image, [_read_labels(file, path, image.shape[:2]) for file in labels]
 
 
 class LabeledFolder(_Annotated):
@@ -204,9 +213,10 @@ def _check_partners(labels: str | os.PathLike[str], missing: list[str], expected
         raise FileError(os.fspath(labels), got, f"{expected} for every image", hint)
 
 
-def _read_labels(path: Path, size: tuple[int, ...]) -> NDArray[np.integer]:
+def _read_labels(path: Path, image: Path, size: tuple[int, ...]) -> NDArray[np.integer]:
     labels = read_label_png(path)
     if labels.shape != size:
+        check_orientation(str(path), labels.shape, image, size)
         hint = "Export the labels again at the image's size; do not resize either."
         raise FileError(str(path), f"labels of {labels.shape}", f"{size}, its image's size", hint)
     if labels.dtype != np.uint8 and int(labels.max()) < 256:
