@@ -24,6 +24,8 @@ _PIECE = 1 << 17  # elements that stay in the cache between two passes
 def describe(value: object) -> str:
     """A value, described for an error message."""
     if isinstance(value, Tensor):
+        if value.is_nested:
+            return f"a nested torch tensor of {value.dtype} and {value.size(0)} parts"
         where = "" if value.device.type == "cpu" else f" on {value.device}"
         return f"a torch tensor of {value.dtype} and shape {tuple(value.shape)}{where}"
     if isinstance(value, np.ndarray):
@@ -39,7 +41,12 @@ def as_tensor(argument: str, value: object) -> Tensor:
         DTypeError: It is neither a dense torch tensor nor a plain numpy array of numbers.
     """
     if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.is_quantized:
+        if value.is_nested:
+            hint = "Pass its parts, value.unbind(), one at a time, or pad them to one size."
+            raise DTypeError(argument, describe(value), "a dense tensor", hint)
+        if value.is_quantized:
+            raise DTypeError(argument, describe(value), "a dense tensor", "Convert it with .dequantize().")
+        if value.layout != torch.strided:
             raise DTypeError(
                 argument,
                 f"a tensor of layout {value.layout}",

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import as_tensor, bounds, describe
+from csl_plugin.adapters.containers import Found, find_images
+from csl_plugin.adapters.image_batch import ImageBatch
+from csl_plugin.adapters.padding import Padding, find_padding
+from csl_plugin.arrays import bounds, describe
 from csl_plugin.errors import DTypeError, OptionError, OutputError, ScoreRangeError, ShapeError
 
 Order: TypeAlias = Literal["RGB", "BGR"]
 
 _NAMES = ("pixel_values", "images", "image", "x", "inputs", "input", "img")
-_INSIDE = ("image", "inputs", "img", "pixel_values")
 
 
 @dataclass(frozen=True)
@@ -51,30 +52,66 @@ class ImageInput:
             raise OptionError("order", repr(self.order), '"RGB" or "BGR"', "Name the order of the channels.")
 
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-        """RGB (B, 3, H, W) in [0, 1] of the first images among the arguments of a call.
+        """RGB (B, 3, H, W) in [0, 1] of the first images among the arguments of a call, with their padding.
 
-        Images are a tensor (B, 3, H, W) or (3, H, W), an array (H, W, 3), a PIL image, a list of these of one
-        size, or mappings with such values, as detectron2 and mmsegmentation take.
+        Errors are those of `batch`.
+
+        Raises:
+            ShapeError: The images have different sizes.
+        """
+        images = self.batch(args, kwargs).images
+        if isinstance(images, Tensor):
+            return images
+        got = "images of shapes " + ", ".join(str(tuple(one.shape[1:])) for one in images)
+        raise ShapeError("model input", got, "one size for all images", "Pass them one at a time.")
+
+    def batch(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ImageBatch:
+        """The first images among the arguments of a call, and what the call says of their padding.
+
+        Images are a tensor (B, 3, H, W) or (3, H, W), an array (H, W, 3), a PIL image, a list of these, a
+        nested tensor, a `NestedTensor` of DETR, an `ImageList` of detectron2 or torchvision, or mappings with
+        such values, as detectron2 and mmsegmentation take. Padding is what `pixel_mask`,
+        `pixel_attention_mask`, `padding_mask`, `reshaped_input_sizes` or mmsegmentation's metainfo say.
 
         Raises:
             OutputError: There are no images.
-            ShapeError: They have different sizes.
-            DTypeError: They are integers other than uint8.
+            ShapeError: A mask that does not fit them.
+            DTypeError: They are integers other than uint8, or not dense.
+            DeviceError: They hold no values.
             ScoreRangeError: Their values are not in [0, 1] after `mean` and `std` are undone.
         """
         named = [kwargs[name] for name in _NAMES if name in kwargs]
         values = (*args, *named, *kwargs.values())
         for axes in (4, 3):
             for value in values:
-                found = _find(value, axes)
+                found = find_images(value, axes)
                 if found is not None:
-                    return self._to_rgb(found.detach())
+                    return self._read(found, (*args, *kwargs.values()), kwargs)
         raise OutputError(
             "model input",
             ", ".join(describe(value) for value in values) or "no argument",
             "a tensor (B, 3, H, W) among the arguments",
             "Pass an adapter whose images(args, kwargs) finds the images.",
         )
+
+    def _read(self, found: Found, values: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ImageBatch:
+        whole, valid = found.whole(), found.valid
+        if whole is None:
+            alone = tuple(
+                self._to_rgb(one.detach()) for image in found.images for one in torch.split(image, 1)
+            )
+            for image in alone:
+                self._check(image)
+            return ImageBatch(tuple(image.clamp(0.0, 1.0) for image in alone))
+        padding = Padding(valid) if valid is not None else find_padding(values, kwargs, whole)
+        rgb = self._to_rgb(whole.detach())
+        valid = padding.valid
+        if torch.compiler.is_compiling():
+            return ImageBatch(rgb.clamp(0.0, 1.0), valid, padding.original_size)
+        if valid is not None and bool(valid.all()):
+            valid = None
+        self._check(rgb if valid is None else rgb.movedim(1, -1)[valid])
+        return ImageBatch(rgb.clamp(0.0, 1.0), valid, padding.original_size)
 
     def _to_rgb(self, images: Tensor) -> Tensor:
         if images.dtype == torch.uint8:
@@ -90,9 +127,6 @@ class ImageInput:
                 "floating-point images, or uint8",
                 "Pass an adapter that converts them.",
             )
-        if not torch.compiler.is_compiling():
-            self._check(rgb)
-        rgb = rgb.clamp(0.0, 1.0)
         return rgb.flip(1) if self.order == "BGR" else rgb
 
     def _check(self, rgb: Tensor) -> None:
@@ -105,34 +139,6 @@ class ImageInput:
                 "RGB in [0, 1] once mean and std are undone",
                 "Pass OutputAdapter(score, item, mean=..., std=...) with the preprocessing's constants.",
             )
-
-
-def _find(value: Any, axes: int) -> Tensor | None:
-    """The images in a value as (B, 3, H, W); the value has a batch axis (`axes` 4) or not (3)."""
-    if isinstance(value, Tensor):
-        if value.ndim != axes or value.shape[axes - 3] != 3:
-            return None
-        return value if axes == 4 else value[None]
-    if isinstance(value, np.ndarray):
-        if value.ndim != axes or value.shape[-1] != 3:
-            return None
-        tensor = as_tensor("model input", value).movedim(-1, -3)
-        return tensor if axes == 4 else tensor[None]
-    if isinstance(value, Mapping):
-        held: Iterable[Any] = [value[key] for key in _INSIDE if key in value]
-        return next((found for one in held if (found := _find(one, axes)) is not None), None)
-    if isinstance(value, (list, tuple)) and value and not isinstance(value[0], str):
-        each = [_find(one, axes) for one in value]
-        if any(one is None for one in each):
-            return None
-        images = [one for one in each if one is not None]
-        if len({one.shape[1:] for one in images}) > 1:
-            got = "images of shapes " + ", ".join(str(tuple(one.shape[1:])) for one in images)
-            raise ShapeError("model input", got, "one size for all images", "Pass them one at a time.")
-        return torch.cat(images)
-    if axes == 3 and hasattr(value, "convert") and hasattr(value, "getbands"):
-        return _find(np.asarray(value.convert("RGB")), axes)
-    return None
 
 
 def _three(argument: str, values: Sequence[float] | None, default: float) -> tuple[float, float, float]:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from csl_plugin.adapters.adapter import Adapter, read_at
+from csl_plugin.adapters.adapter import Adapter, batch_of, read_at
+from csl_plugin.adapters.image_batch import ImageBatch
 from csl_plugin.errors import OptionError
 
 
@@ -24,6 +25,10 @@ class Averaged:
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
         """The images, by the model's own adapter."""
         return self.inner.images(args, kwargs)
+
+    def batch(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ImageBatch:
+        """The images and their padding, by the model's own adapter."""
+        return batch_of(self.inner, args, kwargs)
 
     def read(self, output: Tensor) -> Tensor:
         """The output."""

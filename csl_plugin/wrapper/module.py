@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from csl_plugin.adapters import Adapter, preset, recognize
-from csl_plugin.adapters.adapter import read_at
+from csl_plugin.adapters import Adapter, ImageBatch, preset, recognize
+from csl_plugin.adapters.adapter import batch_of, is_per_image
 from csl_plugin.arrays import describe
-from csl_plugin.errors import DTypeError, OutputError, ShapeError
-from csl_plugin.fusion import Rule, fuse
+from csl_plugin.errors import DTypeError, ShapeError
+from csl_plugin.fusion import Rule
 from csl_plugin.proposers import Proposer, load_proposer
-from csl_plugin.proposers.base import Partition, as_partitions
-from csl_plugin.regions.region_map import RegionMap
+from csl_plugin.wrapper.call import named_masks
+from csl_plugin.wrapper.stage import FusionStage, as_one_tensor
 
 __all__ = ["CSLWrapper"]
 
@@ -97,46 +96,28 @@ class CSLWrapper(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The model's output for these arguments, with the fused distribution in it."""
         adapter = self.adapter
-        images = None if adapter is None else adapter.images(args, kwargs)
-        if images is not None:
-            _check_batch(images, adapter)
+        batch = None if adapter is None else self._batch(adapter, args, kwargs)
         output = self.model(*args, **kwargs)
-        if adapter is None or images is None:
+        if adapter is None or batch is None:
             adapter = recognize(output)
-            images = adapter.images(args, kwargs)
-        distribution = read_at(adapter, output, (images.shape[-2], images.shape[-1]))
-        if len(distribution) != len(images):
-            raise OutputError(
-                "model output",
-                f"scores of {len(distribution)} images",
-                f"of the {len(images)} images of the call",
-                "Pass one image at a time: this model does not return scores of each image of a batch.",
+            batch = self._batch(adapter, args, kwargs)
+        stage = FusionStage(self.proposer, self.rule, self.split, self.check)
+        return stage(adapter, output, batch)
+
+    def _batch(self, adapter: Adapter, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ImageBatch:
+        batch = batch_of(adapter, args, {**named_masks(self.model, args), **kwargs})
+        most = getattr(adapter, "max_batch", None)
+        if most is not None and len(batch) > most:
+            raise ShapeError(
+                "model input",
+                f"{len(batch)} images",
+                f"at most {most}: the model is wrong for larger batches",
+                "Call it once for each image.",
             )
-        with torch.no_grad():
-            proposed = as_partitions(self.proposer(images))
-        regions = tuple(_at_size(each, distribution) for each in proposed)
-        fused = fuse(distribution, regions, rule=self.rule, split=self.split, check=self.check)
-        return adapter.write(output, fused)
+        if not is_per_image(adapter):
+            as_one_tensor(batch)
+        return batch
 
     def eject(self) -> nn.Module | Callable[..., Any]:
         """The model, unchanged."""
         return self.model
-
-
-def _check_batch(images: Tensor, adapter: Adapter | None) -> None:
-    most = getattr(adapter, "max_batch", None)
-    if most is not None and len(images) > most:
-        raise ShapeError(
-            "model input",
-            f"{len(images)} images",
-            f"at most {most}: the model is wrong for larger batches",
-            "Call it once for each image.",
-        )
-
-
-def _at_size(regions: Partition, distribution: Tensor) -> Partition:
-    """Regions at the distribution's size: a map is resized, proposals fit any size."""
-    if isinstance(regions, RegionMap):
-        height, width = distribution.shape[-2:]
-        return regions.resize((height, width))
-    return regions
