@@ -7,7 +7,9 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
 
+from csl_plugin._tracing import all_values, is_exported, outside_transforms
 from csl_plugin.errors import DTypeError, OptionError
 
 __all__ = ["Array"]
@@ -92,15 +94,22 @@ def bounds(values: Tensor) -> tuple[float, float]:
     """
     if values.numel() == 0:
         return 0.0, 0.0
-    values = values.detach()
-    if values.device.type != "cpu" or values.dtype not in _SERIAL_DTYPES or not values.is_contiguous():
-        low, high = torch.aminmax(values)
-        return float(low), float(high)
-    flat = values.view(-1).numpy()
+    values = all_values(values.detach())
+    with outside_transforms():
+        plain = values.device.type == "cpu" and values.dtype in _SERIAL_DTYPES and values.is_contiguous()
+        if not plain or torch.compiler.is_compiling():
+            low, high = torch.aminmax(values)
+            return float(low), float(high)
+        flat = values.view(-1).numpy()
     starts = range(0, flat.size, _PIECE)
     pieces = (flat[start : start + _PIECE] for start in starts)
     found = np.array([(piece.min(), piece.max()) for piece in pieces])
     return float(found[:, 0].min()), float(found[:, 1].max())
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Whether a tensor holds values to read: it is not on meta, fake, or recorded by torch.export."""
+    return not (is_exported() or tensor.is_meta or isinstance(tensor, FakeTensor))
 
 
 def resize_nearest(values: ArrayT, size: tuple[int, int]) -> ArrayT:

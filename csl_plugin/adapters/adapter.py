@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from csl_plugin._tracing import untransformed
 from csl_plugin.adapters.image_batch import ImageBatch
 
 
@@ -51,6 +52,8 @@ def batch_of(adapter: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> 
     if hasattr(adapter, "batch"):
         return adapter.batch(args, kwargs)  # type: ignore[no-any-return]
     images = adapter.images(args, kwargs)
+    if isinstance(images, Tensor):
+        images = untransformed("model input", images.detach())
     return images if isinstance(images, ImageBatch) else ImageBatch(images)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from csl_plugin._tracing import untransformed
 from csl_plugin.adapters.padding import valid_of_sizes
 from csl_plugin.arrays import as_tensor
 
@@ -30,9 +31,11 @@ class Found:
 
     def whole(self) -> Tensor | None:
         """All images as one tensor (B, 3, H, W); None where their sizes differ."""
-        if len({(image.shape[1:], image.dtype) for image in self.images}) > 1:
-            return None
-        return self.images[0] if len(self.images) == 1 else torch.cat(list(self.images))
+        first = self.images[0]
+        if len(self.images) == 1:
+            return first
+        same = all(one.shape[1:] == first.shape[1:] and one.dtype == first.dtype for one in self.images)
+        return torch.cat(list(self.images)) if same else None
 
 
 def find_images(value: Any, axes: int) -> Found | None:
@@ -64,7 +67,7 @@ def _of_tensor(value: Tensor, axes: int) -> Found | None:
         return None if None in each or not each else Found([one.images[0] for one in each if one is not None])
     if value.ndim != axes or value.shape[axes - 3] != 3:
         return None
-    tensor = as_tensor("model input", value)
+    tensor = untransformed("model input", as_tensor("model input", value))
     return Found([tensor if axes == 4 else tensor[None]])
 
 
@@ -75,10 +78,10 @@ def _of_padded(value: Any, axes: int) -> Found | None:
     )
     if axes != 4 or not isinstance(tensor, Tensor) or tensor.ndim != 4 or tensor.shape[1] != 3:
         return None
-    tensor = as_tensor("model input", tensor)
+    tensor = untransformed("model input", as_tensor("model input", tensor))
     mask, sizes = getattr(value, "mask", None), getattr(value, "image_sizes", None)
     if isinstance(mask, Tensor) and mask.shape == (len(tensor), *tensor.shape[2:]):
-        return Found([tensor], (mask == 0).to(tensor.device))
+        return Found([tensor], (untransformed("model input", mask) == 0).to(tensor.device))
     if sizes is not None:
         return Found([tensor], valid_of_sizes([(int(size[0]), int(size[1])) for size in sizes], tensor))
     return Found([tensor])

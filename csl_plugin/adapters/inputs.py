@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -9,11 +10,12 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from csl_plugin._tracing import outside_transforms, refuse_export
 from csl_plugin.adapters.containers import Found, find_images
 from csl_plugin.adapters.image_batch import ImageBatch
 from csl_plugin.adapters.padding import Padding, find_padding
-from csl_plugin.arrays import bounds, describe
-from csl_plugin.errors import DTypeError, OptionError, OutputError, ScoreRangeError, ShapeError
+from csl_plugin.arrays import bounds, describe, has_values
+from csl_plugin.errors import DeviceError, DTypeError, OptionError, OutputError, ScoreRangeError, ShapeError
 
 Order: TypeAlias = Literal["RGB", "BGR"]
 
@@ -31,7 +33,8 @@ class ImageInput:
         peak: The value of white before `mean` and `std`, 1 or 255. Integers are 0 to 255, not normalized.
 
     Raises:
-        OptionError: `mean` or `std` is not three numbers, or the order is unknown.
+        OptionError: `mean` is not three finite numbers, `std` not three positive ones, `peak` not one, or the
+            order is unknown.
 
     Example:
         >>> import torch
@@ -48,8 +51,12 @@ class ImageInput:
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", _three("mean", self.mean, 0.0))
         object.__setattr__(self, "std", _three("std", self.std, 1.0))
-        if self.order not in ("RGB", "BGR"):
+        if not isinstance(self.order, str) or self.order not in ("RGB", "BGR"):
             raise OptionError("order", repr(self.order), '"RGB" or "BGR"', "Name the order of the channels.")
+        peak: Any = self.peak
+        if isinstance(peak, bool) or not isinstance(peak, (int, float)) or not 0 < peak < math.inf:
+            hint = "White is 1.0 or 255.0 in most preprocessing."
+            raise OptionError("peak", repr(peak)[:80], "a positive finite number", hint)
 
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
         """RGB (B, 3, H, W) in [0, 1] of the first images among the arguments of a call, with their padding.
@@ -82,11 +89,12 @@ class ImageInput:
         """
         named = [kwargs[name] for name in _NAMES if name in kwargs]
         values = (*args, *named, *kwargs.values())
-        for axes in (4, 3):
-            for value in values:
-                found = find_images(value, axes)
-                if found is not None:
-                    return self._read(found, (*args, *kwargs.values()), kwargs)
+        with outside_transforms():
+            for axes in (4, 3):
+                for value in values:
+                    found = find_images(value, axes)
+                    if found is not None:
+                        return self._read(found, (*args, *kwargs.values()), kwargs)
         raise OutputError(
             "model input",
             ", ".join(describe(value) for value in values) or "no argument",
@@ -106,6 +114,8 @@ class ImageInput:
         padding = Padding(valid) if valid is not None else find_padding(values, kwargs, whole)
         rgb = self._to_rgb(whole.detach())
         valid = padding.valid
+        if valid is not None:
+            refuse_export("model input", "a mask of padding", "images without padding", "Crop each image.")
         if torch.compiler.is_compiling():
             return ImageBatch(rgb.clamp(0.0, 1.0), valid, padding.original_size)
         if valid is not None and bool(valid.all()):
@@ -130,6 +140,9 @@ class ImageInput:
         return rgb.flip(1) if self.order == "BGR" else rgb
 
     def _check(self, rgb: Tensor) -> None:
+        if not has_values(rgb):
+            hint = "Pass tensors with values, on the device of the model."
+            raise DeviceError("model input", describe(rgb), "images that hold values", hint)
         # Rounding leaves values slightly outside [0, 1], most of all in half precision.
         low, high = bounds(rgb)
         if not (low >= -0.01 and high <= 1.01):
@@ -141,16 +154,16 @@ class ImageInput:
             )
 
 
-def _three(argument: str, values: Sequence[float] | None, default: float) -> tuple[float, float, float]:
+def _three(argument: str, values: Any, default: float) -> tuple[float, float, float]:
     if values is None:
         return default, default, default
+    hint = "Take them from the model's preprocessing."
     try:
         red, green, blue = (float(value) for value in values)
-    except (TypeError, ValueError):
-        raise OptionError(
-            argument,
-            repr(values),
-            "three numbers, one for each channel",
-            "Take them from the model's preprocessing.",
-        ) from None
+    except (TypeError, ValueError, RuntimeError):
+        expected = "three numbers, one for each channel"
+        raise OptionError(argument, repr(values)[:80], expected, hint) from None
+    if not all(math.isfinite(value) and (argument == "mean" or value > 0) for value in (red, green, blue)):
+        expected = "finite numbers" if argument == "mean" else "positive finite numbers"
+        raise OptionError(argument, repr(values)[:80], expected, hint)
     return red, green, blue

@@ -46,7 +46,7 @@ class OutputAdapter:
         max_batch: The largest batch that the model takes; None for any.
 
     Raises:
-        OptionError: An unknown score kind or order, or `mean` or `std` that is not three numbers.
+        OptionError: An unknown score kind, or another argument of a value not named above.
 
     Example:
         >>> import torch
@@ -77,13 +77,21 @@ class OutputAdapter:
         if not isinstance(known, ScoreKind):
             raise OptionError(
                 "score",
-                repr(score),
+                repr(score)[:80],
                 '"logits", "binary_logits", "probabilities" or a Calibration',
                 "Declare what the model returns; it is never guessed from values.",
             )
         self.score_kind = known
         self.output_path = _path(item)
         self.image_input = ImageInput(mean, std, order, peak)
+        if align_corners is not None and not isinstance(align_corners, bool):
+            hint = "Name the option of the interpolation that the model's code applies to its scores."
+            raise OptionError("align_corners", repr(align_corners)[:80], "None, True or False", hint)
+        if max_batch is not None and (
+            isinstance(max_batch, bool) or not isinstance(max_batch, int) or max_batch < 1
+        ):
+            hint = "Omit it for a model that takes any batch."
+            raise OptionError("max_batch", repr(max_batch)[:80], "None or a positive integer", hint)
         self.align_corners = align_corners
         self.max_batch = max_batch
 
@@ -157,9 +165,13 @@ class OutputAdapter:
 def _path(item: int | str | Steps | OutputPath | None) -> OutputPath:
     if item is None:
         return Items()
-    if isinstance(item, (int, str)):
-        return Items(((item,),))
-    return Items((item,)) if isinstance(item, tuple) else item
+    if hasattr(item, "take") and hasattr(item, "put"):
+        return item
+    steps: Any = item if isinstance(item, tuple) else (item,)
+    if any(isinstance(step, bool) or not isinstance(step, (int, str)) for step in steps):
+        expected = "an index, a key, the name of an attribute, a tuple of these, or an OutputPath"
+        raise OptionError("item", repr(item)[:80], expected, 'For example item="out", or item=(0, "logits").')
+    return Items((steps,))
 
 
 def _as_scores(tensor: Tensor) -> Tensor:

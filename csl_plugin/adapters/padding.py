@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from csl_plugin._tracing import untransformed
 from csl_plugin.arrays import as_tensor, describe
 from csl_plugin.errors import ShapeError
 
@@ -82,7 +83,7 @@ def _within(boxes: Sequence[tuple[int, int, int, int]], images: Tensor) -> Tenso
 
 
 def _read_mask(name: str, given: Any, images: Tensor) -> Tensor:
-    mask = as_tensor(name, given)
+    mask = untransformed(name, as_tensor(name, given))
     mask = mask.squeeze(1) if mask.ndim == 4 else mask[None] if mask.ndim == 2 else mask
     if mask.shape != (len(images), *images.shape[2:]):
         expected = f"(B, H, W) = {(len(images), *images.shape[2:])}, as the images"

@@ -7,6 +7,7 @@ from typing import cast
 import torch
 
 from csl_plugin import ops
+from csl_plugin._tracing import is_differentiated, outside_graph
 from csl_plugin.arrays import Array, ArrayT
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion._out import check_out
@@ -84,14 +85,14 @@ def fuse(
     Source:
         Paper, "Structure-Constrained Fusion", eq. 3.
     """
-    _check_flags(split=split, logits=logits)
+    _check_flags(split=split, logits=logits, check=check)
     how = read_rule(rule, regions)
     read = read_distribution(distribution, size)
     if out is not None:
         check_out(out, read)
     mask = read_valid(valid, read)
     if check:
-        check_scores(read, mask, logits=logits, squared=how == "product")
+        outside_graph(check_scores, read, mask, logits, how == "product")
     partitions = read_partitions(regions, read, split, mask)
     scores = ops.upsample(read.scores, read.size, logits=logits)
     if out is not None:
@@ -100,7 +101,7 @@ def fuse(
         target.write_through()
         return out
     # No caller holds the upsampled scores, so the result may overwrite them.
-    own = None if scores is read.scores or scores.requires_grad else scores
+    own = None if scores is read.scores or is_differentiated(scores) else scores
     return cast("ArrayT", read.give_back(ops.fuse(scores, partitions, how, own)))
 
 
@@ -147,7 +148,7 @@ def fuse_labels(
     Source:
         Paper, eq. 3, as used for zero-shot and domain adaptation (C classes).
     """
-    _check_flags(split=split, logits=logits)
+    _check_flags(split=split, logits=logits, check=check)
     how = read_rule(rule, regions)
     read = read_distribution(distribution, size)
     if not read.has_class_axis:
@@ -159,7 +160,7 @@ def fuse_labels(
         )
     mask = read_valid(valid, read)
     if check:
-        check_scores(read, mask, logits=logits, squared=False)
+        outside_graph(check_scores, read, mask, logits, False)
     partitions = read_partitions(regions, read, split, mask)
     with torch.no_grad():
         winners = ops.fuse_labels(read.scores, partitions, how, read.size, logits=logits)
@@ -170,4 +171,4 @@ def _check_flags(**flags: bool) -> None:
     for name, value in flags.items():
         if not isinstance(value, bool):
             hint = "Pass other options by name, as in fuse(d, r, rule=...)."
-            raise OptionError(name, repr(value), "True or False", hint)
+            raise OptionError(name, repr(value)[:80], "True or False", hint)

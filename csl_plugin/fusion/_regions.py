@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from csl_plugin import ops
-from csl_plugin.arrays import Array, as_tensor, describe
+from csl_plugin._tracing import outside_graph, outside_transforms, untransformed
+from csl_plugin.arrays import Array, as_tensor, describe, has_values
 from csl_plugin.errors import CSLError, DeviceError, DTypeError, ShapeError
 from csl_plugin.fusion._scores import Distribution
 from csl_plugin.regions.assignment import soft_assignment
@@ -33,20 +34,28 @@ def read_partitions(
     given = cast("Sequence[Partitioning]", regions) if several else [cast("Partitioning", regions)]
     if not given:
         raise ShapeError("regions", "an empty list", "at least one partition", "Pass what a proposer gave.")
-    return [_read_partition(each, read, split, valid) for each in given]
+    with outside_transforms():
+        maps = [_restricted_map(each, read, valid) for each in given]
+        if not split:
+            return [ops.partition(one.labels, one.num_regions, split=False) for one in maps]
+    return [outside_graph(_split, one) for one in maps]
 
 
-def _read_partition(
-    regions: Partitioning, read: Distribution, split: bool, valid: Tensor | None
-) -> ops.Partition:
+def _restricted_map(regions: Partitioning, read: Distribution, valid: Tensor | None) -> RegionMap:
     region_map = _read_regions(regions, read)
+    labels = untransformed("regions", region_map.labels)
     if valid is not None:
-        region_map = _restricted(region_map, valid)
-    if split and region_map.labels.is_meta:
-        raise DeviceError(
-            "regions", "labels on meta", "labels with values", "Pass split=False to trace shapes only."
-        )
-    return ops.partition(region_map.labels, region_map.num_regions, split=split)
+        labels = labels if labels.dtype == torch.int64 else labels.to(torch.int32)
+        labels = labels.masked_fill(~valid, -1)
+    return RegionMap(labels, region_map.num_regions)
+
+
+def _split(region_map: RegionMap) -> ops.Partition:
+    if not has_values(region_map.labels):
+        got, expected = "labels on meta, fake, or recorded by torch.export", "labels with values"
+        raise DeviceError("regions", got, expected, "Pass split=False to trace shapes only.")
+    with outside_transforms():
+        return ops.partition(region_map.labels, region_map.num_regions, split=True)
 
 
 def read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
@@ -57,7 +66,7 @@ def read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
     """
     if valid is None:
         return None
-    mask = as_tensor("valid", valid)
+    mask = untransformed("valid", as_tensor("valid", valid))
     if mask.dtype != torch.bool:
         raise DTypeError("valid", describe(valid), "a boolean mask", "Compare it, for example labels != 255.")
     mask = mask[None] if mask.ndim == 2 else mask
@@ -77,7 +86,8 @@ def read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
 
 def _read_regions(regions: Partitioning, read: Distribution) -> RegionMap:
     if isinstance(regions, RegionProposals):
-        _check_channels_first(regions, read)
+        if not torch.compiler.is_compiling():
+            _check_channels_first(regions, read)
         _match_batch("regions", regions.batch_size, read)
         _match_device("regions", regions.device, read)
         return soft_assignment(regions, read.size)
@@ -119,7 +129,7 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
             "RegionProposals, a RegionMap, an array of integer labels, or a list of these",
             "Pass what a proposer gave.",
         )
-    tensor = as_tensor("regions", labels)
+    tensor = untransformed("regions", as_tensor("regions", labels))
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise DTypeError("regions", describe(labels), "integer labels", "Convert them to an integer type.")
     if tensor.ndim not in (2, 3):
@@ -129,7 +139,7 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
             "(H, W) or (B, H, W)",
             "Give one map per image, the batch as first axis.",
         )
-    if tensor.is_meta:
+    if not torch.compiler.is_compiling() and not has_values(tensor):
         raise DeviceError(
             "regions", describe(labels), "labels with values", "Wrap them in RegionMap(labels, num_regions)."
         )
@@ -142,12 +152,6 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
         return RegionMap(tensor, num_regions=bound)
     except CSLError as error:
         raise type(error)("regions", error.got, error.expected, error.hint) from None
-
-
-def _restricted(region_map: RegionMap, valid: Tensor) -> RegionMap:
-    labels = region_map.labels
-    labels = labels if labels.dtype == torch.int64 else labels.to(torch.int32)
-    return RegionMap(labels.masked_fill(~valid, -1), region_map.num_regions)
 
 
 def _match_batch(argument: str, batch: int, read: Distribution) -> None:

@@ -28,7 +28,7 @@ def read_rule(rule: Rule | None, regions: Regions) -> PlainRule | Trust:
         OptionError: No such rule.
     """
     rule = default_rule(regions) if rule is None else rule
-    if not isinstance(rule, Trust) and rule not in _NAMES:
+    if not isinstance(rule, Trust) and not (isinstance(rule, str) and rule in _NAMES):
         expected = '"product", "geometric", "mean", "trust" or a Trust'
-        raise OptionError("rule", repr(rule), expected, 'Equation 3 of the paper is "product".')
+        raise OptionError("rule", repr(rule)[:80], expected, 'Equation 3 of the paper is "product".')
     return Trust() if rule == "trust" else rule

@@ -6,8 +6,9 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, bounds, describe
-from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
+from csl_plugin._tracing import refuse_jit, refuse_transforms
+from csl_plugin.arrays import Array, as_tensor, bounds, describe, has_values
+from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
 
@@ -47,10 +48,19 @@ def read_images(images: Array) -> Tensor:
 
     Raises:
         DTypeError: Not a floating-point tensor or array.
+        DeviceError: It holds no values.
         ShapeError: Not (B, 3, H, W), or an axis is empty.
         ScoreRangeError: A value is outside [0, 1] or not finite.
     """
+    refuse_jit("images")
+    refuse_transforms("images")
     tensor = as_tensor("images", images).detach()
+    if not has_values(tensor):
+        got, hint = (
+            "a tensor on meta, fake, or recorded by torch.export",
+            "Propose regions outside of the call.",
+        )
+        raise DeviceError("images", got, "one that holds values", hint)
     if not tensor.is_floating_point():
         hint = "Convert bytes with images.float() / 255."
         raise DTypeError("images", describe(tensor), "floating point in [0, 1]", hint)

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from torch import Tensor
 
 from csl_plugin import ops
+from csl_plugin._tracing import outside_transforms, refuse_jit, untransformed
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, OptionError
 from csl_plugin.ops.dtypes import Sigmoid
@@ -52,7 +53,9 @@ def soft_assignment(
     """
     height_width = _check(proposals, size)
     values, sigmoid = _source(proposals, interpolate)
-    labels = ops.assign(values, proposals.validity, height_width, sigmoid)
+    validity = untransformed("proposals", proposals.validity)
+    with outside_transforms():
+        labels = ops.assign(values, validity, height_width, sigmoid)
     return RegionMap(labels, num_regions=proposals.num_regions)
 
 
@@ -94,7 +97,9 @@ def hard_assignment(
     if not (isinstance(threshold, (int, float)) and 0.0 <= threshold < 1.0):
         raise OptionError("threshold", repr(threshold), "a number in [0, 1)", "The customary value is 0.5.")
     values, sigmoid = _source(proposals, interpolate)
-    labels = ops.hard_assign(values, proposals.validity, height_width, sigmoid, threshold)
+    validity = untransformed("proposals", proposals.validity)
+    with outside_transforms():
+        labels = ops.hard_assign(values, validity, height_width, sigmoid, threshold)
     return RegionMap(labels, num_regions=proposals.num_regions)
 
 
@@ -106,14 +111,15 @@ def _check(proposals: RegionProposals, size: tuple[int, int]) -> tuple[int, int]
             "a RegionProposals",
             "Wrap region scores and validity in RegionProposals(scores, validity).",
         )
+    refuse_jit("proposals")
     return check_size(size)
 
 
 def _source(proposals: RegionProposals, interpolate: Interpolate) -> tuple[Tensor, Sigmoid]:
-    if interpolate == "scores":
-        return (proposals.mask_logits, "before") if proposals.holds_logits else (proposals.scores, "none")
-    if interpolate == "logits":
-        return proposals.mask_logits, "after"
+    if isinstance(interpolate, str) and interpolate in ("scores", "logits"):
+        raw = interpolate == "logits" or proposals.holds_logits
+        values = untransformed("proposals", proposals.mask_logits if raw else proposals.scores)
+        return values, "after" if interpolate == "logits" else "before" if raw else "none"
     raise OptionError(
         "interpolate", repr(interpolate), '"scores" or "logits"', 'The paper\'s order is "scores".'
     )

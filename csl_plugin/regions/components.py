@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from csl_plugin import ops
-from csl_plugin.arrays import describe
-from csl_plugin.errors import DTypeError, OptionError
+from csl_plugin._tracing import outside_graph, outside_transforms, refuse_jit, untransformed
+from csl_plugin.arrays import describe, has_values
+from csl_plugin.errors import DeviceError, DTypeError, OptionError
 from csl_plugin.regions.region_map import RegionMap
 
 
@@ -21,6 +22,7 @@ def split_components(region_map: RegionMap, connectivity: int = 8) -> RegionMap:
 
     Raises:
         DTypeError: Not a `RegionMap`.
+        DeviceError: The labels hold no values.
         OptionError: `connectivity` is neither 4 nor 8.
 
     Note:
@@ -41,9 +43,21 @@ def split_components(region_map: RegionMap, connectivity: int = 8) -> RegionMap:
         raise DTypeError(
             "region_map", describe(region_map), "a RegionMap", "Wrap labels in RegionMap(labels)."
         )
-    if connectivity not in (4, 8):
+    refuse_jit("region_map")
+    if not isinstance(connectivity, int) or connectivity not in (4, 8):
         raise OptionError(
-            "connectivity", repr(connectivity), "4 or 8", "Use 8 unless corners must not connect."
+            "connectivity", repr(connectivity)[:80], "4 or 8", "Use 8 unless corners must not connect."
         )
-    labels, count = ops.components(region_map.labels, connectivity)
+    return outside_graph(_split, region_map, connectivity)
+
+
+def _split(region_map: RegionMap, connectivity: int) -> RegionMap:
+    ids = untransformed("region_map", region_map.labels)
+    if not has_values(ids):
+        hint = "Split the components before the call that is traced."
+        raise DeviceError(
+            "region_map", "labels on meta, fake, or recorded by torch.export", "labels with values", hint
+        )
+    with outside_transforms():
+        labels, count = ops.components(ids, connectivity)
     return RegionMap(labels, num_regions=count)

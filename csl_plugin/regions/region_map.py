@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, describe, resize_nearest
+from csl_plugin._tracing import untransformed
+from csl_plugin.arrays import Array, as_tensor, describe, has_values, resize_nearest
 from csl_plugin.errors import DeviceError, DTypeError, OptionError, ScoreRangeError, ShapeError
 
 _DTYPES = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
@@ -52,7 +53,7 @@ class RegionMap:
                 "(B, H, W), every axis at least 1",
                 "Add the batch axis to a single map with labels[None].",
             )
-        if num_regions is not None and (not isinstance(num_regions, int) or num_regions < 0):
+        if num_regions is not None and (not isinstance(num_regions, (int, torch.SymInt)) or num_regions < 0):
             raise OptionError(
                 "num_regions",
                 repr(num_regions),
@@ -124,7 +125,11 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
         ShapeError: It is anything else.
     """
     try:
-        height, width = (side.__index__() for side in size)
+        # The sizes of torch.export stay symbols.
+        height, width = (
+            side if isinstance(side, (int, torch.SymInt)) and not isinstance(side, bool) else side.__index__()
+            for side in size
+        )
     except (TypeError, ValueError, AttributeError):
         height = width = 0
     if min(height, width) < 1:
@@ -138,12 +143,12 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def _id_bounds(labels: Tensor) -> tuple[int, int]:
-    if labels.is_meta:
+    if not has_values(labels):
         raise DeviceError(
             "labels",
-            "a tensor on meta",
+            "a tensor on meta, fake, or recorded by torch.export",
             "one that holds values",
             "Or give num_regions, to trace shapes only.",
         )
-    low, high = torch.aminmax(labels)
+    low, high = torch.aminmax(untransformed("labels", labels))
     return int(low), int(high)

@@ -7,13 +7,16 @@ from typing import Any
 
 from torch import nn
 
+from csl_plugin._tracing import outside_graph, refuse_jit
 from csl_plugin.adapters import Adapter, ImageBatch, preset, recognize
 from csl_plugin.adapters.adapter import batch_of, is_per_image
 from csl_plugin.arrays import describe
-from csl_plugin.errors import DTypeError, ShapeError
+from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.fusion import Rule
+from csl_plugin.fusion.rules import read_rule
 from csl_plugin.proposers import Proposer, load_proposer
 from csl_plugin.wrapper.call import named_masks
+from csl_plugin.wrapper.host import ForwardOfModel, attribute_of
 from csl_plugin.wrapper.stage import FusionStage, as_one_tensor
 
 __all__ = ["CSLWrapper"]
@@ -41,7 +44,8 @@ class CSLWrapper(nn.Module):
 
     Raises:
         DTypeError: `model` or `proposer` is not callable, or `adapter` lacks a method of the protocol.
-        OptionError: An unknown preset.
+        OptionError: An unknown preset or rule, or a `split` or `check` that is neither True nor False. When
+            called: within torch.jit.
         OutputError: When called: the output is not recognized, or no argument holds images.
         ShapeError: When called: more images than the model takes in one call.
 
@@ -85,6 +89,11 @@ class CSLWrapper(nn.Module):
                 "an object with images, read and write",
                 "Use csl_plugin.adapters.OutputAdapter, or the name of a preset.",
             )
+        for argument, flag in (("split", split), ("check", check)):
+            if not isinstance(flag, bool):
+                raise OptionError(argument, repr(flag)[:80], "True or False", "Name the options of fuse.")
+        if rule is not None:
+            read_rule(rule, ())
         self.model = model
         self.proposer = load_proposer() if proposer is None else proposer
         self.adapter = adapter
@@ -93,16 +102,27 @@ class CSLWrapper(nn.Module):
         self.check = check
         self.training = getattr(model, "training", False)
 
+    @ForwardOfModel
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The model's output for these arguments, with the fused distribution in it."""
+        refuse_jit("model input")
         adapter = self.adapter
-        batch = None if adapter is None else self._batch(adapter, args, kwargs)
+        batch = None if adapter is None else outside_graph(self._batch, adapter, args, kwargs)
         output = self.model(*args, **kwargs)
+        return outside_graph(self._fused, output, adapter, batch, args, kwargs)
+
+    def _fused(
+        self,
+        output: Any,
+        adapter: Adapter | None,
+        batch: ImageBatch | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
         if adapter is None or batch is None:
             adapter = recognize(output)
             batch = self._batch(adapter, args, kwargs)
-        stage = FusionStage(self.proposer, self.rule, self.split, self.check)
-        return stage(adapter, output, batch)
+        return FusionStage(self.proposer, self.rule, self.split, self.check)(adapter, output, batch)
 
     def _batch(self, adapter: Adapter, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ImageBatch:
         batch = batch_of(adapter, args, {**named_masks(self.model, args), **kwargs})
@@ -117,6 +137,21 @@ class CSLWrapper(nn.Module):
         if not is_per_image(adapter):
             as_one_tensor(batch)
         return batch
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            model = self.__dict__.get("model", self.__dict__.get("_modules", {}).get("model"))
+            return attribute_of(model, name, type(self).__name__)
+
+    def __prepare_scriptable__(self) -> Any:
+        raise OptionError(
+            "model",
+            "a CSLWrapper in torch.jit.script",
+            "the model by itself",
+            "Script the model, and wrap what torch.jit.script returns.",
+        )
 
     def eject(self) -> nn.Module | Callable[..., Any]:
         """The model, unchanged."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from csl_plugin._tracing import outside_transforms
 from csl_plugin.adapters import Adapter, ImageBatch
 from csl_plugin.adapters.adapter import is_per_image, read_at
 from csl_plugin.adapters.image_batch import reduced, window
@@ -60,16 +61,18 @@ class FusionStage:
 
     def _fused_within(self, distribution: Tensor, batch: ImageBatch, valid: Tensor) -> Tensor:
         """The fused maps of a padded batch, each image by itself; a padding pixel is a region of its own."""
-        cells = reduced(valid, (distribution.shape[2], distribution.shape[3]))
+        with outside_transforms():
+            cells = reduced(valid, (distribution.shape[2], distribution.shape[3])).to(distribution.device)
+            windows = [window(counts) for counts in cells]
+            nowhere = RegionMap(torch.full_like(cells[:1], -1, dtype=torch.int32), 0)
         fused = []
-        for index in range(len(batch)):
-            scores, counts = distribution[index, None], cells[index].to(distribution.device)
-            inside = window(counts)
+        for index, inside in enumerate(windows):
+            scores, counted = distribution[index, None], cells[index][inside]
             part = scores[(..., *inside)]
-            regions, counted = self._regions(part, batch.alone(index)), counts[inside]
+            regions = self._regions(part, batch.alone(index))
             whole = fuse(
                 scores,
-                RegionMap(torch.full_like(counts, -1, dtype=torch.int32)[None], 0),
+                nowhere,
                 rule=default_rule(regions) if self.rule is None else self.rule,
                 split=False,
                 check=False,
@@ -83,11 +86,11 @@ class FusionStage:
 
     def _regions(self, distribution: Tensor, images: Tensor) -> tuple[Partition, ...]:
         """The regions of images without padding, at the size of their distribution and on its device."""
-        with torch.no_grad():
-            proposed = as_partitions(self.proposer(images.to(distribution.device)))
         size = (distribution.shape[2], distribution.shape[3])
-        # A map is resized; proposals fit any size.
-        return tuple(each.resize(size) if isinstance(each, RegionMap) else each for each in proposed)
+        with torch.no_grad(), outside_transforms():
+            proposed = as_partitions(self.proposer(images.to(distribution.device)))
+            # A map is resized; proposals fit any size.
+            return tuple(each.resize(size) if isinstance(each, RegionMap) else each for each in proposed)
 
 
 def as_one_tensor(batch: ImageBatch) -> Tensor:
