@@ -64,13 +64,14 @@ def fuse(
         ShapeError: Wrong number of axes, an empty axis, or sizes and batches that do not match.
         DeviceError: `distribution` and `regions` lie on different devices.
         ScoreRangeError: Negative or non-finite scores, or scores whose product the dtype cannot hold.
-        OptionError: An unknown rule, or an `out` that cannot be written.
+        OptionError: An unknown rule, an `out` that cannot be written, or a call within torch.jit.trace.
 
     Note:
         Arithmetic is in float32 (float64 for float64), sums over regions in float64, counts in int64. Beyond
         the result it takes a few H x W planes, or a few copies of D where gradients are recorded. Gradients
-        flow to `distribution`. With check=False and split=False it compiles with fullgraph=True; integer
-        labels given to a compiled call must then be below H * W.
+        flow to `distribution`. With check=False and split=False it compiles with fullgraph=True and is
+        exported by torch.export; integer labels given to such a call must be below H * W. torch.func transforms
+        it; torch.jit.trace is refused.
 
     Example:
         >>> import numpy as np
