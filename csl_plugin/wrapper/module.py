@@ -30,10 +30,10 @@ class CSLWrapper(nn.Module):
     back in place of the model's scores, at their resolution. The output then holds the fused distribution,
     also where the model returns logits: take its arg max, without a softmax before.
 
-    In a batch the result of an image does not depend on its neighbors: the proposer sees each image without the
-    padding that `pixel_mask` and the like declare, and images of several sizes may come in a list where the
-    output is a list too. docs/guide/wrapper.md has the forms, and what works in torch.compile, torch.export,
-    torch.func, and in transformers' pipeline and Trainer.
+    In a batch the result of an image does not depend on its neighbors: the proposer sees each image without
+    the padding that `pixel_mask` and the like declare, and images of several sizes may come in a list where
+    the output is a list too. docs/guide/wrapper.md has the forms, and what works in torch.compile,
+    torch.export, torch.func, and in transformers' pipeline and Trainer.
 
     Args:
         model: The model, an `nn.Module` or any callable.
