@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
+from csl_plugin._tracing import all_values, is_exported, outside_transforms
 from csl_plugin.errors import DeviceError, DTypeError, OptionError
 
 __all__ = ["Array"]
@@ -26,6 +27,8 @@ _PIECE = 1 << 17  # elements that stay in the cache between two passes
 def describe(value: object) -> str:
     """A value, described for an error message."""
     if isinstance(value, Tensor):
+        if value.is_nested:
+            return f"a nested torch tensor of {value.dtype} and {value.size(0)} parts"
         where = "" if value.device.type == "cpu" else f" on {value.device}"
         return f"a torch tensor of {value.dtype} and shape {tuple(value.shape)}{where}"
     if isinstance(value, np.ndarray):
@@ -45,11 +48,6 @@ def shown(value: object) -> str:
     return line if len(line) <= _LINE else f"{line[: _LINE - 3]}..."
 
 
-def holds_values(tensor: Tensor) -> bool:
-    """Whether the tensor has numbers to read: not on meta, and no stand-in of a fake tensor mode."""
-    return not (tensor.is_meta or isinstance(tensor, FakeTensor))
-
-
 def as_tensor(argument: str, value: object) -> Tensor:
     """The value as a tensor, which shares its memory wherever torch can.
 
@@ -57,13 +55,17 @@ def as_tensor(argument: str, value: object) -> Tensor:
         DTypeError: It is neither a dense torch tensor nor a plain numpy array of numbers.
     """
     if isinstance(value, Tensor):
-        if value.layout != torch.strided or value.is_quantized or value.is_nested:
-            kind = "a quantized tensor" if value.is_quantized else f"a tensor of layout {value.layout}"
+        if value.is_nested:
+            hint = "Pass its parts, value.unbind(), one at a time, or pad them to one size."
+            raise DTypeError(argument, describe(value), "a dense tensor", hint)
+        if value.is_quantized:
+            raise DTypeError(argument, describe(value), "a dense tensor", "Convert it with .dequantize().")
+        if value.layout != torch.strided:
             raise DTypeError(
                 argument,
-                "a nested tensor" if value.is_nested else kind,
+                f"a tensor of layout {value.layout}",
                 "a dense tensor",
-                "Convert it with .to_dense(), .dequantize() or .to_padded_tensor(0).",
+                "Convert it with .to_dense().",
             )
         value = value.resolve_neg()
         return value.to(_WIDENED_TORCH[value.dtype]) if value.dtype in _WIDENED_TORCH else value
@@ -106,7 +108,7 @@ def as_array(argument: str, value: object) -> np.ndarray[Any, Any]:
         DeviceError: It holds no values.
     """
     tensor = as_tensor(argument, value).detach()
-    if not holds_values(tensor):
+    if not has_values(tensor):
         raise DeviceError(
             argument, "a tensor without values (meta or fake)", "one that holds values", "Pass data."
         )
@@ -121,15 +123,22 @@ def bounds(values: Tensor) -> tuple[float, float]:
     """
     if values.numel() == 0:
         return 0.0, 0.0
-    values = values.detach()
-    if values.device.type != "cpu" or values.dtype not in _SERIAL_DTYPES or not values.is_contiguous():
-        low, high = torch.aminmax(values)
-        return float(low), float(high)
-    flat = values.view(-1).numpy()
+    values = all_values(values.detach())
+    with outside_transforms():
+        plain = values.device.type == "cpu" and values.dtype in _SERIAL_DTYPES and values.is_contiguous()
+        if not plain or torch.compiler.is_compiling():
+            low, high = torch.aminmax(values)
+            return float(low), float(high)
+        flat = values.view(-1).numpy()
     starts = range(0, flat.size, _PIECE)
     pieces = (flat[start : start + _PIECE] for start in starts)
     found = np.array([(piece.min(), piece.max()) for piece in pieces])
     return float(found[:, 0].min()), float(found[:, 1].max())
+
+
+def has_values(tensor: Tensor) -> bool:
+    """Whether a tensor holds values to read: it is not on meta, fake, or recorded by torch.export."""
+    return not (is_exported() or tensor.is_meta or isinstance(tensor, FakeTensor))
 
 
 def resize_nearest(values: ArrayT, size: tuple[int, int]) -> ArrayT:

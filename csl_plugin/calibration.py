@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from csl_plugin._options import integer
-from csl_plugin.arrays import Array, ArrayT, as_tensor, describe, holds_values, shown
+from csl_plugin.arrays import Array, ArrayT, as_tensor, describe, has_values, shown
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import parse_json, read_json
@@ -298,7 +298,7 @@ def _each(maps: Iterable[Array]) -> Iterable[np.ndarray[Any, np.dtype[np.float64
         )
     for scores in maps:
         tensor = as_tensor("maps", scores).detach()
-        if tensor.is_complex() or tensor.dtype == torch.bool or not holds_values(tensor):
+        if tensor.is_complex() or tensor.dtype == torch.bool or not has_values(tensor):
             raise DTypeError("maps", describe(scores), "maps of real numbers", "Pass the raw scores.")
         values = tensor.to(device="cpu", dtype=torch.float64).numpy()
         if not (np.abs(values) <= _MOST).all():

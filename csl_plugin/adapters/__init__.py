@@ -6,6 +6,7 @@ of any other model, by a score kind and the path of the scores. `check_adapter` 
 
 from csl_plugin.adapters.adapter import Adapter
 from csl_plugin.adapters.check import check_adapter
+from csl_plugin.adapters.image_batch import ImageBatch
 from csl_plugin.adapters.inputs import ImageInput
 from csl_plugin.adapters.output import OutputAdapter, Score
 from csl_plugin.adapters.output_path import Items, OutputPath
@@ -23,6 +24,7 @@ __all__ = [
     "Adapter",
     "ClassStatistics",
     "FlipAverage",
+    "ImageBatch",
     "ImageInput",
     "Items",
     "NonNegative",

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import as_tensor, bounds, describe
-from csl_plugin.errors import DTypeError, OptionError, OutputError, ScoreRangeError, ShapeError
+from csl_plugin._tracing import outside_transforms, refuse_export
+from csl_plugin.adapters.containers import Found, find_images
+from csl_plugin.adapters.image_batch import ImageBatch
+from csl_plugin.adapters.padding import Padding, find_padding
+from csl_plugin.arrays import bounds, describe, has_values
+from csl_plugin.errors import DeviceError, DTypeError, OptionError, OutputError, ScoreRangeError, ShapeError
 
 Order: TypeAlias = Literal["RGB", "BGR"]
 
 _NAMES = ("pixel_values", "images", "image", "x", "inputs", "input", "img")
-_INSIDE = ("image", "inputs", "img", "pixel_values")
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,8 @@ class ImageInput:
         peak: The value of white before `mean` and `std`, 1 or 255. Integers are 0 to 255, not normalized.
 
     Raises:
-        OptionError: `mean` or `std` is not three numbers, or the order is unknown.
+        OptionError: `mean` is not three finite numbers, `std` not three positive ones, `peak` not one, or the
+            order is unknown.
 
     Example:
         >>> import torch
@@ -47,34 +51,77 @@ class ImageInput:
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", _three("mean", self.mean, 0.0))
         object.__setattr__(self, "std", _three("std", self.std, 1.0))
-        if self.order not in ("RGB", "BGR"):
+        if not isinstance(self.order, str) or self.order not in ("RGB", "BGR"):
             raise OptionError("order", repr(self.order), '"RGB" or "BGR"', "Name the order of the channels.")
+        peak: Any = self.peak
+        if isinstance(peak, bool) or not isinstance(peak, (int, float)) or not 0 < peak < math.inf:
+            hint = "White is 1.0 or 255.0 in most preprocessing."
+            raise OptionError("peak", repr(peak)[:80], "a positive finite number", hint)
 
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
-        """RGB (B, 3, H, W) in [0, 1] of the first images among the arguments of a call.
+        """RGB (B, 3, H, W) in [0, 1] of the first images among the arguments of a call, with their padding.
 
-        Images are a tensor (B, 3, H, W) or (3, H, W), an array (H, W, 3), a PIL image, a list of these of one
-        size, or mappings with such values, as detectron2 and mmsegmentation take.
+        Errors are those of `batch`.
+
+        Raises:
+            ShapeError: The images have different sizes.
+        """
+        images = self.batch(args, kwargs).images
+        if isinstance(images, Tensor):
+            return images
+        got = "images of shapes " + ", ".join(str(tuple(one.shape[1:])) for one in images)
+        raise ShapeError("model input", got, "one size for all images", "Pass them one at a time.")
+
+    def batch(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ImageBatch:
+        """The first images among the arguments of a call, and what the call says of their padding.
+
+        Images are a tensor (B, 3, H, W) or (3, H, W), an array (H, W, 3), a PIL image, a list of these, a
+        nested tensor, a `NestedTensor` of DETR, an `ImageList` of detectron2 or torchvision, or mappings with
+        such values, as detectron2 and mmsegmentation take. Padding is what `pixel_mask`,
+        `pixel_attention_mask`, `padding_mask`, `reshaped_input_sizes` or mmsegmentation's metainfo say.
 
         Raises:
             OutputError: There are no images.
-            ShapeError: They have different sizes.
-            DTypeError: They are integers other than uint8.
+            ShapeError: A mask that does not fit them.
+            DTypeError: They are integers other than uint8, or not dense.
+            DeviceError: They hold no values.
             ScoreRangeError: Their values are not in [0, 1] after `mean` and `std` are undone.
         """
         named = [kwargs[name] for name in _NAMES if name in kwargs]
         values = (*args, *named, *kwargs.values())
-        for axes in (4, 3):
-            for value in values:
-                found = _find(value, axes)
-                if found is not None:
-                    return self._to_rgb(found.detach())
+        with outside_transforms():
+            for axes in (4, 3):
+                for value in values:
+                    found = find_images(value, axes)
+                    if found is not None:
+                        return self._read(found, (*args, *kwargs.values()), kwargs)
         raise OutputError(
             "model input",
             ", ".join(describe(value) for value in values) or "no argument",
             "a tensor (B, 3, H, W) among the arguments",
             "Pass an adapter whose images(args, kwargs) finds the images.",
         )
+
+    def _read(self, found: Found, values: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ImageBatch:
+        whole, valid = found.whole(), found.valid
+        if whole is None:
+            alone = tuple(
+                self._to_rgb(one.detach()) for image in found.images for one in torch.split(image, 1)
+            )
+            for image in alone:
+                self._check(image)
+            return ImageBatch(tuple(image.clamp(0.0, 1.0) for image in alone))
+        padding = Padding(valid) if valid is not None else find_padding(values, kwargs, whole)
+        rgb = self._to_rgb(whole.detach())
+        valid = padding.valid
+        if valid is not None:
+            refuse_export("model input", "a mask of padding", "images without padding", "Crop each image.")
+        if torch.compiler.is_compiling():
+            return ImageBatch(rgb.clamp(0.0, 1.0), valid, padding.original_size)
+        if valid is not None and bool(valid.all()):
+            valid = None
+        self._check(rgb if valid is None else rgb.movedim(1, -1)[valid])
+        return ImageBatch(rgb.clamp(0.0, 1.0), valid, padding.original_size)
 
     def _to_rgb(self, images: Tensor) -> Tensor:
         if images.dtype == torch.uint8:
@@ -90,12 +137,12 @@ class ImageInput:
                 "floating-point images, or uint8",
                 "Pass an adapter that converts them.",
             )
-        if not torch.compiler.is_compiling():
-            self._check(rgb)
-        rgb = rgb.clamp(0.0, 1.0)
         return rgb.flip(1) if self.order == "BGR" else rgb
 
     def _check(self, rgb: Tensor) -> None:
+        if not has_values(rgb):
+            hint = "Pass tensors with values, on the device of the model."
+            raise DeviceError("model input", describe(rgb), "images that hold values", hint)
         # Rounding leaves values slightly outside [0, 1], most of all in half precision.
         low, high = bounds(rgb)
         if not (low >= -0.01 and high <= 1.01):
@@ -107,44 +154,16 @@ class ImageInput:
             )
 
 
-def _find(value: Any, axes: int) -> Tensor | None:
-    """The images in a value as (B, 3, H, W); the value has a batch axis (`axes` 4) or not (3)."""
-    if isinstance(value, Tensor):
-        if value.ndim != axes or value.shape[axes - 3] != 3:
-            return None
-        return value if axes == 4 else value[None]
-    if isinstance(value, np.ndarray):
-        if value.ndim != axes or value.shape[-1] != 3:
-            return None
-        tensor = as_tensor("model input", value).movedim(-1, -3)
-        return tensor if axes == 4 else tensor[None]
-    if isinstance(value, Mapping):
-        held: Iterable[Any] = [value[key] for key in _INSIDE if key in value]
-        return next((found for one in held if (found := _find(one, axes)) is not None), None)
-    if isinstance(value, (list, tuple)) and value and not isinstance(value[0], str):
-        each = [_find(one, axes) for one in value]
-        if any(one is None for one in each):
-            return None
-        images = [one for one in each if one is not None]
-        if len({one.shape[1:] for one in images}) > 1:
-            got = "images of shapes " + ", ".join(str(tuple(one.shape[1:])) for one in images)
-            raise ShapeError("model input", got, "one size for all images", "Pass them one at a time.")
-        return torch.cat(images)
-    if axes == 3 and hasattr(value, "convert") and hasattr(value, "getbands"):
-        return _find(np.asarray(value.convert("RGB")), axes)
-    return None
-
-
-def _three(argument: str, values: Sequence[float] | None, default: float) -> tuple[float, float, float]:
+def _three(argument: str, values: Any, default: float) -> tuple[float, float, float]:
     if values is None:
         return default, default, default
+    hint = "Take them from the model's preprocessing."
     try:
         red, green, blue = (float(value) for value in values)
-    except (TypeError, ValueError):
-        raise OptionError(
-            argument,
-            repr(values),
-            "three numbers, one for each channel",
-            "Take them from the model's preprocessing.",
-        ) from None
+    except (TypeError, ValueError, RuntimeError):
+        expected = "three numbers, one for each channel"
+        raise OptionError(argument, repr(values)[:80], expected, hint) from None
+    if not all(math.isfinite(value) and (argument == "mean" or value > 0) for value in (red, green, blue)):
+        expected = "finite numbers" if argument == "mean" else "positive finite numbers"
+        raise OptionError(argument, repr(values)[:80], expected, hint)
     return red, green, blue

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from csl_plugin.adapters.image_batch import ImageBatch
 from csl_plugin.adapters.inputs import ImageInput, Order
 from csl_plugin.adapters.output_path import Items, OutputPath, Steps
 from csl_plugin.adapters.score_kinds import Direction, NonNegative, RawScore, ScoreKind, Sigmoid, Softmax
+from csl_plugin.arrays import as_tensor, describe
 from csl_plugin.calibration import Calibration
-from csl_plugin.errors import OptionError
+from csl_plugin.errors import DTypeError, OptionError
 
 Score: TypeAlias = "Literal['logits', 'binary_logits', 'probabilities'] | Calibration | ScoreKind"
 
@@ -44,7 +46,7 @@ class OutputAdapter:
         max_batch: The largest batch that the model takes; None for any.
 
     Raises:
-        OptionError: An unknown score kind or order, or `mean` or `std` that is not three numbers.
+        OptionError: An unknown score kind, or another argument of a value not named above.
 
     Example:
         >>> import torch
@@ -75,13 +77,21 @@ class OutputAdapter:
         if not isinstance(known, ScoreKind):
             raise OptionError(
                 "score",
-                repr(score),
+                repr(score)[:80],
                 '"logits", "binary_logits", "probabilities" or a Calibration',
                 "Declare what the model returns; it is never guessed from values.",
             )
         self.score_kind = known
         self.output_path = _path(item)
         self.image_input = ImageInput(mean, std, order, peak)
+        if align_corners is not None and not isinstance(align_corners, bool):
+            hint = "Name the option of the interpolation that the model's code applies to its scores."
+            raise OptionError("align_corners", repr(align_corners)[:80], "None, True or False", hint)
+        if max_batch is not None and (
+            isinstance(max_batch, bool) or not isinstance(max_batch, int) or max_batch < 1
+        ):
+            hint = "Omit it for a model that takes any batch."
+            raise OptionError("max_batch", repr(max_batch)[:80], "None or a positive integer", hint)
         self.align_corners = align_corners
         self.max_batch = max_batch
 
@@ -89,6 +99,18 @@ class OutputAdapter:
     def direction(self) -> Direction:
         """Whether a higher value of the model's own score means more of the class, "up", or less, "down"."""
         return self.score_kind.direction
+
+    @property
+    def per_image(self) -> bool:
+        """Whether the output is a list with one object for each image."""
+        return bool(getattr(self.output_path, "each", False))
+
+    def batch(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ImageBatch:
+        """The first images among the model's arguments, not normalized, and their padding.
+
+        Errors are those of `ImageInput.batch`.
+        """
+        return self.image_input.batch(args, kwargs)
 
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
         """RGB (B, 3, H, W) in [0, 1]: the first images among the model's arguments, not normalized.
@@ -126,10 +148,7 @@ class OutputAdapter:
         return self.output_path.put(output, [_like(new, old) for new, old in pairs])
 
     def _tensors(self, output: Any, size: tuple[int, int] | None) -> tuple[Tensor, ...]:
-        tensors = tuple(
-            tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
-            for tensor in self.output_path.take(output)
-        )
+        tensors = tuple(_as_scores(tensor) for tensor in self.output_path.take(output))
         if size is None or self.align_corners is None:
             return tensors
         return tuple(
@@ -146,9 +165,32 @@ class OutputAdapter:
 def _path(item: int | str | Steps | OutputPath | None) -> OutputPath:
     if item is None:
         return Items()
-    if isinstance(item, (int, str)):
-        return Items(((item,),))
-    return Items((item,)) if isinstance(item, tuple) else item
+    if hasattr(item, "take") and hasattr(item, "put"):
+        return item
+    steps: Any = item if isinstance(item, tuple) else (item,)
+    if any(isinstance(step, bool) or not isinstance(step, (int, str)) for step in steps):
+        expected = "an index, a key, the name of an attribute, a tuple of these, or an OutputPath"
+        raise OptionError("item", repr(item)[:80], expected, 'For example item="out", or item=(0, "logits").')
+    return Items((steps,))
+
+
+def _as_scores(tensor: Tensor) -> Tensor:
+    """A tensor of the output in the dtype of the arithmetic; uint8, which stands for [0, 1], as it is.
+
+    Raises:
+        DTypeError: It is not dense, or holds integers, booleans or complex numbers.
+    """
+    dense = as_tensor("model output", tensor)
+    if dense.dtype in (torch.float16, torch.bfloat16):
+        return dense.float()
+    if dense.dtype not in (torch.float32, torch.float64, torch.uint8):
+        raise DTypeError(
+            "model output",
+            describe(tensor),
+            "floating-point scores",
+            "Pass item=... of the scores; labels, the arg max, hold no distribution.",
+        )
+    return dense
 
 
 def _like(new: Tensor, old: Tensor) -> Tensor:

@@ -144,7 +144,8 @@ def _replaced(output: Any, path: Steps, tensor: Tensor) -> Any:
     if is_dataclass(output) and not isinstance(output, type) and isinstance(step, str):
         # Also a transformers ModelOutput: under torch.compile only `replace` copies all of its fields.
         return replace(output, **{step: inner})
-    changed = copy.copy(output)
+    # torch.export cannot read copy.copy of a dict.
+    changed = {**output} if type(output) is dict else copy.copy(output)
     if isinstance(step, str) and not isinstance(output, Mapping):
         setattr(changed, step, inner)
     else:

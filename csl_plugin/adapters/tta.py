@@ -9,8 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from csl_plugin.adapters.adapter import Adapter, read_at
-from csl_plugin.errors import OptionError
+from csl_plugin.adapters.adapter import Adapter, batch_of, read_at
+from csl_plugin.adapters.image_batch import ImageBatch
+from csl_plugin.arrays import describe
+from csl_plugin.errors import OptionError, ShapeError
 
 
 class Averaged:
@@ -24,6 +26,10 @@ class Averaged:
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
         """The images, by the model's own adapter."""
         return self.inner.images(args, kwargs)
+
+    def batch(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ImageBatch:
+        """The images and their padding, by the model's own adapter."""
+        return batch_of(self.inner, args, kwargs)
 
     def read(self, output: Tensor) -> Tensor:
         """The output."""
@@ -72,6 +78,8 @@ class SlidingWindow(nn.Module):
         stride: tuple[int, int],
     ) -> None:
         super().__init__()
+        _check_pair("window", window)
+        _check_pair("stride", stride)
         if not all(1 <= step <= size for step, size in zip(stride, window, strict=True)):
             expected = "1 <= stride <= window in both axes"
             raise OptionError("stride", f"{stride} for {window}", expected, "Let the windows overlap.")
@@ -79,7 +87,12 @@ class SlidingWindow(nn.Module):
         self.adapter = Averaged(adapter)
 
     def forward(self, images: Tensor) -> Tensor:
-        """D at the images' size, (B, C, H, W)."""
+        """D at the images' size, (B, C, H, W).
+
+        Raises:
+            ShapeError: Not (B, C, H, W), or an axis is empty.
+        """
+        _check_images(images)
         return torch.cat([self._one(image[None]) for image in images])
 
     def _one(self, image: Tensor) -> Tensor:
@@ -125,7 +138,12 @@ class FlipAverage(nn.Module):
         self.adapter = Averaged(adapter)
 
     def forward(self, images: Tensor) -> Tensor:
-        """D at the images' size, (B, C, H, W)."""
+        """D at the images' size, (B, C, H, W).
+
+        Raises:
+            ShapeError: Not (B, C, H, W), or an axis is empty.
+        """
+        _check_images(images)
         plain = _scores(self.model, self.adapter.inner, images)
         mirrored = _scores(self.model, self.adapter.inner, images.flip(-1))
         return (plain + mirrored.flip(-1)) / 2
@@ -138,6 +156,18 @@ def _scores(model: Callable[..., Any], adapter: Adapter, images: Tensor) -> Tens
     if scores.shape[-2:] == size:
         return scores
     return F.interpolate(scores, size, mode="bilinear", align_corners=False)
+
+
+def _check_images(images: Any) -> None:
+    if not isinstance(images, Tensor) or images.is_nested or images.ndim != 4 or 0 in images.shape:
+        hint = "Add the batch axis with images[None]; pass images of several sizes one at a time."
+        raise ShapeError("images", describe(images), "a tensor (B, 3, H, W), every axis at least 1", hint)
+
+
+def _check_pair(argument: str, value: Any) -> None:
+    pair = isinstance(value, (tuple, list)) and len(value) == 2
+    if not pair or any(isinstance(side, bool) or not isinstance(side, int) for side in value):
+        raise OptionError(argument, repr(value)[:80], "two integers, (vertical, horizontal)", "In pixels.")
 
 
 def _starts(length: int, window: int, stride: int) -> list[int]:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from csl_plugin import ops
+from csl_plugin._tracing import is_differentiated, outside_graph
 from csl_plugin.arrays import Array, ArrayT, shown
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion._out import check_out
@@ -64,13 +65,14 @@ def fuse(
         ShapeError: Wrong number of axes, an empty axis, or sizes and batches that do not match.
         DeviceError: `distribution` and `regions` lie on different devices.
         ScoreRangeError: Negative or non-finite scores, or scores whose product the dtype cannot hold.
-        OptionError: An unknown rule, or an `out` that cannot be written.
+        OptionError: An unknown rule, an `out` that cannot be written, or a call within torch.jit.trace.
 
     Note:
         Arithmetic is in float32 (float64 for float64), sums over regions in float64, counts in int64. Beyond
         the result it takes a few H x W planes, or a few copies of D where gradients are recorded. Gradients
-        flow to `distribution`. With check=False and split=False it compiles with fullgraph=True; integer
-        labels given to a compiled call must then be below H * W.
+        flow to `distribution`, also in torch.func. With check=False and split=False it compiles with
+        fullgraph=True and is exported by torch.export; integer labels given to such a call must be below
+        H * W. torch.jit.trace is refused.
 
     Example:
         >>> import numpy as np
@@ -92,7 +94,7 @@ def fuse(
         check_out(out, read)
     mask = read_valid(valid, read)
     if check:
-        check_scores(read, mask, logits=logits, squared=how == "product")
+        outside_graph(check_scores, read, mask, logits, how == "product")
     partitions = read_partitions(regions, read, split, mask, check)
     scores = ops.upsample(read.scores, read.size, logits=logits)
     if out is not None:
@@ -101,7 +103,7 @@ def fuse(
         target.write_through()
         return out
     # No caller holds the upsampled scores, so the result may overwrite them.
-    own = None if scores is read.scores or scores.requires_grad else scores
+    own = None if scores is read.scores or is_differentiated(scores) else scores
     return cast("ArrayT", read.give_back(ops.fuse(scores, partitions, how, own)))
 
 
@@ -160,7 +162,7 @@ def fuse_labels(
         )
     mask = read_valid(valid, read)
     if check:
-        check_scores(read, mask, logits=logits, squared=False)
+        outside_graph(check_scores, read, mask, logits, False)
     partitions = read_partitions(regions, read, split, mask, check)
     with torch.no_grad():
         winners = ops.fuse_labels(read.scores, partitions, how, read.size, logits=logits)

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, describe, holds_values
+from csl_plugin._tracing import is_differentiated, is_transformed
+from csl_plugin.arrays import Array, as_tensor, describe, has_values
 from csl_plugin.errors import DeviceError, DTypeError, OptionError, ShapeError
 from csl_plugin.fusion._scores import Distribution
 
@@ -31,13 +32,14 @@ def check_out(out: Array, read: Distribution) -> None:
         apart = not np.may_share_memory(out, source)
     elif isinstance(out, Tensor) and isinstance(source, Tensor):
         as_tensor("out", out)
-        if not torch.compiler.is_compiling() and holds_values(out) != holds_values(source):
+        traced = torch.compiler.is_compiling()
+        if not traced and has_values(out) != has_values(source):
             raise DeviceError("out", describe(out), f"the distribution's device, {source.device}", hint)
-        writable = _is_injective(out.shape, out.stride(), 1) and not out.is_neg()
         same_device = out.device == source.device
-        if torch.compiler.is_compiling() or not holds_values(out):
-            same_view, apart = True, True
+        if traced or not has_values(out) or is_transformed(out) or is_transformed(source):
+            writable, same_view, apart = True, True, True
         else:
+            writable = _is_injective(out.shape, out.stride(), 1) and not out.is_neg()
             same_view = out.data_ptr() == source.data_ptr() and out.stride() == source.stride()
             first, second = _extent(out), _extent(source)
             apart = first.stop <= second.start or second.stop <= first.start
@@ -60,7 +62,7 @@ def check_out(out: Array, read: Distribution) -> None:
         raise OptionError(
             "out", "another view of the distribution's memory", "the very same view, or none", hint
         )
-    if torch.is_grad_enabled() and any(getattr(array, "requires_grad", False) for array in (out, source)):
+    if any(isinstance(array, Tensor) and is_differentiated(array) for array in (out, source)):
         raise OptionError(
             "out",
             "a call that records gradients",

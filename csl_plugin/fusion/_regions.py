@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from csl_plugin import ops
-from csl_plugin.arrays import Array, as_tensor, describe, holds_values
+from csl_plugin._tracing import outside_graph, outside_transforms, untransformed
+from csl_plugin.arrays import Array, as_tensor, describe, has_values
 from csl_plugin.errors import CSLError, DeviceError, DTypeError, ShapeError
 from csl_plugin.fusion._scores import Distribution
 from csl_plugin.regions.assignment import soft_assignment
@@ -36,23 +37,28 @@ def read_partitions(
     given = cast("Sequence[Partitioning]", regions) if several else [cast("Partitioning", regions)]
     if not given:
         raise ShapeError("regions", "an empty list", "at least one partition", "Pass what a proposer gave.")
-    return [_read_partition(each, read, split, valid, check) for each in given]
+    with outside_transforms():
+        maps = [_restricted_map(each, read, valid) for each in given]
+        if not split:
+            return [ops.partition(one.labels, one.num_regions, split=False, check=check) for one in maps]
+    return [outside_graph(_split, one) for one in maps]
 
 
-def _read_partition(
-    regions: Partitioning, read: Distribution, split: bool, valid: Tensor | None, check: bool
-) -> ops.Partition:
+def _restricted_map(regions: Partitioning, read: Distribution, valid: Tensor | None) -> RegionMap:
     region_map = _read_regions(regions, read)
+    labels = untransformed("regions", region_map.labels)
     if valid is not None:
-        region_map = _restricted(region_map, valid)
-    if split and not holds_values(region_map.labels):
-        raise DeviceError(
-            "regions",
-            "labels without values (meta or fake)",
-            "labels with values",
-            "Pass split=False to trace shapes only.",
-        )
-    return ops.partition(region_map.labels, region_map.num_regions, split=split, check=check)
+        labels = labels if labels.dtype == torch.int64 else labels.to(torch.int32)
+        labels = labels.masked_fill(~valid, -1)
+    return RegionMap(labels, region_map.num_regions)
+
+
+def _split(region_map: RegionMap) -> ops.Partition:
+    if not has_values(region_map.labels):
+        got, expected = "labels without values (meta, fake or exported)", "labels with values"
+        raise DeviceError("regions", got, expected, "Pass split=False to trace shapes only.")
+    with outside_transforms():
+        return ops.partition(region_map.labels, region_map.num_regions, split=True)
 
 
 def read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
@@ -63,7 +69,7 @@ def read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
     """
     if valid is None:
         return None
-    mask = as_tensor("valid", valid)
+    mask = untransformed("valid", as_tensor("valid", valid))
     if mask.dtype != torch.bool:
         raise DTypeError("valid", describe(valid), "a boolean mask", "Compare it, for example labels != 255.")
     mask = mask[None] if mask.ndim == 2 else mask
@@ -83,7 +89,8 @@ def read_valid(valid: Array | None, read: Distribution) -> Tensor | None:
 
 def _read_regions(regions: Partitioning, read: Distribution) -> RegionMap:
     if isinstance(regions, RegionProposals):
-        _check_channels_first(regions, read)
+        if not torch.compiler.is_compiling():
+            _check_channels_first(regions, read)
         _match_batch("regions", regions.batch_size, read)
         _match_device("regions", regions.validity, read)
         return soft_assignment(regions, read.size)
@@ -125,7 +132,7 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
             "RegionProposals, a RegionMap, an array of integer labels, or a list of these",
             "Pass what a proposer gave. " + _OF_MASKS,
         )
-    tensor = as_tensor("regions", labels)
+    tensor = untransformed("regions", as_tensor("regions", labels))
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         hint = "Convert them to an integer type. " + _OF_MASKS
         raise DTypeError("regions", describe(labels), "integer labels", hint)
@@ -133,7 +140,7 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
         hint = "Give one map per image, the batch as first axis. "
         hint += _OF_COLORS if tensor.shape[-1:] in ((3,), (4,)) else _OF_MASKS
         raise ShapeError("regions", f"shape {tuple(tensor.shape)}", "(H, W) or (B, H, W)", hint)
-    if not (torch.compiler.is_compiling() or holds_values(tensor)):
+    if not torch.compiler.is_compiling() and not has_values(tensor):
         raise DeviceError(
             "regions", describe(labels), "labels with values", "Wrap them in RegionMap(labels, num_regions)."
         )
@@ -151,12 +158,6 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
 def _is_picture(labels: Tensor, read: Distribution) -> bool:
     """Whether labels are a color picture (H, W, 3) of the distribution's size."""
     return tuple(labels.shape) in ((*read.size, 3), (*read.size, 4)) and read.size[1] != labels.shape[-1]
-
-
-def _restricted(region_map: RegionMap, valid: Tensor) -> RegionMap:
-    labels = region_map.labels
-    labels = labels if labels.dtype == torch.int64 else labels.to(torch.int32)
-    return RegionMap(labels.masked_fill(~valid, -1), region_map.num_regions)
 
 
 def _match_batch(argument: str, batch: int, read: Distribution) -> None:
@@ -177,7 +178,7 @@ def _match_device(argument: str, tensor: Tensor, read: Distribution) -> None:
             f"one on {read.scores.device}, where the distribution lies",
             f"Move it with .to('{read.scores.device}').",
         )
-    if not torch.compiler.is_compiling() and holds_values(tensor) != holds_values(read.scores):
-        given, without = ("values", "one without") if holds_values(tensor) else ("no values", "one with them")
+    if not torch.compiler.is_compiling() and has_values(tensor) != has_values(read.scores):
+        given, without = ("values", "one without") if has_values(tensor) else ("no values", "one with them")
         hint = "Trace shapes with tensors that are all on meta, or all fake."
         raise DeviceError(argument, f"a tensor with {given}", f"{without}, as the distribution", hint)

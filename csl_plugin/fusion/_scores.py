@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, bounds, describe, holds_values
+from csl_plugin._tracing import all_values, refuse_jit
+from csl_plugin.arrays import Array, as_tensor, bounds, describe, has_values
 from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.regions.region_map import check_size
 
@@ -70,6 +71,7 @@ def read_distribution(value: Array, size: tuple[int, int] | None = None) -> Dist
     Raises:
         DTypeError, ShapeError: As `csl_plugin.fuse` documents.
     """
+    refuse_jit("distribution")
     tensor = as_tensor("distribution", value)
     if tensor.dtype not in _DTYPES:
         raise DTypeError(
@@ -96,7 +98,7 @@ def read_distribution(value: Array, size: tuple[int, int] | None = None) -> Dist
     return Distribution(tensor[(None,) * (4 - tensor.ndim)], value, own if size is None else check_size(size))
 
 
-def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squared: bool) -> None:
+def check_scores(read: Distribution, valid: Tensor | None, logits: bool, squared: bool) -> None:
     """Refuse scores for which eq. 3 is undefined.
 
     Args:
@@ -111,10 +113,10 @@ def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squa
         ScoreRangeError: Negative, not finite, or so large that the product overflows the dtype.
     """
     values = read.scores.detach()
-    if not holds_values(values):
+    if not has_values(values):
         raise DeviceError(
             "distribution",
-            "a tensor without values (meta or fake)",
+            "a tensor without values (meta, fake or exported)",
             "one that holds values",
             "Pass check=False to trace shapes only.",
         )
@@ -138,7 +140,7 @@ def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squa
 
     found = bounds(values)
     if not is_fine(found) and valid is not None and not read.is_resized:
-        values = values.movedim(1, -1)[valid]
+        values = values.masked_fill(~valid[:, None], 0)
         found = bounds(values)
     if is_fine(found):
         return
@@ -152,7 +154,7 @@ def check_scores(read: Distribution, valid: Tensor | None, *, logits: bool, squa
         )
     raise ScoreRangeError(
         "distribution",
-        _what_is_wrong(values),
+        _what_is_wrong(all_values(values)),
         "finite logits" if logits else "finite scores >= 0, higher for more of the class",
         (
             "Eq. 3 reverses the order of negative scores: softmax or sigmoid logits, and map raw scores "

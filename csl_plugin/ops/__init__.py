@@ -15,7 +15,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import holds_values
+from csl_plugin._tracing import is_differentiated
+from csl_plugin.arrays import has_values
 from csl_plugin.errors import ScoreRangeError
 from csl_plugin.ops import cpu, dense, planewise
 from csl_plugin.ops.cpu.bands import AsStored, Bands, Upsampled
@@ -51,7 +52,7 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
     if values.shape[1] == 0:
         return torch.full((values.shape[0], *size), -1, dtype=torch.int32, device=values.device)
     with torch.no_grad():
-        if torch.compiler.is_compiling() or not holds_values(values):
+        if torch.compiler.is_compiling() or not has_values(values):
             return dense.assign(values, validity, size, sigmoid)
         if values.device.type != "cpu":
             ids: Tensor = _on_device(values).assign(values, validity, size, sigmoid)
@@ -86,14 +87,15 @@ def partition(ids: Tensor, count: int, *, split: bool, check: bool = False) -> P
         ScoreRangeError: An id is not below `count`. With check=False that is seen on the CPU only: elsewhere
             it would synchronize, and such pixels are unassigned.
     """
-    on_cpu = ids.device.type == "cpu" and not torch.compiler.is_compiling() and holds_values(ids)
+    on_cpu = ids.device.type == "cpu" and not torch.compiler.is_compiling() and has_values(ids)
     if split:
         parts = _components(ids, 8)
         return parts if on_cpu else Partition(parts.count, parts.ids.to(ids.device))
-    sparse = count > ids.shape[1] * ids.shape[2]
+    # The sizes of a graph are open, and its ids are unknown.
+    sparse = not torch.compiler.is_exporting() and count > ids.shape[1] * ids.shape[2]
     if not on_cpu:
-        if not holds_values(ids):
-            return Partition(min(count, ids.shape[1] * ids.shape[2]), ids)
+        if not has_values(ids):
+            return Partition(ids.shape[1] * ids.shape[2] if sparse else count, ids)
         if check and not sparse and not torch.compiler.is_compiling():
             _check_below(count, int(ids.max()))
         return _consecutive(ids) if sparse else Partition(count, ids)
@@ -224,8 +226,7 @@ def _labels(scores: Scores, regions: Partition, table: Tensor, rule: PlainRule) 
 
 
 def _is_traced(distribution: Tensor) -> bool:
-    differentiated = distribution.requires_grad and torch.is_grad_enabled()
-    return torch.compiler.is_compiling() or differentiated or not holds_values(distribution)
+    return torch.compiler.is_compiling() or is_differentiated(distribution) or not has_values(distribution)
 
 
 def _on_device(values: Tensor) -> ModuleType:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from csl_plugin._tracing import outside_graph
 from csl_plugin.ops.cpu.runs import Runs
 
 
@@ -29,5 +30,8 @@ class Partition:
         """The ids, (B, H, W); painted now where only runs are known."""
         if self.id_map is not None:
             return self.id_map
+        return outside_graph(self._painted)
+
+    def _painted(self) -> Tensor:
         painted = [torch.from_numpy(image.paint())[None] for image in self.runs or ()]
         return painted[0] if len(painted) == 1 else torch.cat(painted)

@@ -6,7 +6,8 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, bounds, describe, holds_values
+from csl_plugin._tracing import refuse_jit, refuse_transforms
+from csl_plugin.arrays import Array, as_tensor, bounds, describe, has_values
 from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
@@ -47,11 +48,20 @@ def read_images(images: Array) -> Tensor:
 
     Raises:
         DTypeError: Not a floating-point tensor or array.
+        DeviceError: It holds no values.
         ShapeError: Not (B, 3, H, W), or an axis is empty.
         ScoreRangeError: A value is outside [0, 1] or not finite.
         DeviceError: The tensor holds no values (meta).
     """
+    refuse_jit("images")
+    refuse_transforms("images")
     tensor = as_tensor("images", images).detach()
+    if not has_values(tensor):
+        got, hint = (
+            "a tensor on meta, fake, or recorded by torch.export",
+            "Propose regions outside of the call.",
+        )
+        raise DeviceError("images", got, "one that holds values", hint)
     if not tensor.is_floating_point():
         hint = "Convert bytes with images.float() / 255."
         raise DTypeError("images", describe(tensor), "floating point in [0, 1]", hint)
@@ -59,7 +69,7 @@ def read_images(images: Array) -> Tensor:
         got, expected = f"shape {tuple(tensor.shape)}", "(B, 3, H, W), every axis at least 1"
         hint = "Add the batch axis with images[None]; move channels first with images.permute(0, 3, 1, 2)."
         raise ShapeError("images", got, expected, hint)
-    if not holds_values(tensor):
+    if not has_values(tensor):
         hint = "Propose regions before tracing, and pass them on."
         raise DeviceError("images", "a tensor without values (meta or fake)", "one that holds values", hint)
     low, high = bounds(tensor.float() if tensor.itemsize < 4 else tensor)

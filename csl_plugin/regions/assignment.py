@@ -8,7 +8,8 @@ from torch import Tensor
 
 from csl_plugin import ops
 from csl_plugin._options import choice, number
-from csl_plugin.arrays import describe, holds_values, shown
+from csl_plugin._tracing import outside_transforms, refuse_jit, untransformed
+from csl_plugin.arrays import describe, has_values, shown
 from csl_plugin.errors import DeviceError, DTypeError, OptionError
 from csl_plugin.ops.dtypes import Sigmoid
 from csl_plugin.regions.proposals import RegionProposals
@@ -53,7 +54,9 @@ def soft_assignment(
     """
     height_width = _check(proposals, size)
     values, sigmoid = _source(proposals, interpolate)
-    labels = ops.assign(values, proposals.validity, height_width, sigmoid)
+    validity = untransformed("proposals", proposals.validity)
+    with outside_transforms():
+        labels = ops.assign(values, validity, height_width, sigmoid)
     return RegionMap(labels, num_regions=proposals.num_regions)
 
 
@@ -96,10 +99,13 @@ def hard_assignment(
     if not 0.0 <= number(threshold) < 1.0:
         raise OptionError("threshold", shown(threshold), "a number in [0, 1)", "The customary value is 0.5.")
     values, sigmoid = _source(proposals, interpolate)
-    if not holds_values(values):
+    if not has_values(values):
         hint = "The order of painting depends on the values: assign before tracing."
-        raise DeviceError("proposals", "scores without values (meta or fake)", "scores with values", hint)
-    labels = ops.hard_assign(values, proposals.validity, height_width, sigmoid, float(threshold))
+        got = "scores without values (meta, fake or exported)"
+        raise DeviceError("proposals", got, "scores with values", hint)
+    validity = untransformed("proposals", proposals.validity)
+    with outside_transforms():
+        labels = ops.hard_assign(values, validity, height_width, sigmoid, float(threshold))
     return RegionMap(labels, num_regions=proposals.num_regions)
 
 
@@ -111,11 +117,12 @@ def _check(proposals: RegionProposals, size: tuple[int, int]) -> tuple[int, int]
             "a RegionProposals",
             "Wrap region scores and validity in RegionProposals(scores, validity).",
         )
+    refuse_jit("proposals")
     return check_size(size)
 
 
 def _source(proposals: RegionProposals, interpolate: Interpolate) -> tuple[Tensor, Sigmoid]:
     choice("interpolate", interpolate, ("scores", "logits"), 'The paper\'s order is "scores".')
-    if interpolate == "scores":
-        return (proposals.mask_logits, "before") if proposals.holds_logits else (proposals.scores, "none")
-    return proposals.mask_logits, "after"
+    raw = interpolate == "logits" or proposals.holds_logits
+    values = untransformed("proposals", proposals.mask_logits if raw else proposals.scores)
+    return values, "after" if interpolate == "logits" else "before" if raw else "none"

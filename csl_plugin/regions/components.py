@@ -5,7 +5,8 @@ from __future__ import annotations
 from numbers import Integral
 
 from csl_plugin import ops
-from csl_plugin.arrays import describe, holds_values, shown
+from csl_plugin._tracing import outside_graph, outside_transforms, refuse_jit, untransformed
+from csl_plugin.arrays import describe, has_values, shown
 from csl_plugin.errors import DeviceError, DTypeError, OptionError
 from csl_plugin.regions.region_map import RegionMap
 
@@ -25,6 +26,7 @@ def split_components(region_map: RegionMap, connectivity: int = 8) -> RegionMap:
 
     Raises:
         DTypeError: Not a `RegionMap`.
+        DeviceError: The labels hold no values.
         OptionError: `connectivity` is neither 4 nor 8.
         DeviceError: The map lies on meta.
 
@@ -46,11 +48,19 @@ def split_components(region_map: RegionMap, connectivity: int = 8) -> RegionMap:
         raise DTypeError(
             "region_map", describe(region_map), "a RegionMap", "Wrap labels in RegionMap(labels)."
         )
+    refuse_jit("region_map")
     if not isinstance(connectivity, Integral) or connectivity not in (4, 8):
         raise OptionError(
             "connectivity", shown(connectivity), "4 or 8", "Use 8 unless corners must not connect."
         )
-    if not holds_values(region_map.labels):
-        raise DeviceError("region_map", "labels without values (meta or fake)", "labels with values", _HINT)
-    labels, count = ops.components(region_map.labels, int(connectivity))
+    return outside_graph(_split, region_map, int(connectivity))
+
+
+def _split(region_map: RegionMap, connectivity: int) -> RegionMap:
+    ids = untransformed("region_map", region_map.labels)
+    if not has_values(ids):
+        got = "labels without values (meta, fake or exported)"
+        raise DeviceError("region_map", got, "labels with values", _HINT)
+    with outside_transforms():
+        labels, count = ops.components(ids, connectivity)
     return RegionMap(labels, num_regions=count)

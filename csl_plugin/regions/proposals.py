@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, bounds, holds_values
+from csl_plugin.arrays import Array, as_tensor, bounds, has_values
 from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -189,11 +189,11 @@ def _check_finite(argument: str, values: Tensor) -> None:
 
 
 def _bounds(argument: str, values: Tensor) -> tuple[float, float]:
-    if not holds_values(values):
+    if not has_values(values):
         raise DeviceError(
             argument,
-            "a tensor without values (meta or fake)",
+            "a tensor without values (meta, fake or exported)",
             "one that holds values",
-            "Move the real values there with .to(device).",
+            "Pass check=False to trace shapes only.",
         )
     return bounds(values)

@@ -7,7 +7,8 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import Array, as_tensor, describe, holds_values, resize_nearest, shown
+from csl_plugin._tracing import untransformed
+from csl_plugin.arrays import Array, as_tensor, describe, has_values, resize_nearest, shown
 from csl_plugin.errors import DeviceError, DTypeError, OptionError, ScoreRangeError, ShapeError
 
 # What indices of 32 bits count.
@@ -66,10 +67,12 @@ class RegionMap:
                     "Replace other negative ids with -1.",
                 )
             num_regions = high + 1
-        elif isinstance(num_regions, bool) or not isinstance(num_regions, Integral) or num_regions < 0:
-            hint = "Leave it out to read it from the labels."
-            raise OptionError("num_regions", shown(num_regions), "an integer >= 0", hint)
-        self._labels, self._num_regions = tensor, int(num_regions)
+        elif not isinstance(num_regions, torch.SymInt):  # the sizes of torch.export stay symbols
+            if isinstance(num_regions, bool) or not isinstance(num_regions, Integral) or num_regions < 0:
+                hint = "Leave it out to read it from the labels."
+                raise OptionError("num_regions", shown(num_regions), "an integer >= 0", hint)
+            num_regions = int(num_regions)
+        self._labels, self._num_regions = tensor, num_regions
 
     @property
     def labels(self) -> Tensor:
@@ -124,7 +127,9 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
         ShapeError: It is anything else.
     """
     try:
-        height, width = (size[place].__index__() for place in range(len(size)))
+        # The sizes of torch.export stay symbols.
+        sides = (size[place] for place in range(len(size)))
+        height, width = (side if isinstance(side, torch.SymInt) else side.__index__() for side in sides)
     except (TypeError, ValueError, AttributeError, LookupError):
         height = width = 0
     if min(height, width) < 1:
@@ -134,18 +139,18 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
             "(H, W), two positive integers",
             "Pass the size of the image, image.shape[-2:].",
         )
-    if height * width > _MAX_PIXELS:
+    if isinstance(height, int) and isinstance(width, int) and height * width > _MAX_PIXELS:
         raise ShapeError("size", shown(size), f"at most {_MAX_PIXELS} pixels", "Fuse such an image in tiles.")
     return height, width
 
 
 def _id_bounds(labels: Tensor) -> tuple[int, int]:
-    if not holds_values(labels):
+    if not has_values(labels):
         raise DeviceError(
             "labels",
-            "a tensor without values (meta or fake)",
+            "a tensor without values (meta, fake or exported)",
             "one that holds values",
             "Or give num_regions, to trace shapes only.",
         )
-    low, high = torch.aminmax(labels)
+    low, high = torch.aminmax(untransformed("labels", labels))
     return int(low), int(high)

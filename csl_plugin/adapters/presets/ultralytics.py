@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence, Sized
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,8 @@ class Detections:
     written as objects: one per class, with the whole frame as its box, confidence 1 and the fused scores as
     its mask. A result without objects is D = 0 everywhere, and is returned unchanged.
     """
+
+    each: ClassVar[bool] = True  # one object per image
 
     def take(self, output: Any) -> tuple[Tensor, ...]:
         """D, (B, C, h, w).

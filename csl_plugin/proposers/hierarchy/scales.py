@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from csl_plugin._tracing import outside_graph
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.proposers.base import read_images
@@ -71,6 +72,9 @@ class HierarchicalRegions(ABC):
 
     def at_scales(self, images: Array, scales: Sequence[Scale]) -> tuple[RegionMap, ...]:
         """One map per scale, all from one tree; arguments and errors as for a call."""
+        return outside_graph(self._at_scales, images, scales)
+
+    def _at_scales(self, images: Array, scales: Sequence[Scale]) -> tuple[RegionMap, ...]:
         tensor = read_images(images)
         found = zip(*(self.partitions(image, scales) for image in torch.split(tensor, 1)), strict=True)
         return tuple(as_map(labels, tensor.device) for labels in found)

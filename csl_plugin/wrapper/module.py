@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from csl_plugin.adapters import Adapter, preset, recognize
-from csl_plugin.adapters.adapter import read_at
+from csl_plugin._tracing import outside_graph, refuse_jit
+from csl_plugin.adapters import Adapter, ImageBatch, preset, recognize
+from csl_plugin.adapters.adapter import batch_of, is_per_image
 from csl_plugin.arrays import describe
-from csl_plugin.errors import DTypeError, OutputError, ShapeError
-from csl_plugin.fusion import Rule, fuse
+from csl_plugin.errors import DTypeError, OptionError, ShapeError
+from csl_plugin.fusion import Rule
+from csl_plugin.fusion.rules import read_rule
 from csl_plugin.proposers import Proposer, load_proposer
-from csl_plugin.proposers.base import Partition, as_partitions
-from csl_plugin.regions.region_map import RegionMap
+from csl_plugin.wrapper.call import named_masks
+from csl_plugin.wrapper.host import ForwardOfModel, attribute_of
+from csl_plugin.wrapper.stage import FusionStage, as_one_tensor
 
 __all__ = ["CSLWrapper"]
 
@@ -27,6 +29,11 @@ class CSLWrapper(nn.Module):
     distribution D is read from the output, fused with the regions of the input image (`fuse`), and written
     back in place of the model's scores, at their resolution. The output then holds the fused distribution,
     also where the model returns logits: take its arg max, without a softmax before.
+
+    In a batch the result of an image does not depend on its neighbors: the proposer sees each image without
+    the padding that `pixel_mask` and the like declare, and images of several sizes may come in a list where
+    the output is a list too. docs/guide/wrapper.md has the forms, and what works in torch.compile,
+    torch.export, torch.func, and in transformers' pipeline and Trainer.
 
     Args:
         model: The model, an `nn.Module` or any callable.
@@ -42,7 +49,8 @@ class CSLWrapper(nn.Module):
 
     Raises:
         DTypeError: `model` or `proposer` is not callable, or `adapter` lacks a method of the protocol.
-        OptionError: An unknown preset.
+        OptionError: An unknown preset or rule, or a `split` or `check` that is neither True nor False. When
+            called: within torch.jit.
         OutputError: When called: the output is not recognized, or no argument holds images.
         ShapeError: When called: more images than the model takes in one call.
 
@@ -86,6 +94,11 @@ class CSLWrapper(nn.Module):
                 "an object with images, read and write",
                 "Use csl_plugin.adapters.OutputAdapter, or the name of a preset.",
             )
+        for argument, flag in (("split", split), ("check", check)):
+            if not isinstance(flag, bool):
+                raise OptionError(argument, repr(flag)[:80], "True or False", "Name the options of fuse.")
+        if rule is not None:
+            read_rule(rule, ())
         self.model = model
         self.proposer = load_proposer() if proposer is None else proposer
         self.adapter = adapter
@@ -94,49 +107,57 @@ class CSLWrapper(nn.Module):
         self.check = check
         self.training = getattr(model, "training", False)
 
+    @ForwardOfModel
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The model's output for these arguments, with the fused distribution in it."""
+        refuse_jit("model input")
         adapter = self.adapter
-        images = None if adapter is None else adapter.images(args, kwargs)
-        if images is not None:
-            _check_batch(images, adapter)
+        batch = None if adapter is None else outside_graph(self._batch, adapter, args, kwargs)
         output = self.model(*args, **kwargs)
-        if adapter is None or images is None:
+        return outside_graph(self._fused, output, adapter, batch, args, kwargs)
+
+    def _fused(
+        self,
+        output: Any,
+        adapter: Adapter | None,
+        batch: ImageBatch | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        if adapter is None or batch is None:
             adapter = recognize(output)
-            images = adapter.images(args, kwargs)
-        distribution = read_at(adapter, output, (images.shape[-2], images.shape[-1]))
-        if len(distribution) != len(images):
-            raise OutputError(
-                "model output",
-                f"scores of {len(distribution)} images",
-                f"of the {len(images)} images of the call",
-                "Pass one image at a time: this model does not return scores of each image of a batch.",
+            batch = self._batch(adapter, args, kwargs)
+        return FusionStage(self.proposer, self.rule, self.split, self.check)(adapter, output, batch)
+
+    def _batch(self, adapter: Adapter, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ImageBatch:
+        batch = batch_of(adapter, args, {**named_masks(self.model, args), **kwargs})
+        most = getattr(adapter, "max_batch", None)
+        if most is not None and len(batch) > most:
+            raise ShapeError(
+                "model input",
+                f"{len(batch)} images",
+                f"at most {most}: the model is wrong for larger batches",
+                "Call it once for each image.",
             )
-        with torch.no_grad():
-            proposed = as_partitions(self.proposer(images))
-        regions = tuple(_at_size(each, distribution) for each in proposed)
-        fused = fuse(distribution, regions, rule=self.rule, split=self.split, check=self.check)
-        return adapter.write(output, fused)
+        if not is_per_image(adapter):
+            as_one_tensor(batch)
+        return batch
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            model = self.__dict__.get("model", self.__dict__.get("_modules", {}).get("model"))
+            return attribute_of(model, name, type(self).__name__)
+
+    def __prepare_scriptable__(self) -> Any:
+        raise OptionError(
+            "model",
+            "a CSLWrapper in torch.jit.script",
+            "the model by itself",
+            "Script the model, and wrap what torch.jit.script returns.",
+        )
 
     def eject(self) -> nn.Module | Callable[..., Any]:
         """The model, unchanged."""
         return self.model
-
-
-def _check_batch(images: Tensor, adapter: Adapter | None) -> None:
-    most = getattr(adapter, "max_batch", None)
-    if most is not None and len(images) > most:
-        raise ShapeError(
-            "model input",
-            f"{len(images)} images",
-            f"at most {most}: the model is wrong for larger batches",
-            "Call it once for each image.",
-        )
-
-
-def _at_size(regions: Partition, distribution: Tensor) -> Partition:
-    """Regions at the distribution's size: a map is resized, proposals fit any size."""
-    if isinstance(regions, RegionMap):
-        height, width = distribution.shape[-2:]
-        return regions.resize((height, width))
-    return regions

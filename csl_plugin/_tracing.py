@@ -1,0 +1,129 @@
+"""Calls that are traced or transformed: torch.jit, torch.compile, torch.export, torch.func.
+
+The engine reads values: it counts regions, follows their outlines, checks ranges. A tracer records operations
+on tensors without their values, and would keep the values of its example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch._C import _functorch
+from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
+from torch.autograd import forward_ad
+
+from csl_plugin.errors import OptionError
+
+ResultT = TypeVar("ResultT")
+
+
+def refuse_jit(argument: str) -> None:
+    """Refuse a call that torch.jit.trace, or the ONNX exporter that is built on it, records.
+
+    Raises:
+        OptionError: It is one.
+    """
+    if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
+        raise OptionError(
+            argument,
+            "a tensor that torch.jit.trace records",
+            "one outside of torch.jit: the trace would keep the regions of its example for every input",
+            "Trace the model by itself. Or use torch.export, which torch.onnx.export(dynamo=True) does too, "
+            "with check=False and split=False.",
+        )
+
+
+def is_exported() -> bool:
+    """Whether torch.export records the call; where it reads Python code, strict=True, it stops here."""
+    if torch.compiler.is_exporting() and torch.compiler.is_dynamo_compiling():
+        from csl_plugin._graph_break import values_are_read
+
+        values_are_read()
+    return torch.compiler.is_exporting()
+
+
+def refuse_export(argument: str, got: str, expected: str, hint: str) -> None:
+    """Refuse what a graph of torch.export cannot hold.
+
+    Raises:
+        OptionError: The call is being exported.
+    """
+    if is_exported():
+        raise OptionError(argument, f"{got} in a call that torch.export records", expected, hint)
+
+
+def is_differentiated(values: Tensor) -> bool:
+    """Whether derivatives of any kind are taken through a tensor, or torch.func.vmap maps over it."""
+    if values.requires_grad and torch.is_grad_enabled():
+        return True
+    if torch.compiler.is_dynamo_compiling():
+        return False
+    dual = forward_ad.unpack_dual(values)  # type: ignore[no-untyped-call]
+    return is_transformed(values) or dual.tangent is not None
+
+
+def is_transformed(values: Tensor) -> bool:
+    """Whether a tensor belongs to a transform of torch.func."""
+    # torch.compile traces the transforms itself, and its graph cannot hold this question.
+    return not torch.compiler.is_dynamo_compiling() and _functorch.is_functorch_wrapped_tensor(values)
+
+
+def untransformed(argument: str, values: Tensor) -> Tensor:
+    """The values beneath torch.func.grad, vjp, jvp and the like.
+
+    Raises:
+        OptionError: torch.func.vmap maps over them: each of its calls has values of its own.
+    """
+    while is_transformed(values):
+        if _functorch.is_batchedtensor(values):
+            raise OptionError(
+                argument,
+                "a tensor that torch.func.vmap maps over",
+                "one that is the same in each of its calls",
+                "Call with the whole batch: (B, C, H, W) scores, (B, H, W) regions, (B, 3, H, W) images.",
+            )
+        values = _functorch.get_unwrapped(values)
+    return values
+
+
+def refuse_transforms(argument: str) -> None:
+    """Refuse a call within a transform of torch.func, which would wrap what the call computes.
+
+    Raises:
+        OptionError: One is active.
+    """
+    if not torch.compiler.is_dynamo_compiling() and _functorch.maybe_current_level() is not None:
+        raise OptionError(
+            argument,
+            "a call within a transform of torch.func",
+            "one outside of it: no gradient passes through regions",
+            "Propose the regions before, and fuse with them inside; or transform a CSLWrapper.",
+        )
+
+
+def all_values(values: Tensor) -> Tensor:
+    """The values beneath any transform of torch.func, those of all calls of a vmap together."""
+    while is_transformed(values):
+        values = _functorch.get_unwrapped(values)
+    return values
+
+
+def outside_transforms() -> AbstractContextManager[Any]:
+    """A block in which no transform of torch.func is active: no gradient passes through it."""
+    if torch.compiler.is_dynamo_compiling() or _functorch.maybe_current_level() is None:
+        return nullcontext()
+    return temporarily_clear_interpreter_stack()
+
+
+def outside_graph(call: Callable[..., ResultT], *args: Any) -> ResultT:
+    """The result of a call that torch.compile keeps out of its graph; torch.export records it."""
+    if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+        # Imported here: it imports torch's compiler, which takes longer than this package.
+        from csl_plugin._graph_break import called_outside
+
+        return called_outside(call, *args)  # type: ignore[no-any-return]
+    return call(*args)
