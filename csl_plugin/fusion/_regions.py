@@ -55,7 +55,10 @@ def _restricted_map(regions: Partitioning, read: Distribution, valid: Tensor | N
 
 def _split(region_map: RegionMap) -> ops.Partition:
     if not has_values(region_map.labels):
-        got, expected = "labels without values (meta, fake or exported)", "labels with values"
+        got, expected = (
+            "labels without values (meta, fake, or recorded by torch.export)",
+            "labels with values",
+        )
         raise DeviceError("regions", got, expected, "Pass split=False to trace shapes only.")
     with outside_transforms():
         return ops.partition(region_map.labels, region_map.num_regions, split=True)

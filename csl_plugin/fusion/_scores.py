@@ -116,7 +116,7 @@ def check_scores(read: Distribution, valid: Tensor | None, logits: bool, squared
     if not has_values(values):
         raise DeviceError(
             "distribution",
-            "a tensor without values (meta, fake or exported)",
+            "a tensor without values (meta, fake, or recorded by torch.export)",
             "one that holds values",
             "Pass check=False to trace shapes only.",
         )

@@ -94,9 +94,10 @@ def partition(ids: Tensor, count: int, *, split: bool, check: bool = False) -> P
     # The sizes of a graph are open, and its ids are unknown.
     sparse = not torch.compiler.is_exporting() and count > ids.shape[1] * ids.shape[2]
     if not on_cpu:
-        if not has_values(ids):
+        compiled = torch.compiler.is_compiling()
+        if not compiled and not has_values(ids):
             return Partition(ids.shape[1] * ids.shape[2] if sparse else count, ids)
-        if check and not sparse and not torch.compiler.is_compiling():
+        if check and not sparse and not compiled:
             _check_below(count, int(ids.max()))
         return _consecutive(ids) if sparse else Partition(count, ids)
     found = [find_runs(image.numpy()) for image in ids.detach()]

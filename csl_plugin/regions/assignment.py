@@ -101,7 +101,7 @@ def hard_assignment(
     values, sigmoid = _source(proposals, interpolate)
     if not has_values(values):
         hint = "The order of painting depends on the values: assign before tracing."
-        got = "scores without values (meta, fake or exported)"
+        got = "scores without values (meta, fake, or recorded by torch.export)"
         raise DeviceError("proposals", got, "scores with values", hint)
     validity = untransformed("proposals", proposals.validity)
     with outside_transforms():

@@ -59,7 +59,7 @@ def split_components(region_map: RegionMap, connectivity: int = 8) -> RegionMap:
 def _split(region_map: RegionMap, connectivity: int) -> RegionMap:
     ids = untransformed("region_map", region_map.labels)
     if not has_values(ids):
-        got = "labels without values (meta, fake or exported)"
+        got = "labels without values (meta, fake, or recorded by torch.export)"
         raise DeviceError("region_map", got, "labels with values", _HINT)
     with outside_transforms():
         labels, count = ops.components(ids, connectivity)

@@ -192,7 +192,7 @@ def _bounds(argument: str, values: Tensor) -> tuple[float, float]:
     if not has_values(values):
         raise DeviceError(
             argument,
-            "a tensor without values (meta, fake or exported)",
+            "a tensor without values (meta, fake, or recorded by torch.export)",
             "one that holds values",
             "Pass check=False to trace shapes only.",
         )

@@ -127,9 +127,9 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
         ShapeError: It is anything else.
     """
     try:
-        # The sizes of torch.export stay symbols.
-        sides = (size[place] for place in range(len(size)))
-        height, width = (side if isinstance(side, torch.SymInt) else side.__index__() for side in sides)
+        # Plain numbers first: torch.export traces no call of __index__, and its sizes stay symbols.
+        sides = [size[place] for place in range(len(size))]
+        height, width = (side if type(side) in (int, torch.SymInt) else side.__index__() for side in sides)
     except (TypeError, ValueError, AttributeError, LookupError):
         height = width = 0
     if min(height, width) < 1:
@@ -148,7 +148,7 @@ def _id_bounds(labels: Tensor) -> tuple[int, int]:
     if not has_values(labels):
         raise DeviceError(
             "labels",
-            "a tensor without values (meta, fake or exported)",
+            "a tensor without values (meta, fake, or recorded by torch.export)",
             "one that holds values",
             "Or give num_regions, to trace shapes only.",
         )
