@@ -315,3 +315,19 @@ def test_unknown_kinds_of_score_are_refused(score):
 def test_wrong_preprocessing_constants_are_refused(constants):
     with pytest.raises(CSLError, match="mean: got"):
         OutputAdapter("logits", mean=constants)
+
+
+@pytest.mark.parametrize("shape", [(2, 24, 32, 5), (2, 6, 8, 5), (2, 24, 32, 1)])
+def test_scores_with_the_channels_last_are_refused(shape):
+    segment = CSLWrapper(lambda x: torch.rand(shape), lambda x: None, OutputAdapter("logits"))
+    with pytest.raises(CSLError, match="channels last"):
+        segment(torch.rand(2, 3, 24, 32))
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 24, 24, 32), (2, 24, 32, 32), (2, 3, 4, 6), (2, 9, 12, 16), (2, 6, 1, 1)]
+)
+def test_scores_with_the_channels_first_are_not(shape):
+    whole = RegionMap(torch.zeros(2, 24, 32, dtype=torch.int32))
+    segment = CSLWrapper(lambda x: torch.rand(shape), lambda x: whole, OutputAdapter("logits"))
+    assert segment(torch.rand(2, 3, 24, 32)).shape == shape

@@ -141,8 +141,9 @@ class ImageInput:
 
     def _check(self, rgb: Tensor) -> None:
         if not has_values(rgb):
-            hint = "Pass tensors with values, on the device of the model."
-            raise DeviceError("model input", describe(rgb), "images that hold values", hint)
+            hint = "Pass tensors with values; record the model by itself, and wrap what comes out."
+            got = "images without values (meta, fake, or recorded by torch.export)"
+            raise DeviceError("model input", got, "images that hold values", hint)
         # Rounding leaves values slightly outside [0, 1], most of all in half precision.
         low, high = bounds(rgb)
         if not (low >= -0.01 and high <= 1.01):

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from csl_plugin._tracing import outside_graph, refuse_jit
+from csl_plugin._tracing import outside_graph, refuse_jit, refuse_symbols
 from csl_plugin.adapters import Adapter, ImageBatch, preset, recognize
 from csl_plugin.adapters.adapter import batch_of, is_per_image
 from csl_plugin.arrays import describe
@@ -50,7 +50,7 @@ class CSLWrapper(nn.Module):
     Raises:
         DTypeError: `model` or `proposer` is not callable, or `adapter` lacks a method of the protocol.
         OptionError: An unknown preset or rule, or a `split` or `check` that is neither True nor False. When
-            called: within torch.jit.
+            called: within torch.jit or torch.fx.symbolic_trace.
         OutputError: When called: the output is not recognized, or no argument holds images.
         ShapeError: When called: more images than the model takes in one call.
 
@@ -111,6 +111,7 @@ class CSLWrapper(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The model's output for these arguments, with the fused distribution in it."""
         refuse_jit("model input")
+        refuse_symbols("model input", args, kwargs)
         adapter = self.adapter
         batch = None if adapter is None else outside_graph(self._batch, adapter, args, kwargs)
         output = self.model(*args, **kwargs)
