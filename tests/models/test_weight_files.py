@@ -182,6 +182,14 @@ def test_an_index_that_contradicts_its_shards_is_refused(sharded, change, said):
         CSLNetwork.from_pretrained(sharded)
 
 
+@pytest.mark.parametrize("total", [0, 1 << 50, "large", None])
+def test_the_bytes_that_an_index_states_are_not_read(sharded, total):
+    expected = CSLNetwork.from_pretrained(sharded).state_dict()
+    _changed(sharded, lambda v: v["metadata"].update(total_size=total))
+    found = CSLNetwork.from_pretrained(sharded).state_dict()
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
 def test_a_weight_in_two_shards_is_refused(sharded):
     one, two = sorted(sharded.glob("model-*"))[:2]
     first = load_file(one)
