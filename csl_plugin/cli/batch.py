@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -56,6 +57,17 @@ class Outcome:
 def folder_of(path: Path) -> Path:
     """The full path of a folder, or of the folder of a single file; it is part of a job's settings."""
     return (path if path.is_dir() else path.parent).resolve()
+
+
+def sources_of(tasks: Sequence[ImageTask]) -> dict[Path, str]:
+    """What each output is made from; those whose inputs are missing are left out."""
+    from csl_plugin.io.file_states import file_states
+
+    found: dict[Path, str] = {}
+    for task in tasks:
+        with suppress(OSError):
+            found.update(dict.fromkeys(task.outputs, file_states(task.inputs)))
+    return found
 
 
 def run_tasks(folder: OutputFolder, tasks: Sequence[ImageTask], verb: str) -> Outcome:
@@ -147,6 +159,8 @@ def report(
         made_with: The same in the words of the command line, for the text.
         notes: Further facts by name, such as {"scores_without_image": 3}; the text omits what is empty.
     """
+    from csl_plugin.io.job_settings import flat_settings
+
     facts = {
         "command": command,
         "out": str(out),
@@ -156,7 +170,7 @@ def report(
         "interrupted": outcome.interrupted,
         "seconds": round(outcome.seconds, 3),
         **notes,
-        "settings": dict(settings),
+        "settings": dict(flat_settings(settings)),
     }
     lines = [
         f"{command}: {outcome.done} done, {outcome.skipped} skipped, {len(outcome.failed)} failed "

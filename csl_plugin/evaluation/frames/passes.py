@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -107,6 +108,14 @@ class FusionPass:
         files = [frame.image, *([frame.label] if frame.label else [])]
         files += self.source.files(frame) if self.source else ()
         return file_states([*files, *region_files(self.proposer, frame.name)])
+
+    def all_sources(self) -> dict[Path, str]:
+        """The sources of each file of the frames; of those whose inputs are missing, none."""
+        found: dict[Path, str] = {}
+        for frame in self.dataset.frames:
+            with suppress(OSError):
+                found.update(dict.fromkeys(self.files(frame), self.sources(frame)))
+        return found
 
     def regions(self, frame: Frame, image: NDArray[np.uint8]) -> tuple[RegionMap, ...]:
         """The partitions of the frame's image, at its size."""
