@@ -61,12 +61,12 @@ def folder_of(path: Path) -> Path:
 
 def sources_of(tasks: Sequence[ImageTask]) -> dict[Path, str]:
     """What each output is made from; those whose inputs are missing are left out."""
-    from csl_plugin.io.file_states import file_states
+    from csl_plugin.io.file_states import sampled_states
 
     found: dict[Path, str] = {}
     for task in tasks:
         with suppress(OSError):
-            found.update(dict.fromkeys(task.outputs, file_states(task.inputs)))
+            found.update(dict.fromkeys(task.outputs, sampled_states(task.inputs)))
     return found
 
 
@@ -113,10 +113,10 @@ def _run(folder: OutputFolder, task: ImageTask, verb: str, outcome: Outcome) -> 
 
 def _is_done(folder: OutputFolder, task: ImageTask) -> bool:
     """Whether a task was done before; else do it."""
-    from csl_plugin.io.file_states import file_states
+    from csl_plugin.io.file_states import sampled_states
 
     try:
-        source = file_states(task.inputs) if task.outputs else None
+        source = sampled_states(task.inputs) if task.outputs else None
     except OSError:
         source = None
     if source is None:

@@ -117,7 +117,7 @@ class OutputFolder:
 
         Args:
             outputs: The files of a unit.
-            source: What they are made from, such as `file_states` gives it.
+            source: What they are made from, such as `sampled_states` gives it.
 
         Raises:
             FileError: The journal cannot be read.
@@ -267,6 +267,9 @@ class OutputFolder:
             if self._name(output) not in self._journal.entries and os.path.lexists(output):
                 got = "a folder" if output.is_dir() else "a file that this command did not write"
                 hint = "Move it, or name another folder: only files that this command wrote are replaced."
+                if not (self.path / JOURNAL_NAME).exists() and output.is_file():
+                    got = f"a file, and no {JOURNAL_NAME} that says that this command wrote it"
+                    hint = f"Move it, or name another folder. Earlier versions wrote no {JOURNAL_NAME}."
                 raise FileError(str(output), got, "nothing there", hint)
 
     def _remove(self, name: str) -> None:

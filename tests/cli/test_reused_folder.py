@@ -347,3 +347,23 @@ def test_other_region_maps_elsewhere_are_refused(place, capsys):
         write_region_map(place / "maps2" / f"{stem}.png", make_map(seed + 5))
     assert fused(place, proposer=("--proposer", str(place / "maps2"))) == 2
     assert "maps2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stem", ["a", "large"])
+def test_other_scores_of_the_same_size_and_time_are_not_taken_for_the_first(place, capsys, stem):
+    """As from archives that store no times."""
+    for number, name in enumerate(("scores", "scores2")):
+        large = np.random.default_rng(number).random((300, 420)).astype(np.float32)
+        write_scores(place / name / "large.npy", large)
+        for file in (place / name).iterdir():
+            os.utime(file, ns=(0, 0))
+    write_png(place / "images" / "large.png", np.tile(make_image(1), (8, 8, 1))[:300, :420])
+    assert fused(place) == 0
+    assert fused(place, scores="scores2") == 2
+    assert "scores2" in capsys.readouterr().err
+    (place / "scores" / f"{stem}.npy").write_bytes((place / "scores2" / f"{stem}.npy").read_bytes())
+    os.utime(place / "scores" / f"{stem}.npy", ns=(0, 0))
+    capsys.readouterr()
+    assert fused(place, "--json") == 0
+    assert counts(capsys) == (1, 3, 0)
+    check_fresh(place, fused)

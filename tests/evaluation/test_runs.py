@@ -167,6 +167,16 @@ def test_a_benchmark_goes_on_with_more_frames_and_not_with_fewer(place):
         run(place)
 
 
+def test_an_edited_result_is_made_again_with_a_warning(place, capsys):
+    run(place)
+    before = (place / "out" / "result.json").read_bytes()
+    (place / "out" / "result.json").write_text("{}")
+    capsys.readouterr()
+    run(place)
+    assert (place / "out" / "result.json").read_bytes() == before
+    assert "result.json was changed since it was written" in capsys.readouterr().err
+
+
 def test_a_record_of_another_run_is_made_again(place, capsys):
     run(place)
     first = result_values(place)
