@@ -19,7 +19,14 @@ SETTINGS_NAME = "csl-plugin.json"
 """The file in an output folder with the settings that its files were made with."""
 
 Settings: TypeAlias = Mapping[str, Any]
-"""JSON values by name, with the name of the command as "command"."""
+"""JSON values by name, with the name of the command as "command".
+
+"places", the folders of the inputs by name, and "frames" and "frames_sha256", which of them the job is for,
+decide no file: an output folder goes on with others where its files were made from the same inputs.
+"""
+
+PLACES = "places"
+_OPEN = (PLACES, "frames", "frames_sha256")
 
 _LARGEST = 4 << 20
 
@@ -30,8 +37,14 @@ def versions() -> dict[str, str]:
 
 
 def fingerprint(settings: Settings) -> str:
-    """The start of the sha256 of settings as canonical JSON."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+    """The start of the sha256 of settings as canonical JSON, without places and frames."""
+    deciding = {name: value for name, value in settings.items() if name not in _OPEN}
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def same_settings(before: Settings, now: Settings) -> bool:
+    """Whether settings are equal, places and frames too."""
+    return bool(before == json.loads(json.dumps(now)))
 
 
 def read_settings(path: Path) -> Settings | None:
@@ -67,9 +80,20 @@ def write_settings(path: Path, settings: Settings) -> None:
 
 def other_settings(path: Path, before: Settings, now: Settings) -> OptionError:
     """The error of a folder that other settings made; it names each that differs."""
-    now = json.loads(json.dumps(now))
+    moved = fingerprint(before) == fingerprint(now)
+    before, now = flat_settings(before), flat_settings(json.loads(json.dumps(now)))
     names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     got = ", ".join(f"{name} {now.get(name)!r}" for name in names)
     expected = ", ".join(f"{name} {before.get(name)!r}" for name in names)
     hint = "Name another folder, or start again with --overwrite."
+    if moved:
+        hint += " A job goes on with inputs that were moved if they kept their times: mv, cp -p or rsync -a."
     return OptionError("settings", got, f"{expected}, as stored in {path}", hint)
+
+
+def flat_settings(settings: Settings) -> Settings:
+    """Settings with the places among them, as they are shown."""
+    places = settings.get(PLACES)
+    if not isinstance(places, Mapping):
+        return settings
+    return {**{name: value for name, value in settings.items() if name != PLACES}, **places}
