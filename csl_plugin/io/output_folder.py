@@ -66,6 +66,7 @@ class OutputFolder:
         self._settings = settings
         self._fingerprint = fingerprint(settings)
         self._start = 0
+        self._was_alone = True
 
     @contextmanager
     def taken(
@@ -107,6 +108,7 @@ class OutputFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         with folder_lock(self.path, shared=shared, argument=argument) as lock:
             _check_own(self.path, argument)
+            self._was_alone = lock.hold != "shared"
             self._claim(lock, planned, sources, overwrite=overwrite, argument=argument)
             if shared:
                 lock.share()
@@ -132,15 +134,21 @@ class OutputFolder:
         return True
 
     def changed(self, outputs: Sequence[Path]) -> list[Path]:
-        """Those of the files that are finished, and there, but not as they were written."""
-        found = []
-        for output in outputs:
-            entry = self._journal.entries.get(self._name(output))
-            finished = entry is not None and entry.source is not None and not entry.is_open
-            written = entry.written if entry is not None and finished else None
-            if written is not None and os.path.lexists(output) and not written.is_that_of(output):
-                found.append(output)
-        return found
+        """Those of the files that were finished before this job, and are there, but not as they were written.
+
+        What jobs write that are at work at the same time is theirs to judge.
+        """
+        if not (self._was_alone and any(map(self._is_changed, outputs))):
+            return []
+        self._journal.refresh()  # another job may have started on them since
+        return [output for output in outputs if self._is_changed(output)]
+
+    def _is_changed(self, output: Path) -> bool:
+        entry = self._journal.entries.get(self._name(output))
+        if entry is None or entry.is_open or entry.source is None or entry.place >= self._start:
+            return False
+        written = entry.written
+        return written is not None and os.path.lexists(output) and not written.is_that_of(output)
 
     def discard(self, unit: str, keep: Sequence[Path] = ()) -> None:
         """Remove the files of a unit that are outdated.
