@@ -23,7 +23,7 @@ from csl_plugin.datasets import (
 )
 from csl_plugin.datasets.dataset import Dataset, DatasetInfo, Frame, Task
 from csl_plugin.datasets.ids import ANOMALY_IDS, VOID, IdTable
-from csl_plugin.errors import OptionError
+from csl_plugin.errors import CSLError, FileError, OptionError
 
 __all__ = [
     "ANOMALY_IDS",
@@ -93,7 +93,13 @@ def open_dataset(
     if not info.subsets and subset is not None and not _is_plain(subset):
         hint = "Name a subfolder of images/ and labels/."
         raise OptionError("subset", repr(subset), "the name of a folder", hint)
-    return info.open(Path(path), info.default_subset if subset is None else subset, **given)
+    try:
+        return info.open(Path(path), info.default_subset if subset is None else subset, **given)
+    except CSLError:
+        raise
+    except (OSError, ValueError) as error:  # a name that the system does not take, or no permission
+        got, hint = getattr(error, "strerror", None) or str(error), "Check the name and the permissions."
+        raise FileError(str(path), got, info.layout, hint) from error
 
 
 def _check_choices(info: DatasetInfo, given: dict[str, Any]) -> None:

@@ -41,9 +41,9 @@ def check_file(path: Path, most: int = MAX_BYTES) -> int:
     """
     try:
         status = path.stat()
-    except OSError as error:
-        hint = "Check the name and the permissions."
-        raise FileError(str(path), error.strerror or "nothing there", "a readable file", hint) from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        got, hint = getattr(error, "strerror", None) or str(error), "Check the name and the permissions."
+        raise FileError(str(path), got, "a readable file", hint) from error
     if not S_ISREG(status.st_mode):
         kind = "a folder" if S_ISDIR(status.st_mode) else "something that is no regular file"
         raise FileError(str(path), kind, "a file", "Pass the path of a file.")

@@ -43,8 +43,8 @@ class RegionMapFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        if not self.path.is_dir():
-            got = "a file" if self.path.exists() else "nothing there"
+        if not os.path.isdir(path):  # noqa: PTH112  # no name makes it raise
+            got = "a file" if os.path.exists(path) else "nothing there"  # noqa: PTH110
             raise FileError(str(path), got, "a folder of region maps", "Check the name of the folder.")
         maps = files_by_stem(self.path, REGION_SUFFIXES)
         masks = {} if maps else files_by_stem(self.path, MASK_SUFFIXES)

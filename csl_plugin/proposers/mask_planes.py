@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from csl_plugin.arrays import as_tensor, describe
+from csl_plugin.arrays import as_array, as_tensor, describe
 from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.io.coco_rle import read_run_lengths
 
@@ -75,7 +75,7 @@ def of_list(masks: Sequence[Any], scores: Any) -> Masks:
 
 def of_array(masks: Any, scores: Any) -> tuple[list[Mask], tuple[int, int]]:
     """Of an array (N, H, W): booleans, two values of integers a mask, or floats in [0, 1]."""
-    stack = as_tensor("masks", masks).detach().cpu()
+    stack = torch.from_numpy(as_array("masks", masks))
     if stack.ndim != 3 or 0 in stack.shape[1:]:
         hint = "Pass the masks of one image, without a batch axis."
         if stack.ndim == 2:
@@ -94,7 +94,7 @@ def of_ids(ids: Any, known: Sequence[int]) -> tuple[list[Mask], tuple[int, int]]
         ShapeError: It is no map.
         ScoreRangeError: An id is not known, or not an integer.
     """
-    plane = as_tensor("masks", ids).detach().cpu().numpy()
+    plane = as_array("masks", ids)
     if plane.ndim != 2 or 0 in plane.shape:
         raise ShapeError("masks", f"a map of ids of shape {plane.shape}", "(H, W)", "Pass one image's.")
     values = np.unique(plane)
@@ -142,10 +142,10 @@ def _one_size(sizes: set[Any]) -> Any:
 
 
 def _finite(scores: Any, count: int) -> list[float]:
-    values = scores.detach().cpu().tolist() if isinstance(scores, Tensor) else scores
+    values = as_array("scores", scores) if isinstance(scores, Tensor) else scores
     try:
         numbers = np.asarray(values, dtype=np.float64).ravel()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         hint = "Give one number per mask."
         raise DTypeError("scores", describe(scores), "numbers", hint) from None
     if len(numbers) != count:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from csl_plugin._options import choice
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.limits import MAX_PIXELS
 from csl_plugin.proposers.mask_planes import Mask
@@ -76,8 +77,7 @@ def regions_from_masks(
         >>> regions_from_masks(records).labels
         tensor([[[ 0,  0,  1, -1]]], dtype=torch.int32)
     """
-    if on_top not in get_args(OnTop):
-        raise OptionError("on_top", repr(on_top), '"score" or "smallest"', "Omit it for the score.")
+    choice("on_top", on_top, get_args(OnTop), "Omit it for the score.")
     wanted = None if size is None else check_size(size)
     found, extent = read_masks(masks)
     if extent is None:

@@ -560,6 +560,13 @@ def test_nothing_there_is_one_error(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", DATASETS)
+def test_a_name_that_no_folder_can_have_is_one_error(name):
+    for path in ("a" * 300, "a/" * 3000, "a\0b", "\ud800"):
+        with pytest.raises(FileError):
+            open_dataset(name, path)
+
+
+@pytest.mark.parametrize("name", DATASETS)
 def test_wrong_subsets_and_options(tmp_path, name):
     info = DATASETS[name]
     assert info.default_subset in (None, *info.subsets)
