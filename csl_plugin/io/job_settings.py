@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +15,9 @@ import torch
 from csl_plugin._version import __version__
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.json_files import read_json
+from csl_plugin.io.json_schema import Place, shown, text
+from csl_plugin.io.json_values import differences
 
 SETTINGS_NAME = "csl-plugin.json"
 """The file in an output folder with the settings that its files were made with."""
@@ -22,6 +26,7 @@ Settings: TypeAlias = Mapping[str, Any]
 """JSON values by name, with the name of the command as "command"."""
 
 _LARGEST = 4 << 20
+_HINT = "Name another folder, or start again with --overwrite."
 
 
 def versions() -> dict[str, str]:
@@ -40,18 +45,17 @@ def read_settings(path: Path) -> Settings | None:
     Raises:
         FileError: The file holds no settings.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
+    expected = "the settings of an earlier job"
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"more than {_LARGEST} bytes")
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(stored, dict) or not isinstance(stored.get("command"), str):
-            raise ValueError("no object with a command")
-    except (OSError, ValueError, RecursionError) as error:
-        got = f"a file that cannot be read ({' '.join(str(error).split())[:200]})"
-        hint = "Name another folder, or start again with --overwrite."
-        raise FileError(str(path), got, "the settings of an earlier job", hint) from error
+        stored: Settings = read_json(path, expected, largest=_LARGEST)
+        place = Place(str(path))
+        if not isinstance(stored, dict) or "command" not in stored:
+            raise place.error(shown(stored), f"{expected}, with its command", _HINT)
+        text(stored["command"], place["command"])
+    except FileError as error:
+        raise FileError(error.argument, error.got, error.expected, _HINT) from error
     return stored
 
 
@@ -66,10 +70,21 @@ def write_settings(path: Path, settings: Settings) -> None:
 
 
 def other_settings(path: Path, before: Settings, now: Settings) -> OptionError:
-    """The error of a folder that other settings made; it names each that differs."""
-    now = json.loads(json.dumps(now))
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    got = ", ".join(f"{name} {now.get(name)!r}" for name in names)
-    expected = ", ".join(f"{name} {before.get(name)!r}" for name in names)
-    hint = "Name another folder, or start again with --overwrite."
-    return OptionError("settings", got, f"{expected}, as stored in {path}", hint)
+    """The error of a folder that other settings made; it names each that differs.
+
+    Args:
+        path: Of the stored settings.
+        before: These.
+        now: Those of the present job, `as_stored`.
+    """
+    found = list(differences(before, now))
+    got = ", ".join(_named(name, value) for name, _, value in found)
+    expected = ", ".join(_named(name, value) for name, value, _ in found)
+    return OptionError("settings", got, f"{expected}, as stored in {path}", _HINT)
+
+
+def _named(name: str, value: Any) -> str:
+    """A setting in full, so that what differs is seen, however long it is."""
+    if value is None:
+        return f"no {name}"
+    return f"{name} {value!r}" if isinstance(value, str) else f"{name} {json.dumps(value)}"

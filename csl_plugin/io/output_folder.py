@@ -25,6 +25,7 @@ from csl_plugin.io.job_settings import (
     write_settings,
 )
 from csl_plugin.io.journal import JOURNAL_NAME, Journal
+from csl_plugin.io.json_values import as_stored
 from csl_plugin.io.separate_paths import check_separate
 
 _NAMED = 3
@@ -55,8 +56,8 @@ class OutputFolder:
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path
-        self._settings = settings
-        self._fingerprint = fingerprint(settings)
+        self._settings = as_stored(settings)
+        self._fingerprint = fingerprint(self._settings)
         self._start = 0
 
     @contextmanager
