@@ -14,7 +14,7 @@ from csl_plugin._tracing import outside_transforms, refuse_export
 from csl_plugin.adapters.containers import Found, find_images
 from csl_plugin.adapters.image_batch import ImageBatch
 from csl_plugin.adapters.padding import Padding, find_padding
-from csl_plugin.arrays import bounds, describe, has_values
+from csl_plugin.arrays import bounds, describe, has_values, shown
 from csl_plugin.errors import DeviceError, DTypeError, OptionError, OutputError, ScoreRangeError, ShapeError
 
 Order: TypeAlias = Literal["RGB", "BGR"]
@@ -52,11 +52,11 @@ class ImageInput:
         object.__setattr__(self, "mean", _three("mean", self.mean, 0.0))
         object.__setattr__(self, "std", _three("std", self.std, 1.0))
         if not isinstance(self.order, str) or self.order not in ("RGB", "BGR"):
-            raise OptionError("order", repr(self.order), '"RGB" or "BGR"', "Name the order of the channels.")
+            raise OptionError("order", shown(self.order), '"RGB" or "BGR"', "Name the order of the channels.")
         peak: Any = self.peak
         if isinstance(peak, bool) or not isinstance(peak, (int, float)) or not 0 < peak < math.inf:
             hint = "White is 1.0 or 255.0 in most preprocessing."
-            raise OptionError("peak", repr(peak)[:80], "a positive finite number", hint)
+            raise OptionError("peak", shown(peak), "a positive finite number", hint)
 
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
         """RGB (B, 3, H, W) in [0, 1] of the first images among the arguments of a call, with their padding.
@@ -162,8 +162,8 @@ def _three(argument: str, values: Any, default: float) -> tuple[float, float, fl
         red, green, blue = (float(value) for value in values)
     except (TypeError, ValueError, RuntimeError):
         expected = "three numbers, one for each channel"
-        raise OptionError(argument, repr(values)[:80], expected, hint) from None
+        raise OptionError(argument, shown(values), expected, hint) from None
     if not all(math.isfinite(value) and (argument == "mean" or value > 0) for value in (red, green, blue)):
         expected = "finite numbers" if argument == "mean" else "positive finite numbers"
-        raise OptionError(argument, repr(values)[:80], expected, hint)
+        raise OptionError(argument, shown(values), expected, hint)
     return red, green, blue

@@ -16,7 +16,7 @@ from csl_plugin._version import __version__
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import read_json
-from csl_plugin.io.json_schema import Place, shown, text
+from csl_plugin.io.json_schema import Place, in_json, text
 from csl_plugin.io.json_values import differences
 
 SETTINGS_NAME = "csl-plugin.json"
@@ -52,7 +52,7 @@ def read_settings(path: Path) -> Settings | None:
         stored: Settings = read_json(path, expected, largest=_LARGEST)
         place = Place(str(path))
         if not isinstance(stored, dict) or "command" not in stored:
-            raise place.error(shown(stored), f"{expected}, with its command", _HINT)
+            raise place.error(in_json(stored), f"{expected}, with its command", _HINT)
         text(stored["command"], place["command"])
     except FileError as error:
         raise FileError(error.argument, error.got, error.expected, _HINT) from error

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
-from csl_plugin.errors import CSLError, FileError
+from csl_plugin.errors import CSLError, FileError, reason_of
 from csl_plugin.io.lfs_pointers import refuse_pointer
 
 MAX_PIXELS = 100_000_000
@@ -105,6 +105,6 @@ def as_file_error(path: Path, expected: str) -> Iterator[None]:
     except (CSLError, MemoryError):
         raise
     except Exception as error:  # decoders raise many types on damaged bytes
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = reason_of(error)
         hint = "The file is damaged, truncated or of another format: write it again."
         raise FileError(str(path), f"a file that cannot be read ({reason})", expected, hint) from error

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from csl_plugin.arrays import shown
 from csl_plugin.errors import FileError, OptionError, ShapeError
 from csl_plugin.io.job_settings import SETTINGS_NAME
 from csl_plugin.io.listing import files_by_stem, stem_key
@@ -72,7 +73,7 @@ class RegionMapFolder:
         """
         batch, size = images.shape[0], tuple(images.shape[-2:])
         if names is None or isinstance(names, str) or len(names) != batch:
-            got = "no names" if names is None else repr(names)
+            got = "no names" if names is None else shown(names)
             hint = "Region maps are found by name: call proposer(images, names=[stem, ...])."
             raise OptionError("names", got, f"the stems of the {batch} images", hint)
         labels = np.stack([self._read(name, size) for name in names])

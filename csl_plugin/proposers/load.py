@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from csl_plugin.arrays import checked_device
+from csl_plugin.arrays import checked_device, shown
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.proposers.base import Proposer
 from csl_plugin.proposers.bundled import bundled_folder
@@ -78,7 +78,7 @@ def load_proposer(
     name: object = DEFAULT if source is None else source
     name = os.fspath(name) if isinstance(name, PathLike) else name
     if not isinstance(name, str) or not name:
-        got = "an empty name" if name == "" else ascii(name)[:80]
+        got = shown(name) if not isinstance(name, str) else "an empty name"
         raise OptionError("source", got, "a name, a folder or OWNER/NAME", "Omit it for the default.")
     kind, _, scales = name.partition(":")
     is_folder = os.path.isdir(name)  # noqa: PTH112  # no name makes it raise
@@ -122,7 +122,7 @@ def load_proposer(
 def _refuse(revision: str | None, variant: str | None, expected: str, hint: str) -> None:
     for name, value in (("revision", revision), ("variant", variant)):
         if value is not None:
-            raise OptionError(name, ascii(value)[:80], expected, hint)
+            raise OptionError(name, shown(value), expected, hint)
 
 
 def _is_repository(name: str) -> bool:

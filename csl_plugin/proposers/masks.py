@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from csl_plugin._options import choice
+from csl_plugin._options import check_choice
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.limits import MAX_PIXELS
 from csl_plugin.proposers.mask_planes import Mask
@@ -77,7 +77,7 @@ def regions_from_masks(
         >>> regions_from_masks(records).labels
         tensor([[[ 0,  0,  1, -1]]], dtype=torch.int32)
     """
-    choice("on_top", on_top, get_args(OnTop), "Omit it for the score.")
+    check_choice("on_top", on_top, get_args(OnTop), "Omit it for the score.")
     wanted = None if size is None else check_size(size)
     found, extent = read_masks(masks)
     if extent is None:

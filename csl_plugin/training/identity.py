@@ -11,7 +11,7 @@ from typing import Any
 from csl_plugin.errors import FileError
 from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, list_images
 from csl_plugin.io.file_states import file_states
-from csl_plugin.io.json_schema import shown
+from csl_plugin.io.json_schema import in_json
 from csl_plugin.io.json_values import as_stored, differences
 from csl_plugin.models import CSLNetwork
 from csl_plugin.models.hub.safetensors_io import weights_digest
@@ -77,8 +77,8 @@ def check_continued(
     if found:
         named = found[:_MOST_NAMED]
         more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-        got = ", ".join(f"{name} {shown(after)}" for name, _, after in named) + more
-        expected = ", ".join(f"{name} {shown(first)}" for name, first, _ in named) + more
+        got = ", ".join(f"{name} {in_json(after)}" for name, _, after in named) + more
+        expected = ", ".join(f"{name} {in_json(first)}" for name, first, _ in named) + more
         hint = "Continue with what the job was started with, or use another folder."
         if any(name.startswith("job.files") for name, *_ in named):
             hint += " Files count by name, size and time: copy data with cp -p or rsync -a."

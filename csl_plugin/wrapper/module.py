@@ -10,7 +10,7 @@ from torch import nn
 from csl_plugin._tracing import outside_graph, refuse_jit
 from csl_plugin.adapters import Adapter, ImageBatch, preset, recognize
 from csl_plugin.adapters.adapter import batch_of, is_per_image
-from csl_plugin.arrays import describe
+from csl_plugin.arrays import describe, shown
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.fusion import Rule
 from csl_plugin.fusion.rules import read_rule
@@ -96,7 +96,7 @@ class CSLWrapper(nn.Module):
             )
         for argument, flag in (("split", split), ("check", check)):
             if not isinstance(flag, bool):
-                raise OptionError(argument, repr(flag)[:80], "True or False", "Name the options of fuse.")
+                raise OptionError(argument, shown(flag), "True or False", "Name the options of fuse.")
         if rule is not None:
             read_rule(rule, ())
         self.model = model

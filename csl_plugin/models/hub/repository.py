@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from csl_plugin.errors import FileError
+from csl_plugin.errors import FileError, reason_of
 from csl_plugin.io.limits import check_file
 from csl_plugin.models.hub.cache import Cache
 from csl_plugin.models.hub.digests import Digest, digest_in, digest_of
@@ -230,7 +230,7 @@ class Repository:
         stored = None if self._force else self._stored(name)
         if stored is not None:
             return stored
-        reason = reason or " ".join(str(error).split())[:200] or type(error).__name__
+        reason = reason or reason_of(error)
         hint = (
             "Check the connection and HF_ENDPOINT; or pass a folder, "
             "or local_files_only=True if the files are in the cache."

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from csl_plugin.arrays import shown
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.models.hub.names import shown
 from csl_plugin.models.hub.repository import AbsentFileError, Repository, checked
 
 
