@@ -93,7 +93,7 @@ def origin(
     if is_folder:
         if revision is not None:
             hint = "Omit it: a folder holds one version."
-            raise OptionError("revision", repr(revision), "None for a folder", hint)
+            raise OptionError("revision", repr(revision), "no revision of a folder", hint)
         return Folder(path)
     if exists or not isinstance(source, str) or path.is_absolute() or source.startswith((".", "~")):
         got = "a file" if exists else "nothing there"

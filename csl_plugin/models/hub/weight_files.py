@@ -97,7 +97,8 @@ def find_weights(files: Origin, largest: int, variant: str | None = None) -> Wei
         return find_weights(files, largest, variants[0])
     if variants:
         got = "only the variants " + ", ".join(variants[:8])
-        raise FileError(files.of(name), got, "weights as safetensors", f'Pass variant="{variants[0]}".')
+        hint = f'Choose one, such as the variant "{variants[0]}".'
+        raise FileError(files.of(name), got, "weights as safetensors", hint)
     found = only_pickles(files.of(name), names)
     if found is not None:
         raise found
