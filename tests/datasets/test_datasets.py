@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 import zlib
 
 import cv2
@@ -599,12 +597,3 @@ def test_an_unreadable_image_names_its_file(tmp_path):
     dataset = open_dataset("smiyc-anomaly-track", tmp_path)
     with pytest.raises(CSLError, match="validation0003"):
         dataset.read_image(dataset.frames[3])
-
-
-def test_the_package_does_not_import_them():
-    code = (
-        "import sys, csl_plugin; assert not {'csl_plugin.datasets', 'csl_plugin.metrics'} & set(sys.modules)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    code = "import sys, csl_plugin.datasets; assert not {'cv2', 'h5py', 'scipy'} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
