@@ -12,13 +12,14 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch._C import _functorch
-from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.autograd import forward_ad
 
+from csl_plugin import _torch_internals as internals
 from csl_plugin.errors import OptionError
 
 ResultT = TypeVar("ResultT")
+
+_HAS_EXPORTING = hasattr(torch.compiler, "is_exporting")  # from torch 2.7 on
 
 
 def refuse_jit(argument: str) -> None:
@@ -37,13 +38,39 @@ def refuse_jit(argument: str) -> None:
         )
 
 
+def refuse_symbols(argument: str, *values: object) -> None:
+    """Refuse a call in which torch.fx.symbolic_trace stands for the values.
+
+    Raises:
+        OptionError: One of them is its symbol.
+    """
+    if not torch.compiler.is_dynamo_compiling() and any(isinstance(each, torch.fx.Proxy) for each in values):
+        raise OptionError(
+            argument,
+            "a symbol of torch.fx.symbolic_trace",
+            "tensors: regions are found in the values of images",
+            "Trace the model by itself, and wrap what comes out.",
+        )
+
+
+def is_exporting() -> bool:
+    """Whether torch.export or make_fx records the call."""
+    if torch.compiler.is_dynamo_compiling():
+        return _HAS_EXPORTING and torch.compiler.is_exporting()
+    if not _HAS_EXPORTING and torch.compiler.is_compiling():
+        return True
+    return (_HAS_EXPORTING and torch.compiler.is_exporting()) or internals.is_recorded()
+
+
 def is_exported() -> bool:
-    """Whether torch.export records the call; where it reads Python code, strict=True, it stops here."""
-    if torch.compiler.is_exporting() and torch.compiler.is_dynamo_compiling():
+    """`is_exporting`; where torch.export reads Python code, strict=True, it stops here."""
+    if not is_exporting():
+        return False
+    if torch.compiler.is_dynamo_compiling():
         from csl_plugin._graph_break import values_are_read
 
         values_are_read()
-    return torch.compiler.is_exporting()
+    return True
 
 
 def refuse_export(argument: str, got: str, expected: str, hint: str) -> None:
@@ -69,7 +96,7 @@ def is_differentiated(values: Tensor) -> bool:
 def is_transformed(values: Tensor) -> bool:
     """Whether a tensor belongs to a transform of torch.func."""
     # torch.compile traces the transforms itself, and its graph cannot hold this question.
-    return not torch.compiler.is_dynamo_compiling() and _functorch.is_functorch_wrapped_tensor(values)
+    return not torch.compiler.is_dynamo_compiling() and internals.is_functorch_wrapped_tensor(values)
 
 
 def untransformed(argument: str, values: Tensor) -> Tensor:
@@ -79,14 +106,14 @@ def untransformed(argument: str, values: Tensor) -> Tensor:
         OptionError: torch.func.vmap maps over them: each of its calls has values of its own.
     """
     while is_transformed(values):
-        if _functorch.is_batchedtensor(values):
+        if internals.is_batchedtensor(values):
             raise OptionError(
                 argument,
                 "a tensor that torch.func.vmap maps over",
                 "one that is the same in each of its calls",
                 "Call with the whole batch: (B, C, H, W) scores, (B, H, W) regions, (B, 3, H, W) images.",
             )
-        values = _functorch.get_unwrapped(values)
+        values = internals.get_unwrapped(values)
     return values
 
 
@@ -96,7 +123,7 @@ def refuse_transforms(argument: str) -> None:
     Raises:
         OptionError: One is active.
     """
-    if not torch.compiler.is_dynamo_compiling() and _functorch.maybe_current_level() is not None:
+    if not torch.compiler.is_dynamo_compiling() and internals.maybe_current_level() is not None:
         raise OptionError(
             argument,
             "a call within a transform of torch.func",
@@ -108,20 +135,20 @@ def refuse_transforms(argument: str) -> None:
 def all_values(values: Tensor) -> Tensor:
     """The values beneath any transform of torch.func, those of all calls of a vmap together."""
     while is_transformed(values):
-        values = _functorch.get_unwrapped(values)
+        values = internals.get_unwrapped(values)
     return values
 
 
 def outside_transforms() -> AbstractContextManager[Any]:
     """A block in which no transform of torch.func is active: no gradient passes through it."""
-    if torch.compiler.is_dynamo_compiling() or _functorch.maybe_current_level() is None:
+    if torch.compiler.is_dynamo_compiling() or internals.maybe_current_level() is None:
         return nullcontext()
-    return temporarily_clear_interpreter_stack()
+    return internals.temporarily_clear_interpreter_stack()
 
 
 def outside_graph(call: Callable[..., ResultT], *args: Any) -> ResultT:
     """The result of a call that torch.compile keeps out of its graph; torch.export records it."""
-    if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+    if torch.compiler.is_compiling() and not is_exporting():
         # Imported here: it imports torch's compiler, which takes longer than this package.
         from csl_plugin._graph_break import called_outside
 

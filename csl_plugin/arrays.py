@@ -7,8 +7,8 @@ from typing import Any, TypeAlias, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensor
 
+from csl_plugin._torch_internals import FakeTensor
 from csl_plugin._tracing import all_values, is_exported, outside_transforms
 from csl_plugin.errors import DeviceError, DTypeError, OptionError
 

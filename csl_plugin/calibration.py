@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin._options import checked_integer
+from csl_plugin._options import as_float, checked_integer
 from csl_plugin.arrays import Array, ArrayT, as_tensor, describe, has_values, shown
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError
 from csl_plugin.io.atomic import atomic_path
@@ -190,6 +190,7 @@ class SigmoidCalibration(Calibration):
     scale: float
 
     def __post_init__(self) -> None:
+        _as_floats(self)
         if not (_moderate(self.center, self.scale) and abs(self.scale) >= _LEAST):
             raise OptionError(
                 "center, scale",
@@ -211,6 +212,7 @@ class AffineCalibration(Calibration):
     high: float
 
     def __post_init__(self) -> None:
+        _as_floats(self)
         if not (_moderate(self.low, self.high) and abs(self.high - self.low) >= _LEAST):
             raise OptionError(
                 "low, high",
@@ -323,9 +325,14 @@ def _check_spread(count: int, spread: float) -> None:
         )
 
 
+def _as_floats(calibration: Any) -> None:
+    """Make its numbers Python's own: a mean of a float32 array is of numpy's type."""
+    for name, given in vars(calibration).items():
+        value = as_float(given)
+        if not math.isnan(value):
+            object.__setattr__(calibration, name, value)
+
+
 def _moderate(*numbers: object) -> bool:
     """Whether all are real numbers within the bounds."""
-    return all(
-        isinstance(number, (int, float)) and not isinstance(number, bool) and abs(number) <= _MOST
-        for number in numbers
-    )
+    return all(abs(as_float(number)) <= _MOST for number in numbers)

@@ -50,7 +50,7 @@ from csl_plugin.metrics import (
     SmiycAnomaly,
     bootstrap_difference,
 )
-from csl_plugin.proposers import regions_from_masks
+from csl_plugin.proposers import NetworkProposals, regions_from_masks
 from csl_plugin.viz import overlay
 
 draw = torch.Generator().manual_seed(0)
@@ -376,12 +376,25 @@ def test_many_threads_at_once():
             assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize(
-    "state", [state for state in STATES if state != "autocast"]
-)  # a network obeys autocast
+@pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("call", NETWORK_CALLS)
 def test_so_does_a_network(call, state):
     expected = NETWORK_CALLS[call]()
     with STATES[state]():
         found = NETWORK_CALLS[call]()
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("state", ["default device", "default dtype", "default dtype half", "autocast"])
+def test_a_network_is_loaded_as_it_is_stored(state):
+    with STATES[state]():
+        labels = load_proposer("csl-tiny")(IMAGE)[0].labels
+    assert torch.equal(labels, NETWORK_CALLS["csl-tiny"]())
+
+
+def test_a_network_of_another_dtype_proposes_nearly_the_same():
+    network = load_proposer("csl-tiny").network
+    expected = NetworkProposals(network)(IMAGE)[0].scores
+    for dtype, tolerance in ((torch.float64, 1e-4), (torch.float16, 0.05), (torch.bfloat16, 0.2)):
+        found = NetworkProposals(copy.deepcopy(network).to(dtype))(IMAGE)[0].scores
+        torch.testing.assert_close(found, expected, atol=tolerance, rtol=0)

@@ -267,3 +267,13 @@ def test_unreadable_files_are_named(tmp_path):
         with pytest.raises(OSError, match="expected") as caught:
             Calibration.load(tmp_path / name)
         assert isinstance(caught.value, CSLError)
+
+
+def test_numbers_of_numpy_are_numbers():
+    maps = np.linspace(0, 3, 50, dtype=np.float32)
+    center, scale = maps.mean(), maps.std()
+    for make in (Calibration.sigmoid, Calibration.affine):
+        calibration = make(center, scale)
+        assert calibration == make(float(center), float(scale))
+        assert Calibration.from_json(calibration.to_json()) == calibration
+    assert Calibration.sigmoid(np.int64(3), np.float16(2)) == Calibration.sigmoid(3, 2)

@@ -7,6 +7,7 @@ from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -315,3 +316,41 @@ def test_unknown_kinds_of_score_are_refused(score):
 def test_wrong_preprocessing_constants_are_refused(constants):
     with pytest.raises(CSLError, match="mean: got"):
         OutputAdapter("logits", mean=constants)
+
+
+@pytest.mark.parametrize("shape", [(2, 24, 32, 5), (2, 6, 8, 5), (2, 24, 32, 1)])
+def test_scores_with_the_channels_last_are_refused(shape):
+    segment = CSLWrapper(lambda x: torch.rand(shape), lambda x: None, OutputAdapter("logits"))
+    with pytest.raises(CSLError, match="channels last"):
+        segment(torch.rand(2, 3, 24, 32))
+
+
+@pytest.mark.parametrize(
+    "shape", [(2, 24, 24, 32), (2, 24, 32, 32), (2, 3, 4, 6), (2, 9, 12, 16), (2, 6, 1, 1)]
+)
+def test_scores_with_the_channels_first_are_not(shape):
+    whole = RegionMap(torch.zeros(2, 24, 32, dtype=torch.int32))
+    segment = CSLWrapper(lambda x: torch.rand(shape), lambda x: whole, OutputAdapter("logits"))
+    assert segment(torch.rand(2, 3, 24, 32)).shape == shape
+
+
+def test_flags_and_counts_of_numpy_are_flags_and_counts():
+    adapter = OutputAdapter("logits", align_corners=np.False_, max_batch=np.int64(1))
+    segment = CSLWrapper(nn.Conv2d(3, 4, 1), halves, adapter, split=np.True_, check=np.True_)
+    assert segment(torch.rand(1, 3, 24, 32)).shape == (1, 4, 24, 32)
+    with pytest.raises(CSLError, match="at most 1"):
+        segment(torch.rand(2, 3, 24, 32))
+
+
+def test_the_class_of_an_adapter_is_none():
+    with pytest.raises(CSLError, match="adapter: got"):
+        CSLWrapper(nn.Conv2d(3, 4, 1), halves, OutputAdapter)
+
+
+def test_a_mask_without_values_is_refused():
+    segment = CSLWrapper(
+        lambda pixel_values, pixel_mask: pixel_values, halves, OutputAdapter("probabilities")
+    )
+    mask = torch.ones(1, 24, 32, device="meta")
+    with pytest.raises(CSLError, match="pixel_mask: got"):
+        segment(pixel_values=torch.rand(1, 3, 24, 32), pixel_mask=mask)

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from csl_plugin._options import as_float
 from csl_plugin._tracing import outside_transforms, refuse_export
 from csl_plugin.adapters.containers import Found, find_images
 from csl_plugin.adapters.image_batch import ImageBatch
@@ -53,10 +54,11 @@ class ImageInput:
         object.__setattr__(self, "std", _three("std", self.std, 1.0))
         if not isinstance(self.order, str) or self.order not in ("RGB", "BGR"):
             raise OptionError("order", shown(self.order), '"RGB" or "BGR"', "Name the order of the channels.")
-        peak: Any = self.peak
-        if isinstance(peak, bool) or not isinstance(peak, (int, float)) or not 0 < peak < math.inf:
+        peak = as_float(self.peak)
+        if not 0 < peak < math.inf:
             hint = "White is 1.0 or 255.0 in most preprocessing."
-            raise OptionError("peak", shown(peak), "a positive finite number", hint)
+            raise OptionError("peak", shown(self.peak), "a positive finite number", hint)
+        object.__setattr__(self, "peak", peak)
 
     def images(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Tensor:
         """RGB (B, 3, H, W) in [0, 1] of the first images among the arguments of a call, with their padding.
@@ -141,8 +143,9 @@ class ImageInput:
 
     def _check(self, rgb: Tensor) -> None:
         if not has_values(rgb):
-            hint = "Pass tensors with values, on the device of the model."
-            raise DeviceError("model input", describe(rgb), "images that hold values", hint)
+            hint = "Pass tensors with values; record the model by itself, and wrap what comes out."
+            got = "images without values (meta, fake, or recorded by torch.export)"
+            raise DeviceError("model input", got, "images that hold values", hint)
         # Rounding leaves values slightly outside [0, 1], most of all in half precision.
         low, high = bounds(rgb)
         if not (low >= -0.01 and high <= 1.01):
@@ -160,7 +163,7 @@ def _three(argument: str, values: Any, default: float) -> tuple[float, float, fl
     hint = "Take them from the model's preprocessing."
     try:
         red, green, blue = (float(value) for value in values)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         expected = "three numbers, one for each channel"
         raise OptionError(argument, shown(values), expected, hint) from None
     if not all(math.isfinite(value) and (argument == "mean" or value > 0) for value in (red, green, blue)):

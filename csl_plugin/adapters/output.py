@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from csl_plugin._options import checked_integer
 from csl_plugin.adapters.image_batch import ImageBatch
 from csl_plugin.adapters.inputs import ImageInput, Order
 from csl_plugin.adapters.output_path import Items, OutputPath, Steps
@@ -84,15 +86,13 @@ class OutputAdapter:
         self.score_kind = known
         self.output_path = _path(item)
         self.image_input = ImageInput(mean, std, order, peak)
-        if align_corners is not None and not isinstance(align_corners, bool):
+        if align_corners is not None and not isinstance(align_corners, (bool, np.bool_)):
             hint = "Name the option of the interpolation that the model's code applies to its scores."
             raise OptionError("align_corners", shown(align_corners), "None, True or False", hint)
-        if max_batch is not None and (
-            isinstance(max_batch, bool) or not isinstance(max_batch, int) or max_batch < 1
-        ):
+        if max_batch is not None:
             hint = "Omit it for a model that takes any batch."
-            raise OptionError("max_batch", shown(max_batch), "None or a positive integer", hint)
-        self.align_corners = align_corners
+            max_batch = checked_integer("max_batch", max_batch, 1, None, hint)
+        self.align_corners = None if align_corners is None else bool(align_corners)
         self.max_batch = max_batch
 
     @property

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from csl_plugin._tracing import untransformed
-from csl_plugin.arrays import as_tensor, describe
-from csl_plugin.errors import ShapeError
+from csl_plugin.arrays import as_tensor, describe, has_values
+from csl_plugin.errors import DeviceError, ShapeError
 
 Size = tuple[int, int]
 
@@ -88,6 +88,9 @@ def _read_mask(name: str, given: Any, images: Tensor) -> Tensor:
     if mask.shape != (len(images), *images.shape[2:]):
         expected = f"(B, H, W) = {(len(images), *images.shape[2:])}, as the images"
         raise ShapeError(name, describe(given), expected, "Pass the mask of these very images.")
+    if has_values(mask) != has_values(images):
+        hint = "Pass the mask of these very images, with its values."
+        raise DeviceError(name, describe(given), "a mask with values where the images have them", hint)
     return (mask != 0).to(images.device)
 
 

@@ -15,7 +15,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from csl_plugin._tracing import is_differentiated
+from csl_plugin._tracing import is_differentiated, is_exporting
 from csl_plugin.arrays import has_values
 from csl_plugin.errors import ScoreRangeError
 from csl_plugin.ops import cpu, dense, planewise
@@ -92,7 +92,7 @@ def partition(ids: Tensor, count: int, *, split: bool, check: bool = False) -> P
         parts = _components(ids, 8)
         return parts if on_cpu else Partition(parts.count, parts.ids.to(ids.device))
     # The sizes of a graph are open, and its ids are unknown.
-    sparse = not torch.compiler.is_exporting() and count > ids.shape[1] * ids.shape[2]
+    sparse = not is_exporting() and count > ids.shape[1] * ids.shape[2]
     if not on_cpu:
         compiled = torch.compiler.is_compiling()
         if not compiled and not has_values(ids):

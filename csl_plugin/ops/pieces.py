@@ -50,10 +50,14 @@ def average_means(means: Tensor, pieces: Pieces) -> tuple[Tensor, Tensor]:
 
 def slots_of(member: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """One slot per piece, the last one for pieces in no region; and which pieces are assigned."""
-    assigned = member >= 0
-    # An id too high is refused by a compiled call's own check of indices; elsewhere it may be unchecked.
-    assigned = assigned if torch.compiler.is_compiling() else assigned & (member < count)
+    assigned = is_assigned(member, count)
     return torch.where(assigned, member, count), assigned
+
+
+def is_assigned(member: Tensor, count: int) -> Tensor:
+    """Which pieces are in a region."""
+    # An id too high is refused by a compiled call's own check of indices; elsewhere it may be unchecked.
+    return member >= 0 if torch.compiler.is_compiling() else (member >= 0) & (member < count)
 
 
 def sums(values: Tensor, slots: Tensor, count: int) -> Tensor:
@@ -64,6 +68,6 @@ def sums(values: Tensor, slots: Tensor, count: int) -> Tensor:
     return zeros.scatter_add(-1, slots, values)[..., :count]
 
 
-def gather(table: Tensor, slots: Tensor) -> Tensor:
-    """Values of regions (B, C, R) at pieces, (B, C, A); 0 where there is no region."""
-    return F.pad(table, (0, 1)).gather(2, slots[:, None].expand(-1, table.shape[1], -1))
+def gather(table: Tensor, slots: Tensor, otherwise: float = 0.0) -> Tensor:
+    """Values of regions (B, C, R) at pieces, (B, C, A); `otherwise` where there is no region."""
+    return F.pad(table, (0, 1), value=otherwise).gather(2, slots[:, None].expand(-1, table.shape[1], -1))

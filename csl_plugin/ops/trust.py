@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from csl_plugin.ops.dtypes import fourth_root, largest_root
-from csl_plugin.ops.pieces import Pieces, gather, slots_of, sums
+from csl_plugin.ops.pieces import Pieces, gather, is_assigned, slots_of, sums
 from csl_plugin.ops.rules import Trust
 
 # A lower bound of the variance between regions, as a share of the whole: shrinkage stays defined.
@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
 def center(means: Tensor, pieces: Pieces) -> Tensor:
     """The mean over all pixels that some partition assigns, (B, C)."""
     counted = torch.stack(
-        [slots_of(*part)[1] for part in zip(pieces.members.unbind(1), pieces.counts, strict=True)]
+        [is_assigned(*part) for part in zip(pieces.members.unbind(1), pieces.counts, strict=True)]
     ).any(0)
     sizes = torch.where(counted, pieces.sizes, 0.0)
     total = torch.where(counted[:, None], means * pieces.sizes[:, None], 0.0).sum(2)
@@ -70,16 +70,17 @@ def _weights(experts: Sequence[_Experts], trust: Trust) -> Tensor:
     In logarithms, and relative to the best expert of the piece: no exponent overflows.
     """
     scale = _nonzero(torch.stack([expert.overall for expert in experts]).amax(0))[:, None]
-    tables = [(expert.more, (expert.variance / scale).clamp(min=_LEAST_VARIANCE).log()) for expert in experts]
-    more, spread = (
-        torch.stack([gather(t[:, None], e.slots)[:, 0] for t, e in zip(kind, experts, strict=True)])
-        for kind in zip(*tables, strict=True)
+    evidence, spread = (
+        torch.stack([gather(t[:, None], e.slots, least)[:, 0] for t, e in zip(tables, experts, strict=True)])
+        for tables, least in (
+            ([e.more.log() - (trust.prior_strength + e.more).log() for e in experts], -torch.inf),
+            ([(e.variance / scale).clamp(min=_LEAST_VARIANCE).log() for e in experts], 0.0),
+        )
     )
-    heard = more > 0
+    heard = evidence > -torch.inf
     least = torch.where(heard, spread, torch.inf).amin(0).detach()
-    evidence = more.log() - (trust.prior_strength + more).log()
     odds = torch.where(heard, evidence - trust.exponent * (spread - least), -torch.inf)
-    most = torch.where(heard.any(0), odds.amax(0), 0.0).detach()
+    most = odds.amax(0).clamp(min=torch.finfo(odds.dtype).min).detach()
     return (odds - most).exp()
 
 

@@ -51,7 +51,6 @@ def read_images(images: Array) -> Tensor:
         DeviceError: It holds no values.
         ShapeError: Not (B, 3, H, W), or an axis is empty.
         ScoreRangeError: A value is outside [0, 1] or not finite.
-        DeviceError: The tensor holds no values (meta).
     """
     refuse_jit("images")
     refuse_transforms("images")
@@ -69,9 +68,6 @@ def read_images(images: Array) -> Tensor:
         got, expected = f"shape {tuple(tensor.shape)}", "(B, 3, H, W), every axis at least 1"
         hint = "Add the batch axis with images[None]; move channels first with images.permute(0, 3, 1, 2)."
         raise ShapeError("images", got, expected, hint)
-    if not has_values(tensor):
-        hint = "Propose regions before tracing, and pass them on."
-        raise DeviceError("images", "a tensor without values (meta or fake)", "one that holds values", hint)
     low, high = bounds(tensor.float() if tensor.itemsize < 4 else tensor)
     if not (low >= 0.0 and high <= 1.0):
         got = f"values between {low:.4g} and {high:.4g}"

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csl_plugin._autocast import without_autocast
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
@@ -67,8 +68,9 @@ class NetworkProposals:
             ScoreRangeError: A value is outside [0, 1] or not finite.
         """
         tensor = read_images(images)
-        with torch.inference_mode():
-            output = self.network(_network_input(tensor, self.network))
+        resized = _network_input(tensor, self.network)
+        with torch.inference_mode(), without_autocast(resized.device):
+            output = self.network(resized)
         return self.of_output(tensor, output)
 
     def of_output(self, images: Tensor, output: NetworkOutput) -> tuple[RegionProposals]:
@@ -145,7 +147,7 @@ class NetworkRegions(HierarchicalRegions):
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
         resized = _network_input(image, self.network)
-        with torch.inference_mode():
+        with torch.inference_mode(), without_autocast(resized.device):
             if AUTO in scales:
                 output = self.network(resized)
                 boundary, proposed = output.boundary, output.regions[-1]
@@ -227,12 +229,12 @@ def _identity(network: CSLNetwork) -> str:
 
 
 def _network_input(images: Tensor, network: CSLNetwork) -> Tensor:
-    """Images on the network's device, shrunk if they are much larger than those of its training."""
+    """Images as the network takes them, shrunk if they are much larger than those of its training."""
     parameter = next(network.parameters())
     images = images.to(parameter.device, torch.float32)
     share = _LONGEST_SIDE / max(images.shape[2:])
     if share >= 1:
-        return images
+        return images.to(parameter.dtype)
     size = [max(1, round(side * share)) for side in images.shape[2:]]
     shrunk = F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
-    return shrunk.clamp(0, 1)
+    return shrunk.clamp(0, 1).to(parameter.dtype)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from csl_plugin._options import check_choice
+from csl_plugin._tracing import refuse_jit
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.limits import MAX_PIXELS
 from csl_plugin.proposers.mask_planes import Mask
@@ -77,6 +78,7 @@ def regions_from_masks(
         >>> regions_from_masks(records).labels
         tensor([[[ 0,  0,  1, -1]]], dtype=torch.int32)
     """
+    refuse_jit("masks")
     check_choice("on_top", on_top, get_args(OnTop), "Omit it for the score.")
     wanted = None if size is None else check_size(size)
     found, extent = read_masks(masks)

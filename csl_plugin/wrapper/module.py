@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from torch import nn
 
-from csl_plugin._tracing import outside_graph, refuse_jit
+from csl_plugin._tracing import outside_graph, refuse_jit, refuse_symbols
 from csl_plugin.adapters import Adapter, ImageBatch, preset, recognize
 from csl_plugin.adapters.adapter import batch_of, is_per_image
 from csl_plugin.arrays import describe, shown
@@ -50,7 +51,7 @@ class CSLWrapper(nn.Module):
     Raises:
         DTypeError: `model` or `proposer` is not callable, or `adapter` lacks a method of the protocol.
         OptionError: An unknown preset or rule, or a `split` or `check` that is neither True nor False. When
-            called: within torch.jit.
+            called: within torch.jit or torch.fx.symbolic_trace.
         OutputError: When called: the output is not recognized, or no argument holds images.
         ShapeError: When called: more images than the model takes in one call.
 
@@ -87,7 +88,8 @@ class CSLWrapper(nn.Module):
                 )
         if isinstance(adapter, str):
             adapter = None if adapter == "auto" else preset(adapter)
-        if adapter is not None and not all(hasattr(adapter, name) for name in ("images", "read", "write")):
+        methods = ("images", "read", "write")
+        if isinstance(adapter, type) or not (adapter is None or all(hasattr(adapter, m) for m in methods)):
             raise DTypeError(
                 "adapter",
                 describe(adapter),
@@ -95,7 +97,7 @@ class CSLWrapper(nn.Module):
                 "Use csl_plugin.adapters.OutputAdapter, or the name of a preset.",
             )
         for argument, flag in (("split", split), ("check", check)):
-            if not isinstance(flag, bool):
+            if not isinstance(flag, (bool, np.bool_)):
                 raise OptionError(argument, shown(flag), "True or False", "Name the options of fuse.")
         if rule is not None:
             read_rule(rule, ())
@@ -111,6 +113,7 @@ class CSLWrapper(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """The model's output for these arguments, with the fused distribution in it."""
         refuse_jit("model input")
+        refuse_symbols("model input", args, kwargs)
         adapter = self.adapter
         batch = None if adapter is None else outside_graph(self._batch, adapter, args, kwargs)
         output = self.model(*args, **kwargs)

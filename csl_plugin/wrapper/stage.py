@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from csl_plugin._tracing import outside_transforms
+from csl_plugin._tracing import is_exporting, outside_transforms
 from csl_plugin.adapters import Adapter, ImageBatch
 from csl_plugin.adapters.adapter import is_per_image, read_at
 from csl_plugin.adapters.image_batch import reduced, window
@@ -40,7 +40,7 @@ class FusionStage:
         if is_per_image(adapter) and len(batch) == 1:
             return adapter.write(output, self._fused_alone(adapter, output, batch.alone(0)))
         images = as_one_tensor(batch)
-        distribution = read_at(adapter, output, (images.shape[-2], images.shape[-1]))
+        distribution = _read(adapter, output, (images.shape[-2], images.shape[-1]))
         _check_count(distribution.shape[0], batch)
         if batch.valid is None:
             fused = self._fused(distribution, images)
@@ -52,7 +52,7 @@ class FusionStage:
         return adapter.write(output, fused)
 
     def _fused_alone(self, adapter: Adapter, output: Any, image: Tensor) -> Tensor:
-        distribution = read_at(adapter, output, (image.shape[-2], image.shape[-1]))
+        distribution = _read(adapter, output, (image.shape[-2], image.shape[-1]))
         _check_count(distribution.shape[0], ImageBatch(image))
         return self._fused(distribution, image)
 
@@ -107,6 +107,27 @@ def as_one_tensor(batch: ImageBatch) -> Tensor:
         "one size for all images of a model whose output is not a list with an object for each",
         "Pad them to one size and pass a pixel_mask, or pass them one at a time.",
     )
+
+
+def _read(adapter: Adapter, output: Any, size: tuple[int, int]) -> Tensor:
+    """D of images of a size.
+
+    Raises:
+        OutputError: It has the proportions of the images in the axes before its last two: (B, h, w, C).
+    """
+    distribution = read_at(adapter, output, size)
+    if is_exporting() or distribution.ndim != 4:
+        return distribution
+    (high, wide), (first, height, width) = size, distribution.shape[1:]
+    distortion = height * wide / (width * high) if width else 1.0
+    if first * wide == height * high and not 0.5 <= distortion <= 2:
+        raise OutputError(
+            "model output",
+            f"scores (B, C, h, w) of shape {tuple(distribution.shape)} for images of {size}",
+            "the channels before height and width",
+            "These have the channels last: permute(0, 3, 1, 2) them in the model, or in an adapter.",
+        )
+    return distribution
 
 
 def _check_count(count: int, batch: ImageBatch) -> None:

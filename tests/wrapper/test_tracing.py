@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 from torch.autograd import forward_ad
-from torch.func import functional_call, grad, hessian, jacrev, jvp, vmap
+from torch.func import functional_call, grad, hessian, jacrev, jvp, linearize, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from csl_plugin import (
     CSLError,
@@ -26,6 +27,7 @@ from csl_plugin.adapters import Items, OutputAdapter, QuerySum
 from csl_plugin.end_to_end import EndToEnd
 from csl_plugin.errors import DeviceError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig
+from csl_plugin.proposers import regions_from_masks
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 draw = torch.Generator().manual_seed(0)
@@ -337,6 +339,7 @@ JIT = {
     "csl-tiny": (lambda x: BUILT_IN["csl-tiny"](x)[0].labels, IMAGES),
     "wrapper": (wrapper(), IMAGES),
     "wrapper open": (wrapper(columns, **OPEN), IMAGES),
+    "masks": (lambda x: regions_from_masks(x[0] > 0.5).labels, IMAGES),
     "end to end": (EndToEnd(CSLNetwork(NetworkConfig(num_queries=4, num_classes=3)).eval()), IMAGES),
 }
 
@@ -360,3 +363,52 @@ def test_scripted_and_traced_models_are_wrapped():
     for model in (torch.jit.script(MODEL), torch.jit.trace(MODEL, (IMAGES,))):
         segment = CSLWrapper(model, columns, OutputAdapter("logits"))
         torch.testing.assert_close(segment(IMAGES), wrapper(columns)(IMAGES))
+
+
+# torch.fx
+
+REGIONS = RegionMap(L, 20)
+RECORDED = {
+    "fuse": lambda d: fuse(d, REGIONS, **OPEN),
+    "fuse three": lambda d: fuse(d, [REGIONS, RegionMap(L // 2, 10), RegionMap(L // 5, 4)], **OPEN),
+    "fuse_labels": lambda d: fuse_labels(d, REGIONS, **OPEN),
+    "soft": JIT["soft"][0],
+    "size": lambda d: fuse(d[..., ::2, ::2], REGIONS, size=(24, 32), **OPEN),
+}
+
+
+@pytest.mark.parametrize("call", RECORDED)
+def test_a_recorded_call_is_that_of_other_values_too(call):
+    graph, other = make_fx(RECORDED[call])(D), D.flip(1)
+    torch.testing.assert_close(graph(other), RECORDED[call](other), atol=1e-5, rtol=1e-4)
+
+
+NOT_RECORDED = {
+    name: JIT[name] for name in ("fuse", "components", "superpixels", "csl-tiny", "wrapper", "masks")
+}
+
+
+@pytest.mark.parametrize("case", NOT_RECORDED)
+def test_what_reads_values_is_not_recorded(case):
+    call, example = NOT_RECORDED[case]
+    with pytest.raises(CSLError, match="values"):
+        make_fx(call)(example)
+
+
+def test_linearize_is_right_or_refused():
+    ones = torch.ones_like(D)
+    value, derivative = linearize(lambda d: fuse(d, REGIONS, **OPEN).square().sum(), D)
+    expected = jvp(lambda d: fuse(d, REGIONS, **OPEN).square().sum(), (D,), (ones,))
+    torch.testing.assert_close((value, derivative(ones)), expected)
+    with pytest.raises(CSLError, match="values"):
+        linearize(lambda d: fuse(d, L).sum(), D)
+
+
+def test_a_symbolic_trace_is_refused():
+    with pytest.raises(CSLError, match=r"torch\.fx\.symbolic_trace"):
+        torch.fx.symbolic_trace(wrapper())
+
+
+def test_masks_without_values_are_refused():
+    with pytest.raises(CSLError, match="tensor without values"):
+        regions_from_masks(torch.zeros(2, 4, 5, device="meta"))

@@ -7,13 +7,13 @@ any threshold from 1/2 on can find it.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from csl_plugin._autocast import without_autocast
 from csl_plugin._tracing import untransformed
 from csl_plugin.arrays import has_values
 from csl_plugin.errors import DeviceError
@@ -156,6 +156,5 @@ def fitted(total: Tensor, weights: Tensor, masks: Tensor, first: Tensor) -> Tens
 
 def weighted(weights: Tensor, masks: Tensor) -> Tensor:
     """Sums (B, K, h, w) of masks (B, Q, h, w) with weights (B, Q, K), in their dtype, also under autocast."""
-    kind = masks.device.type
-    with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+    with without_autocast(masks.device):
         return torch.einsum("bqk,bqhw->bkhw", weights, masks)

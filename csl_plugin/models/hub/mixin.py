@@ -119,6 +119,7 @@ class HubNetwork(
         with torch.device("meta"):  # no memory is allocated before the file is known to fit the configuration
             network = cls(config)
         assert isinstance(network, nn.Module)  # noqa: S101
+        network = network.float()  # whatever torch.set_default_dtype says
         expected = network.state_dict()
         weights = read_weights(find_weights(files, largest_weights(expected), variant), expected)
         network.load_state_dict(weights, assign=True)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from csl_plugin.errors import FileError
 from csl_plugin.io.json_files import read_json
-from csl_plugin.io.json_schema import Place, in_json, integer, table, text
-from csl_plugin.io.limits import MAX_BYTES, as_file_error, check_file
+from csl_plugin.io.json_schema import Place, in_json, table, text
+from csl_plugin.io.limits import as_file_error, check_file
 from csl_plugin.models.hub.names import checked_variant, is_plain
 from csl_plugin.models.hub.source import Origin, optional
 
@@ -19,8 +19,6 @@ WEIGHTS = "model.safetensors"
 PICKLES = (".bin", ".pth", ".pt", ".ckpt")
 _LARGEST_INDEX, _LARGEST_HEADER = 4 << 20, 8 << 20
 _MOST_SHARDS = 256
-_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
-_BYTES |= {"I8": 1, "U8": 1, "BOOL": 1}
 _AGAIN = "Take the index and the files of the same model."
 _ADVICE = "Pickles are never read. Convert it once: {command}"
 _CONVERSION = (
@@ -56,13 +54,13 @@ class WeightFiles:
     Attributes:
         argument: What an error calls them.
         paths: Of the files.
-        index: The file of each weight, and the bytes of all weights if they are stated; None where there is
-            only one file.
+        index: The file of each weight; None where there is only one file. What an index states of the bytes
+            of all weights is not read: converters leave the sum of other dtypes, and of tied weights.
     """
 
     argument: str
     paths: tuple[Path, ...]
-    index: tuple[Mapping[str, str], int | None] | None = None
+    index: Mapping[str, str] | None = None
 
 
 def find_weights(files: Origin, largest: int, variant: str | None = None) -> WeightFiles:
@@ -156,10 +154,6 @@ def _shards(index: Path, files: Origin, largest: int) -> WeightFiles:
     if not isinstance(values, dict):
         raise place.error(in_json(values), "an object with weight_map", _AGAIN)
     where = table(text, 1)(values.get("weight_map"), place["weight_map"])
-    metadata = values.get("metadata")
-    total = metadata.get("total_size") if isinstance(metadata, dict) else None
-    if total is not None:
-        total = integer(0, MAX_BYTES)(total, place["metadata"]["total_size"])
     shards = sorted(set(where.values()))
     for shard in shards:
         if not is_plain(shard) or not shard.endswith(".safetensors"):
@@ -173,23 +167,19 @@ def _shards(index: Path, files: Origin, largest: int) -> WeightFiles:
         path = files(shard, left)
         left -= check_file(path)
         paths.append(path)
-    return WeightFiles(str(index), tuple(paths), (where, total))
+    return WeightFiles(str(index), tuple(paths), where)
 
 
 def _check_index(weights: WeightFiles, parts: Mapping[str, Part]) -> None:
     """Refuse files that do not hold exactly what their index says."""
     assert weights.index is not None  # noqa: S101
-    where, stated = weights.index
-    for name, shard in where.items():
+    for name, shard in weights.index.items():
         if name not in parts or parts[name].path.name != shard:
             raise _contradiction(weights.argument, f"no {in_json(name)} in {shard}", "what the index says")
     for name, part in parts.items():
-        if name not in where:
+        if name not in weights.index:
             got = f"{in_json(name)} in {part.path.name}, which the index has not"
             raise _contradiction(weights.argument, got, "what the index says")
-    total = sum(part.count * _BYTES.get(part.kind, 0) for part in parts.values())
-    if stated is not None and total != stated and all(part.kind in _BYTES for part in parts.values()):
-        raise _contradiction(weights.argument, f"{total} bytes of weights", f"{stated}, as it states")
 
 
 def _contradiction(argument: str, got: str, expected: str) -> FileError:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 import torch
 from torch import Tensor
 
+from csl_plugin._autocast import without_autocast
 from csl_plugin._options import check_choice, checked_integer
 from csl_plugin.arrays import Array
 from csl_plugin.errors import CSLError, OptionError, OutputError, reason_of
@@ -112,7 +113,7 @@ class MaskClassificationProposals:
         """
         tensor = read_images(images)
         parameter = next(self.model.parameters())
-        with torch.inference_mode():
+        with torch.inference_mode(), without_autocast(parameter.device):
             pixels = self.normalization(self._resized(tensor.to(parameter.device, torch.float32)))
             size = (pixels.shape[2], pixels.shape[3])
             canvas = self._canvas(size)

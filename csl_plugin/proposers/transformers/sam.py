@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csl_plugin._autocast import without_autocast
 from csl_plugin._options import checked_integer
 from csl_plugin.arrays import Array
 from csl_plugin.models.hub.safetensors_io import weights_digest
@@ -88,7 +89,8 @@ class PromptedPointProposals:
             OutputError: The model fails.
         """
         tensor = read_images(images)
-        with torch.inference_mode(), as_output_error(self._kind):
+        device = next(self.model.parameters()).device
+        with torch.inference_mode(), without_autocast(device), as_output_error(self._kind):
             found = [self._propose(image[None]) for image in tensor]
             most = max(len(validity) for _, validity in found)
             scores = [F.pad(masks, (0, 0, 0, 0, 0, most - len(masks))) for masks, _ in found]
