@@ -371,8 +371,7 @@ image processor's JSON, and never a pickle. Tokens come from `token=...`, `HF_TO
 `model.fp16.safetensors`, else the shards of `model.safetensors.index.fp16.json`. If there is none without a
 variant, and only one variant, that one is taken. The index is checked before a shard is opened: every name is
 that of a safetensors file beside it, there are at most 256, and together they are no larger than one file may
-be. Then every weight has to be in exactly the shard that the index names, no weight in two, and the bytes of
-all as many as the index states, if it does.
+be. Then every weight has to be in exactly the shard that the index names, and no weight in two.
 
 ## A folder is local
 
