@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -58,6 +59,17 @@ def folder_of(path: Path) -> Path:
     return (path if path.is_dir() else path.parent).resolve()
 
 
+def sources_of(tasks: Sequence[ImageTask]) -> dict[Path, str]:
+    """What each output is made from; those whose inputs are missing are left out."""
+    from csl_plugin.io.file_states import sampled_states
+
+    found: dict[Path, str] = {}
+    for task in tasks:
+        with suppress(OSError):
+            found.update(dict.fromkeys(task.outputs, sampled_states(task.inputs)))
+    return found
+
+
 def run_tasks(folder: OutputFolder, tasks: Sequence[ImageTask], verb: str) -> Outcome:
     """Do the tasks that are not done yet, in order, with a progress bar when stderr is a terminal.
 
@@ -101,10 +113,10 @@ def _run(folder: OutputFolder, task: ImageTask, verb: str, outcome: Outcome) -> 
 
 def _is_done(folder: OutputFolder, task: ImageTask) -> bool:
     """Whether a task was done before; else do it."""
-    from csl_plugin.io.file_states import file_states
+    from csl_plugin.io.file_states import sampled_states
 
     try:
-        source = file_states(task.inputs) if task.outputs else None
+        source = sampled_states(task.inputs) if task.outputs else None
     except OSError:
         source = None
     if source is None:
@@ -147,6 +159,8 @@ def report(
         made_with: The same in the words of the command line, for the text.
         notes: Further facts by name, such as {"scores_without_image": 3}; the text omits what is empty.
     """
+    from csl_plugin.io.job_settings import flat_settings
+
     facts = {
         "command": command,
         "out": str(out),
@@ -156,7 +170,7 @@ def report(
         "interrupted": outcome.interrupted,
         "seconds": round(outcome.seconds, 3),
         **notes,
-        "settings": dict(settings),
+        "settings": dict(flat_settings(settings)),
     }
     lines = [
         f"{command}: {outcome.done} done, {outcome.skipped} skipped, {len(outcome.failed)} failed "

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
-from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks
+from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks, sources_of
 from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options, proposer_of
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.proposers.names import DEFAULT
@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     from csl_plugin.io.job_settings import versions
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.proposers.identity import identity_of
-    from csl_plugin.proposers.on_files import region_files, region_folders
+    from csl_plugin.proposers.on_files import region_files, region_folders, region_places
 
     out: Path = arguments.out
     images = list_images(arguments.images)
@@ -86,8 +86,11 @@ def run(arguments: argparse.Namespace) -> Answer:
     settings = {
         "command": "fuse",
         "versions": versions(),
-        "images": str(folder_of(arguments.images)),
-        "scores": str(folder_of(arguments.scores)),
+        "places": {
+            "images": str(folder_of(arguments.images)),
+            "scores": str(folder_of(arguments.scores)),
+            **region_places(proposer),
+        },
         "rule": arguments.rule or "default",
         "split": not arguments.no_split,
         "proposer": identity_of(proposer),
@@ -121,7 +124,13 @@ def run(arguments: argparse.Namespace) -> Answer:
         possible += needed
     inputs += scores.values()
     folder = OutputFolder(out, settings)
-    with folder.taken(outputs=possible, inputs=inputs, shared=True, overwrite=arguments.overwrite):
+    with folder.taken(
+        outputs=possible,
+        inputs=inputs,
+        sources=partial(sources_of, tasks),
+        shared=True,
+        overwrite=arguments.overwrite,
+    ):
         outcome = run_tasks(folder, tasks, "fuse")
     unpaired = [score.name for stem, score in scores.items() if stem not in images]
     both = (*IMAGE_SUFFIXES, *SCORE_SUFFIXES) if arguments.images == arguments.scores else None

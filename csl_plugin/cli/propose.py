@@ -9,7 +9,7 @@ from typing import Any
 
 from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
-from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks
+from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks, sources_of
 from csl_plugin.cli.proposer_option import ONE, add_proposer_options, proposer_of
 
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     from csl_plugin.io.job_settings import versions
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.proposers.identity import identity_of
-    from csl_plugin.proposers.on_files import region_files, region_folders
+    from csl_plugin.proposers.on_files import region_files, region_folders, region_places
 
     out: Path = arguments.out
     images = list_images(arguments.images)
@@ -48,7 +48,10 @@ def run(arguments: argparse.Namespace) -> Answer:
     settings = {
         "command": "propose",
         "versions": versions(),
-        "images": str(folder_of(arguments.images)),
+        "places": {
+            "images": str(folder_of(arguments.images)),
+            **region_places(proposer),
+        },
         "proposer": identity_of(proposer),
     }
     tasks = []
@@ -60,7 +63,13 @@ def run(arguments: argparse.Namespace) -> Answer:
         inputs += read
     targets = [task.outputs[0] for task in tasks]
     folder = OutputFolder(out, settings)
-    with folder.taken(outputs=targets, inputs=inputs, shared=True, overwrite=arguments.overwrite):
+    with folder.taken(
+        outputs=targets,
+        inputs=inputs,
+        sources=partial(sources_of, tasks),
+        shared=True,
+        overwrite=arguments.overwrite,
+    ):
         outcome = run_tasks(folder, tasks, "propose")
     notes: dict[str, Note] = {
         "images": len(images),

@@ -36,11 +36,11 @@ from csl_plugin.evaluation.report import best_and_worst, write_report
 from csl_plugin.evaluation.result import Result
 from csl_plugin.evaluation.summary import Summary
 from csl_plugin.fusion import Rule
-from csl_plugin.io.job_settings import versions
+from csl_plugin.io.job_settings import flat_settings, versions
 from csl_plugin.io.output_folder import OutputFolder
 from csl_plugin.proposers import load_proposer
 from csl_plugin.proposers.identity import identity_of
-from csl_plugin.proposers.on_files import region_folders
+from csl_plugin.proposers.on_files import region_folders, region_places
 
 PathLike = str | os.PathLike[str]
 
@@ -118,9 +118,8 @@ def run_benchmark(
     settings: dict[str, Any] = {
         "command": "benchmark",
         "benchmark": benchmark,
-        "data": str(Path(data).resolve()),
         "split": dataset.subset,
-        "options": {name: _option(value) for name, value in options.items()},
+        "options": {name: str(value) for name, value in options.items() if not _is_place(value)},
         "frames": len(dataset.frames),
         "frames_sha256": _sha256("\n".join(frame.name for frame in dataset.frames)),
         "classes_sha256": _sha256(repr((dataset.ids, dataset.classes, protocols.unseen))),
@@ -129,6 +128,12 @@ def run_benchmark(
         **(source.identity() if source else {}),
         **({"kind": fusion.kind, "rule": rule or "default", "calibration": digest} if source else {}),
         "versions": versions(),
+        "places": {
+            "data": str(Path(data).resolve()),
+            **{name: str(Path(value).resolve()) for name, value in options.items() if _is_place(value)},
+            **({"scores": str(Path(scores).resolve())} if scores is not None else {}),
+            **region_places(regions),
+        },
     }
     folder = OutputFolder(out, settings)
     first = FusionPass(
@@ -140,14 +145,20 @@ def run_benchmark(
         PredictionFiles(out, benchmark, protocols.task, method, dataset.output_name),
         Records(folder),
     )
-    summary = Summary(first, settings, draws)
+    summary = Summary(first, flat_settings(settings), draws)
     inputs = [
         Path(str(place)) for place in (data, scores, calibration, *options.values()) if place is not None
     ]
     inputs += [each.path for each in region_folders(regions)]
     with joined() as processes, ExitStack() as held:
         if processes.is_first:
-            taken = folder.taken(outputs=summary.files, inputs=inputs, overwrite=overwrite, argument="--out")
+            taken = folder.taken(
+                outputs=summary.files,
+                inputs=inputs,
+                sources=first.all_sources,
+                overwrite=overwrite,
+                argument="--out",
+            )
             held.enter_context(taken)
             summary.discard_outdated()
         processes.wait()
@@ -243,10 +254,9 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
-def _option(value: Any) -> str:
-    """An option of the data set in the settings; a path independent of the working folder."""
-    text = str(value)
-    return str(Path(text).resolve()) if os.path.exists(text) else text  # noqa: PTH110  # never raises
+def _is_place(value: Any) -> bool:
+    """Whether an option of the data set names a file or a folder."""
+    return os.path.exists(str(value))  # noqa: PTH110  # no name makes it raise
 
 
 def _name_by_frames(proposer: Any, frames: Sequence[Frame]) -> None:

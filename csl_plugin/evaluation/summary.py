@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
@@ -59,7 +60,12 @@ class Summary:
             FileError: A file cannot be removed.
         """
         out = self.first.records.out
+        from tqdm import tqdm
+
         if not out.is_done(self._own_files, self._source):
+            for changed in out.changed(self._own_files):
+                reason = "was changed since it was written; it is made again"
+                tqdm.write(f"warning: {changed} {reason}", file=sys.stderr)
             out.discard(_UNIT)
 
     def writing(self) -> AbstractContextManager[None]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _CHUNK = 1 << 20
+_WHOLE, _SAMPLES, _SAMPLE = 256 << 10, 64, 1 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,35 @@ def file_states(paths: Iterable[Path]) -> str:
         status = path.stat()
         found.append([path.name, status.st_size, status.st_mtime_ns])
     return json.dumps(found, separators=(",", ":"))
+
+
+def sampled_states(paths: Iterable[Path]) -> str:
+    """As `file_states`, with a digest of each file's content: whole, or of samples from all over a large one.
+
+    Score maps of two methods have the same names and sizes, and the same time where an archive stores none.
+
+    Raises:
+        OSError: One of them is missing, or cannot be read.
+    """
+    found = []
+    for path in paths:
+        status = path.stat()
+        found.append([path.name, status.st_size, status.st_mtime_ns, _sampled(path, status.st_size)])
+    return json.dumps(found, separators=(",", ":"))
+
+
+def _sampled(path: Path, size: int) -> str | None:
+    if not path.is_file():  # a pipe would be waited for
+        return None
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        if size <= _WHOLE:
+            digest.update(file.read(_WHOLE))
+        else:
+            for number in range(_SAMPLES):
+                file.seek((size - _SAMPLE) * number // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE))
+    return digest.hexdigest()[:32]
 
 
 def sha256_of(path: Path) -> str:

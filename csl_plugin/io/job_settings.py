@@ -23,7 +23,14 @@ SETTINGS_NAME = "csl-plugin.json"
 """The file in an output folder with the settings that its files were made with."""
 
 Settings: TypeAlias = Mapping[str, Any]
-"""JSON values by name, with the name of the command as "command"."""
+"""JSON values by name, with the name of the command as "command".
+
+"places", the folders of the inputs by name, and "frames" and "frames_sha256", which of them the job is for,
+decide no file: an output folder goes on with others where its files were made from the same inputs.
+"""
+
+PLACES = "places"
+_OPEN = (PLACES, "frames", "frames_sha256")
 
 _LARGEST = 4 << 20
 _HINT = "Name another folder, or start again with --overwrite."
@@ -35,8 +42,14 @@ def versions() -> dict[str, str]:
 
 
 def fingerprint(settings: Settings) -> str:
-    """The start of the sha256 of settings as canonical JSON."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
+    """The start of the sha256 of settings as canonical JSON, without places and frames."""
+    deciding = {name: value for name, value in settings.items() if name not in _OPEN}
+    return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def same_settings(before: Settings, now: Settings) -> bool:
+    """Whether stored settings are these, `as_stored`, places and frames too."""
+    return bool(before == now)
 
 
 def read_settings(path: Path) -> Settings | None:
@@ -77,10 +90,22 @@ def other_settings(path: Path, before: Settings, now: Settings) -> OptionError:
         before: These.
         now: Those of the present job, `as_stored`.
     """
-    found = list(differences(before, now))
+    moved = fingerprint(before) == fingerprint(now)
+    found = list(differences(flat_settings(before), flat_settings(now)))
     got = ", ".join(_named(name, value) for name, _, value in found)
     expected = ", ".join(_named(name, value) for name, value, _ in found)
-    return OptionError("settings", got, f"{expected}, as stored in {path}", _HINT)
+    hint = _HINT
+    if moved:
+        hint += " A job goes on with inputs that were moved if they kept their times: mv, cp -p or rsync -a."
+    return OptionError("settings", got, f"{expected}, as stored in {path}", hint)
+
+
+def flat_settings(settings: Settings) -> Settings:
+    """Settings with the places among them, as they are shown."""
+    places = settings.get(PLACES)
+    if not isinstance(places, Mapping):
+        return settings
+    return {**{name: value for name, value in settings.items() if name != PLACES}, **places}
 
 
 def _named(name: str, value: Any) -> str:

@@ -97,14 +97,22 @@ def check_expansion(path: Path, unpacked: int, packed: int, held: int) -> None:
         raise FileError(str(path), got, expected, "Save the values again, uncompressed where they are many.")
 
 
+_WRITE_AGAIN = "The file is damaged, truncated or of another format: write it again."
+
+
 @contextmanager
-def as_file_error(path: Path, expected: str) -> Iterator[None]:
-    """Convert any exception of a decoder into a FileError that names the file."""
+def as_file_error(path: Path, expected: str, hint: str = _WRITE_AGAIN) -> Iterator[None]:
+    """Convert any exception of a decoder into a FileError that names the file.
+
+    Args:
+        path: The file.
+        expected: What it should be.
+        hint: How to mend it, a sentence.
+    """
     try:
         yield
     except (CSLError, MemoryError):
         raise
     except Exception as error:  # decoders raise many types on damaged bytes
         reason = reason_of(error)
-        hint = "The file is damaged, truncated or of another format: write it again."
         raise FileError(str(path), f"a file that cannot be read ({reason})", expected, hint) from error

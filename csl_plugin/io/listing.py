@@ -112,7 +112,11 @@ def holding(path: str | os.PathLike[str], suffixes: Sequence[str], wanted: str) 
         ...     holding(folder, (".png",), "an image")
         'a folder without an image (it holds 1 .gif)'
     """
-    others = ", ".join(f"{count} {suffix}" for suffix, count in other_suffixes(path, suffixes).items())
+    found = [f"{count} {suffix}" for suffix, count in other_suffixes(path, suffixes).items()]
+    folders = sum(_is_folder(file) and not file.name.startswith(".") for file in _listed(Path(path)))
+    if folders:
+        found.append("1 folder" if folders == 1 else f"{folders} folders")
+    others = ", ".join(found)
     return f"a folder without {wanted}" + (f" (it holds {others})" if others else "")
 
 

@@ -7,7 +7,7 @@ named. A file in it is replaced or removed only if the folder's journal says tha
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +18,13 @@ from csl_plugin.io.atomic import TEMPORARY, as_write_error
 from csl_plugin.io.file_states import sha256_of
 from csl_plugin.io.folder_lock import LOCK_NAME, FolderLock, folder_lock
 from csl_plugin.io.job_settings import (
+    PLACES,
     SETTINGS_NAME,
     Settings,
     fingerprint,
     other_settings,
     read_settings,
+    same_settings,
     write_settings,
 )
 from csl_plugin.io.journal import JOURNAL_NAME, Journal
@@ -31,6 +33,12 @@ from csl_plugin.io.separate_paths import check_separate
 
 _NAMED = 3
 _NO_CONTENT = {"lost+found", "Thumbs.db", "desktop.ini"}
+
+Sources = Callable[[], Mapping[Path, str]]
+
+
+def _no_sources() -> Mapping[Path, str]:
+    return {}
 
 
 class OutputFolder:
@@ -67,6 +75,7 @@ class OutputFolder:
         *,
         outputs: Iterable[Path] = (),
         inputs: Iterable[Path] = (),
+        sources: Sources = _no_sources,
         shared: bool = False,
         overwrite: bool = False,
         argument: str = "OUT",
@@ -79,6 +88,8 @@ class OutputFolder:
             outputs: The files that the job may write, so that one of somebody else is refused before the job
                 starts; `writing` refuses any other.
             inputs: Files and folders that the job reads; none may be in the folder.
+            sources: Called where the inputs are in other folders than before: what each output is made from,
+                as `is_done` compares it. If that is the same, the inputs were moved, and the job goes on.
             shared: Whether jobs of the same settings may be at work in the folder at the same time, on
                 different units.
             overwrite: Remove every file that the journal names, and start again with these settings.
@@ -98,7 +109,7 @@ class OutputFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         with folder_lock(self.path, shared=shared, argument=argument) as lock:
             _check_own(self.path, argument)
-            self._claim(lock, planned, overwrite=overwrite, argument=argument)
+            self._claim(lock, planned, sources, overwrite=overwrite, argument=argument)
             if shared:
                 lock.share()
             yield
@@ -108,7 +119,7 @@ class OutputFolder:
 
         Args:
             outputs: The files of a unit.
-            source: What they are made from, such as `file_states` gives it.
+            source: What they are made from, such as `sampled_states` gives it.
 
         Raises:
             FileError: The journal cannot be read.
@@ -202,7 +213,9 @@ class OutputFolder:
         others = (name for name in self._journal.files_of(unit) if name not in names)
         return [name for name in others if os.path.lexists(self.path / name)]
 
-    def _claim(self, lock: FolderLock, outputs: Sequence[Path], *, overwrite: bool, argument: str) -> None:
+    def _claim(
+        self, lock: FolderLock, outputs: Sequence[Path], sources: Sources, *, overwrite: bool, argument: str
+    ) -> None:
         file = self.path / SETTINGS_NAME
         try:
             stored = read_settings(file)
@@ -210,11 +223,12 @@ class OutputFolder:
             if not overwrite:
                 raise
             stored = None
-        differs = stored is None or fingerprint(stored) != self._fingerprint
+        differs = stored is None or not same_settings(stored, self._settings)
         if lock.hold == "shared" and (overwrite or differs):
             got, hint = f"{self.path}, in which another job is at work", "Wait until it has ended."
             raise OptionError(argument, got, "the same job, or a folder of its own", hint)
-        if differs and stored is not None and not overwrite and self._is_bound(stored):
+        bound = differs and stored is not None and not overwrite and self._is_bound(stored)
+        if bound and stored is not None and not self._goes_on(stored, outputs, sources):
             raise other_settings(file, stored, self._settings)
         self._check_not_foreign(outputs)
         if lock.hold == "alone":
@@ -229,17 +243,35 @@ class OutputFolder:
 
     def _is_bound(self, stored: Settings) -> bool:
         """Whether a file that was made with the stored settings is finished and there."""
-        made_with = fingerprint(stored)
-        return any(
-            entry.settings == made_with and entry.source is not None and os.path.lexists(self.path / name)
+        return bool(self._finished(fingerprint(stored)))
+
+    def _finished(self, made_with: str) -> dict[str, str]:
+        """What each file is made from that is finished with these settings, and there."""
+        return {
+            name: entry.source
             for name, entry in self._journal.entries.items()
-        )
+            if entry.settings == made_with and entry.source is not None and os.path.lexists(self.path / name)
+        }
+
+    def _goes_on(self, stored: Settings, outputs: Sequence[Path], sources: Sources) -> bool:
+        """Whether a job of other places and frames continues this one: its files stay what they are."""
+        if fingerprint(stored) != self._fingerprint:
+            return False
+        finished = self._finished(self._fingerprint)
+        if same_settings({PLACES: stored.get(PLACES)}, {PLACES: self._settings.get(PLACES)}):
+            return finished.keys() <= {self._name(output) for output in outputs}
+        now = {self._name(output): source for output, source in sources().items()}
+        common = finished.keys() & now.keys()
+        return bool(common) and all(finished[name] == now[name] for name in common)
 
     def _check_not_foreign(self, outputs: Sequence[Path]) -> None:
         for output in outputs:
             if self._name(output) not in self._journal.entries and os.path.lexists(output):
                 got = "a folder" if output.is_dir() else "a file that this command did not write"
                 hint = "Move it, or name another folder: only files that this command wrote are replaced."
+                if not (self.path / JOURNAL_NAME).exists() and output.is_file():
+                    got = f"a file, and no {JOURNAL_NAME} that says that this command wrote it"
+                    hint = f"Move it, or name another folder. Earlier versions wrote no {JOURNAL_NAME}."
                 raise FileError(str(output), got, "nothing there", hint)
 
     def _remove(self, name: str) -> None:

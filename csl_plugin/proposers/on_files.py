@@ -26,6 +26,12 @@ def region_folders(proposer: Any) -> list[RegionMapFolder]:
     return [proposer] if isinstance(proposer, RegionMapFolder) else []
 
 
+def region_places(proposer: Any) -> dict[str, list[str]]:
+    """The full paths of these folders, as a job's settings name them; nothing if there is none."""
+    places = [str(folder.path.resolve()) for folder in region_folders(proposer)]
+    return {"regions": places} if places else {}
+
+
 def region_files(proposer: Any, stem: str) -> list[Path]:
     """The region maps that a proposer reads for one image."""
     return [folder.files[stem] for folder in region_folders(proposer) if stem in folder.files]

@@ -24,6 +24,7 @@ _WEIGHTS, _AVERAGE, _MOMENTS = "weights.", "average.", "optimiser."
 _NEVER_NEGATIVE = (f"{_MOMENTS}step.", f"{_MOMENTS}exp_avg_sq.")
 _COUNTS = (".running_var", ".num_batches_tracked")  # of batch norms
 _KINDS = {True: ("F64", "F32", "F16", "BF16"), False: ("I64", "I32", "I16", "I8", "U8", "BOOL")}
+_HINT = "Use an earlier copy of this file, or remove it: then the training starts from its first step."
 _LONGEST_FACTS = 4 * LARGEST_JSON
 
 
@@ -108,7 +109,7 @@ def load_state(
     from safetensors import safe_open
 
     check_file(path)
-    with as_file_error(path, "a training state"), safe_open(path, "pt") as stored:
+    with as_file_error(path, "a training state", _HINT), safe_open(path, "pt") as stored:
         metadata = stored.metadata() or {}
         facts = _facts(path, metadata)
         names = {current_name(name): name for name in stored.keys()}  # noqa: SIM118
@@ -147,7 +148,7 @@ def read_facts(path: Path) -> Facts:
     from safetensors import safe_open
 
     check_file(path)
-    with as_file_error(path, "a training state"), safe_open(path, "pt") as stored:
+    with as_file_error(path, "a training state", _HINT), safe_open(path, "pt") as stored:
         return _facts(path, stored.metadata() or {})
 
 
@@ -212,4 +213,4 @@ def _check_moments(path: Path, metadata: Mapping[str, str], tensors: Collection[
 
 
 def _damaged(path: Path, got: str, expected: str) -> FileError:
-    return FileError(str(path), got, expected, "Use an earlier copy of this file, or another folder.")
+    return FileError(str(path), got, expected, _HINT)

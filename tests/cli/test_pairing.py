@@ -316,3 +316,9 @@ def test_smaller_raw_scores_are_upsampled_before_they_are_calibrated(place):
     written = np.load(place / "out" / "a.npy")
     np.testing.assert_allclose(written, expected(0, calibration(large)), atol=1e-5)
     assert (place / "out" / "overlays" / "a.png").is_file()
+
+
+def test_a_folder_of_folders_is_named_so(tmp_path, capsys):
+    (tmp_path / "images" / "city").mkdir(parents=True)
+    assert main(["propose", str(tmp_path / "images"), str(tmp_path / "out")]) == 2
+    assert "a folder without an image (it holds 1 folder)" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -60,6 +61,14 @@ def content(folder):
 def counts(capsys):
     facts = json.loads(capsys.readouterr().out.splitlines()[-1])
     return facts["done"], facts["skipped"], len(facts["failed"])
+
+
+def moved(place, copy=None):
+    """The folder under another name: renamed, or each file copied by `copy`."""
+    target = place.with_name("moved")
+    if copy is None:
+        return place.rename(target)
+    return shutil.copytree(place, target, copy_function=copy)
 
 
 def check_fresh(place, command, *options, **named):
@@ -280,3 +289,81 @@ def test_several_jobs_at_one_folder_do_not_harm_each_other(place):
         assert (process.returncode, told) == (0, "")
     check_fresh(place, fused, "--overlays")
     assert not list((place / "out").rglob("*.tmp"))
+
+
+# --- inputs elsewhere -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("copy", [None, shutil.copy2])
+@pytest.mark.parametrize("proposer", [QUICK, ("--proposer", "maps")])
+def test_a_job_goes_on_where_it_was_moved_to(tmp_path, place, capsys, monkeypatch, copy, proposer):
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    for name in ("images", "scores", "maps"):
+        (tmp_path / name).rename(inner / name)
+    monkeypatch.chdir(inner)
+    assert fused(inner, proposer=proposer) == 0
+    there = moved(inner, copy)
+    monkeypatch.chdir(there)
+    write_png(there / "images" / "d.png", make_image(9))
+    write_scores(there / "scores" / "d.npy", make_scores(9))
+    write_region_map(there / "maps" / "d.png", make_map(9))
+    capsys.readouterr()
+    assert fused(there, "--json", proposer=proposer) == 0
+    assert counts(capsys) == (1, 3, 0)
+    assert fused(there, "--json", proposer=proposer) == 0
+    assert counts(capsys) == (0, 4, 0)
+
+
+def test_propose_goes_on_with_the_same_images_in_another_folder(place, capsys):
+    assert proposed(place) == 0
+    shutil.copytree(place / "images", place / "same", copy_function=shutil.copy2)
+    capsys.readouterr()
+    assert proposed(place, "--json", images="same") == 0
+    assert counts(capsys) == (0, 3, 0)
+
+
+@pytest.mark.parametrize("other", ["times", "one", "names"])
+def test_other_inputs_elsewhere_are_refused(place, capsys, other):
+    """Copies without their times, one that differs, and files of other names are other inputs."""
+    assert fused(place) == 0
+    before = content(place / "out")
+    copy = shutil.copyfile if other == "times" else shutil.copy2
+    for name in ("images", "scores"):
+        shutil.copytree(place / name, place / f"{name}3", copy_function=copy)
+    if other == "one":
+        write_scores(place / "scores3" / "b.npy", make_scores(10))
+    for file in [*(place / "images3").iterdir(), *(place / "scores3").iterdir()] * (other == "names"):
+        file.rename(file.with_name(f"new-{file.name}"))
+    assert fused(place, images="images3", scores="scores3") == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in ("images3", "scores3", "rsync -a"))
+    assert content(place / "out") == before
+
+
+def test_other_region_maps_elsewhere_are_refused(place, capsys):
+    assert fused(place, proposer=("--proposer", str(place / "maps"))) == 0
+    for seed, stem in enumerate("abc"):
+        write_region_map(place / "maps2" / f"{stem}.png", make_map(seed + 5))
+    assert fused(place, proposer=("--proposer", str(place / "maps2"))) == 2
+    assert "maps2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stem", ["a", "large"])
+def test_other_scores_of_the_same_size_and_time_are_not_taken_for_the_first(place, capsys, stem):
+    """As from archives that store no times."""
+    for number, name in enumerate(("scores", "scores2")):
+        large = np.random.default_rng(number).random((300, 420)).astype(np.float32)
+        write_scores(place / name / "large.npy", large)
+        for file in (place / name).iterdir():
+            os.utime(file, ns=(0, 0))
+    write_png(place / "images" / "large.png", np.tile(make_image(1), (8, 8, 1))[:300, :420])
+    assert fused(place) == 0
+    assert fused(place, scores="scores2") == 2
+    assert "scores2" in capsys.readouterr().err
+    (place / "scores" / f"{stem}.npy").write_bytes((place / "scores2" / f"{stem}.npy").read_bytes())
+    os.utime(place / "scores" / f"{stem}.npy", ns=(0, 0))
+    capsys.readouterr()
+    assert fused(place, "--json") == 0
+    assert counts(capsys) == (1, 3, 0)
+    check_fresh(place, fused)

@@ -123,7 +123,7 @@ def test_what_changed_or_went_is_made_again(place):
 )
 def test_other_settings_are_not_mixed(place, change, word):
     run(place, method=None if word != "scores" else "m")
-    shutil.copytree(place / "scores", place / "others")
+    shutil.copytree(place / "scores", place / "others", copy_function=shutil.copyfile)
     if word == "scores":
         change = {"scores": place / "others", "method": "m"}
     with pytest.raises(OptionError, match=word) as caught:
@@ -132,6 +132,49 @@ def test_other_settings_are_not_mixed(place, change, word):
     if word == "rule":
         run(place, **change, overwrite=True)
         run(place, **change)
+
+
+def test_a_benchmark_goes_on_where_it_was_moved_to(place, tmp_path):
+    run(place)
+    first = (place / "out" / "records" / "validation0000.npz").stat().st_mtime_ns
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for name in ("data", "scores", "out"):
+        (place / name).rename(moved / name)
+    run(moved)
+    assert (moved / "out" / "records" / "validation0000.npz").stat().st_mtime_ns == first
+    places = json.loads((moved / "out" / "csl-plugin.json").read_text())["places"]
+    assert places == {"data": str(moved / "data"), "scores": str(moved / "scores")}
+
+
+def test_a_benchmark_goes_on_with_more_frames_and_not_with_fewer(place):
+    hidden = [
+        next((place / "data" / folder).glob("validation0005*")) for folder in ("images", "labels_masks")
+    ]
+    for file in hidden:
+        file.rename(place / file.name)
+    assert run(place).num_frames == FRAMES - 1
+    first = (place / "out" / "records" / "validation0000.npz").stat().st_mtime_ns
+    for file in hidden:
+        (place / file.name).rename(file)
+    assert run(place).num_frames == FRAMES
+    assert (place / "out" / "records" / "validation0000.npz").stat().st_mtime_ns == first
+    run(place, out="fresh")
+    assert result_values(place) == result_values(place, out="fresh")
+    for file in hidden:
+        file.unlink()
+    with pytest.raises(OptionError, match="frames 5"):
+        run(place)
+
+
+def test_an_edited_result_is_made_again_with_a_warning(place, capsys):
+    run(place)
+    before = (place / "out" / "result.json").read_bytes()
+    (place / "out" / "result.json").write_text("{}")
+    capsys.readouterr()
+    run(place)
+    assert (place / "out" / "result.json").read_bytes() == before
+    assert "result.json was changed since it was written" in capsys.readouterr().err
 
 
 def test_a_record_of_another_run_is_made_again(place, capsys):

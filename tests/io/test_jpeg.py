@@ -66,6 +66,15 @@ def test_whole_files_are_read(tmp_path, kind, picture):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (8, 8), (16, 16), (17, 1)])
+@pytest.mark.parametrize("channels", [..., 0])
+def test_pictures_of_a_few_blocks_are_read(tmp_path, kind, size, channels):
+    data = encoded(FLAT[: size[0], : size[1], channels], KINDS[kind])
+    expected = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    np.testing.assert_array_equal(read(tmp_path, data), expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("picture", ["photo", "luma"])
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.5, 0.8, 0.95])
 @pytest.mark.parametrize("all_scans", [True, False])

@@ -436,3 +436,12 @@ def test_killed_at_any_call_the_same_job_ends_with_the_same_files(tmp_path, star
     else:
         raise AssertionError
     assert calls > 30
+
+
+def test_a_folder_without_its_journal_is_named_so(tmp_path):
+    job(tmp_path / "out", "a")
+    (tmp_path / "out" / "csl-plugin.jsonl").unlink()
+    before = content(tmp_path / "out")
+    with pytest.raises(FileError, match=r"no csl-plugin\.jsonl that says that this command wrote it"):
+        job(tmp_path / "out", "a")
+    assert content(tmp_path / "out") == before

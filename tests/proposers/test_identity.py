@@ -173,7 +173,7 @@ def test_weights_and_configuration_of_a_network_count(tmp_path):
 def test_built_in_proposers_and_folders(tmp_path, monkeypatch):
     write_region_map(tmp_path / "maps" / "a.png", np.zeros((3, 4), np.int32))
     monkeypatch.chdir(tmp_path)
-    folder = str((tmp_path / "maps").resolve())
+    folder = "region maps of a folder"  # which one is among the places of a job
     assert identity_of(load_proposer("maps")) == folder
     assert identity_of(load_proposer("maps+superpixels:80")) == f"{folder} + Superpixels(scale=80)"
     before = identity_of(load_proposer("maps+superpixels:80"))

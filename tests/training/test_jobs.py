@@ -510,3 +510,13 @@ def test_a_full_and_a_read_only_disk_are_named(place, kind):
     assert "Traceback" not in done.stderr
     assert f"error: {place / 'disk'}" in done.stderr
     assert said in done.stderr
+
+
+def test_a_damaged_state_is_named_with_the_way_on(place):
+    half_done(place)
+    (place / "run" / "state.safetensors").write_bytes(b"no state")
+    with pytest.raises(FileError, match="or remove it: then the training starts from its first step"):
+        run(place)
+    (place / "run" / "state.safetensors").unlink()
+    run(place)
+    assert [values["step"] for values in TrainingLog(place / "run").read()] == [1, 2, 3, 4]

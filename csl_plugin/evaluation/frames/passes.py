@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from csl_plugin.evaluation.frames.frame_fusion import FrameFusion
 from csl_plugin.evaluation.frames.score_source import ScoreSource
 from csl_plugin.evaluation.protocols import Protocols
 from csl_plugin.evaluation.records import Records
-from csl_plugin.io.file_states import file_states
+from csl_plugin.io.file_states import sampled_states
 from csl_plugin.io.orientation import check_orientation
 from csl_plugin.metrics import State
 from csl_plugin.proposers.on_files import one_partition, propose_regions, region_files
@@ -106,7 +107,15 @@ class FusionPass:
         """
         files = [frame.image, *([frame.label] if frame.label else [])]
         files += self.source.files(frame) if self.source else ()
-        return file_states([*files, *region_files(self.proposer, frame.name)])
+        return sampled_states([*files, *region_files(self.proposer, frame.name)])
+
+    def all_sources(self) -> dict[Path, str]:
+        """The sources of each file of the frames; of those whose inputs are missing, none."""
+        found: dict[Path, str] = {}
+        for frame in self.dataset.frames:
+            with suppress(OSError):
+                found.update(dict.fromkeys(self.files(frame), self.sources(frame)))
+        return found
 
     def regions(self, frame: Frame, image: NDArray[np.uint8]) -> tuple[RegionMap, ...]:
         """The partitions of the frame's image, at its size."""

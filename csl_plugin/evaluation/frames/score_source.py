@@ -92,8 +92,8 @@ class ScoreFolder:
         return (self.by_frame[frame.name],)
 
     def identity(self) -> dict[str, str]:
-        """The folder."""
-        return {"scores": str(self.path.resolve())}
+        """None: what each file is made from is recorded beside it."""
+        return {}
 
 
 @dataclass(frozen=True)

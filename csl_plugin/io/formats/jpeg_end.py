@@ -45,6 +45,8 @@ def has_gray_units(
         rows: The row of each unit, in units.
         columns: The column of each.
     """
+    if not len(rows):
+        return False
     gray = np.ones(len(rows), bool)
     for down, across in ((0, 0), (0, 0.99), (0.99, 0), (0.99, 0.99), (0.5, 0.5)):
         row = np.minimum(rows * unit[0] + int(down * unit[0]), pixels.shape[0] - 1)
