@@ -11,7 +11,7 @@ from csl_plugin.arrays import shown
 from csl_plugin.errors import OptionError
 
 
-def integer(argument: str, value: Any, least: int, most: int | None, hint: str) -> int:
+def checked_integer(argument: str, value: Any, least: int, most: int | None, hint: str) -> int:
     """An integer of any type within bounds, as an int.
 
     Raises:
@@ -24,7 +24,7 @@ def integer(argument: str, value: Any, least: int, most: int | None, hint: str) 
     return int(value)
 
 
-def number(value: Any) -> float:
+def as_float(value: Any) -> float:
     """A real number of any type as a float; nan where it is none, or too large for one."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return math.nan
@@ -34,7 +34,7 @@ def number(value: Any) -> float:
         return math.nan
 
 
-def choice(argument: str, value: Any, names: Sequence[str], hint: str) -> None:
+def check_choice(argument: str, value: Any, names: Sequence[str], hint: str) -> None:
     """Refuse what is none of the names.
 
     Raises:

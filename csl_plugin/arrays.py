@@ -180,7 +180,7 @@ def checked_device(device: object) -> torch.device:
 
 def _no_device(device: object, expected: str) -> OptionError:
     hint = f"There {'is' if len(_devices()) == 1 else 'are'}: {', '.join(_devices())}."
-    return OptionError("device", ascii(device)[:80], expected, hint)
+    return OptionError("device", shown(device), expected, hint)
 
 
 def _devices() -> list[str]:

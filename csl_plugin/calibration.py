@@ -16,8 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin._options import integer
-from csl_plugin._options import number as real
+from csl_plugin._options import as_float, checked_integer
 from csl_plugin.arrays import Array, ArrayT, as_tensor, describe, has_values, shown
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError
 from csl_plugin.io.atomic import atomic_path
@@ -112,7 +111,8 @@ class Calibration(ABC):
             ScoreRangeError: No map, a value that is not finite or beyond 1e100, or equal scores only.
         """
         hint = "The default suits most data sets."
-        levels, sample = integer("levels", levels, 2, 1 << 16, hint), integer("sample", sample, 1, None, hint)
+        levels = checked_integer("levels", levels, 2, 1 << 16, hint)
+        sample = checked_integer("sample", sample, 1, None, hint)
         draw = np.random.default_rng(0)
         with np.errstate(all="ignore"):
             drawn = [draw.permutation(scores.ravel())[:sample] for scores in _each(maps)]
@@ -328,11 +328,11 @@ def _check_spread(count: int, spread: float) -> None:
 def _as_floats(calibration: Any) -> None:
     """Make its numbers Python's own: a mean of a float32 array is of numpy's type."""
     for name, given in vars(calibration).items():
-        value = real(given)
+        value = as_float(given)
         if not math.isnan(value):
             object.__setattr__(calibration, name, value)
 
 
 def _moderate(*numbers: object) -> bool:
     """Whether all are real numbers within the bounds."""
-    return all(abs(real(number)) <= _MOST for number in numbers)
+    return all(abs(as_float(number)) <= _MOST for number in numbers)

@@ -79,6 +79,11 @@ class MissingExtraError(CSLError, ImportError):
     """A feature needs a package that is not installed, or that cannot be imported."""
 
 
+def reason_of(error: BaseException) -> str:
+    """What an exception of another package says, on one line of at most 200 characters; else its name."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def _printable(text: str) -> str:
     """The text on one line that every terminal and log takes: names of files may hold anything."""
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

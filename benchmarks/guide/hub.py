@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,19 +17,15 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from huggingface_hub import constants
+from safetensors.torch import load_file, save_file
 
-ROOT = Path(__file__).parents[2]
-sys.path.append(str(ROOT / "tests"))
+from csl_plugin.errors import CSLError
+from csl_plugin.io import atomic_path
+from csl_plugin.models import CSLNetwork, NetworkConfig
+from tests.helpers.hub_server import Hub, Repository, hub_server
 
-from huggingface_hub import constants  # noqa: E402
-from safetensors.torch import load_file, save_file  # noqa: E402
-
-from csl_plugin.errors import CSLError  # noqa: E402
-from csl_plugin.io import atomic_path  # noqa: E402
-from csl_plugin.models import CSLNetwork, NetworkConfig  # noqa: E402
-from tests.helpers.hub_server import Hub, Repository, hub_server  # noqa: E402
-
-PAGE = ROOT / "docs" / "guide" / "hub.md"
+PAGE = Path(__file__).parents[2] / "docs" / "guide" / "hub.md"
 _CONFIG = NetworkConfig(
     num_queries=4, embedding_width=8, query_width=8, num_heads=1, num_layers=1, feedforward_width=8
 )
@@ -376,8 +371,7 @@ image processor's JSON, and never a pickle. Tokens come from `token=...`, `HF_TO
 `model.fp16.safetensors`, else the shards of `model.safetensors.index.fp16.json`. If there is none without a
 variant, and only one variant, that one is taken. The index is checked before a shard is opened: every name is
 that of a safetensors file beside it, there are at most 256, and together they are no larger than one file may
-be. Then every weight has to be in exactly the shard that the index names, no weight in two, and the bytes of
-all as many as the index states, if it does.
+be. Then every weight has to be in exactly the shard that the index names, and no weight in two.
 
 ## A folder is local
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from csl_plugin._options import number
+from csl_plugin._options import as_float
 from csl_plugin._tracing import outside_transforms, refuse_export
 from csl_plugin.adapters.containers import Found, find_images
 from csl_plugin.adapters.image_batch import ImageBatch
@@ -53,8 +53,8 @@ class ImageInput:
         object.__setattr__(self, "mean", _three("mean", self.mean, 0.0))
         object.__setattr__(self, "std", _three("std", self.std, 1.0))
         if not isinstance(self.order, str) or self.order not in ("RGB", "BGR"):
-            raise OptionError("order", repr(self.order), '"RGB" or "BGR"', "Name the order of the channels.")
-        peak = number(self.peak)
+            raise OptionError("order", shown(self.order), '"RGB" or "BGR"', "Name the order of the channels.")
+        peak = as_float(self.peak)
         if not 0 < peak < math.inf:
             hint = "White is 1.0 or 255.0 in most preprocessing."
             raise OptionError("peak", shown(self.peak), "a positive finite number", hint)
@@ -163,10 +163,10 @@ def _three(argument: str, values: Any, default: float) -> tuple[float, float, fl
     hint = "Take them from the model's preprocessing."
     try:
         red, green, blue = (float(value) for value in values)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         expected = "three numbers, one for each channel"
-        raise OptionError(argument, repr(values)[:80], expected, hint) from None
+        raise OptionError(argument, shown(values), expected, hint) from None
     if not all(math.isfinite(value) and (argument == "mean" or value > 0) for value in (red, green, blue)):
         expected = "finite numbers" if argument == "mean" else "positive finite numbers"
-        raise OptionError(argument, repr(values)[:80], expected, hint)
+        raise OptionError(argument, shown(values), expected, hint)
     return red, green, blue

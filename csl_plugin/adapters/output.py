@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from csl_plugin._options import integer
+from csl_plugin._options import checked_integer
 from csl_plugin.adapters.image_batch import ImageBatch
 from csl_plugin.adapters.inputs import ImageInput, Order
 from csl_plugin.adapters.output_path import Items, OutputPath, Steps
 from csl_plugin.adapters.score_kinds import Direction, NonNegative, RawScore, ScoreKind, Sigmoid, Softmax
-from csl_plugin.arrays import as_tensor, describe
+from csl_plugin.arrays import as_tensor, describe, shown
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import DTypeError, OptionError
 
@@ -79,7 +79,7 @@ class OutputAdapter:
         if not isinstance(known, ScoreKind):
             raise OptionError(
                 "score",
-                repr(score)[:80],
+                shown(score),
                 '"logits", "binary_logits", "probabilities" or a Calibration',
                 "Declare what the model returns; it is never guessed from values.",
             )
@@ -88,9 +88,10 @@ class OutputAdapter:
         self.image_input = ImageInput(mean, std, order, peak)
         if align_corners is not None and not isinstance(align_corners, (bool, np.bool_)):
             hint = "Name the option of the interpolation that the model's code applies to its scores."
-            raise OptionError("align_corners", repr(align_corners)[:80], "None, True or False", hint)
+            raise OptionError("align_corners", shown(align_corners), "None, True or False", hint)
         if max_batch is not None:
-            max_batch = integer("max_batch", max_batch, 1, None, "Omit it for a model that takes any batch.")
+            hint = "Omit it for a model that takes any batch."
+            max_batch = checked_integer("max_batch", max_batch, 1, None, hint)
         self.align_corners = None if align_corners is None else bool(align_corners)
         self.max_batch = max_batch
 
@@ -169,7 +170,7 @@ def _path(item: int | str | Steps | OutputPath | None) -> OutputPath:
     steps: Any = item if isinstance(item, tuple) else (item,)
     if any(isinstance(step, bool) or not isinstance(step, (int, str)) for step in steps):
         expected = "an index, a key, the name of an attribute, a tuple of these, or an OutputPath"
-        raise OptionError("item", repr(item)[:80], expected, 'For example item="out", or item=(0, "logits").')
+        raise OptionError("item", shown(item), expected, 'For example item="out", or item=(0, "logits").')
     return Items((steps,))
 
 

@@ -12,6 +12,7 @@ from csl_plugin.adapters.output_path import Steps
 from csl_plugin.adapters.presets import domain_adaptation, frameworks, ood, zero_shot
 from csl_plugin.adapters.presets.class_statistics import ClassStatistics
 from csl_plugin.adapters.presets.preset import Preset
+from csl_plugin.arrays import shown
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import OptionError
 
@@ -72,7 +73,7 @@ def preset(
         "unseen": unseen,
         "statistics": statistics,
     }
-    known: Any = PRESETS.get(name)
+    known: Any = PRESETS.get(name) if isinstance(name, str) else None
     if known is None:
         known = _registered(name)
     if isinstance(known, Preset):
@@ -90,11 +91,11 @@ def preset(
 
 def _registered(name: str) -> Any:
     """What another package registers under a name: a `Preset`, or a callable that makes an adapter."""
-    point = find_entry_point(ENTRY_POINTS, name, "name")
+    point = find_entry_point(ENTRY_POINTS, name, "name") if isinstance(name, str) else None
     if point is None:
         raise OptionError(
             "name",
-            repr(name),
+            shown(name),
             "one of " + ", ".join([*PRESETS, *entry_point_names(ENTRY_POINTS)]),
             "Declare another model's output with OutputAdapter(score, item=...).",
         )

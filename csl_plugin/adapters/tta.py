@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from csl_plugin.adapters.adapter import Adapter, batch_of, read_at
 from csl_plugin.adapters.image_batch import ImageBatch
-from csl_plugin.arrays import describe
+from csl_plugin.arrays import describe, shown
 from csl_plugin.errors import OptionError, ShapeError
 
 
@@ -167,7 +167,7 @@ def _check_images(images: Any) -> None:
 def _check_pair(argument: str, value: Any) -> None:
     pair = isinstance(value, (tuple, list)) and len(value) == 2
     if not pair or any(isinstance(side, bool) or not isinstance(side, int) for side in value):
-        raise OptionError(argument, repr(value)[:80], "two integers, (vertical, horizontal)", "In pixels.")
+        raise OptionError(argument, shown(value), "two integers, (vertical, horizontal)", "In pixels.")
 
 
 def _starts(length: int, window: int, stride: int) -> list[int]:

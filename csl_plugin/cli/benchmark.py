@@ -110,6 +110,7 @@ def run(arguments: argparse.Namespace) -> Answer:
             teacher=arguments.teacher,
             proposer=arguments.proposer,
             revision=arguments.revision,
+            variant=arguments.variant,
             device=arguments.device,
             kind=arguments.kind,
             calibration=arguments.calibration,

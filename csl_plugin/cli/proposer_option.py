@@ -21,7 +21,7 @@ SEVERAL = f"{_SOURCES}; several partitions with :SCALE,SCALE and + between them 
 
 
 def add_proposer_options(parser: Any, description: str) -> None:
-    """Add --proposer, --revision and --device.
+    """Add --proposer, --revision, --variant and --device.
 
     Args:
         parser: Of a command.
@@ -31,6 +31,8 @@ def add_proposer_options(parser: Any, description: str) -> None:
     parser.add_argument(
         "--revision", metavar="R", type=name, help="commit, tag or branch of a proposer on the Hub"
     )
+    weights = "of a network's weights, such as fp16 for model.fp16.safetensors"
+    parser.add_argument("--variant", metavar="V", type=name, help=weights)
     parser.add_argument(
         "--device", metavar="D", type=name, help="where the proposer's network computes, such as cuda (cpu)"
     )
@@ -45,4 +47,6 @@ def proposer_of(arguments: argparse.Namespace, default: str = DEFAULT) -> Propos
     from csl_plugin.proposers import load_proposer
 
     chosen = arguments.proposer or default
-    return load_proposer(chosen, revision=arguments.revision, device=arguments.device)
+    return load_proposer(
+        chosen, revision=arguments.revision, variant=arguments.variant, device=arguments.device
+    )

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from csl_plugin.arrays import shown
 from csl_plugin.datasets import (
     cityscapes,
     coco_stuff,
@@ -23,7 +24,7 @@ from csl_plugin.datasets import (
 )
 from csl_plugin.datasets.dataset import Dataset, DatasetInfo, Frame, Task
 from csl_plugin.datasets.ids import ANOMALY_IDS, VOID, IdTable
-from csl_plugin.errors import OptionError
+from csl_plugin.errors import CSLError, FileError, OptionError
 
 __all__ = [
     "ANOMALY_IDS",
@@ -79,9 +80,11 @@ def open_dataset(
         ...     dataset.task, dataset.read_label(dataset.frames[0]).tolist()
         ('anomaly', [[0, 1, 255], [0, 0, 1]])
     """
-    if name not in DATASETS:
-        raise OptionError("name", repr(name), ", ".join(DATASETS), "Choose one of the data sets.")
+    if not isinstance(name, str) or name not in DATASETS:
+        raise OptionError("name", shown(name), ", ".join(DATASETS), "Choose one of the data sets.")
     info = DATASETS[name]
+    if subset is not None and not isinstance(subset, str):
+        raise OptionError("subset", shown(subset), "a name", "Omit it for the default.")
     given = {option: value for option, value in options.items() if value is not None}
     for option in given:
         if option not in info.options:
@@ -89,19 +92,25 @@ def open_dataset(
             raise OptionError(option, "an option", expected, f"{name} has no such option: omit it.")
     _check_choices(info, given)
     if info.subsets and subset not in (None, *info.subsets):
-        raise OptionError("subset", repr(subset), ", ".join(info.subsets), f"Choose a subset of {name}.")
+        raise OptionError("subset", shown(subset), ", ".join(info.subsets), f"Choose a subset of {name}.")
     if not info.subsets and subset is not None and not _is_plain(subset):
         hint = "Name a subfolder of images/ and labels/."
-        raise OptionError("subset", repr(subset), "the name of a folder", hint)
-    return info.open(Path(path), info.default_subset if subset is None else subset, **given)
+        raise OptionError("subset", shown(subset), "the name of a folder", hint)
+    try:
+        return info.open(Path(path), info.default_subset if subset is None else subset, **given)
+    except CSLError:
+        raise
+    except (OSError, ValueError) as error:  # a name that the system does not take, or no permission
+        got, hint = getattr(error, "strerror", None) or str(error), "Check the name and the permissions."
+        raise FileError(str(path), got, info.layout, hint) from error
 
 
 def _check_choices(info: DatasetInfo, given: dict[str, Any]) -> None:
     for option, value in given.items():
         choices = info.options[option].split(", ")
-        if len(choices) > 1 and str(value) not in choices:
+        if len(choices) > 1 and (value if isinstance(value, str) else shown(value)) not in choices:
             hint = "Omit it, and it is detected where possible."
-            raise OptionError(option, repr(value), " or ".join(choices), hint)
+            raise OptionError(option, shown(value), " or ".join(choices), hint)
 
 
 def _is_plain(subset: str) -> bool:

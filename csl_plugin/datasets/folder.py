@@ -14,7 +14,7 @@ from csl_plugin.datasets.layout import find_root, frames_of, listed
 from csl_plugin.errors import OptionError
 from csl_plugin.io.images import IMAGE_SUFFIXES, list_images
 from csl_plugin.io.json_files import read_json
-from csl_plugin.io.json_schema import Place, array, integer, record, shown, table, text
+from csl_plugin.io.json_schema import Place, array, in_json, integer, record, table, text
 from csl_plugin.io.listing import other_suffixes
 
 _LARGEST_VALUE = 65535
@@ -88,7 +88,7 @@ def read_id_table(file: Path) -> ClassTable:
     if isinstance(values, dict) and "anomaly" in values:
         return record(_anomaly_table, {"anomaly": array(_STORED, 1), "void": array(_STORED)})(values, place)
     if not isinstance(values, dict) or "names" not in values:
-        raise place.error(shown(values), _TABLE, _HINT)
+        raise place.error(in_json(values), _TABLE, _HINT)
     names = array(text, 1, VOID)(values["names"], place["names"])
     index = integer(0, len(names) - 1)
     fields = {
@@ -110,7 +110,7 @@ def _class_table(
     for value in stored:
         if not re.fullmatch(r"[0-9]{1,5}", value) or int(value) > _LARGEST_VALUE:
             hint = "Write the value that the label files hold, in quotes."
-            raise OptionError("ids", shown(value), f"a value from 0 to {_LARGEST_VALUE}", hint)
+            raise OptionError("ids", in_json(value), f"a value from 0 to {_LARGEST_VALUE}", hint)
     if len({int(value) for value in stored}) != len(stored):
         raise OptionError("ids", "a value in two spellings", "each value once", "Write it without zeros.")
     if len(set(unseen)) != len(unseen):

@@ -11,7 +11,7 @@ from csl_plugin.datasets.ids import IdTable
 from csl_plugin.datasets.layout import find_root, first_few, frames_of, incomplete, listed
 from csl_plugin.errors import FileError
 from csl_plugin.io.json_files import read_json
-from csl_plugin.io.json_schema import Place, array, shown, text
+from csl_plugin.io.json_schema import Place, array, in_json, text
 from csl_plugin.io.labels import read_label_png
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
@@ -71,7 +71,7 @@ def _frames_of_authors(root: Path) -> dict[str, Path]:
     expected = "a JSON list of image file names"
     names = array(text, 1)(read_json(file, expected), Place(str(file)))
     if paths := [name for name in names if name != PurePath(name).name or name.startswith(".")]:
-        raise FileError(str(file), shown(paths[0]), expected, f"Download the file again from {INFO.where}.")
+        raise FileError(str(file), in_json(paths[0]), expected, f"Download the file again from {INFO.where}.")
     images = {PurePath(name).stem: root / "frames" / name for name in sorted(names)}
     missing = [image.name for image in images.values() if not image.is_file()]
     if missing:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.io import MAX_BYTES, atomic_path
-from csl_plugin.io.limits import as_file_error, check_file, too_large
+from csl_plugin.io import atomic_path
+from csl_plugin.io.numpy_files import read_arrays
 from csl_plugin.io.output_folder import OutputFolder
 from csl_plugin.metrics import State
 
@@ -104,15 +103,7 @@ class Records:
         Raises:
             FileError: The record is missing, damaged or too large.
         """
-        path = self.path(frame)
-        check_file(path)
-        with as_file_error(path, "a record of this command"):
-            with zipfile.ZipFile(path) as archive:
-                if sum(info.file_size for info in archive.infolist()) > MAX_BYTES:
-                    raise too_large(path, "arrays of more than that")
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                names = [name for name in arrays.files if name.startswith(f"{metric}/")]
-                return {name.removeprefix(f"{metric}/"): arrays[name] for name in names}
+        return read_arrays(self.path(frame), f"{metric}/")
 
 
 @dataclass(frozen=True)

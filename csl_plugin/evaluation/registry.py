@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from csl_plugin.arrays import shown
 from csl_plugin.datasets import DATASETS, Dataset, open_dataset
 from csl_plugin.datasets.coco_stuff import cityscapes_named_classes
 from csl_plugin.errors import OptionError
@@ -29,8 +30,9 @@ def open_benchmark(
         OptionError: No such benchmark, subset or option.
         FileError: The data set does not have the published layout.
     """
-    if name not in benchmark_names():
-        raise OptionError("NAME", repr(name), "one of " + ", ".join(benchmark_names()), "Check the spelling.")
+    if not isinstance(name, str) or name not in benchmark_names():
+        expected = "one of " + ", ".join(benchmark_names())
+        raise OptionError("NAME", shown(name), expected, "Check the spelling.")
     dataset = open_dataset(
         "coco-stuff" if name == REGIONS_BENCHMARK else name, data, subset=subset, **dict(options)
     )

@@ -59,6 +59,7 @@ def run_benchmark(
     teacher: str | None = None,
     proposer: str | None = None,
     revision: str | None = None,
+    variant: str | None = None,
     device: str | None = None,
     kind: Kind | None = None,
     calibration: PathLike | None = None,
@@ -85,6 +86,7 @@ def run_benchmark(
         teacher: Or a callable, "module:callable".
         proposer: As for `csl_plugin.load_proposer`.
         revision: As for `csl_plugin.load_proposer`.
+        variant: As for `csl_plugin.load_proposer`.
         device: As for `csl_plugin.load_proposer`.
         kind: What the scores are; None is "probability", or "raw" with a calibration.
         calibration: A JSON file of a `Calibration` for raw scores.
@@ -110,7 +112,7 @@ def run_benchmark(
     fusion, digest = _fusion(kind, calibration, rule)
     # The majority vote needs a single partition.
     chosen = proposer if source or proposer else "csl-tiny"
-    regions = load_proposer(chosen, revision=revision, device=device)
+    regions = load_proposer(chosen, revision=revision, variant=variant, device=device)
     method = method or (Path(scores).resolve().name if scores else teacher) or "regions"
     _name_by_frames(regions, dataset.frames)
     settings: dict[str, Any] = {
@@ -254,7 +256,7 @@ def _sha256(text: str) -> str:
 
 def _is_place(value: Any) -> bool:
     """Whether an option of the data set names a file or a folder."""
-    return Path(str(value)).exists()
+    return os.path.exists(str(value))  # noqa: PTH110  # no name makes it raise
 
 
 def _name_by_frames(proposer: Any, frames: Sequence[Frame]) -> None:

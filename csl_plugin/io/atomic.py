@@ -53,6 +53,8 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         a.txt
     """
     target = Path(target)
+    if not _names_a_file(target):
+        raise FileError(ascii(str(target)), "a name that no file can have", "a path", "Check the name.")
     temporary = target.with_name(f".csl-plugin-{uuid4().hex}.tmp")
     try:
         with as_write_error(target):
@@ -64,3 +66,11 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # renamed, or never created; do not hide the original error
             temporary.unlink()
+
+
+def _names_a_file(path: Path) -> bool:
+    """Whether the system can have a file of this name, wherever it is."""
+    try:
+        return bool(path.name) and b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +15,9 @@ import torch
 from csl_plugin._version import __version__
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.json_files import read_json
+from csl_plugin.io.json_schema import Place, in_json, text
+from csl_plugin.io.json_values import differences
 
 SETTINGS_NAME = "csl-plugin.json"
 """The file in an output folder with the settings that its files were made with."""
@@ -29,6 +33,7 @@ PLACES = "places"
 _OPEN = (PLACES, "frames", "frames_sha256")
 
 _LARGEST = 4 << 20
+_HINT = "Name another folder, or start again with --overwrite."
 
 
 def versions() -> dict[str, str]:
@@ -43,8 +48,8 @@ def fingerprint(settings: Settings) -> str:
 
 
 def same_settings(before: Settings, now: Settings) -> bool:
-    """Whether settings are equal, places and frames too."""
-    return bool(before == json.loads(json.dumps(now)))
+    """Whether stored settings are these, `as_stored`, places and frames too."""
+    return bool(before == now)
 
 
 def read_settings(path: Path) -> Settings | None:
@@ -53,18 +58,17 @@ def read_settings(path: Path) -> Settings | None:
     Raises:
         FileError: The file holds no settings.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return None
+    expected = "the settings of an earlier job"
     try:
-        if path.stat().st_size > _LARGEST:
-            raise ValueError(f"more than {_LARGEST} bytes")
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(stored, dict) or not isinstance(stored.get("command"), str):
-            raise ValueError("no object with a command")
-    except (OSError, ValueError, RecursionError) as error:
-        got = f"a file that cannot be read ({' '.join(str(error).split())[:200]})"
-        hint = "Name another folder, or start again with --overwrite."
-        raise FileError(str(path), got, "the settings of an earlier job", hint) from error
+        stored: Settings = read_json(path, expected, largest=_LARGEST)
+        place = Place(str(path))
+        if not isinstance(stored, dict) or "command" not in stored:
+            raise place.error(in_json(stored), f"{expected}, with its command", _HINT)
+        text(stored["command"], place["command"])
+    except FileError as error:
+        raise FileError(error.argument, error.got, error.expected, _HINT) from error
     return stored
 
 
@@ -79,13 +83,18 @@ def write_settings(path: Path, settings: Settings) -> None:
 
 
 def other_settings(path: Path, before: Settings, now: Settings) -> OptionError:
-    """The error of a folder that other settings made; it names each that differs."""
+    """The error of a folder that other settings made; it names each that differs.
+
+    Args:
+        path: Of the stored settings.
+        before: These.
+        now: Those of the present job, `as_stored`.
+    """
     moved = fingerprint(before) == fingerprint(now)
-    before, now = flat_settings(before), flat_settings(json.loads(json.dumps(now)))
-    names = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-    got = ", ".join(f"{name} {now.get(name)!r}" for name in names)
-    expected = ", ".join(f"{name} {before.get(name)!r}" for name in names)
-    hint = "Name another folder, or start again with --overwrite."
+    found = list(differences(flat_settings(before), flat_settings(now)))
+    got = ", ".join(_named(name, value) for name, _, value in found)
+    expected = ", ".join(_named(name, value) for name, value, _ in found)
+    hint = _HINT
     if moved:
         hint += " A job goes on with inputs that were moved if they kept their times: mv, cp -p or rsync -a."
     return OptionError("settings", got, f"{expected}, as stored in {path}", hint)
@@ -97,3 +106,10 @@ def flat_settings(settings: Settings) -> Settings:
     if not isinstance(places, Mapping):
         return settings
     return {**{name: value for name, value in settings.items() if name != PLACES}, **places}
+
+
+def _named(name: str, value: Any) -> str:
+    """A setting in full, so that what differs is seen, however long it is."""
+    if value is None:
+        return f"no {name}"
+    return f"{name} {value!r}" if isinstance(value, str) else f"{name} {json.dumps(value)}"

@@ -56,7 +56,7 @@ def integer(low: int, high: int) -> Reader[int]:
     def read(value: Any, place: Place) -> int:
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
             hint = "Choose a value in these bounds."
-            raise place.error(shown(value), f"an integer in [{low}, {high}]", hint)
+            raise place.error(in_json(value), f"an integer in [{low}, {high}]", hint)
         return int(value)
 
     return read
@@ -72,7 +72,7 @@ def number(low: float, high: float, *, above_low: bool = False, below_high: bool
         # An integer may have more digits than a float can hold, but not beyond these bounds.
         inside = numeric and low <= value <= high and math.isfinite(value)
         if not inside or (above_low and value == low) or (below_high and value == high):
-            raise place.error(shown(value), expected, "Choose a value in these bounds.")
+            raise place.error(in_json(value), expected, "Choose a value in these bounds.")
         return float(value)
 
     return read
@@ -81,7 +81,7 @@ def number(low: float, high: float, *, above_low: bool = False, below_high: bool
 def boolean(value: Any, place: Place) -> bool:
     """Read true or false."""
     if not isinstance(value, bool):
-        raise place.error(shown(value), "true or false", "Write it without quotes.")
+        raise place.error(in_json(value), "true or false", "Write it without quotes.")
     return value
 
 
@@ -92,7 +92,7 @@ def text(value: Any, place: Place) -> str:
             return value
     except UnicodeEncodeError:  # half of a surrogate pair
         pass
-    raise place.error(shown(value), "a text that is not empty", "Write it in quotes.")
+    raise place.error(in_json(value), "a text that is not empty", "Write it in quotes.")
 
 
 def choice(*values: str) -> Reader[str]:
@@ -101,7 +101,7 @@ def choice(*values: str) -> Reader[str]:
     def read(value: Any, place: Place) -> str:
         if not isinstance(value, str) or value not in values:
             expected = " or ".join(map(repr, values))
-            raise place.error(shown(value), expected, _nearest(value, values) or "Name one of them.")
+            raise place.error(in_json(value), expected, _nearest(value, values) or "Name one of them.")
         return value
 
     return read
@@ -114,7 +114,7 @@ def array(item: Reader[T], fewest: int = 0, most: int | None = None) -> Reader[t
     def read(value: Any, place: Place) -> tuple[T, ...]:
         length = len(value) if isinstance(value, (list, tuple)) else -1
         if length < fewest or (most is not None and length > most):
-            raise place.error(shown(value), f"a list of {count}", "Write it in square brackets.")
+            raise place.error(in_json(value), f"a list of {count}", "Write it in square brackets.")
         return tuple(item(inner, place[index]) for index, inner in enumerate(value))
 
     return read
@@ -125,7 +125,7 @@ def table(item: Reader[T], fewest: int = 0) -> Reader[dict[str, T]]:
 
     def read(value: Any, place: Place) -> dict[str, T]:
         if not isinstance(value, Mapping) or len(value) < fewest:
-            raise place.error(shown(value), "an object", 'Write it as {"name": value}.')
+            raise place.error(in_json(value), "an object", 'Write it as {"name": value}.')
         return {text(name, place): item(inner, place[name]) for name, inner in value.items()}
 
     return read
@@ -154,7 +154,7 @@ def record(kind: Callable[..., T], fields: Mapping[str, Reader[Any]], *required:
     def read(value: Any, place: Place) -> T:
         if not isinstance(value, Mapping):
             expected = "an object with " + (", ".join(required) or "any of " + ", ".join(sorted(fields)))
-            raise place.error(shown(value), expected, 'Write it as {"name": value}.')
+            raise place.error(in_json(value), expected, 'Write it as {"name": value}.')
         check_names(value, fields, place)
         missing = [name for name in required if name not in value]
         if missing:
@@ -188,11 +188,11 @@ def check_names(names: Collection[Any], known: Collection[str], place: Place) ->
     unknown = [name for name in names if name not in known]
     if unknown:
         hint = _nearest(unknown[0], known) or "Remove it, or read it with the version that wrote it."
-        raise place.error(shown(unknown[0]), "only " + ", ".join(sorted(known)), hint)
+        raise place.error(in_json(unknown[0]), "only " + ", ".join(sorted(known)), hint)
 
 
-def shown(value: object) -> str:
-    """A value for a message, in at most about 60 characters."""
+def in_json(value: object) -> str:
+    """A value for a message, in the words of JSON and at most about 60 characters."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Mapping):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 
-from csl_plugin.errors import CSLError, FileError
+from csl_plugin.errors import CSLError, FileError, reason_of
 from csl_plugin.io.lfs_pointers import refuse_pointer
 
 MAX_PIXELS = 100_000_000
@@ -41,9 +41,9 @@ def check_file(path: Path, most: int = MAX_BYTES) -> int:
     """
     try:
         status = path.stat()
-    except OSError as error:
-        hint = "Check the name and the permissions."
-        raise FileError(str(path), error.strerror or "nothing there", "a readable file", hint) from error
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        got, hint = getattr(error, "strerror", None) or str(error), "Check the name and the permissions."
+        raise FileError(str(path), got, "a readable file", hint) from error
     if not S_ISREG(status.st_mode):
         kind = "a folder" if S_ISDIR(status.st_mode) else "something that is no regular file"
         raise FileError(str(path), kind, "a file", "Pass the path of a file.")
@@ -114,5 +114,5 @@ def as_file_error(path: Path, expected: str, hint: str = _WRITE_AGAIN) -> Iterat
     except (CSLError, MemoryError):
         raise
     except Exception as error:  # decoders raise many types on damaged bytes
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = reason_of(error)
         raise FileError(str(path), f"a file that cannot be read ({reason})", expected, hint) from error

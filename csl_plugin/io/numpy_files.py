@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from csl_plugin.errors import DTypeError, FileError
 from csl_plugin.io.atomic import atomic_path
-from csl_plugin.io.limits import as_file_error, check_expansion, check_extent, check_file
+from csl_plugin.io.limits import (
+    MAX_BYTES,
+    as_file_error,
+    check_expansion,
+    check_extent,
+    check_file,
+    too_large,
+)
 from csl_plugin.io.npy_format import NpyHeader, read_npy_header, read_npy_values
 from csl_plugin.io.zip_directory import directory_bytes
 
@@ -49,7 +56,7 @@ def read_npy(path: str | os.PathLike[str], check: Check) -> NDArray[Any]:
     path = Path(path)
     total = check_file(path)
     with as_file_error(path, "an .npy file"), path.open("rb") as file:
-        header = _checked_header(path, file, total, check)
+        header = _checked_header(path, file, total, _of_a_map(path, check))
         return read_npy_values(file, header)
 
 
@@ -73,16 +80,54 @@ def read_npz(
     with open_npz(path) as archive:
         keys = npz_keys(archive)
         key = pick_key(path, keys, key, preferred)
-        info = archive.getinfo(key + ".npy")
-        compressed = info.compress_type != zipfile.ZIP_STORED
-        with archive.open(info) as file:
-            header = _checked_header(path, file, info.file_size, check)
-            if compressed:
-                held = math.prod(header.shape) * max(header.dtype.itemsize, 4)
-                check_expansion(path, info.file_size, min(info.compress_size, total), held)
-            array = read_npy_values(file, header)
-            file.read(1)  # read to the end, where zipfile compares the checksum
-        return array, Member(key, compressed)
+        return _member(path, archive, key, total, _of_a_map(path, check))
+
+
+def read_arrays(path: Path, prefix: str) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file whose names start with `prefix`, by the rest; of any shape, empty ones too.
+
+    Raises:
+        FileError: Missing, damaged or too large.
+        DTypeError: One holds Python objects.
+    """
+    total = check_file(path)
+    held = 0
+
+    def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        nonlocal held
+        held += math.prod(shape) * dtype.itemsize
+        if held > MAX_BYTES:
+            raise too_large(path, f"arrays of {held} bytes")
+
+    with open_npz(path) as archive:
+        keys = [key for key in npz_keys(archive) if key.startswith(prefix)]
+        return {key.removeprefix(prefix): _member(path, archive, key, total, check)[0] for key in keys}
+
+
+def _member(
+    path: Path, archive: zipfile.ZipFile, key: str, total: int, check: Check
+) -> tuple[NDArray[Any], Member]:
+    """An array of an open .npz file of `total` bytes."""
+    info = archive.getinfo(key + ".npy")
+    compressed = info.compress_type != zipfile.ZIP_STORED
+    with archive.open(info) as file:
+        header = _checked_header(path, file, info.file_size, check)
+        if compressed:
+            held = math.prod(header.shape) * max(header.dtype.itemsize, 4)
+            check_expansion(path, info.file_size, min(info.compress_size, total), held)
+        array = read_npy_values(file, header)
+        file.read(1)  # read to the end, where zipfile compares the checksum
+    return array, Member(key, compressed)
+
+
+def _of_a_map(path: Path, check: Check) -> Check:
+    """The check of an array whose last two axes are (H, W)."""
+
+    def checked(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        check_extent(path, shape, dtype.itemsize)
+        check(shape, dtype)
+
+    return checked
 
 
 @contextmanager
@@ -155,7 +200,6 @@ def _checked_header(path: Path, file: IO[bytes], total: int, check: Check) -> Np
     if dtype.hasobject:
         hint = "Pickled objects are never read: save plain numbers."
         raise DTypeError(str(path), "an array of Python objects", "an array of numbers", hint)
-    check_extent(path, shape, dtype.itemsize)
     check(shape, dtype)
     declared = header.length + math.prod(shape) * dtype.itemsize
     if declared != total:

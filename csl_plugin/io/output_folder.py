@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 
-from csl_plugin.errors import CSLError, FileError, OptionError
+from csl_plugin.arrays import shown
+from csl_plugin.errors import CSLError, FileError, OptionError, reason_of
 from csl_plugin.io.atomic import TEMPORARY, as_write_error
 from csl_plugin.io.file_states import sha256_of
 from csl_plugin.io.folder_lock import LOCK_NAME, FolderLock, folder_lock
@@ -27,6 +28,7 @@ from csl_plugin.io.job_settings import (
     write_settings,
 )
 from csl_plugin.io.journal import JOURNAL_NAME, Journal
+from csl_plugin.io.json_values import as_stored
 from csl_plugin.io.separate_paths import check_separate
 
 _NAMED = 3
@@ -63,8 +65,8 @@ class OutputFolder:
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path
-        self._settings = settings
-        self._fingerprint = fingerprint(settings)
+        self._settings = as_stored(settings)
+        self._fingerprint = fingerprint(self._settings)
         self._start = 0
         self._was_alone = True
 
@@ -307,8 +309,8 @@ def _check_is_folder(out: Path) -> None:
     try:
         is_other = out.exists() and not out.is_dir()
     except (OSError, ValueError) as error:  # a name that the system does not take
-        got, hint = " ".join(str(error).split()), "Name another folder."
-        raise FileError(repr(str(out)), got, "the path of a folder", hint) from error
+        hint = "Name another folder."
+        raise FileError(shown(str(out)), reason_of(error), "the path of a folder", hint) from error
     if is_other:
         raise FileError(str(out), "a file", "a folder, or nothing there", "Name another folder.")
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from csl_plugin.arrays import describe
+from csl_plugin.arrays import Array, as_array, describe
 from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.io.images import read_gray_png, write_png
 from csl_plugin.io.listing import known_suffix
@@ -59,16 +60,16 @@ def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
     return stored.astype(np.int32)
 
 
-def write_region_map(path: str | os.PathLike[str], labels: NDArray[Any]) -> None:
+def write_region_map(path: str | os.PathLike[str], labels: Array) -> None:
     """Write a region map atomically; the suffix selects the format.
 
     Args:
         path: `.png` (16-bit; ids up to 65534) or `.npz` (compressed int32, key `labels`); the folder is
             created.
-        labels: (H, W) integer ids from 0 on, -1 for unassigned pixels.
+        labels: (H, W) integer ids from 0 on, -1 for unassigned pixels; an array or a tensor.
 
     Raises:
-        DTypeError: Not integers.
+        DTypeError: No array, or not of integers.
         ShapeError: Not (H, W), or empty.
         ScoreRangeError: An id below -1, or above the maximum of the format.
         FileError: An unknown suffix, or the path cannot be written.
@@ -82,6 +83,10 @@ def write_region_map(path: str | os.PathLike[str], labels: NDArray[Any]) -> None
     """
     path = Path(path)
     suffix = known_suffix(path, REGION_SUFFIXES, "Convert it to 16-bit PNG.")
+    if not isinstance(labels, (Tensor, np.ndarray)):
+        hint = "Pass an array of one image; of a RegionMap that is regions.labels[0]."
+        raise DTypeError("labels", describe(labels), "an array (H, W)", hint)
+    labels = as_array("labels", labels)
     if labels.dtype.kind not in "iu":
         hint = "Convert them with labels.astype(numpy.int32)."
         raise DTypeError("labels", describe(labels), "integer region ids", hint)

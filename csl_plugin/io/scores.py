@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.arrays import describe
+from csl_plugin.arrays import Array, as_array, describe
 from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.io.hdf5_files import OFFICIAL_KEY, read_hdf5, write_hdf5
 from csl_plugin.io.images import read_gray_png, write_png
@@ -109,7 +109,7 @@ def read_score_file(
 
 def write_scores(
     path: str | os.PathLike[str],
-    scores: NDArray[Any],
+    scores: Array,
     *,
     dtype: np.dtype[Any] | type | str | None = None,
     key: str | None = None,
@@ -120,7 +120,7 @@ def write_scores(
 
     Args:
         path: As for `read_scores`; the folder is created.
-        scores: (H, W) or (C, H, W) floating point; (H, W) for `.png`.
+        scores: (H, W) or (C, H, W) floating point, an array or a tensor; (H, W) for `.png`.
         dtype: Element type in the file: float16, float32 or float64 (not for `.png`), or uint8 or uint16,
             which hold round(score x 255) or round(score x 65535), clipped. Default: the type of `scores`;
             uint16 for `.png`.
@@ -129,7 +129,7 @@ def write_scores(
         channels_last: Write (C, H, W) as (H, W, C).
 
     Raises:
-        DTypeError: `scores` is not floating point, or the format does not support `dtype`.
+        DTypeError: `scores` is no array of floating point, or the format does not support `dtype`.
         ShapeError: A shape that the format does not support.
         ScoreRangeError: A finite score beyond the range of `dtype`, or NaN for an integer one.
         FileError: An unknown suffix, or the path cannot be written.
@@ -137,6 +137,7 @@ def write_scores(
     """
     path = Path(path)
     suffix = known_suffix(path, SCORE_SUFFIXES, "Convert the file to .npy.")
+    scores = as_array("scores", scores)
     stored = _encode(scores, np.dtype(dtype or (np.uint16 if suffix == ".png" else scores.dtype)))
     if channels_last and stored.ndim == 3:
         stored = np.ascontiguousarray(np.moveaxis(stored, 0, -1))

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin._options import choice
+from csl_plugin._options import check_choice
 
 FprRule: TypeAlias = Literal["first", "linear", "nearest"]
 """Where the ROC curve is read for FPR95: at the first point with TPR >= 0.95, linearly between the points
@@ -78,4 +78,4 @@ def check_fpr_rule(rule: str) -> None:
     Raises:
         OptionError: The rule is not in `FPR_RULES`.
     """
-    choice("fpr_rule", rule, FPR_RULES, "Most evaluators read the first point.")
+    check_choice("fpr_rule", rule, FPR_RULES, "Most evaluators read the first point.")

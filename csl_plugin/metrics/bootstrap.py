@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin._options import integer, number
+from csl_plugin._options import as_float, checked_integer
 from csl_plugin.arrays import shown
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.metrics.anomaly_values import ANOMALY_METRICS
@@ -88,9 +88,9 @@ def bootstrap_difference(
         got = f"{len(before)} states before and {len(after)} after"
         hint = "Pass both states of every frame, in the same order."
         raise ShapeError("before, after", got, "the same number of both, at least one", hint)
-    draws = integer("draws", draws, 1, None, "Omit it for 1000 draws.")
-    seed = integer("seed", seed, 0, None, "Omit it for 0.")
-    if not 0 < number(level) < 1:
+    draws = checked_integer("draws", draws, 1, None, "Omit it for 1000 draws.")
+    seed = checked_integer("seed", seed, 0, None, "Omit it for 0.")
+    if not 0 < as_float(level) < 1:
         raise OptionError("level", shown(level), "a number between 0 and 1", "Omit it for 95 %.")
     frames = len(before)
     weights = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), size=draws)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin._options import integer, number
+from csl_plugin._options import as_float, checked_integer
 from csl_plugin.arrays import Array, shown
 from csl_plugin.errors import OptionError, ScoreRangeError
 from csl_plugin.metrics.metric import State, check_same_class, invalid_state, state_array, state_counts
@@ -110,8 +110,8 @@ class ComponentMetric:
         if not isinstance(settings, ComponentSettings):
             raise OptionError("settings", shown(settings), "a ComponentSettings", "Use ANOMALY_TRACK.")
         for size in (settings.min_predicted, settings.min_truth):
-            integer("settings", size, 0, None, "It is a number of pixels: use ANOMALY_TRACK.")
-        self.settings, self.threshold = settings, number(threshold)
+            checked_integer("settings", size, 0, None, "It is a number of pixels: use ANOMALY_TRACK.")
+        self.settings, self.threshold = settings, as_float(threshold)
         if math.isnan(self.threshold):
             hint = "There is no best threshold without anomalous pixels: pass one."
             raise OptionError("threshold", shown(threshold), "a number", hint)

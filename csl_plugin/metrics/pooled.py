@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin._options import integer
+from csl_plugin._options import checked_integer
 from csl_plugin.arrays import Array
 from csl_plugin.metrics.anomaly_values import AnomalyValues, FprRule, PrecisionRecall, check_fpr_rule
 from csl_plugin.metrics.external_sort import Spill, Spills
@@ -58,7 +58,7 @@ class PooledAnomaly:
         folder: str | os.PathLike[str] | None = None,
     ) -> None:
         check_fpr_rule(fpr_rule)
-        memory = integer("memory", memory, 1 << 20, None, "It is in bytes; omit it for 512 MiB.")
+        memory = checked_integer("memory", memory, 1 << 20, None, "It is in bytes; omit it for 512 MiB.")
         self.fpr_rule: FprRule = fpr_rule
         self._spills = Spills(memory, folder)
         self._halves = np.zeros((2, _CODES), np.int64)
@@ -138,7 +138,7 @@ class PooledAnomaly:
         Raises:
             OptionError: `points` is out of range.
         """
-        return self._scan(integer("points", points, 0, 1 << 20, "Omit it for 512.")).curve()
+        return self._scan(checked_integer("points", points, 0, 1 << 20, "Omit it for 512.")).curve()
 
     def _scan(self, points: int) -> CurveScan:
         positives, negatives = (self._spills.size(kind) + int(self._halves[kind].sum()) for kind in (1, 0))

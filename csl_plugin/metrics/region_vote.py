@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin._options import choice
+from csl_plugin._options import check_choice
 from csl_plugin.arrays import Array
 from csl_plugin.errors import ScoreRangeError
 from csl_plugin.metrics.metric import check_same_class
@@ -60,9 +60,9 @@ class RegionVoteMetric:
         vote_per: Literal["region", "component"] = "region",
     ) -> None:
         hint = "Use miss unless unassigned pixels should not count."
-        choice("unassigned", unassigned, ("miss", "exclude"), hint)
+        check_choice("unassigned", unassigned, ("miss", "exclude"), hint)
         hint = "Use region unless disconnected parts should vote separately."
-        choice("vote_per", vote_per, ("region", "component"), hint)
+        check_choice("vote_per", vote_per, ("region", "component"), hint)
         self._metric = SemanticMetric(num_classes, unseen=unseen)
         self.unassigned, self.void_votes, self.vote_per = unassigned, void_votes, vote_per
 

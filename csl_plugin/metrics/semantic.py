@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin._options import integer
+from csl_plugin._options import checked_integer
 from csl_plugin.arrays import Array, as_array, describe, shown
 from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.metrics.metric import check_same_class
@@ -75,7 +75,7 @@ class SemanticMetric:
 
     def __init__(self, num_classes: int, *, unseen: Sequence[int] = ()) -> None:
         hint = "Labels are 8-bit and 255 is void, so 255 classes fit."
-        self.num_classes = integer("num_classes", num_classes, 1, VOID, hint)
+        self.num_classes = checked_integer("num_classes", num_classes, 1, VOID, hint)
         self.unseen = self._checked_groups(unseen)
         self._counts = np.zeros((len(_COUNTS), num_classes), np.int64)
 
@@ -156,7 +156,7 @@ class SemanticMetric:
         hint = "Pass class indices, not names."
         if not isinstance(unseen, Iterable) or isinstance(unseen, (str, bytes)):
             raise OptionError("unseen", shown(unseen), expected, hint)
-        indices = tuple(integer("unseen", index, 0, self.num_classes - 1, hint) for index in unseen)
+        indices = tuple(checked_integer("unseen", index, 0, self.num_classes - 1, hint) for index in unseen)
         if len(set(indices)) != len(indices):
             raise OptionError("unseen", shown(indices), expected, hint)
         return indices

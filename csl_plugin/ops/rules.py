@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
-from csl_plugin._options import number
+from csl_plugin._options import as_float
 from csl_plugin.arrays import shown
 from csl_plugin.errors import OptionError
 
@@ -60,7 +60,7 @@ class Trust:
             given = getattr(self, field.name)
             least = 1 if field.name == "effective_samples" else 0
             endless = field.name == "keep_sigma"
-            value = number(given)
+            value = as_float(given)
             if not value >= least or (value == math.inf and not endless):
                 expected = f"a number of at least {least}" + (", or infinity" if endless else "")
                 hint = f"The default is {field.default:g}; help(csl_plugin.Trust) says what it does."

@@ -142,7 +142,7 @@ class NetworkRegions(HierarchicalRegions):
         Raises:
             OptionError: Neither "auto" nor a positive finite number.
         """
-        return AUTO if scale == AUTO else super().checked_scale(scale)
+        return AUTO if isinstance(scale, str) and scale == AUTO else super().checked_scale(scale)
 
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from csl_plugin.arrays import shown
 from csl_plugin.errors import FileError, OptionError, ShapeError
 from csl_plugin.io.job_settings import SETTINGS_NAME
 from csl_plugin.io.listing import files_by_stem, stem_key
@@ -43,8 +44,8 @@ class RegionMapFolder:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        if not self.path.is_dir():
-            got = "a file" if self.path.exists() else "nothing there"
+        if not os.path.isdir(path):  # noqa: PTH112  # no name makes it raise
+            got = "a file" if os.path.exists(path) else "nothing there"  # noqa: PTH110
             raise FileError(str(path), got, "a folder of region maps", "Check the name of the folder.")
         maps = files_by_stem(self.path, REGION_SUFFIXES)
         masks = {} if maps else files_by_stem(self.path, MASK_SUFFIXES)
@@ -72,7 +73,7 @@ class RegionMapFolder:
         """
         batch, size = images.shape[0], tuple(images.shape[-2:])
         if names is None or isinstance(names, str) or len(names) != batch:
-            got = "no names" if names is None else repr(names)
+            got = "no names" if names is None else shown(names)
             hint = "Region maps are found by name: call proposer(images, names=[stem, ...])."
             raise OptionError("names", got, f"the stems of the {batch} images", hint)
         labels = np.stack([self._read(name, size) for name in names])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from csl_plugin.arrays import checked_device
+from csl_plugin.arrays import checked_device, shown
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.proposers.base import Proposer
 from csl_plugin.proposers.bundled import bundled_folder
@@ -78,26 +78,26 @@ def load_proposer(
     name: object = DEFAULT if source is None else source
     name = os.fspath(name) if isinstance(name, PathLike) else name
     if not isinstance(name, str) or not name:
-        got = "an empty name" if name == "" else ascii(name)[:80]
+        got = shown(name) if not isinstance(name, str) else "an empty name"
         raise OptionError("source", got, "a name, a folder or OWNER/NAME", "Omit it for the default.")
     kind, _, scales = name.partition(":")
     is_folder = os.path.isdir(name)  # noqa: PTH112  # no name makes it raise
     if "+" in name and not is_folder:
-        _refuse(revision, variant, "None for several sources", "Load each of them by itself.")
+        _refuse(revision, variant, "several sources", "Load each of them by itself.")
         return Together([load_proposer(part, device=device) for part in name.split("+")])
     if kind in BUILT_IN:
-        _refuse(revision, variant, "None for a built-in source", "Omit it.")
+        _refuse(revision, variant, "a built-in source", "Omit it.")
         if kind == "superpixels":
             from csl_plugin.proposers.superpixels import Superpixels
 
             return _at_scales(Superpixels(), name, scales)
         return _at_scales(_of_network(bundled_folder(kind), None, None, device), name, scales)
     if is_folder:
-        _refuse(revision, None, "None for a built-in source or a folder", "Omit it.")
+        _refuse(revision, None, "a folder", "Omit it.")
         if not (Path(name) / "config.json").exists():
             from csl_plugin.proposers.folder import RegionMapFolder
 
-            _refuse(None, variant, "None for a folder of region maps", "Omit it.")
+            _refuse(None, variant, "a folder of region maps", "Omit it.")
             return RegionMapFolder(name)
     elif revision is None and variant is None:
         registered = registered_proposer(name, device)
@@ -119,10 +119,10 @@ def load_proposer(
     )
 
 
-def _refuse(revision: str | None, variant: str | None, expected: str, hint: str) -> None:
+def _refuse(revision: str | None, variant: str | None, source: str, hint: str) -> None:
     for name, value in (("revision", revision), ("variant", variant)):
         if value is not None:
-            raise OptionError(name, ascii(value)[:80], expected, hint)
+            raise OptionError(name, shown(value), f"no {name} of {source}", hint)
 
 
 def _is_repository(name: str) -> bool:

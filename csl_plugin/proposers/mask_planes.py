@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from csl_plugin.arrays import as_tensor, describe, has_values
-from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
+from csl_plugin.arrays import as_array, as_tensor, describe
+from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.io.coco_rle import read_run_lengths
 
 _SCORES = ("predicted_iou", "score")
@@ -75,7 +75,7 @@ def of_list(masks: Sequence[Any], scores: Any) -> Masks:
 
 def of_array(masks: Any, scores: Any) -> tuple[list[Mask], tuple[int, int]]:
     """Of an array (N, H, W): booleans, two values of integers a mask, or floats in [0, 1]."""
-    stack = _with_values(masks)
+    stack = torch.from_numpy(as_array("masks", masks))
     if stack.ndim != 3 or 0 in stack.shape[1:]:
         hint = "Pass the masks of one image, without a batch axis."
         if stack.ndim == 2:
@@ -94,7 +94,7 @@ def of_ids(ids: Any, known: Sequence[int]) -> tuple[list[Mask], tuple[int, int]]
         ShapeError: It is no map.
         ScoreRangeError: An id is not known, or not an integer.
     """
-    plane = _with_values(ids).numpy()
+    plane = as_array("masks", ids)
     if plane.ndim != 2 or 0 in plane.shape:
         raise ShapeError("masks", f"a map of ids of shape {plane.shape}", "(H, W)", "Pass one image's.")
     values = np.unique(plane)
@@ -104,15 +104,6 @@ def of_ids(ids: Any, known: Sequence[int]) -> tuple[list[Mask], tuple[int, int]]
         hint = "Pass the map with its own segments_info, not resized by interpolation."
         raise ScoreRangeError("masks", got, f"the ids {', '.join(map(str, known)) or 'none'}", hint)
     return [_of_plane(plane == value, 1.0) for value in known], (int(plane.shape[0]), int(plane.shape[1]))
-
-
-def _with_values(masks: Any) -> Tensor:
-    """Masks as a tensor on the CPU."""
-    tensor = as_tensor("masks", masks).detach()
-    if not has_values(tensor):
-        got = "masks without values (meta, fake, or recorded by torch.export)"
-        raise DeviceError("masks", got, "masks that hold values", "Read masks outside of the recording.")
-    return tensor.cpu()
 
 
 def _inside(stack: Tensor) -> Tensor:
@@ -151,10 +142,10 @@ def _one_size(sizes: set[Any]) -> Any:
 
 
 def _finite(scores: Any, count: int) -> list[float]:
-    values = scores.detach().cpu().tolist() if isinstance(scores, Tensor) else scores
+    values = as_array("scores", scores) if isinstance(scores, Tensor) else scores
     try:
         numbers = np.asarray(values, dtype=np.float64).ravel()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         hint = "Give one number per mask."
         raise DTypeError("scores", describe(scores), "numbers", hint) from None
     if len(numbers) != count:

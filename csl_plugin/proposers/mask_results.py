@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.arrays import as_tensor, describe
+from csl_plugin.arrays import as_array, as_tensor, describe
 from csl_plugin.errors import DTypeError, ShapeError
 from csl_plugin.proposers.mask_planes import Masks, of_array, of_ids, of_list, of_records
 from csl_plugin.regions.region_map import check_size
@@ -130,7 +130,7 @@ def _of_ultralytics(result: Any) -> Masks:
             got = f"a result with {' and '.join(others) or 'boxes'} and without masks"
             raise DTypeError("masks", got, "a result with masks", "Use a segmentation model, such as *-seg.")
         return [], (height, width)
-    stack = as_tensor("masks", result.masks.data).detach().cpu()
+    stack = torch.from_numpy(as_array("masks", result.masks.data))
     if stack.ndim == 3 and stack.shape[1:] != (height, width) and len(stack):
         stack = _without_letterbox(stack, height, width)
     if not len(stack):

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from csl_plugin._options import check_choice
 from csl_plugin._tracing import refuse_jit
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.limits import MAX_PIXELS
@@ -78,8 +79,7 @@ def regions_from_masks(
         tensor([[[ 0,  0,  1, -1]]], dtype=torch.int32)
     """
     refuse_jit("masks")
-    if on_top not in get_args(OnTop):
-        raise OptionError("on_top", repr(on_top), '"score" or "smallest"', "Omit it for the score.")
+    check_choice("on_top", on_top, get_args(OnTop), "Omit it for the score.")
     wanted = None if size is None else check_size(size)
     found, extent = read_masks(masks)
     if extent is None:

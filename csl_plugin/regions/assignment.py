@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 from torch import Tensor
 
 from csl_plugin import ops
-from csl_plugin._options import choice, number
+from csl_plugin._options import as_float, check_choice
 from csl_plugin._tracing import outside_transforms, refuse_jit, untransformed
 from csl_plugin.arrays import describe, has_values, shown
 from csl_plugin.errors import DeviceError, DTypeError, OptionError
@@ -96,7 +96,7 @@ def hard_assignment(
         Paper, "Comparison with hard assignment" (the inference of Mask2Former and EntitySeg).
     """
     height_width = _check(proposals, size)
-    if not 0.0 <= number(threshold) < 1.0:
+    if not 0.0 <= as_float(threshold) < 1.0:
         raise OptionError("threshold", shown(threshold), "a number in [0, 1)", "The customary value is 0.5.")
     values, sigmoid = _source(proposals, interpolate)
     if not has_values(values):
@@ -122,7 +122,7 @@ def _check(proposals: RegionProposals, size: tuple[int, int]) -> tuple[int, int]
 
 
 def _source(proposals: RegionProposals, interpolate: Interpolate) -> tuple[Tensor, Sigmoid]:
-    choice("interpolate", interpolate, ("scores", "logits"), 'The paper\'s order is "scores".')
+    check_choice("interpolate", interpolate, ("scores", "logits"), 'The paper\'s order is "scores".')
     raw = interpolate == "logits" or proposals.holds_logits
     values = untransformed("proposals", proposals.mask_logits if raw else proposals.scores)
     return values, "after" if interpolate == "logits" else "before" if raw else "none"

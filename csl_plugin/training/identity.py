@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ from typing import Any
 from csl_plugin.errors import FileError
 from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, list_images
 from csl_plugin.io.file_states import file_states
-from csl_plugin.io.json_schema import shown
+from csl_plugin.io.json_schema import in_json
+from csl_plugin.io.json_values import as_stored, differences
 from csl_plugin.models import CSLNetwork
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.training.data.folders import labeled_pairs, segment_pairs
@@ -73,29 +73,16 @@ def check_continued(
         now["network"], then["network"] = network.config.to_json(), dict(before.network)
     if before.job is not None:
         now["job"], then["job"] = job, dict(before.job)
-    found = [change for change in _changes("", then, json.loads(json.dumps(now))) if change[0] not in _FREE]
+    found = [change for change in differences(then, as_stored(now)) if change[0] not in _FREE]
     if found:
         named = found[:_MOST_NAMED]
         more = f" and {len(found) - _MOST_NAMED} more" if len(found) > _MOST_NAMED else ""
-        got = ", ".join(f"{name} {shown(after)}" for name, _, after in named) + more
-        expected = ", ".join(f"{name} {shown(first)}" for name, first, _ in named) + more
+        got = ", ".join(f"{name} {in_json(after)}" for name, _, after in named) + more
+        expected = ", ".join(f"{name} {in_json(first)}" for name, first, _ in named) + more
         hint = "Continue with what the job was started with, or use another folder."
         if any(name.startswith("job.files") for name, *_ in named):
             hint += " Files count by name, size and time: copy data with cp -p or rsync -a."
         raise FileError(str(path), got, f"{expected}, as the job was started with", hint)
-
-
-def _changes(name: str, before: Any, now: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Name, earlier and present value of each difference."""
-    if isinstance(before, Mapping) and isinstance(now, Mapping):
-        for key in {**before, **now}:
-            inner = f"{name}.{key}" if name else str(key)
-            yield from _changes(inner, before.get(key), now.get(key))
-    elif isinstance(before, list) and isinstance(now, list) and len(before) == len(now):
-        for index, pair in enumerate(zip(before, now, strict=True)):
-            yield from _changes(f"{name}[{index}]", *pair)
-    elif before != now or isinstance(before, bool) != isinstance(now, bool):
-        yield name, before, now
 
 
 def _files(recipe: Recipe, data: Path) -> Iterator[tuple[str, list[Path]]]:

@@ -14,10 +14,10 @@ from csl_plugin.io.json_schema import (
     array,
     boolean,
     choice,
+    in_json,
     integer,
     number,
     record,
-    shown,
     table,
     text,
 )
@@ -144,7 +144,7 @@ def _find(place: str, name: str | None, known: tuple[str, ...]) -> None:
     if name not in known:
         expected = " or ".join(map(repr, known)) or "the name of a source, of which there is none"
         hint = "Name a source of the recipe; only those of segments hold objects."
-        raise OptionError(place, shown(name), expected, hint)
+        raise OptionError(place, in_json(name), expected, hint)
 
 
 def _frames(value: Any, place: Place) -> str:
@@ -152,7 +152,7 @@ def _frames(value: Any, place: Place) -> str:
     numbers = all(re.fullmatch(r"-?\d{1,9}|", word, re.ASCII) for word in words)
     if len(words) not in (2, 3) or not numbers or (words[2:] and words[2] and not int(words[2])):
         hint = 'Write "0::2" for every second image.'
-        raise place.error(shown(value), "START:STOP or START:STOP:STEP", hint)
+        raise place.error(in_json(value), "START:STOP or START:STOP:STEP", hint)
     return str(value)
 
 

@@ -519,21 +519,21 @@ def memory():
 
 
 @torch.no_grad()
-def test_a_thousand_calls_leave_memory_flat():
+def test_hundreds_of_calls_leave_memory_flat():
     pytest.importorskip("psutil")
     masks, classes = network(6), torch.randn(1, 6, 4)
 
     def queries(pixel_values):
         return {"masks_queries_logits": masks(pixel_values), "class_queries_logits": classes}
 
-    images = torch.rand(1, 3, 32, 32)
+    images = torch.rand(1, 3, 64, 64)
     segment = CSLWrapper(queries, halves)
-    for _ in range(100):
+    for _ in range(50):
         segment(images)
     before = memory()
-    for _ in range(1000):
+    for _ in range(300):
         segment(images)
-    assert memory() - before < 8 << 20  # a leak of one map a call would be 24 MB
+    assert memory() - before < 8 << 20  # a leak of one map a call would be 29 MB
 
 
 @pytest.mark.parametrize("name", ["logits", "max_logit"])
@@ -588,20 +588,10 @@ def test_presets_travel_to_other_processes():
 
 
 def test_the_page_is_what_the_package_declares():
-    sys.path.insert(0, str(ROOT))
-    try:
-        from benchmarks.guide.adapters import PAGE, page
-    finally:
-        sys.path.remove(str(ROOT))
+    from benchmarks.guide.adapters import PAGE, page
+
     assert PAGE.read_text(encoding="utf-8") == page(), "run python -m benchmarks.guide.adapters"
     assert all(f"| `{name}` |" in page() for name in PRESETS)
-
-
-def test_no_model_package_is_imported():
-    models = "{'transformers', 'cv2', 'h5py', 'PIL', 'scipy'}"
-    program = f"import sys, csl_plugin.adapters\nprint(*{models} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == ""
 
 
 @pytest.mark.parametrize("name", sorted(set(adapters.__all__) - {"PRESETS", "Score", "Adapter"}))

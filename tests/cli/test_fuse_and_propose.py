@@ -301,7 +301,7 @@ def test_other_settings_are_not_mixed_in(place, capsys):
     capsys.readouterr()
     assert run(place, "--rule", "product", "--no-split") == 2
     error = capsys.readouterr().err
-    assert "got rule 'product', split False, expected rule 'default', split True" in error
+    assert "got rule 'product', split false, expected rule 'default', split true" in error
     assert main(["propose", str(place / "images"), str(place / "out")]) == 2
     (place / "scores" / "c.npy").write_bytes(b"damaged")
     assert run(place, "--rule", "product", "--overwrite") == 1

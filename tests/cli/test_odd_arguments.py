@@ -238,6 +238,7 @@ def test_an_unexpected_error_is_one_line(place, monkeypatch, capsys):
         (("eval", "semantic", "labels", "labels", "--classes", "0"), ("--classes",)),
         (("propose", "images", "out/6", "--device", "foo"), ("--device: got 'foo'",)),
         (("fuse", "images", "scores", "out/7", "--revision", "main"), ("--revision: got 'main'",)),
+        (("propose", "images", "out/8", "--variant", "fp16"), ("--variant: got 'fp16'", "no variant of")),
     ],
 )  # fmt: skip
 def test_advice_names_options(place, monkeypatch, capsys, words, said):

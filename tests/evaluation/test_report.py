@@ -283,10 +283,8 @@ def test_a_real_page(tmp_path):
         write_scores(tmp_path / "scores" / f"{name}.npy", rng.random((150, 700)).astype(np.float32))
     out = tmp_path / "out"
     data, scores = str(tmp_path / "data"), str(tmp_path / "scores")
-    assert (
-        main(["benchmark", "folder", "--data", data, "--scores", scores, "--out", str(out), "--draws", "9"])
-        == 0
-    )
+    options = ["--out", str(out), "--draws", "9", "--proposer", "superpixels:40"]
+    assert main(["benchmark", "folder", "--data", data, "--scores", scores, *options]) == 0
     text = (out / "report.html").read_text()
     found = checked(text)
     assert found.tags.count("figure") == 24

@@ -15,7 +15,7 @@ WITH_COMPILER = pytest.mark.skipif(
 )
 CASES = [
     *((kind, rule, "aot_eager") for kind in ("labels", "map", "proposals", "logits") for rule in RULES),
-    pytest.param("proposals", "product", "inductor", marks=WITH_COMPILER),
+    pytest.param("proposals", "product", "inductor", marks=(WITH_COMPILER, pytest.mark.slow)),
 ]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from csl_plugin.errors import FileError
 from csl_plugin.io import read_scores
+from csl_plugin.io.numpy_files import read_arrays
 from csl_plugin.io.zip_directory import directory_bytes
 
 RANDOM = np.random.default_rng(5)
@@ -119,3 +120,34 @@ def test_many_threads_read_at_once(tmp_path):
     with ThreadPoolExecutor(16) as pool:
         for found in pool.map(read_scores, [tmp_path / "a.npy"] * 400):
             np.testing.assert_array_equal(found, SMOOTH)
+
+
+def test_the_arrays_of_a_name_are_read_in_any_shape(tmp_path):
+    held = {
+        "a/bins": np.arange(6).reshape(2, 3),
+        "a/none": np.zeros((0, 4)),
+        "a/one": np.array(3.5),
+        "b/x": NOISE,
+    }
+    np.savez_compressed(tmp_path / "a.npz", **held)
+    found = read_arrays(tmp_path / "a.npz", "a/")
+    assert list(found) == ["bins", "none", "one"]
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, held[f"a/{name}"])
+        assert values.dtype == held[f"a/{name}"].dtype
+
+
+def test_arrays_are_counted_together_before_they_are_read(tmp_path):
+    head = io.BytesIO()
+    np.lib.format.write_array_header_1_0(head, {"descr": "|u1", "fortran_order": False, "shape": (3 << 30,)})
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for name in ("a/x", "a/y"):
+            archive.writestr(f"{name}.npy", head.getvalue())
+    with pytest.raises(FileError, match="declares 3221225600"):
+        read_arrays(tmp_path / "a.npz", "a/x")
+    np.savez_compressed(tmp_path / "b.npz", **{"a/x": np.zeros(300 << 20, np.uint8)})
+    with pytest.raises(FileError, match="in memory"):
+        read_arrays(tmp_path / "b.npz", "a/")
+    (tmp_path / "c.npz").write_bytes(b"PK")
+    with pytest.raises(FileError, match="cannot be read"):
+        read_arrays(tmp_path / "c.npz", "a/")

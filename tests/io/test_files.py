@@ -13,10 +13,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from csl_plugin import RegionMap
 from csl_plugin.errors import CSLError, DTypeError, FileError, MissingExtraError, ScoreRangeError, ShapeError
 from csl_plugin.io import (
     atomic_path,
@@ -24,9 +26,11 @@ from csl_plugin.io import (
     image_batch,
     list_images,
     read_image,
+    read_region_map,
     read_score_file,
     read_scores,
     write_png,
+    write_region_map,
     write_scores,
 )
 from csl_plugin.io.formats import Damaged, read_layout
@@ -431,6 +435,40 @@ class Canary:
 
     def __reduce__(self):
         return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        read_image,
+        lambda name: read_scores(f"{name}.npy"),
+        lambda name: read_region_map(f"{name}.png"),
+        lambda name: write_scores(f"{name}.npy", np.zeros((3, 4), np.float32)),
+        lambda name: write_region_map(f"{name}.npz", np.zeros((3, 4), np.int32)),
+    ],
+)
+def test_a_name_that_no_file_can_have(tmp_path, call):
+    for name in ("a\0b", "\ud800", "a\0/b"):
+        with pytest.raises(FileError, match=r"null byte|surrogates|no file can have"):
+            call(str(tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_tensors_are_written_and_what_is_no_array_is_refused(tmp_path):
+    ids = torch.tensor([[0, 7], [-1, 2]])
+    write_region_map(tmp_path / "a.png", ids)
+    assert read_region_map(tmp_path / "a.png").tolist() == ids.tolist()
+    scores = torch.rand(3, 4, requires_grad=True)
+    write_scores(tmp_path / "a.npy", scores)
+    np.testing.assert_array_equal(read_scores(tmp_path / "a.npy"), scores.detach().numpy())
+    with pytest.raises(DTypeError, match=r"RegionMap.*regions\.labels\[0\]"):
+        write_region_map(tmp_path / "b.png", RegionMap(ids[None]))
+    for value in ([[1]], None, "x", torch.zeros(3, 4, device="meta"), np.ma.masked_array(np.zeros((3, 4)))):
+        with pytest.raises(CSLError, match=r"^labels"):
+            write_region_map(tmp_path / "b.png", value)
+        with pytest.raises(CSLError, match=r"^scores"):
+            write_scores(tmp_path / "b.npy", value)
+    assert {file.name for file in tmp_path.iterdir()} == {"a.png", "a.npy"}
 
 
 def test_no_pickle_is_ever_loaded(tmp_path):

@@ -145,12 +145,23 @@ def test_other_settings_are_refused_by_name_once_something_is_finished(tmp_path)
     before = content(tmp_path / "out")
     with pytest.raises(OptionError) as caught:
         job(tmp_path / "out", "a", OTHER | {"more": 1})
-    assert "got rule 'product', more 1, expected rule 'mean', more None" in str(caught.value)
+    assert "got rule 'product', more 1, expected rule 'mean', no more" in str(caught.value)
     assert "proposer" not in str(caught.value)
     assert content(tmp_path / "out") == before
     for path in (tmp_path / "out").rglob("a.txt"):
         path.unlink()
     assert job(tmp_path / "out", "a", OTHER) == ["a"], "nothing finished is left that the settings could bind"
+
+
+def test_settings_of_any_text_and_number_are_those_of_the_next_run(tmp_path):
+    odd = {**SETTINGS, "images": "caf\udce9", "scales": (5.0, float("inf"), float("nan")), "split": True}
+    job(tmp_path / "out", "a", odd)
+    assert job(tmp_path / "out", "ab", odd) == ["b"]
+    with pytest.raises(OptionError) as caught:
+        job(tmp_path / "out", "a", {**odd, "images": "caf\udcea", "split": False})
+    assert r"got images 'caf\\udcea', split false, expected images 'caf\\udce9', split true" in str(
+        caught.value
+    )
 
 
 def test_a_failed_run_pins_nothing(tmp_path):
@@ -188,7 +199,20 @@ def test_a_unit_that_fails_keeps_what_it_did_not_touch(tmp_path):
     assert job(out, "a") == []
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "null", '{"rule": 1}', "\xff", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        "null",
+        '{"rule": 1}',
+        "\xff",
+        "[" * 100_000,
+        '{"command": 3}',
+        '{"command": "a", "x": NaN}',
+    ],
+)
 def test_damaged_settings_are_named(tmp_path, text):
     job(tmp_path / "out", "a")
     (tmp_path / "out" / "csl-plugin.json").write_text(text, encoding="latin-1")

@@ -305,7 +305,7 @@ def test_a_name_from_a_server_is_no_part_of_a_command(hub):
 
 def test_a_cache_that_cannot_be_written_is_named(hub, tmp_path):
     (tmp_path / "parent" / "cache").write_text("a file")
-    with pytest.raises(FileError, match=r"cache.*expected a cache that can be written.*cache_dir"):
+    with pytest.raises(FileError, match=r"cache.*expected a cache that can be written.*HF_HUB_CACHE"):
         CSLNetwork.from_pretrained("me/regions")
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -124,19 +122,6 @@ def test_the_exported_names_are_these():
         assert name.isupper() or ">>> " in inspect.getdoc(exported), name
     with pytest.raises(AttributeError, match=r"'csl_plugin\.proposers' has no attribute 'Superpixel'"):
         csl_plugin.proposers.Superpixel  # noqa: B018
-
-
-def test_importing_them_imports_nothing_heavy_before_the_first_use():
-    program = """
-import sys, torch
-import csl_plugin.proposers
-heavy = {"cv2", "scipy", "huggingface_hub", "transformers"}
-print(sorted(heavy & sys.modules.keys()))
-from csl_plugin.proposers import Superpixels
-print(sorted(heavy & sys.modules.keys()))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["[]", "['scipy']"]
 
 
 @pytest.mark.parametrize("source", ["", "csl-tiny+", "+superpixels", "superpixels++csl-tiny"])

@@ -50,19 +50,19 @@ def package(tmp_path, monkeypatch):
     sys.modules.pop("mine", None)
 
 
-@pytest.mark.parametrize("name", ["Plain()", "Module()", "function"])
-def test_a_plug_in_is_the_same_in_every_process(package, tmp_path, name):
-    here = identity_of(eval(name, vars(package)))  # noqa: S307
-    code = f"import mine; from csl_plugin.proposers.identity import identity_of as of; print(of(mine.{name}))"
+def test_a_plug_in_is_the_same_in_every_process(package, tmp_path):
+    here = [identity_of(made) for made in (package.Plain(), package.Module(), package.function)]
+    of = "from csl_plugin.proposers.identity import identity_of as of"
+    code = f"import mine; {of}; print(of(mine.Plain()), of(mine.Module()), of(mine.function), sep='\\n')"
     there = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {code}"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert there.stdout.strip() == here
-    assert " at 0x" not in here
-    assert here.startswith(f"mine.{name.partition('(')[0]} ")
+    assert there.stdout.splitlines() == here
+    assert " at 0x" not in there.stdout
+    assert [line.partition(" ")[0] for line in here] == ["mine.Plain", "mine.Module", "mine.function"]
 
 
 def test_other_attributes_weights_or_code_are_another_proposer(package):

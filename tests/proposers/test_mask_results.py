@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from csl_plugin import fuse
-from csl_plugin.errors import CSLError
+from csl_plugin.errors import CSLError, DeviceError, OptionError
 from csl_plugin.proposers import regions_from_masks
 
 IDS = np.array([[1, 1, 2, 0], [1, 2, 2, 5]], np.int32)
@@ -252,3 +252,28 @@ def test_a_map_and_the_stack_of_its_masks_are_the_same_regions(ids):
 def test_what_is_no_partition_says_how_to_make_one(regions, said):
     with pytest.raises(CSLError, match=said):
         fuse(np.ones((2, 4), np.float32), regions)
+
+
+META = torch.zeros(2, 3, 4, device="meta")
+
+
+@pytest.mark.parametrize(
+    "masks",
+    [
+        META,
+        [META[0], META[1]],
+        [{"segmentation": META[0]}],
+        {"segmentation": META[0], "segments_info": []},
+        {"masks": META, "scores": None},
+        {"masks": PLANES, "scores": torch.zeros(3, device="meta")},
+    ],
+)
+def test_tensors_without_values_are_named(masks):
+    with pytest.raises(DeviceError, match=r"^(masks|scores): got a tensor without values"):
+        regions_from_masks(masks)
+
+
+def test_on_top_is_one_of_two_names():
+    for on_top in ("best", None, 10**5000, np.array(["score", "smallest"]), ["score"], b"score"):
+        with pytest.raises(OptionError, match=r'^on_top: .* "score" or "smallest"'):
+            regions_from_masks(PLANES, on_top=on_top)

@@ -322,10 +322,17 @@ def _fresh(seed: int = 0) -> CSLNetwork:
     return CSLNetwork(TINY)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    """A trained network, its average and the job's folder."""
+    whole, folder = _fresh(), tmp_path_factory.mktemp("whole")
+    return whole, train(whole, _Drawn(), _settings(), folder), folder
+
+
 @pytest.mark.parametrize("cut", [1, 4, 5])
-def test_an_interrupted_job_continues_exactly(tmp_path, cut):
-    whole, parts = _fresh(), _fresh()
-    average = train(whole, _Drawn(), _settings(), tmp_path / "whole")
+def test_an_interrupted_job_continues_exactly(tmp_path, uninterrupted, cut):
+    whole, average, folder = uninterrupted
+    parts = _fresh()
     with pytest.raises(KeyboardInterrupt):
         train(parts, _Drawn(cut=cut), _settings(), tmp_path / "parts")
     resumed = _fresh(
@@ -336,12 +343,12 @@ def test_an_interrupted_job_continues_exactly(tmp_path, cut):
     for name, value in whole.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
         assert torch.equal(again[name], average[name]), name
-    one, other = (load_file(tmp_path / run / "state.safetensors") for run in ("whole", "parts"))
+    one, other = (load_file(run / "state.safetensors") for run in (folder, tmp_path / "parts"))
     assert one.keys() == other.keys()
     assert all(torch.equal(other[name], value) for name, value in one.items())
-    logs = [(tmp_path / run / "log.jsonl").read_text() for run in ("whole", "parts")]
+    logs = [(run / "log.jsonl").read_text() for run in (folder, tmp_path / "parts")]
     assert logs[0] == logs[1]
-    pictures = [(tmp_path / run / "log.svg").read_text() for run in ("whole", "parts")]
+    pictures = [(run / "log.svg").read_text() for run in (folder, tmp_path / "parts")]
     assert pictures[0] == pictures[1]
     assert [json.loads(line)["step"] for line in logs[0].splitlines()] == [1, 2, 3, 4, 5, 6]
 

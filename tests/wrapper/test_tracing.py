@@ -23,8 +23,9 @@ from csl_plugin import (
     soft_assignment,
     split_components,
 )
-from csl_plugin.adapters import OutputAdapter
+from csl_plugin.adapters import Items, OutputAdapter, QuerySum
 from csl_plugin.end_to_end import EndToEnd
+from csl_plugin.errors import DeviceError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers import regions_from_masks
 
@@ -196,6 +197,38 @@ def test_a_wrapper_is_exported_if_its_proposer_is_traceable(strict):
     for refused in (wrapper(columns), wrapper(**OPEN)):
         with pytest.raises(Exception, match="csl_plugin reads values" if strict else "torch.export"):
             torch.export.export(refused, (IMAGES,), strict=strict)
+
+
+class Queries(nn.Module):
+    """Masks and class logits, as mask-classification models give them."""
+
+    def __init__(self):
+        super().__init__()
+        self.masks = nn.Conv2d(3, 5, 4, 4)
+        self.classes = nn.Parameter(torch.randn(1, 5, 4, generator=torch.Generator().manual_seed(0)))
+
+    def forward(self, images):
+        return self.masks(images), self.classes.expand(len(images), -1, -1)
+
+
+def test_a_model_of_queries_is_compiled_and_differentiated_and_refused_by_name_elsewhere():
+    def proposer(images):
+        return RegionMap(torch.zeros(len(images), *images.shape[2:], dtype=torch.int32), 1)
+
+    adapter = OutputAdapter(QuerySum(), item=Items(((0,), (1,))))
+    options = {"rule": "geometric", "check": False, "split": False}
+    wrapper = CSLWrapper(Queries().eval(), adapter=adapter, proposer=proposer, **options)
+    images = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    plain = wrapper(images)
+    torch.compiler.reset()
+    compiled = torch.compile(wrapper, backend="eager")(images)
+    assert all(map(torch.equal, compiled, plain))
+    assert grad(lambda moved: wrapper(moved)[0].sum())(images).abs().max() > 0
+    with pytest.raises(DeviceError, match="How many queries a fused map takes"):
+        torch.export.export(wrapper, (images,), strict=False)
+    stacked = {name: torch.stack([value, value]) for name, value in wrapper.named_parameters()}
+    with pytest.raises(OptionError, match="vmap maps over"):
+        vmap(lambda given: functional_call(wrapper, given, (images,)))(stacked)
 
 
 def test_padding_is_not_exported():
@@ -377,5 +410,5 @@ def test_a_symbolic_trace_is_refused():
 
 
 def test_masks_without_values_are_refused():
-    with pytest.raises(CSLError, match="masks without values"):
+    with pytest.raises(CSLError, match="tensor without values"):
         regions_from_masks(torch.zeros(2, 4, 5, device="meta"))

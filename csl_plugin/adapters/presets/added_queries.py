@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from csl_plugin._tracing import all_values
 from csl_plugin.adapters.presets.kept_queries import CERTAIN
 from csl_plugin.errors import ScoreRangeError
 
@@ -36,7 +37,7 @@ def added_queries(
     Raises:
         ScoreRangeError: A sum is not finite, or so large that the queries to hold it take over 8 GiB.
     """
-    peaks = sums.detach().amax((0, 2, 3)).tolist()
+    peaks = all_values(sums.detach()).amax((0, 2, 3)).tolist()
     needed = sum(peaks) / (_PROBABILITY * _LARGEST)
     if not needed * (sums[:, 0].numel() * sums.element_size()) < _MOST:
         got = f"scores whose sums over queries take {needed:.3g} queries"

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from csl_plugin._autocast import without_autocast
+from csl_plugin._tracing import untransformed
+from csl_plugin.arrays import has_values
 from csl_plugin.errors import DeviceError
 
 # The softmax of logits with this difference is exactly 1 and 0, also in half precision.
@@ -68,11 +70,15 @@ def kept_queries(masks: Tensor, classes: Tensor, size: tuple[int, int], dtype: t
         dtype: float32 or float64, for the arithmetic.
 
     Raises:
-        DeviceError: They have no values, of which the queries of a fused map depend.
+        DeviceError: They have no values, on which the queries of a fused map depend.
+        OptionError: torch.func.vmap maps over them.
     """
-    if masks.is_meta or classes.is_meta:
-        hint = "Which queries are written depends on the scores: run the call on a device with values."
-        raise DeviceError("model output", "queries on meta", "tensors with values", hint)
+    if not (has_values(masks) and has_values(classes)):
+        got = "queries on meta, fake, or recorded by torch.export"
+        hint = "How many queries a fused map takes depends on the scores: export the model by itself."
+        raise DeviceError("model output", got, "tensors with values", hint)
+    untransformed("model output", masks)
+    untransformed("model output", classes)
     masks = resized(masks, size).to(dtype)
     wide = classes.to(dtype)
     labels = wide[..., :-1].argmax(-1)

@@ -12,6 +12,7 @@ from csl_plugin.adapters.output import OutputAdapter
 from csl_plugin.adapters.output_path import Items, OutputPath, Steps
 from csl_plugin.adapters.presets.class_statistics import ClassStatistics
 from csl_plugin.adapters.score_kinds import ScoreKind
+from csl_plugin.arrays import shown
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import OptionError
 from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
@@ -84,7 +85,7 @@ class Preset:
         path: Any = self.output_path
         if item is not None:
             if not isinstance(path, Items) or len(path.paths) != 1:
-                raise OptionError("item", repr(item), f"none for the preset {self.name!r}", "Omit it.")
+                raise OptionError("item", shown(item), f"none for the preset {self.name!r}", "Omit it.")
             path = dataclasses.replace(path, paths=(item if isinstance(item, tuple) else (item,),))
         own = self.images
         return OutputAdapter(

@@ -112,5 +112,5 @@ def in_cache(path: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, FileError):
             raise
-        got, hint = error.strerror or str(error), "Make room for it, or pass cache_dir=..."
+        got, hint = error.strerror or str(error), "Make room for it, or set HF_HUB_CACHE to another folder."
         raise FileError(str(path), got, "a cache that can be written", hint) from error

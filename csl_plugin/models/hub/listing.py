@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from csl_plugin.io.json_files import parse_json
 from csl_plugin.models.hub.digests import Digest, digest_in
 
 
@@ -14,6 +14,7 @@ def listed_files(answer: bytes) -> dict[str, Digest | None]:
     That of a file that is stored as LFS is its SHA-256, that of others their hash of git; None if not given.
 
     Raises:
+        FileError: It is no strict JSON.
         ValueError: It is no such answer.
 
     Example:
@@ -21,7 +22,7 @@ def listed_files(answer: bytes) -> dict[str, Digest | None]:
         >>> listed_files(answer)["a.txt"].kind
         'git'
     """
-    values: Any = json.loads(answer)
+    values: Any = parse_json(answer, "the Hub", "a list of files")
     files = values.get("siblings") if isinstance(values, dict) else None
     if not isinstance(files, list):
         raise ValueError("no list of files")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from csl_plugin.arrays import shown
 from csl_plugin.errors import FileError, OptionError
 
 _HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -119,14 +120,3 @@ def checked_answer(argument: str, what: str, value: str, valid: bool) -> str:
         hint = "Check HF_ENDPOINT: this is no answer of a Hub. Nothing was written."
         raise FileError(argument, f"{what} {shown(value)}", "a plain name", hint)
     return value
-
-
-def shown(value: object) -> str:
-    """A text of unknown origin for a message: on one line, printable and short.
-
-    Example:
-        >>> shown("../victim")
-        "'../victim'"
-    """
-    text = ascii(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from csl_plugin.errors import FileError
+from csl_plugin.errors import FileError, reason_of
 from csl_plugin.io.limits import check_file
 from csl_plugin.models.hub.cache import Cache
 from csl_plugin.models.hub.digests import Digest, digest_in, digest_of
@@ -19,9 +19,10 @@ from csl_plugin.models.hub.requests import AnswerTooLargeError, StatusError, Wan
 
 _BUSY = (408, 429)
 _LARGEST_LISTING = 4 << 20
+_LOG_IN = "log in with `hf auth login`, or set HF_TOKEN."
 _HINTS = {
-    401: "Log in with `hf auth login`, or pass token=... of an account that may read it.",
-    403: "Log in with `hf auth login`, or pass token=... of an account that may read it.",
+    401: f"As an account that may read it, {_LOG_IN}",
+    403: f"As an account that may read it, {_LOG_IN}",
     416: "The file changed during the download: load it again.",
 }
 
@@ -102,7 +103,7 @@ class Repository:
         self._revision = path.parent.name
         checked(path, largest)
         if path.is_symlink() and (stated := digest_in(path.readlink().name)):
-            self._compare(name, path, stated)
+            self._compare(name, path, stated, f"Remove {path.resolve()}, and load it again.")
         return path
 
     def names(self) -> list[str]:
@@ -130,10 +131,10 @@ class Repository:
         except FileError:
             raise
         except errors.GatedRepoError as error:
-            hint = "Accept its conditions on its page, then log in with `hf auth login` or pass token=..."
+            hint = f"Accept its conditions on its page, then {_LOG_IN}"
             raise FileError(self.of(name), "access denied", "a repository open to you", hint) from error
         except errors.RepositoryNotFoundError as error:
-            hint = "Check the name; if it is private, log in with `hf auth login` or pass token=..."
+            hint = f"Check the name; if it is private, {_LOG_IN}"
             raise FileError(
                 self.of(name), "no such repository", "a folder here or a repository", hint
             ) from error
@@ -188,7 +189,7 @@ class Repository:
                 hint = "Load it again."
                 raise FileError(self.of(name), f"{path.stat().st_size} bytes", f"{most}, as stated", hint)
             if expected is not None:
-                self._compare(name, path, expected)
+                self._compare(name, path, expected, "Nothing was kept: load it again.")
             blob = expected or digest_of(path, "sha256")
             return self._cache.put(path, blob.value, stated.commit, name)
 
@@ -230,17 +231,15 @@ class Repository:
         stored = None if self._force else self._stored(name)
         if stored is not None:
             return stored
-        reason = reason or " ".join(str(error).split())[:200] or type(error).__name__
-        hint = (
-            "Check the connection and HF_ENDPOINT; or pass a folder, "
-            "or local_files_only=True if the files are in the cache."
-        )
+        reason = reason or reason_of(error)
+        hint = "Check the connection and HF_ENDPOINT; or pass a folder."
+        if self._force:
+            hint = "Check the connection and HF_ENDPOINT; or omit force_download to use what is in the cache."
         raise FileError(self.of(name), f"no answer from the Hub ({reason})", "a download", hint) from error
 
-    def _compare(self, name: str, path: Path, stated: Digest) -> None:
+    def _compare(self, name: str, path: Path, stated: Digest, hint: str) -> None:
         found = digest_of(path, stated.kind)
         if found != stated:
-            hint = "Load it again with force_download=True."
             raise FileError(self.of(name), str(found), f"{stated}, as the Hub states", hint)
 
 

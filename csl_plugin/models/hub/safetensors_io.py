@@ -15,7 +15,7 @@ from torch import Tensor
 from csl_plugin.errors import FileError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import LARGEST_JSON, read_json
-from csl_plugin.io.json_schema import Place, shown
+from csl_plugin.io.json_schema import Place, in_json
 from csl_plugin.io.limits import as_file_error
 from csl_plugin.models.config import NetworkConfig, read_network_config
 from csl_plugin.models.former_names import former_name
@@ -120,7 +120,7 @@ def check_finite(argument: str, weights: Mapping[str, Tensor]) -> None:
 
 def _quoted(name: str) -> str:
     """A name from a file; in quotes unless it is plain."""
-    return name if re.fullmatch(r"[\w.]{1,120}", name, re.ASCII) else shown(name)
+    return name if re.fullmatch(r"[\w.]{1,120}", name, re.ASCII) else in_json(name)
 
 
 def weights_digest(weights: Mapping[str, Tensor]) -> str:

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Protocol
 
+from csl_plugin.arrays import shown
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.models.hub.names import shown
 from csl_plugin.models.hub.repository import AbsentFileError, Repository, checked
 
 
@@ -93,7 +93,7 @@ def origin(
     if is_folder:
         if revision is not None:
             hint = "Omit it: a folder holds one version."
-            raise OptionError("revision", repr(revision), "None for a folder", hint)
+            raise OptionError("revision", repr(revision), "no revision of a folder", hint)
         return Folder(path)
     if exists or not isinstance(source, str) or path.is_absolute() or source.startswith((".", "~")):
         got = "a file" if exists else "nothing there"

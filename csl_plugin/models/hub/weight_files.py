@@ -10,7 +10,7 @@ from pathlib import Path
 
 from csl_plugin.errors import FileError
 from csl_plugin.io.json_files import read_json
-from csl_plugin.io.json_schema import Place, shown, table, text
+from csl_plugin.io.json_schema import Place, in_json, table, text
 from csl_plugin.io.limits import as_file_error, check_file
 from csl_plugin.models.hub.names import checked_variant, is_plain
 from csl_plugin.models.hub.source import Origin, optional
@@ -95,7 +95,8 @@ def find_weights(files: Origin, largest: int, variant: str | None = None) -> Wei
         return find_weights(files, largest, variants[0])
     if variants:
         got = "only the variants " + ", ".join(variants[:8])
-        raise FileError(files.of(name), got, "weights as safetensors", f'Pass variant="{variants[0]}".')
+        hint = f'Choose one, such as the variant "{variants[0]}".'
+        raise FileError(files.of(name), got, "weights as safetensors", hint)
     found = only_pickles(files.of(name), names)
     if found is not None:
         raise found
@@ -118,7 +119,7 @@ def read_parts(weights: WeightFiles) -> dict[str, Part]:
             for name in stored.keys():  # noqa: SIM118  # no mapping
                 part = stored.get_slice(name)
                 if name in parts:
-                    got = f"{shown(name)}, which {parts[name].path.name} has too"
+                    got = f"{in_json(name)}, which {parts[name].path.name} has too"
                     raise _contradiction(str(path), got, "every weight in one file")
                 parts[name] = Part(path, tuple(part.get_shape()), part.get_dtype())
     if weights.index is not None:
@@ -151,13 +152,13 @@ def _variants(names: Iterable[str]) -> list[str]:
 def _shards(index: Path, files: Origin, largest: int) -> WeightFiles:
     place, values = Place(str(index)), read_json(index, "an index of shards", largest=_LARGEST_INDEX)
     if not isinstance(values, dict):
-        raise place.error(shown(values), "an object with weight_map", _AGAIN)
+        raise place.error(in_json(values), "an object with weight_map", _AGAIN)
     where = table(text, 1)(values.get("weight_map"), place["weight_map"])
     shards = sorted(set(where.values()))
     for shard in shards:
         if not is_plain(shard) or not shard.endswith(".safetensors"):
             raise place["weight_map"].error(
-                shown(shard), "names of safetensors files beside the index", _AGAIN
+                in_json(shard), "names of safetensors files beside the index", _AGAIN
             )
     if len(shards) > _MOST_SHARDS:
         raise place["weight_map"].error(f"{len(shards)} files", f"at most {_MOST_SHARDS}", _AGAIN)
@@ -174,10 +175,10 @@ def _check_index(weights: WeightFiles, parts: Mapping[str, Part]) -> None:
     assert weights.index is not None  # noqa: S101
     for name, shard in weights.index.items():
         if name not in parts or parts[name].path.name != shard:
-            raise _contradiction(weights.argument, f"no {shown(name)} in {shard}", "what the index says")
+            raise _contradiction(weights.argument, f"no {in_json(name)} in {shard}", "what the index says")
     for name, part in parts.items():
         if name not in weights.index:
-            got = f"{shown(name)} in {part.path.name}, which the index has not"
+            got = f"{in_json(name)} in {part.path.name}, which the index has not"
             raise _contradiction(weights.argument, got, "what the index says")
 
 

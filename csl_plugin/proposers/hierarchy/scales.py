@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from numbers import Real
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from csl_plugin._options import as_float
 from csl_plugin._tracing import outside_graph
-from csl_plugin.arrays import Array
+from csl_plugin.arrays import Array, shown
 from csl_plugin.errors import OptionError
 from csl_plugin.proposers.base import read_images
 from csl_plugin.proposers.hierarchy.merge_tree import Values
@@ -48,11 +48,12 @@ class HierarchicalRegions(ABC):
         Raises:
             OptionError: Not a positive finite number.
         """
-        if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < math.inf:
+        number = as_float(scale)
+        if not 0 < number < math.inf:
             hint = f"The default is {scale_name(cls.default_scale)}; half of a scale gives smaller regions."
             auto = '"auto" or ' if cls.default_scale == AUTO else ""
-            raise OptionError("scale", repr(scale), f"{auto}a positive finite number", hint)
-        return float(scale)
+            raise OptionError("scale", shown(scale), f"{auto}a positive finite number", hint)
+        return number
 
     def __call__(self, images: Array) -> tuple[RegionMap, ...]:
         """The regions of a batch of images, each image by itself.

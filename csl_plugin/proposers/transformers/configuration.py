@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from csl_plugin.io.json_files import read_json
-from csl_plugin.io.json_schema import Place, shown
+from csl_plugin.io.json_schema import Place, in_json
 
 # Never taken, at any level: what names code, kernels, files or other repositories, or how to load.
 _IGNORED = re.compile(
@@ -54,7 +54,7 @@ def read_model_values(path: Path) -> dict[str, Any]:
     """
     values, place = read_json(path, "a model's configuration"), Place(str(path))
     if not isinstance(values, dict):
-        raise place.error(shown(values), "an object", _HINT)
+        raise place.error(in_json(values), "an object", _HINT)
     taken = _taken(values, place)
     layers = 0
     for name, value, inner in _numbers(taken, place, ""):
@@ -62,7 +62,7 @@ def read_model_values(path: Path) -> dict[str, Any]:
         layers += int(abs(value)) if repeated and abs(value) < _LARGEST else 0
         most = next((bound for pattern, bound in _BOUNDS if pattern.fullmatch(name)), _LARGEST)
         if not abs(value) <= most:
-            raise inner.error(shown(value), f"at most {most}", _HINT)
+            raise inner.error(in_json(value), f"at most {most}", _HINT)
         if layers > 2 * _MOST_LAYERS:
             raise inner.error(f"{layers} layers up to here", f"at most {2 * _MOST_LAYERS}", _HINT)
     return taken
@@ -95,7 +95,7 @@ def _inner(value: Any, place: Place) -> Any:
         return _taken(value, place)
     if isinstance(value, list):
         if len(value) > _LONGEST_LIST:
-            raise place.error(shown(value), f"at most {_LONGEST_LIST} items", _HINT)
+            raise place.error(in_json(value), f"at most {_LONGEST_LIST} items", _HINT)
         return [_inner(item, place[index]) for index, item in enumerate(value)]
     return value
 
@@ -108,7 +108,8 @@ def _with_local_backbone(values: dict[str, Any], place: Place) -> dict[str, Any]
     """
     options = values.pop("backbone_kwargs", None) or {}
     if not isinstance(options, dict) or not options.keys() <= _BACKBONE_OPTIONS:
-        got = shown(options) if not isinstance(options, dict) else ", ".join(map(shown, sorted(options)[:4]))
+        is_object = isinstance(options, dict)
+        got = ", ".join(map(in_json, sorted(options)[:4])) if is_object else in_json(options)
         raise place["backbone_kwargs"].error(got, "only " + ", ".join(sorted(_BACKBONE_OPTIONS)), _HINT)
     backbone = values.get("backbone")
     if not isinstance(backbone, str):
@@ -119,14 +120,14 @@ def _with_local_backbone(values: dict[str, Any], place: Place) -> dict[str, Any]
         del values["backbone"]
     elif kind != "timm_backbone" and (kind not in _TIMM or values.get("use_timm_backbone", True) is not True):
         hint = "Load the model with transformers and save it again: then its backbone_config is in the file."
-        raise place["backbone"].error(shown(backbone), "a backbone_config, no name on the Hub", hint)
+        raise place["backbone"].error(in_json(backbone), "a backbone_config, no name on the Hub", hint)
     return values
 
 
 def _check_architecture(name: Any, place: Place) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         hint = "Save the model with its backbone's own configuration."
-        raise place.error(shown(name), "the name of an architecture", hint)
+        raise place.error(in_json(name), "the name of an architecture", hint)
 
 
 def _numbers(value: Any, place: Place, name: str) -> Iterator[tuple[str, int | float, Place]]:

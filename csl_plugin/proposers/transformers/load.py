@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from csl_plugin.arrays import checked_device
-from csl_plugin.errors import CSLError, FileError, MissingExtraError
+from csl_plugin.errors import CSLError, FileError, MissingExtraError, reason_of
 from csl_plugin.io.limits import MAX_BYTES
 from csl_plugin.models.hub.safetensors_io import CONFIG, LARGEST_CONFIG, check_finite, read_tensors
 from csl_plugin.models.hub.source import Origin, optional, origin
@@ -98,15 +98,11 @@ def load_transformers(
     except ImportError as error:
         hint = "Install what the message names."
         raise MissingExtraError(
-            str(found.config), _reason(error), "the packages of this model", hint
+            str(found.config), reason_of(error), "the packages of this model", hint
         ) from error
     except Exception as error:  # the type depends on the model and the version of transformers
-        got = f"a model that cannot be built ({_reason(error)})"
+        got = f"a model that cannot be built ({reason_of(error)})"
         raise FileError(str(found.config.parent), got, maker, _HINT) from error
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _load(values: dict[str, Any], weights: WeightFiles, maker: str) -> Any:

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from csl_plugin._autocast import without_autocast
+from csl_plugin._options import check_choice, checked_integer
 from csl_plugin.arrays import Array
-from csl_plugin.errors import CSLError, OptionError, OutputError
+from csl_plugin.errors import CSLError, OptionError, OutputError, reason_of
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.models.validity import class_validity_logits, object_validity_logits
 from csl_plugin.proposers.base import read_images
@@ -87,19 +88,14 @@ class MaskClassificationProposals:
     ) -> None:
         config: Any = getattr(model, "config", None)
         self._kind = check_model(model, MODEL_TYPES)
-        if validity not in get_args(Validity):
-            hint = '"object" accepts any class, "class" asks for one certain class.'
-            raise OptionError("validity", repr(validity), '"object" or "class"', hint)
-        if not isinstance(longest_side, int) or longest_side < 1:
-            hint = "2048 is Cityscapes' width."
-            raise OptionError("longest_side", repr(longest_side), "a positive number of pixels", hint)
-        if task not in _TASKS:
-            expected = ", ".join(repr(name) for name in _TASKS)
-            raise OptionError("task", repr(task), expected, 'Use "panoptic" for objects and surfaces.')
+        hint = '"object" accepts any class, "class" asks for one certain class.'
+        check_choice("validity", validity, get_args(Validity), hint)
+        check_choice("task", task, tuple(_TASKS), 'Use "panoptic" for objects and surfaces.')
         self.model = model
         self.validity: Validity = validity
         self.normalization = normalization or Normalization()
-        self._longest_side = longest_side
+        hint = "2048 is Cityscapes' width."
+        self._longest_side = checked_integer("longest_side", longest_side, 1, None, hint)
         self._square: int | None = int(config.image_size) if self._kind in _SQUARE else None
         self._task = task
 
@@ -196,7 +192,7 @@ def as_output_error(kind: str) -> Iterator[None]:
     except (CSLError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # the type depends on the model
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = reason_of(error)
         hint = "Check that its configuration is the one that it was trained with."
         raise OutputError("model", f"a {kind} that fails ({reason})", "masks of the image", hint) from error
 

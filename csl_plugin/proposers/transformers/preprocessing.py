@@ -13,7 +13,7 @@ from torch import Tensor
 
 from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
 from csl_plugin.io.json_files import read_json
-from csl_plugin.io.json_schema import Place, Reader, array, boolean, check_fields, number, shown
+from csl_plugin.io.json_schema import Place, Reader, array, boolean, check_fields, in_json, number
 
 _COLORS: dict[str, Reader[Any]] = {
     "mean": array(number(-1000, 1000), 3, 3),
@@ -62,7 +62,7 @@ def read_normalization(path: Path) -> Normalization:
     values, place = read_json(path, "an image processor's configuration"), Place(str(path))
     values = values.get("image_processor", values) if isinstance(values, dict) else values
     if not isinstance(values, dict):
-        raise place.error(shown(values), "an object", "Take the file that was saved with the model.")
+        raise place.error(in_json(values), "an object", "Take the file that was saved with the model.")
     if values.get("do_normalize") is not None and not boolean(values["do_normalize"], place["do_normalize"]):
         return Normalization((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     names = {"mean": "image_mean", "deviation": "image_std"}

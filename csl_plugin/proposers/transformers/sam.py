@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csl_plugin._autocast import without_autocast
+from csl_plugin._options import checked_integer
 from csl_plugin.arrays import Array
-from csl_plugin.errors import OptionError
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.proposers.base import read_images
 from csl_plugin.proposers.transformers.mask2former import as_output_error, check_model
@@ -69,12 +69,11 @@ class PromptedPointProposals:
     ) -> None:
         config: Any = getattr(model, "config", None)
         self._kind = check_model(model, MODEL_TYPES)
-        for name, value in (("points_per_side", points_per_side), ("num_regions", num_regions)):
-            if not isinstance(value, int) or value < 1:
-                raise OptionError(name, repr(value), "an integer >= 1", "Omit it for the default.")
         self.model = model
         self.normalization = normalization or Normalization()
-        self._points_per_side, self._num_regions = points_per_side, num_regions
+        hint = "Omit it for the default."
+        self._points_per_side = checked_integer("points_per_side", points_per_side, 1, None, hint)
+        self._num_regions = checked_integer("num_regions", num_regions, 1, None, hint)
         self._side = int(config.prompt_encoder_config.image_size)
 
     def __call__(self, images: Array) -> tuple[RegionProposals]:
