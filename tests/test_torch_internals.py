@@ -37,11 +37,12 @@ import torch._functorch.pyfunctorch
 import torch._subclasses.fake_tensor
 
 names = ("get_unwrapped", "is_batchedtensor", "is_functorch_wrapped_tensor", "maybe_current_level")
-for name in names:
-    delattr(torch._C._functorch, name)
-del torch._subclasses.fake_tensor.FakeTensor
-del torch.compiler.is_exporting
-del torch._C._get_dispatch_mode
+places = [(torch._C._functorch, name) for name in names]
+places += [(torch._subclasses.fake_tensor, "FakeTensor"), (torch.compiler, "is_exporting")]
+places += [(torch._C, "_get_dispatch_mode")]
+for place, name in places:
+    if hasattr(place, name):
+        delattr(place, name)
 """
 
 

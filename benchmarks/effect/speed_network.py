@@ -23,7 +23,7 @@ from benchmarks.effect.networks.bundled import bundled_network, recipe_of
 from benchmarks.effect.page.command import page_parser, publish
 from benchmarks.effect.page.measured import markdown
 from benchmarks.timing import one_thread, quartiles, spread, take_turns
-from csl_plugin import CSLWrapper, load_proposer, wrapper
+from csl_plugin import CSLWrapper, load_proposer
 from csl_plugin.adapters import OutputAdapter
 from csl_plugin.io import image_batch, list_images, read_image
 from csl_plugin.models import CSLNetwork
@@ -31,6 +31,7 @@ from csl_plugin.proposers import DEFAULT, NetworkProposals, NetworkRegions, csl_
 from csl_plugin.proposers.hierarchy import basin_tree
 from csl_plugin.training import Recipe, batches
 from csl_plugin.training.criterion.losses import losses
+from csl_plugin.wrapper import stage
 from examples.train_segmenter import CLASSES, CONFIG, Segmenter
 
 SIZES = ((360, 480), (1024, 2048))
@@ -45,7 +46,7 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (basin_tree, "merge_tree", "merge tree"),
     (csl_network, "node_validity", "validity of nodes"),
     (basin_tree, "split_components", "numbering"),
-    (wrapper, "fuse", "fusion"),
+    (stage, "fuse", "fusion"),
 )
 REST = "colors, gradients, cuts, the rest"
 _HEAD = """\

@@ -16,7 +16,8 @@ from csl_plugin.ops import reference
 from tests.attack.mutation import Rng
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8)
-_TOLERANCE = {torch.float16: 2e-3, torch.bfloat16: 2e-2, torch.float32: 3e-6, torch.float64: 1e-9}
+# "trust" takes the fourth power of differences that rounding has touched.
+_TOLERANCE = {torch.float16: 2e-3, torch.bfloat16: 2e-2, torch.float32: 1e-5, torch.float64: 1e-9}
 
 
 def attack(rng: Rng, folder: Path) -> str | None:
