@@ -76,6 +76,17 @@ def candidates(output: Any) -> list[str]:
     return [name for name, known in PRESETS.items() if _fits(known.adapter(), output)]
 
 
+def preprocessing_hint(model: Any, output: Any) -> str:
+    """What to pass where a recognized model takes images that are not RGB in [0, 1], a sentence."""
+    kind = getattr(getattr(model, "config", None), "model_type", None)  # of a model of transformers
+    fitting = [kind] if isinstance(kind, str) and kind in PRESETS else candidates(output)
+    named = (
+        f'adapter="{fitting[0]}"' if len(fitting) == 1 else f"one of adapter={', '.join(map(repr, fitting))}"
+    )
+    known = f"{named}, which undoes the model's own preprocessing, or " if fitting else ""
+    return f"Pass {known}an OutputAdapter with the mean, std, order and peak of the preprocessing."
+
+
 def _of_class(output: Any, kind: str) -> OutputAdapter | None:
     """The adapter of an output class of transformers."""
     for path in (QUERIES, DETR_QUERIES):

@@ -40,7 +40,7 @@ def check_labels(dataset: Dataset, frames: Sequence[Frame], task: str, values: A
         if found == [0, VOID] and dataset.name == "folder" and dataset.ids is ANOMALY_IDS:
             hint = (
                 "255 is void here. Where it means anomalous, write classes.json beside the folder of labels, "
-                'with {"anomaly": [255]}, or divide the labels by 255.'
+                'with {"anomaly": [255]}, or divide the labels by 255; then start again with --overwrite.'
             )
             raise FileError(place, "labels of 0 and 255", "0 for normal and 1 for anomalous pixels", hint)
         if not (values.num_positive or values.num_negative):

@@ -11,8 +11,9 @@ from torch import nn
 from csl_plugin._tracing import outside_graph, refuse_jit, refuse_symbols
 from csl_plugin.adapters import Adapter, ImageBatch, preset, recognize
 from csl_plugin.adapters.adapter import batch_of, is_per_image
+from csl_plugin.adapters.recognition import preprocessing_hint
 from csl_plugin.arrays import describe, shown
-from csl_plugin.errors import DTypeError, OptionError, ShapeError
+from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.fusion import Rule
 from csl_plugin.fusion.rules import read_rule
 from csl_plugin.proposers import Proposer, load_proposer
@@ -129,7 +130,11 @@ class CSLWrapper(nn.Module):
     ) -> Any:
         if adapter is None or batch is None:
             adapter = recognize(output)
-            batch = self._batch(adapter, args, kwargs)
+            try:
+                batch = self._batch(adapter, args, kwargs)
+            except ScoreRangeError as error:
+                hint = preprocessing_hint(self.model, output)
+                raise ScoreRangeError(error.argument, error.got, error.expected, hint) from None
         return FusionStage(self.proposer, self.rule, self.split, self.check)(adapter, output, batch)
 
     def _batch(self, adapter: Adapter, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ImageBatch:
