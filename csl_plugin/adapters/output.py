@@ -21,6 +21,7 @@ from csl_plugin.errors import DTypeError, OptionError
 
 Score: TypeAlias = "Literal['logits', 'binary_logits', 'probabilities'] | Calibration | ScoreKind"
 
+_QUERY_MASKS = ("masks_queries_logits", "pred_masks")
 _KINDS = {"logits": Softmax(), "binary_logits": Sigmoid(), "probabilities": NonNegative()}
 
 
@@ -48,7 +49,8 @@ class OutputAdapter:
         max_batch: The largest batch that the model takes; None for any.
 
     Raises:
-        OptionError: An unknown score kind, or another argument of a value not named above.
+        OptionError: An unknown score kind, masks of queries as logits of classes, or another argument of a
+            value not named above.
 
     Example:
         >>> import torch
@@ -85,6 +87,9 @@ class OutputAdapter:
             )
         self.score_kind = known
         self.output_path = _path(item)
+        if isinstance(score, str) and score == "logits" and isinstance(item, str) and item in _QUERY_MASKS:
+            hint = 'Masks belong to queries, not to classes: use the preset "mask2former", "detr" or alike.'
+            raise OptionError("item", shown(item), "the scores of classes", hint)
         self.image_input = ImageInput(mean, std, order, peak)
         if align_corners is not None and not isinstance(align_corners, (bool, np.bool_)):
             hint = "Name the option of the interpolation that the model's code applies to its scores."

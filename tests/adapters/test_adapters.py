@@ -441,6 +441,12 @@ def test_frozen_dataclasses_and_paths_of_several_steps():
     assert output["heads"][0].scores.equal(before["heads"][0].scores)
 
 
+@pytest.mark.parametrize("item", ["masks_queries_logits", "pred_masks"])
+def test_masks_of_queries_are_no_logits_of_classes(item):
+    with pytest.raises(CSLError, match='use the preset "mask2former"'):
+        OutputAdapter("logits", item=item)
+
+
 @pytest.mark.parametrize("shape", [(4, 6), (2, 4, 6), (2, 1, 4, 6)])
 def test_a_single_channel_may_have_any_axes(shape):
     adapter = OutputAdapter(Calibration.sigmoid())
