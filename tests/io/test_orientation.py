@@ -74,8 +74,8 @@ FILES = {
 def test_pixels_are_those_of_opencv(tmp_path, kind, value):
     path = tmp_path / "a"
     path.write_bytes(FILES[kind](6))
-    if not kind.startswith("jpeg") and cv2.imread(str(path)).shape == SMOOTH.shape:
-        pytest.skip("this version of OpenCV reads the orientation of JPEG files alone")
+    if kind not in ("jpeg", "jpeg, big end first") and cv2.imread(str(path)).shape == SMOOTH.shape:
+        pytest.skip("this version of OpenCV reads the orientation at the start of JPEG files alone")
     path.write_bytes(FILES[kind](value))
     seen = cv2.imread(str(path))
     assert value < 5 or value > 8 or seen.shape == (40, 24, 3)
