@@ -75,6 +75,8 @@ def read_npy_values(file: IO[bytes], header: NpyHeader) -> NDArray[np.generic]:
             raise ValueError("it ends inside its values")
         view[at : at + len(block)] = block
         at += len(block)
+    if header.dtype == np.bool_:  # a byte of a file may be neither 0 nor 1
+        view[:] = np.minimum(view, 1).data
     return np.ascontiguousarray(values.T) if header.is_fortran else values
 
 

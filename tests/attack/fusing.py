@@ -16,8 +16,7 @@ from csl_plugin.ops import reference
 from tests.attack.mutation import Rng
 
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8)
-# "trust" takes the fourth power of differences that rounding has touched.
-_TOLERANCE = {torch.float16: 2e-3, torch.bfloat16: 2e-2, torch.float32: 1e-5, torch.float64: 1e-9}
+_TOLERANCE = {torch.float16: 2e-3, torch.bfloat16: 2e-2, torch.float32: 3e-6, torch.float64: 1e-9}
 
 
 def attack(rng: Rng, folder: Path) -> str | None:
@@ -47,7 +46,7 @@ def attack(rng: Rng, folder: Path) -> str | None:
             for b in range(batch)
         ]
     )
-    if not _close(found, expected, unit):
+    if not _close(found, expected, unit, exact=used in ("product", "geometric", "mean")):
         return f"fuse differs from the reference: {described}"
     if classes > 1:
         winners = fuse_labels(scores, regions, **options)
@@ -111,9 +110,10 @@ def _at(valid: Tensor | None, b: int) -> Tensor | None:
     return None if valid is None else valid[b]
 
 
-def _close(found: Tensor, expected: Tensor, unit: float) -> bool:
+def _close(found: Tensor, expected: Tensor, unit: float, *, exact: bool) -> bool:
     if found.dtype == torch.uint8:
         return bool((found.double() - expected * unit).abs().max() <= 0.501)
-    rtol = _TOLERANCE[found.dtype]
+    # "trust" keeps a share of each difference that is a quotient of differences: rounding grows.
+    rtol = _TOLERANCE[found.dtype] * (1 if exact else 30)
     # Where noise vanishes but for rounding, the kept share of a pixel is open; so is a zero's fourth root.
     return torch.allclose(found.double(), expected, rtol=rtol, atol=rtol / 100)

@@ -75,3 +75,9 @@ def test_refused_files(tmp_path, kind):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(error):
         read_regions(tmp_path / "a.json")
+
+
+def test_bytes_of_booleans_other_than_0_and_1_are_inside(tmp_path):
+    inside = np.array([[[0, 2, 128], [0, 255, 0]]], np.uint8)
+    np.savez(tmp_path / "a.npz", masks=inside.view(np.bool_))
+    assert read_regions(tmp_path / "a.npz").tolist() == [[-1, 0, 0], [-1, 0, -1]]
