@@ -36,8 +36,8 @@ def draw_ahead(draw: Callable[[int], Drawn], steps: Sequence[int], workers: int)
         workers: Number of processes, at least 1.
 
     Raises:
-        CSLError: A process cannot be started, or ended before its work was done.
-        Exception: What `draw` raised.
+        CSLError: A process cannot be started, or ended before its work was done; or what `draw` raised, or its
+            text if it is no error of this package.
     """
     crew: list[_Worker[Drawn]] = []
     try:
@@ -126,16 +126,12 @@ def _work(draw: Callable[[int], Any], steps: Sequence[int], unread: Connection, 
 
 
 def _sendable(error: Exception, step: int) -> Exception:
-    """The error, or where it cannot be sent its text."""
+    """The error if it is one of this package, which can be sent, or its text."""
     expected = "a batch"
     if isinstance(error, MemoryError):
         hint = f"Use smaller batches or crops. {_FEWER}."
         return CSLError("workers", f"no memory left at step {step}", expected, hint)
-    try:
-        copied = pickle.loads(pickle.dumps(error))  # noqa: S301 - its own bytes
-    except Exception:
-        copied = None
-    if type(copied) is type(error):
+    if isinstance(error, CSLError) and type(error).__init__ is CSLError.__init__:
         return error
     got = f"{type(error).__name__}: {error}, at step {step}"
     return CSLError("workers", got, expected, "Correct the source that the batch is drawn from.")
