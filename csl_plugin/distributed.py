@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from csl_plugin.arrays import checked_device
+from csl_plugin._devices import checked_device
 from csl_plugin.errors import FileError, OptionError
 
 __all__ = ["SINGLE", "Processes", "joined"]

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,7 @@ def folder_of(path: Path) -> Path:
     return (path if path.is_dir() else path.parent).resolve()
 
 
-def sources_of(tasks: Sequence[ImageTask]) -> dict[Path, str]:
+def _sources_of(tasks: Sequence[ImageTask]) -> dict[Path, str]:
     """What each output is made from; those whose inputs are missing are left out."""
     from csl_plugin.io.file_states import sampled_states
 
@@ -70,8 +71,10 @@ def sources_of(tasks: Sequence[ImageTask]) -> dict[Path, str]:
     return found
 
 
-def run_tasks(folder: OutputFolder, tasks: Sequence[ImageTask], verb: str) -> Outcome:
-    """Do the tasks that are not done yet, in order, with a progress bar when stderr is a terminal.
+def run_tasks(
+    folder: OutputFolder, tasks: Sequence[ImageTask], verb: str, inputs: Sequence[Path], *, overwrite: bool
+) -> Outcome:
+    """Take the folder, and do the tasks that are not done yet, in order; a terminal shows the progress.
 
     A task is done if its outputs are as they were written, from inputs that did not change since. One that
     fails is reported on stderr, and the next one starts; Ctrl-C ends the loop.
@@ -80,11 +83,24 @@ def run_tasks(folder: OutputFolder, tasks: Sequence[ImageTask], verb: str) -> Ou
         folder: Where the outputs are.
         tasks: The tasks.
         verb: The command, such as "fuse"; the label of the progress bar.
+        inputs: What the job reads besides the inputs of the tasks.
+        overwrite: Remove what earlier jobs wrote, and start again.
+
+    Raises:
+        OptionError: The folder holds an input, files of others or of other settings, or another job is at work.
+        FileError: The folder cannot be written.
     """
     from tqdm import tqdm
 
     outcome, start = Outcome(), perf_counter()
-    with tqdm(total=len(tasks), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
+    taken = folder.taken(
+        outputs=[output for task in tasks for output in task.outputs],
+        inputs=[*inputs, *(read for task in tasks for read in task.inputs)],
+        sources=partial(_sources_of, tasks),
+        shared=True,
+        overwrite=overwrite,
+    )
+    with taken, tqdm(total=len(tasks), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
         try:
             for task in tasks:
                 _run(folder, task, verb, outcome)
@@ -97,7 +113,7 @@ def run_tasks(folder: OutputFolder, tasks: Sequence[ImageTask], verb: str) -> Ou
 
 def _run(folder: OutputFolder, task: ImageTask, verb: str, outcome: Outcome) -> None:
     try:
-        if _is_done(folder, task):
+        if _do_unless_done(folder, task):
             outcome.skipped += 1
             return
     except Exception as error:  # one bad file must not stop the others
@@ -111,8 +127,8 @@ def _run(folder: OutputFolder, task: ImageTask, verb: str, outcome: Outcome) -> 
         outcome.done += 1
 
 
-def _is_done(folder: OutputFolder, task: ImageTask) -> bool:
-    """Whether a task was done before; else do it."""
+def _do_unless_done(folder: OutputFolder, task: ImageTask) -> bool:
+    """Do a task, unless it was done before; returns whether it was."""
     from csl_plugin.io.file_states import sampled_states
 
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
-from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks, sources_of
+from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks
 from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options, proposer_of
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.proposers.names import DEFAULT
@@ -108,11 +108,9 @@ def run(arguments: argparse.Namespace) -> Answer:
     inputs = [folder.path for folder in region_folders(proposer)]
     inputs += [arguments.calibration] if arguments.calibration else []
     tasks: list[ImageTask] = []
-    possible: list[Path] = []
     for stem, image in images.items():
         score = scores.get(stem)
         read = (image, *([score] if score else []), *region_files(proposer, stem))
-        inputs += read
         if score is None:
             tasks.append(ImageTask(image, partial(no_score, image, arguments.scores), (), read))
             continue
@@ -121,17 +119,9 @@ def run(arguments: argparse.Namespace) -> Answer:
         work = partial(fusion.fuse_file, image, score, target, picture if arguments.overlays else None)
         needed = (target, picture) if arguments.overlays else (target,)
         tasks.append(ImageTask(image, work, needed, read))
-        possible += needed
     inputs += scores.values()
     folder = OutputFolder(out, settings)
-    with folder.taken(
-        outputs=possible,
-        inputs=inputs,
-        sources=partial(sources_of, tasks),
-        shared=True,
-        overwrite=arguments.overwrite,
-    ):
-        outcome = run_tasks(folder, tasks, "fuse")
+    outcome = run_tasks(folder, tasks, "fuse", inputs, overwrite=arguments.overwrite)
     unpaired = [score.name for stem, score in scores.items() if stem not in images]
     both = (*IMAGE_SUFFIXES, *SCORE_SUFFIXES) if arguments.images == arguments.scores else None
     notes: dict[str, Note] = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
-from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks, sources_of
+from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks
 from csl_plugin.cli.proposer_option import ONE, add_proposer_options, proposer_of
 
 
@@ -60,17 +60,8 @@ def run(arguments: argparse.Namespace) -> Answer:
         target = out / f"{image.stem}.png"
         read = (image, *region_files(proposer, stem))
         tasks.append(ImageTask(image, partial(propose_file, proposer, image, target), (target,), read))
-        inputs += read
-    targets = [task.outputs[0] for task in tasks]
     folder = OutputFolder(out, settings)
-    with folder.taken(
-        outputs=targets,
-        inputs=inputs,
-        sources=partial(sources_of, tasks),
-        shared=True,
-        overwrite=arguments.overwrite,
-    ):
-        outcome = run_tasks(folder, tasks, "propose")
+    outcome = run_tasks(folder, tasks, "propose", inputs, overwrite=arguments.overwrite)
     notes: dict[str, Note] = {
         "images": len(images),
         "skipped_images": other_suffixes(arguments.images, IMAGE_SUFFIXES),

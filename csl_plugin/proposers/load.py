@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from csl_plugin.arrays import checked_device, shown
+from csl_plugin._devices import checked_device
+from csl_plugin.arrays import shown
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.proposers.base import Proposer
 from csl_plugin.proposers.bundled import bundled_folder

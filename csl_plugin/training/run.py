@@ -9,7 +9,7 @@ from typing import cast
 
 import torch
 
-from csl_plugin.arrays import checked_device
+from csl_plugin._devices import checked_device
 from csl_plugin.distributed import SINGLE, Processes
 from csl_plugin.errors import FileError
 from csl_plugin.io.json_schema import Place, integer

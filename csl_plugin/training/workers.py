@@ -36,8 +36,8 @@ def draw_ahead(draw: Callable[[int], Drawn], steps: Sequence[int], workers: int)
         workers: Number of processes, at least 1.
 
     Raises:
-        CSLError: A process cannot be started, or ended before its work was done; or what `draw` raised, or its
-            text if it is no error of this package.
+        CSLError: A process cannot be started, or ended before its work was done; or what `draw` raised, as
+            its text if it is no error of this package.
     """
     crew: list[_Worker[Drawn]] = []
     try:

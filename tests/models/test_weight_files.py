@@ -16,7 +16,7 @@ from huggingface_hub import constants, save_torch_state_dict
 from safetensors.torch import load_file, save_file
 
 from csl_plugin import load_proposer
-from csl_plugin.arrays import checked_device
+from csl_plugin._devices import checked_device
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.io import read_image, read_region_map, read_scores
 from csl_plugin.models import CSLNetwork, NetworkConfig, load_backbone_weights

@@ -10,7 +10,7 @@ import torch
 from huggingface_hub import ModelHubMixin
 from torch import nn
 
-from csl_plugin.arrays import checked_device
+from csl_plugin._devices import checked_device
 from csl_plugin.models.config import NetworkConfig
 from csl_plugin.models.hub.safetensors_io import (
     CONFIG,

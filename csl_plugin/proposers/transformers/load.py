@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from csl_plugin.arrays import checked_device
+from csl_plugin._devices import checked_device
 from csl_plugin.errors import CSLError, FileError, MissingExtraError, reason_of
 from csl_plugin.io.limits import MAX_BYTES
 from csl_plugin.models.hub.safetensors_io import CONFIG, LARGEST_CONFIG, check_finite, read_tensors
