@@ -87,7 +87,7 @@ def run_tasks(
         overwrite: Remove what earlier jobs wrote, and start again.
 
     Raises:
-        OptionError: The folder holds an input, files of others or of other settings, or another job is at work.
+        OptionError: The folder holds an input, or files of others or of other settings; or a job is at work.
         FileError: The folder cannot be written.
     """
     from tqdm import tqdm
