@@ -35,6 +35,9 @@ _GRADIENT_SHARE = 0.02
 _CONTRAST_SHARE = 0.3
 _FAINT_EDGE = 1e-3
 _LONGEST_SIDE = 1024
+# Boundaries are predicted at this many times the resolution too: things of 20 pixels in a frame of 1920 have
+# none at the coarse one, and wide ones are uncertain at the fine one.
+_FINER = 2
 
 
 class NetworkProposals:
@@ -91,8 +94,9 @@ class NetworkProposals:
 class NetworkRegions(HierarchicalRegions):
     """Regions along the boundaries that a CSL network predicts, chosen by its proposals.
 
-    The basins of the predicted boundary (a watershed) merge, the cheapest pair of neighbors first, as those
-    of `Superpixels` do and at the same cost t d² e². t is the thickness of the two regions, d the distance of
+    Boundaries are predicted at two resolutions, that of the proposals and twice that, and averaged. The
+    basins of the predicted boundary (a watershed) merge, the cheapest pair of neighbors first, as those of
+    `Superpixels` do and at the same cost t d² e². t is the thickness of the two regions, d the distance of
     their mean colors, and e the network's boundary probability between them, or three tenths of the
     superpixels' edge strength where that is more. Superpixels separate what differs in texture and miss faint
     outlines; the network has learned the boundaries of objects.
@@ -146,18 +150,23 @@ class NetworkRegions(HierarchicalRegions):
 
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
-        resized = _network_input(image, self.network)
-        with torch.inference_mode(), without_autocast(resized.device):
+        coarse = _network_input(image, self.network)
+        fine = _resized(image, self.network, [_FINER * side for side in coarse.shape[2:]])
+        with torch.inference_mode(), without_autocast(coarse.device):
             if AUTO in scales:
-                output = self.network(resized)
+                output = self.network(coarse)
                 boundary, proposed = output.boundary, output.regions[-1]
             else:
-                boundary, proposed = self.network.boundaries(resized), None
-        step = STRIDE * image.shape[2] / resized.shape[2], STRIDE * image.shape[3] / resized.shape[3]
-        return _partitions(image, boundary, proposed, step, scales)
+                boundary, proposed = self.network.boundaries(coarse), None
+            boundaries = boundary, self.network.boundaries(fine)
+        step = STRIDE * image.shape[2] / coarse.shape[2], STRIDE * image.shape[3] / coarse.shape[3]
+        return _partitions(image, boundaries, proposed, step, scales)
 
     def of_output(self, images: Tensor, output: NetworkOutput) -> tuple[RegionMap]:
         """The regions from an output of the network that exists already: no second pass.
+
+        Boundaries are those of the output alone, so small things have fewer regions of their own than in a
+        call with images.
 
         Args:
             images: RGB, (B, 3, H, W), floating point in [0, 1].
@@ -179,7 +188,8 @@ class NetworkRegions(HierarchicalRegions):
             proposed = None
             if self.scale == AUTO:
                 proposed = RegionPrediction(mask_logits[one], validity_logits[one])
-            labels += _partitions(image, output.boundary[one], proposed, (STRIDE, STRIDE), (self.scale,))
+            boundaries = (output.boundary[one],)
+            labels += _partitions(image, boundaries, proposed, (STRIDE, STRIDE), (self.scale,))
         return (as_map(labels, tensor.device),)
 
     def __repr__(self) -> str:
@@ -188,7 +198,7 @@ class NetworkRegions(HierarchicalRegions):
 
 def _partitions(
     image: Tensor,
-    boundary: Tensor,
+    boundaries: Sequence[Tensor],
     proposed: RegionPrediction | None,
     step: tuple[float, float],
     scales: Sequence[Scale],
@@ -197,19 +207,26 @@ def _partitions(
 
     Without proposals the scales may only be numbers.
     """
-    tree, own = _grown(image, boundary), {}
+    tree, own = _grown(image, boundaries), {}
     if proposed is not None:
         validity = node_validity(tree, proposed.mask_logits[0], proposed.validity_logits[0], step)
         own[AUTO] = tree.assigned(validity)
     return [own[scale] if scale in own else tree.cut(float(scale)) for scale in scales]
 
 
-def _grown(image: Tensor, boundary: Tensor) -> BasinTree:
-    """The tree of an image, (1, 3, H, W), along predicted boundary logits (1, 1, h, w)."""
-    edge = F.interpolate(
-        boundary.detach().float().sigmoid(), image.shape[2:], mode="bilinear", align_corners=False
-    )
-    strength: Values = edge[0, 0].cpu().numpy()
+def _grown(image: Tensor, boundaries: Sequence[Tensor]) -> BasinTree:
+    """The tree of an image, (1, 3, H, W), along the mean of predicted boundaries.
+
+    Args:
+        image: RGB in [0, 1].
+        boundaries: Logits (1, 1, h, w), each at a resolution of its own.
+    """
+    size = image.shape[2:]
+    edges = [
+        F.interpolate(logits.detach().float().sigmoid(), size, mode="bilinear", align_corners=False)
+        for logits in boundaries
+    ]
+    strength: Values = torch.stack(edges).mean(0)[0, 0].cpu().numpy()
     color = opponent_color(pixels_of(image))
     gradient = color_gradient(color)
     # Predicted boundaries are some pixels wide; the gradient locates the edge within them.
@@ -230,11 +247,14 @@ def _identity(network: CSLNetwork) -> str:
 
 def _network_input(images: Tensor, network: CSLNetwork) -> Tensor:
     """Images as the network takes them, shrunk if they are much larger than those of its training."""
+    share = min(_LONGEST_SIDE / max(images.shape[2:]), 1.0)
+    return _resized(images, network, [max(1, round(side * share)) for side in images.shape[2:]])
+
+
+def _resized(images: Tensor, network: CSLNetwork, size: Sequence[int]) -> Tensor:
+    """Images in the network's dtype and on its device, at another size."""
     parameter = next(network.parameters())
     images = images.to(parameter.device, torch.float32)
-    share = _LONGEST_SIDE / max(images.shape[2:])
-    if share >= 1:
-        return images.to(parameter.dtype)
-    size = [max(1, round(side * share)) for side in images.shape[2:]]
-    shrunk = F.interpolate(images, size, mode="bilinear", align_corners=False, antialias=True)
-    return shrunk.clamp(0, 1).to(parameter.dtype)
+    if images.shape[2:] != torch.Size(size):
+        images = F.interpolate(images, list(size), mode="bilinear", align_corners=False, antialias=True)
+    return images.clamp(0, 1).to(parameter.dtype)
