@@ -399,8 +399,8 @@ def _values(ap: float, fpr95: float, auroc: float = 0.9) -> AnomalyValues:
 def _cell(**pixels: AnomalyValues) -> cells.Cell:
     change = cells.Change(0.1, Interval(0.02, 0.2), False)
     worse = cells.Change(0.1, Interval(-0.02, 0.2), True)
-    changes = {(row.key, "ap"): change for row in cells.AGAINST}
-    changes |= {(row.key, "fpr95"): worse for row in cells.AGAINST}
+    changes = {(row.key, "ap"): change for row in cells.AGAINST.values()}
+    changes |= {(row.key, "fpr95"): worse for row in cells.AGAINST.values()}
     return cells.Cell(None, "n", "msp", pixels, {}, changes)
 
 
@@ -417,8 +417,25 @@ def test_the_summary_counts_gains_by_their_direction():
     informative = _cell(base=_values(0.5, 0.3))
     blind = _cell(base=_values(0.5, 0.3, auroc=0.6))
     text = "\n".join(anomaly_tables.summary([informative, informative, blind]))
-    assert "| base score | AP | 2 | 2 | 2 | 0 | 0 |" in text
-    assert "| base score | FPR95 | 2 | 0 | 0 | 2 | 0 |" in text
+    assert "| base | AP | 2 | 2 | 2 | 0 | 0 |" in text
+    assert "| base | FPR95 | 2 | 0 | 0 | 2 | 0 |" in text
+
+
+def test_losses_are_listed_and_those_within_the_interval_in_parentheses():
+    class Frames:
+        title = "set"
+
+    def changed(**losses: cells.Change) -> cells.Cell:
+        cell = _cell(**dict.fromkeys(("base", "eq3", "filled"), _values(0.5, 0.3)))
+        same = dict.fromkeys(cell.changes, cells.Change(0.0, Interval(-0.1, 0.1), False))
+        named = {tuple(name.split("_")): change for name, change in losses.items()}
+        return cells.Cell(Frames(), "n", "msp", cell.pixels, {}, same | named)
+
+    little, much = (cells.Change(value, Interval(-0.2, -0.005), False) for value in (-0.009, -0.011))
+    assert anomaly_tables.losses_table([changed(eq3_ap=little)]) == ["None.", ""]  # 98 % of 50
+    unclear = cells.Change(0.02, Interval(-0.1, 0.1), True)
+    text = anomaly_tables.losses_table([changed(base_ap=little, base_fpr95=unclear, filled_ap=much)])[2]
+    assert text == "| set | n | msp | AP -0.9 to base, (FPR95 +2.0 to base), AP -1.1 to m max(m, D) |"
 
 
 def test_the_change_of_f1_is_that_of_the_components():

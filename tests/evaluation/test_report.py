@@ -289,9 +289,7 @@ def test_a_plug_in_is_found_by_either_name(method, names):
 
 def test_published_values_are_shown_where_labels_are_hidden():
     rows = published_rows_of("smiyc-anomaly-track", "test", "RbA")
-    hidden = anomaly(
-        protocols=(), num_measured=0, subset="test", curves={}, changes=(), published_rows=rows
-    )
+    hidden = anomaly(protocols=(), num_measured=0, subset="test", curves={}, changes=(), published_rows=rows)
     assert tables(hidden)[0].columns == ("AP", "FPR95", "mean F1")
     text = markdown(hidden)
     assert "| SMIYC leaderboard, November 2026: AnomDINO + RbA | 93.1 | 5.6 | 68.9 |" in text

@@ -12,13 +12,14 @@ from benchmarks.effect.rows.anomaly import BASE, SHIPPED, Row
 
 _PIXELS = ("ap", "fpr95", "auroc")
 _COMPONENTS = ("siou_gt", "ppv", F1)
+_NEARLY = 0.98
 _WORDS = {"ap": "AP", "fpr95": "FPR95", F1: "mean F1"}
 
 
 def summary(cells: Sequence[Cell]) -> list[str]:
     """In how many cells the default is better or worse than the rows it is compared with."""
     rows = []
-    for row in AGAINST:
+    for name, row in AGAINST.items():
         for metric, word in _WORDS.items():
             changes = [
                 cell.changes[row.key, metric]
@@ -26,7 +27,7 @@ def summary(cells: Sequence[Cell]) -> list[str]:
                 if cell.informative and (row.key, metric) in cell.changes
             ]
             if changes:
-                rows.append([row.title, word, *_counted(changes)])
+                rows.append([name, word, *_counted(changes)])
     return markdown(
         ["against", "metric", "cells", "better", "beyond the interval", "worse", "beyond it"], rows
     )
@@ -97,22 +98,49 @@ def _table(
 
 def changes_table(cells: Sequence[Cell]) -> list[str]:
     """The default against other rows: change and interval, in points."""
-    pairs = [(row, metric) for row in AGAINST for metric in _WORDS if (row.key, metric) in cells[0].changes]
-    head = [f"{_WORDS[metric]} - {_short(row)}" for row, metric in pairs]
+    pairs = [
+        (name, row.key, metric)
+        for name, row in AGAINST.items()
+        for metric in _WORDS
+        if (row.key, metric) in cells[0].changes
+    ]
+    head = [f"{_WORDS[metric]}, less {name}" for name, _, metric in pairs]
     rows = [
         [
             cell.frames.title,
             cell.network,
             cell.score if cell.informative else f"({cell.score})",
-            *(_change_text(cell.changes[row.key, metric]) for row, metric in pairs),
+            *(_change_text(cell.changes[key, metric]) for _, key, metric in pairs),
         ]
         for cell in cells
     ]
     return markdown(["set", "segmenter", "score", *head], rows)
 
 
-def _short(row: Row) -> str:
-    return row.title.partition(",")[0]
+def losses_table(cells: Sequence[Cell]) -> list[str]:
+    """The cells in which the default is worse than the base, or clearly worse in AP than another rule."""
+    rows = []
+    for cell in cells:
+        found = [
+            _within(f"{_WORDS[metric]} {100 * change.value:+.1f} to {name}", change)
+            for name, row in AGAINST.items()
+            for metric in _WORDS
+            if (change := cell.changes.get((row.key, metric))) and _is_loss(cell, row, metric, change)
+        ]
+        if found and cell.informative:
+            rows.append([cell.frames.title, cell.network, cell.score, ", ".join(found)])
+    return markdown(["set", "segmenter", "score", "the default"], rows) if rows else ["None.", ""]
+
+
+def _is_loss(cell: Cell, row: Row, metric: str, change: Change) -> bool:
+    if row is BASE:
+        return change.gain < 0
+    other = _value(cell.pixels, row, "ap")
+    return metric == "ap" and other + change.value < _NEARLY * other
+
+
+def _within(text: str, change: Change) -> str:
+    return text if change.beyond else f"({text})"
 
 
 def _change_text(change: Change) -> str:

@@ -24,8 +24,8 @@ from csl_plugin.metrics import (
     bootstrap_difference,
 )
 
-AGAINST = (BASE, EQ3, FILLED)
-"""The rows that the default is compared with."""
+AGAINST = {"base": BASE, "eq. 3": EQ3, "m max(m, D)": FILLED}
+"""The rows that the default is compared with, by short names."""
 F1 = "mean_f1"
 LOWER_IS_BETTER = ("fpr95",)
 LOW_AUROC = 0.7
@@ -113,7 +113,7 @@ def _changes(
 ) -> dict[tuple[str, str], Change]:
     found = {}
     after, drawn = values_over(kept[SHIPPED.key]), bootstrap_states(kept[SHIPPED.key])
-    for row in AGAINST:
+    for row in AGAINST.values():
         before = values_over(kept[row.key])
         intervals = bootstrap_difference(PooledAnomaly(), bootstrap_states(kept[row.key]), drawn, draws=draws)
         for metric in ("ap", "fpr95"):

@@ -25,6 +25,7 @@ from csl_plugin.proposers import DEFAULT
 from csl_plugin.proposers.identity import identity_of
 
 NETWORK = "csl-tiny"
+SEVERAL = "the default's partitions"
 _RULE_CODE = ("fusion", "ops")
 
 
@@ -128,22 +129,22 @@ def _hard(case: Case) -> ScoreMap:
 BASE = Row("base", "base score", lambda case: case.score, components=True)
 EQ3 = Row(
     "eq3",
-    f"eq. 3, {DEFAULT}",
+    f"eq. 3, {SEVERAL}",
     partial(_eq3, source=DEFAULT),
     sources=(DEFAULT,),
     components=True,
 )
 MEAN = Row(
     "mean",
-    f"region mean, {DEFAULT}",
+    f"region mean, {SEVERAL}",
     lambda case: case.mean(DEFAULT),
     sources=(DEFAULT,),
     components=True,
 )
-FILLED = Row("filled", f"m x max(m, D), {DEFAULT}", partial(_filled, source=DEFAULT), sources=(DEFAULT,))
+FILLED = Row("filled", f"m x max(m, D), {SEVERAL}", partial(_filled, source=DEFAULT), sources=(DEFAULT,))
 SHIPPED = Row(
     "default",
-    f"the default, {DEFAULT}",
+    "the default",
     partial(_default, source=DEFAULT),
     sources=(DEFAULT,),
     default_rule=True,
@@ -189,7 +190,7 @@ ROWS = (
     *(
         Row(
             name.removeprefix(f"{NETWORK}-"),
-            f"the default, {default_with(name)}",
+            f"the default with {name}",
             partial(_default, source=default_with(name)),
             sources=(default_with(name),),
             default_rule=True,
