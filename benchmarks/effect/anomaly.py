@@ -4,9 +4,14 @@
 
 DATA holds `real` (a folder with `images`, `labels` and `logits/<segmenter>` of each set, and
 `statistics_<segmenter>.json`), and `pasted`, `camvid` and `teacher` as the examples describe them; with
-`segmenter`, the output of `examples/train_segmenter.py`, that segmenter too. What was measured is kept in
-WORK, so a call that was stopped goes on, and a changed row, proposer, score or rule is measured again by
-itself. Several processes share WORK if each takes other sets, without --out.
+`segmenter`, the output of `examples/train_segmenter.py`, that segmenter too. The whole takes half an hour on
+one core and 1 GB in WORK.
+
+What was measured is kept there: a call that was stopped goes on, and a changed file, score, proposer, row or
+default rule is measured again by itself. Changed code of proposers, metrics or filters is not noticed: name
+the rows after --again. Several processes share WORK if each takes other --sets or --networks; without --out
+and --pictures they only measure. Reasons for the worst frames stand in `benchmarks/effect/reasons.json`, by
+the names of the pictures without their number.
 """
 
 from __future__ import annotations
