@@ -71,7 +71,7 @@ def add_parser(subparsers: Any) -> None:
         "mean over regions, each weighted by how well it predicts its pixels (default: trust for several "
         "partitions, else product)",
     )
-    parser.add_argument("--method", metavar="NAME", type=name, help="name of the method, as in the paper")
+    parser.add_argument("--method", metavar="NAME", type=name, help="name of the method, as published")
     parser.add_argument(
         "--draws", metavar="N", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
     )
