@@ -24,7 +24,7 @@ REAL = {
 STREET = ("pasted", "camvid_val")
 NETWORKS = ("fddwnet", "espnetv2")
 GIVEN, EXAMPLE = "given teacher", "train_segmenter"
-_ODD = slice(1, None, 2)
+ODD, EVEN = slice(1, None, 2), slice(0, None, 2)
 _STEP = 2  # of the pixels of real frames that AP, FPR95 and AUROC are computed from
 
 
@@ -65,12 +65,13 @@ class FrameSet:
         return f"{digest(frame.image)} {digest(frame.label)} {self.step}"
 
 
-def open_frame_sets(data: Path, first: int | None = None) -> dict[str, FrameSet]:
+def open_frame_sets(data: Path, first: int | None = None, street: slice = ODD) -> dict[str, FrameSet]:
     """The sets that a folder holds, real ones first.
 
     Args:
         data: With `real`, and with `pasted`, `camvid` and `teacher` as the examples describe them.
         first: At most so many frames of each set.
+        street: Which frames of the last two.
     """
     found = {}
     for key, (title, components) in REAL.items():
@@ -86,6 +87,6 @@ def open_frame_sets(data: Path, first: int | None = None) -> dict[str, FrameSet]
         teachers = {GIVEN: StoredLogits(data / "teacher" / key, data / "teacher" / "statistics.json")}
         if (data / "segmenter").is_dir():
             teachers[EXAMPLE] = TrainedLogits(data / "segmenter")
-        frames = dataset.frames[_ODD][:first]
+        frames = dataset.frames[street][:first]
         found[key] = FrameSet(key, TITLES[key], dataset, frames, 1, OBSTACLE_TRACK, teachers)
     return found

@@ -40,7 +40,7 @@ class Missing:
 
 def measure_set(frames: FrameSet, networks: Sequence[str], rows: Sequence[Row], store: StateStore) -> None:
     """Pixels of all rows, then components at the thresholds that the pixels of all frames give."""
-    _measure(frames, networks, pixels_of(frames, rows), store)
+    measure_pixels(frames, networks, rows, store)
     states = SetStates(store, frames)
     thresholds = {
         (network, row.key, score): states.threshold(network, row, score)
@@ -50,6 +50,11 @@ def measure_set(frames: FrameSet, networks: Sequence[str], rows: Sequence[Row], 
         for score in SCORES
     }
     _measure(frames, networks, components_of(frames, rows, thresholds), store)
+
+
+def measure_pixels(frames: FrameSet, networks: Sequence[str], rows: Sequence[Row], store: StateStore) -> None:
+    """Pixels of all rows."""
+    _measure(frames, networks, pixels_of(frames, rows), store)
 
 
 def _measure(frames: FrameSet, networks: Sequence[str], measurement: Measurement, store: StateStore) -> None:
