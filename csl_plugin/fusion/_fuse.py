@@ -21,7 +21,7 @@ def fuse(
     distribution: ArrayT,
     regions: Regions,
     *,
-    rule: Rule | None = None,
+    rule: Rule = "adaptive",
     split: bool = True,
     size: tuple[int, int] | None = None,
     logits: bool = False,
@@ -88,7 +88,7 @@ def fuse(
         Paper, "Structure-Constrained Fusion", eq. 3.
     """
     _check_flags(split=split, logits=logits, check=check)
-    how = read_rule(rule, regions)
+    how = read_rule(rule)
     read = read_distribution(distribution, size)
     if out is not None:
         check_out(out, read)
@@ -111,7 +111,7 @@ def fuse_labels(
     distribution: ArrayT,
     regions: Regions,
     *,
-    rule: Rule | None = None,
+    rule: Rule = "adaptive",
     split: bool = True,
     size: tuple[int, int] | None = None,
     logits: bool = False,
@@ -151,7 +151,7 @@ def fuse_labels(
         Paper, eq. 3, as used for zero-shot and domain adaptation (C classes).
     """
     _check_flags(split=split, logits=logits, check=check)
-    how = read_rule(rule, regions)
+    how = read_rule(rule)
     read = read_distribution(distribution, size)
     if not read.has_class_axis:
         raise ShapeError(
