@@ -317,7 +317,7 @@ CASES = {
             fusing(scores(), rule="sum"),
             ValueError,
             "'sum'",
-            '"product", "geometric", "mean", "trust" or a Trust',
+            '"adaptive", "product", "geometric" or "mean"',
             "pro",
         ),
         "rule of labels": Case(

@@ -38,7 +38,7 @@ def table_of_classes(means: Tensor) -> Tensor:
     own = 1 - told
     # The sum of both must not round to infinity where all scores are the dtype's largest.
     info = torch.finfo(means.dtype)
-    heard = (told * wide).minimum((1 - own - info.eps) * info.max)
+    heard = torch.minimum(told * wide, ((1 - own - info.eps) * info.max).detach())
     return torch.cat([heard, own, torch.zeros_like(own)], 1).to(means.dtype)
 
 

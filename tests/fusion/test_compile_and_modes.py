@@ -9,13 +9,13 @@ import torch
 
 from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels
 
-RULES = ("product", "geometric", "mean")
+RULES = ("adaptive", "product", "geometric", "mean")
 WITH_COMPILER = pytest.mark.skipif(
     shutil.which("g++") is None and shutil.which("clang++") is None, reason="no C++ compiler here"
 )
 CASES = [
     *((kind, rule, "aot_eager") for kind in ("labels", "map", "proposals", "logits") for rule in RULES),
-    pytest.param("proposals", "product", "inductor", marks=(WITH_COMPILER, pytest.mark.slow)),
+    pytest.param("proposals", "adaptive", "inductor", marks=(WITH_COMPILER, pytest.mark.slow)),
 ]
 
 
