@@ -216,7 +216,7 @@ CASES = {
         ),
         **{
             f"product beyond {dtype}": Case(
-                fusing(scores(dtype=dtype) * factor),
+                fusing(scores(dtype=dtype) * factor, rule="product"),
                 ValueError,
                 f"up to .* in {dtype}",
                 "square",
