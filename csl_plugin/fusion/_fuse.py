@@ -48,7 +48,7 @@ def fuse(
 
             - "adaptive": sqrt(D[c] * (a^2 * m[c] + (1 - a^2) * D[c])), where a = sum(m^2) / sum(m)^2 says how
               far the regions agree on a class. For C = 1, where a = 1, not less than the squared mean of
-              sqrt(D) over the region: its holes are filled. On D's own scale; docs/guide/fusion.md derives it.
+              sqrt(D) over the region: its holes are filled. On D's own scale; see docs/guide/fusion.md.
               With C > 1 the channels compete for a pixel: fuse scores that are no classes of each other one
               at a time.
             - "product": m[c] * D[c], eq. 3 as printed, on the scale of D squared.
