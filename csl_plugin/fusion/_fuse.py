@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from csl_plugin import ops
-from csl_plugin._tracing import is_differentiated, outside_graph
+from csl_plugin._tracing import is_differentiated, outside_graph, whole
 from csl_plugin.arrays import Array, ArrayT, shown
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion._out import check_out
@@ -114,7 +114,7 @@ def fuse(
         return out
     # No caller holds the upsampled scores, so the result may overwrite them.
     own = None if scores is read.scores or is_differentiated(scores) else scores
-    return cast("ArrayT", read.give_back(ops.fuse(scores, partitions, how, own)))
+    return cast("ArrayT", read.give_back(whole(ops.fuse, scores, partitions, how, own)))
 
 
 def fuse_labels(
