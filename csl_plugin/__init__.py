@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
     from csl_plugin.errors import CSLError
     from csl_plugin.fusion import fuse, fuse_labels
-    from csl_plugin.ops.rules import Trust
     from csl_plugin.proposers import load_proposer
     from csl_plugin.regions.assignment import hard_assignment, soft_assignment
     from csl_plugin.regions.components import split_components
@@ -38,7 +37,6 @@ __all__ = [
     "Calibration",
     "RegionMap",
     "RegionProposals",
-    "Trust",
     "fuse",
     "fuse_labels",
     "hard_assignment",
@@ -53,7 +51,6 @@ _PLACES = {
     "Calibration": "calibration",
     "RegionMap": "regions",
     "RegionProposals": "regions",
-    "Trust": "ops.rules",
     "fuse": "fusion",
     "fuse_labels": "fusion",
     "hard_assignment": "regions",

@@ -6,6 +6,7 @@ on tensors without their values, and would keep the values of its example.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
@@ -150,6 +151,20 @@ def outside_graph(call: Callable[..., ResultT], *args: Any) -> ResultT:
     """The result of a call that torch.compile keeps out of its graph; torch.export records it."""
     if torch.compiler.is_compiling() and not is_exporting():
         # Imported here: it imports torch's compiler, which takes longer than this package.
+        from csl_plugin._graph_break import called_outside
+
+        return called_outside(call, *args)  # type: ignore[no-any-return]
+    return call(*args)
+
+
+def whole(call: Callable[..., ResultT], *args: Any) -> ResultT:
+    """The result of a call whose steps torch.compile does not compile one by one.
+
+    Where its graph ends within a transform of torch.func, it tries every function called from there by
+    itself, and fails on tensors that are no leaves.
+    """
+    broken = "torch._dynamo" in sys.modules and not torch.compiler.is_compiling()
+    if broken and internals.maybe_current_level() is not None:
         from csl_plugin._graph_break import called_outside
 
         return called_outside(call, *args)  # type: ignore[no-any-return]

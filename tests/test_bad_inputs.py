@@ -216,7 +216,7 @@ CASES = {
         ),
         **{
             f"product beyond {dtype}": Case(
-                fusing(scores(dtype=dtype) * factor),
+                fusing(scores(dtype=dtype) * factor, rule="product"),
                 ValueError,
                 f"up to .* in {dtype}",
                 "square",
@@ -317,7 +317,7 @@ CASES = {
             fusing(scores(), rule="sum"),
             ValueError,
             "'sum'",
-            '"product", "geometric", "mean", "trust" or a Trust',
+            '"adaptive", "product", "geometric" or "mean"',
             "pro",
         ),
         "rule of labels": Case(

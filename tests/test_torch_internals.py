@@ -24,7 +24,7 @@ images = torch.linspace(0, 1, 3 * 24 * 32).reshape(1, 3, 24, 32)
 segment = CSLWrapper(lambda x: x, load_proposer("superpixels"), OutputAdapter("probabilities"))
 found = {
     "fuse": fuse(scores, labels),
-    "trust": fuse(scores, [labels, labels // 2]),
+    "two": fuse(scores, [labels, labels // 2]),
     "array": torch.from_numpy(fuse(scores.numpy(), labels.numpy(), split=False)),
     "gradient": leaf.grad,
     "wrapper": segment(images),

@@ -1,6 +1,6 @@
 """Structure-constrained fusion: `fuse`, `fuse_labels`, and the rules."""
 
 from csl_plugin.fusion._fuse import fuse, fuse_labels
-from csl_plugin.fusion.rules import Rule, Trust, default_rule
+from csl_plugin.fusion.rules import Rule
 
-__all__ = ["Rule", "Trust", "default_rule", "fuse", "fuse_labels"]
+__all__ = ["Rule", "fuse", "fuse_labels"]

@@ -1,4 +1,4 @@
-"""Structure-constrained fusion, eq. 3 of the paper and beyond, on tensors and arrays."""
+"""Structure-constrained fusion on tensors and arrays: eq. 3 of the paper, and what follows from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from csl_plugin import ops
-from csl_plugin._tracing import is_differentiated, outside_graph
+from csl_plugin._tracing import is_differentiated, outside_graph, whole
 from csl_plugin.arrays import Array, ArrayT, shown
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion._out import check_out
@@ -21,7 +21,7 @@ def fuse(
     distribution: ArrayT,
     regions: Regions,
     *,
-    rule: Rule | None = None,
+    rule: Rule = "adaptive",
     split: bool = True,
     size: tuple[int, int] | None = None,
     logits: bool = False,
@@ -29,7 +29,10 @@ def fuse(
     out: ArrayT | None = None,
     check: bool = True,
 ) -> ArrayT:
-    """Combine every pixel's score with the mean score of its region: H[c] = mean_region(D[c]) * D[c].
+    """Combine every pixel's score with the mean score of its regions.
+
+    Eq. 3 of the paper as printed, H[c] = mean_region(D[c]) * D[c], is the rule "product". The default follows
+    from it, and stays on the scale of D.
 
     The result is a tensor or an array, as `distribution` is, with its shape, dtype and device.
 
@@ -41,11 +44,16 @@ def fuse(
         regions: `RegionProposals` (soft-assigned at the size of D), a `RegionMap`, or integer labels (H, W)
             or (B, H, W) with -1 for unassigned. An unbatched distribution needs a batch of one. Or a
             list or tuple of these: several partitions of the same images.
-        rule: "product" is eq. 3, the default for one partition. "geometric" is its square root: same order,
-            same labels, but on D's own scale, which float16 files can hold. "mean" is the region's mean only.
-            With several partitions, each of these takes the average of a pixel's region means. "trust", the
-            default for several partitions, weights every region by how well it predicts its pixels, on D's
-            own scale; a `Trust` sets its parameters.
+        rule: Of D[c] and m[c], the average over the partitions of the mean of D[c] over the pixel's region:
+
+            - "adaptive": sqrt(D[c] * (a^2 * m[c] + (1 - a^2) * D[c])), where a = sum(m^2) / sum(m)^2 says how
+              far the regions agree on a class. For C = 1, where a = 1, not less than the squared mean of
+              sqrt(D) over the region: its holes are filled. On D's own scale; see docs/guide/fusion.md.
+              With C > 1 the channels compete for a pixel: fuse scores that are no classes of each other one
+              at a time.
+            - "product": m[c] * D[c], eq. 3 as printed, on the scale of D squared.
+            - "geometric": the square root of "product": same order, same labels, D's own scale.
+            - "mean": m[c].
         split: Split every region into its connected components first, as the paper's proposals are.
         size: (H, W) to fuse at, if D has another resolution. D is upsampled first, bilinear, pixel centers
             aligned. Regions, `valid`, `out` and the result then have this size.
@@ -79,7 +87,9 @@ def fuse(
         >>> from csl_plugin import fuse
         >>> scores = np.array([[0.75, 0.25, 0.5, 0.5]], dtype=np.float32)   # one row of pixels
         >>> labels = np.array([[0, 0, 1, -1]])                               # two regions and a gap
-        >>> fuse(scores, labels)
+        >>> fuse(scores, labels).round(3)
+        array([[0.612, 0.467, 0.5  , 0.5  ]], dtype=float32)
+        >>> fuse(scores, labels, rule="product")
         array([[0.375, 0.125, 0.25 , 0.25 ]], dtype=float32)
         >>> fuse(scores, labels, rule="mean")
         array([[0.5, 0.5, 0.5, 0.5]], dtype=float32)
@@ -88,7 +98,7 @@ def fuse(
         Paper, "Structure-Constrained Fusion", eq. 3.
     """
     _check_flags(split=split, logits=logits, check=check)
-    how = read_rule(rule, regions)
+    how = read_rule(rule)
     read = read_distribution(distribution, size)
     if out is not None:
         check_out(out, read)
@@ -104,21 +114,21 @@ def fuse(
         return out
     # No caller holds the upsampled scores, so the result may overwrite them.
     own = None if scores is read.scores or is_differentiated(scores) else scores
-    return cast("ArrayT", read.give_back(ops.fuse(scores, partitions, how, own)))
+    return cast("ArrayT", read.give_back(whole(ops.fuse, scores, partitions, how, own)))
 
 
 def fuse_labels(
     distribution: ArrayT,
     regions: Regions,
     *,
-    rule: Rule | None = None,
+    rule: Rule = "adaptive",
     split: bool = True,
     size: tuple[int, int] | None = None,
     logits: bool = False,
     valid: Array | None = None,
     check: bool = True,
 ) -> ArrayT:
-    """The most probable class of every pixel after fusion: arg max over c of eq. 3, without holding H.
+    """The most probable class of every pixel after fusion: arg max over c of `fuse`, without holding H.
 
     Equal to ``fuse(distribution, regions, ...)`` followed by an arg max over the classes.
 
@@ -143,15 +153,15 @@ def fuse_labels(
     Example:
         >>> import torch
         >>> from csl_plugin import fuse_labels
-        >>> probabilities = torch.tensor([[[0.9, 0.4]], [[0.1, 0.6]]])   # two classes, one row of pixels
-        >>> fuse_labels(probabilities, torch.tensor([[0, 0]]))           # the noisy pixel follows its region
-        tensor([[0, 0]])
+        >>> probabilities = torch.tensor([[[0.9, 0.9, 0.45]], [[0.1, 0.1, 0.55]]])   # two classes, one row
+        >>> fuse_labels(probabilities, torch.tensor([[0, 0, 0]]))   # the doubtful pixel follows its region
+        tensor([[0, 0, 0]])
 
     Source:
-        Paper, eq. 3, as used for zero-shot and domain adaptation (C classes).
+        Paper, eq. 3 ("product"), as used for zero-shot and domain adaptation (C classes).
     """
     _check_flags(split=split, logits=logits, check=check)
-    how = read_rule(rule, regions)
+    how = read_rule(rule)
     read = read_distribution(distribution, size)
     if not read.has_class_axis:
         raise ShapeError(

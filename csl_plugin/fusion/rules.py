@@ -1,35 +1,24 @@
-"""The rule argument of fusion: which rules there are, and which is taken where none is named."""
+"""The rule argument of fusion."""
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import get_args
 
 from csl_plugin.arrays import shown
 from csl_plugin.errors import OptionError
-from csl_plugin.fusion._regions import Regions
-from csl_plugin.ops.rules import PlainRule, Trust
+from csl_plugin.ops.rules import Rule
 
-__all__ = ["Rule", "Trust", "default_rule", "read_rule"]
-
-Rule: TypeAlias = "Literal['product', 'geometric', 'mean', 'trust'] | Trust"
-"""How a pixel's score and its regions' means are combined: see `csl_plugin.fuse`."""
-
-_NAMES = ("product", "geometric", "mean", "trust")
+__all__ = ["Rule", "read_rule"]
 
 
-def default_rule(regions: Regions) -> Literal["product", "trust"]:
-    """The rule for regions where none is named: eq. 3 for one partition, "trust" for several."""
-    return "trust" if isinstance(regions, (list, tuple)) and len(regions) > 1 else "product"
-
-
-def read_rule(rule: Rule | None, regions: Regions) -> PlainRule | Trust:
-    """The rule as the engine takes it.
+def read_rule(rule: Rule) -> Rule:
+    """The rule, if there is one of this name.
 
     Raises:
-        OptionError: No such rule.
+        OptionError: There is none.
     """
-    rule = default_rule(regions) if rule is None else rule
-    if not isinstance(rule, Trust) and not (isinstance(rule, str) and rule in _NAMES):
-        expected = '"product", "geometric", "mean", "trust" or a Trust'
+    names = get_args(Rule)
+    if not isinstance(rule, str) or rule not in names:
+        expected = ", ".join(f'"{name}"' for name in names[:-1]) + f' or "{names[-1]}"'
         raise OptionError("rule", shown(rule), expected, 'Equation 3 of the paper is "product".')
-    return Trust() if rule == "trust" else rule
+    return rule

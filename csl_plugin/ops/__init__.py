@@ -18,13 +18,13 @@ from torch import Tensor
 from csl_plugin._tracing import is_differentiated, is_exporting
 from csl_plugin.arrays import has_values
 from csl_plugin.errors import ScoreRangeError
-from csl_plugin.ops import cpu, dense, planewise
-from csl_plugin.ops.cpu.bands import AsStored, Bands, Upsampled
+from csl_plugin.ops import adaptive, cpu, dense, planewise
+from csl_plugin.ops.cpu.bands import AsStored, Bands, Upsampled, WithRoot
 from csl_plugin.ops.cpu.memory import empty, empty_like
 from csl_plugin.ops.cpu.runs import compacted, find_runs
 from csl_plugin.ops.dtypes import Sigmoid, to_probabilities, to_stored
 from csl_plugin.ops.partition import Partition
-from csl_plugin.ops.rules import PlainRule, Trust
+from csl_plugin.ops.rules import PlainRule, Rule
 
 __all__ = [
     "Partition",
@@ -116,39 +116,24 @@ def upsample(distribution: Tensor, size: tuple[int, int], *, logits: bool) -> Te
 
 
 def fuse(
-    distribution: Tensor, partitions: Sequence[Partition], rule: PlainRule | Trust, out: Tensor | None = None
+    distribution: Tensor, partitions: Sequence[Partition], rule: Rule, out: Tensor | None = None
 ) -> Tensor:
     """The fused maps (B, C, H, W) of K >= 1 partitions, or written into `out`, which may be D itself."""
     scores = _read(distribution, partitions)
-    if not isinstance(rule, Trust):
-        return _apply(distribution, scores, *_average(scores, partitions), rule, out)
-    if isinstance(scores, Tensor):
-        fused = to_stored(dense.fused_by_trust(scores, partitions, rule), distribution.dtype)
-        return fused if out is None else out.copy_(fused)
-    out = empty_like(distribution.detach()) if out is None else out
-    for b, rows, band in cpu.fused_by_trust(scores, partitions, rule):
-        out[b, :, rows] = to_stored(band, out.dtype)
-    return out
+    return _apply(distribution, scores, *_table(scores, partitions, rule), rule, out)
 
 
 def fuse_labels(
     distribution: Tensor,
     partitions: Sequence[Partition],
-    rule: PlainRule | Trust,
+    rule: Rule,
     size: tuple[int, int],
     *,
     logits: bool,
 ) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64, from D or its logits at any resolution."""
     scores = _read(distribution, partitions, size, logits=logits)
-    if not isinstance(rule, Trust):
-        return _labels(scores, *_average(scores, partitions), rule)
-    if isinstance(scores, Tensor):
-        return dense.fused_by_trust(scores, partitions, rule).argmax(1)
-    winners = empty((scores.shape[0], *size), torch.int64)
-    for b, rows, band in cpu.fused_by_trust(scores, partitions, rule):
-        winners[b, rows] = torch.from_numpy(cpu.first_largest(band.numpy()))
-    return winners
+    return _labels(scores, *_table(scores, partitions, rule), rule)
 
 
 def means(distribution: Tensor, regions: Partition) -> Tensor:
@@ -179,6 +164,18 @@ def _read(
     return Upsampled(distribution.detach(), size, logits)
 
 
+def _table(scores: Scores, partitions: Sequence[Partition], rule: Rule) -> tuple[Partition, Tensor]:
+    """One partition, and the table of what the rule needs of its regions."""
+    if rule != "adaptive":
+        return _average(scores, partitions)
+    if scores.shape[1] > 1:
+        regions, means = _average(scores, partitions)
+        return regions, adaptive.table_of_classes(means)
+    both = adaptive.with_root(scores) if isinstance(scores, Tensor) else WithRoot(scores)
+    regions, means = _average(both, partitions)
+    return regions, adaptive.table_of_score(means)
+
+
 def _average(scores: Scores, partitions: Sequence[Partition]) -> tuple[Partition, Tensor]:
     """One partition and its table, which give each pixel the average of its region means."""
     if len(partitions) == 1:
@@ -202,7 +199,7 @@ def _apply(
     scores: Scores,
     regions: Partition,
     table: Tensor,
-    rule: PlainRule,
+    rule: Rule,
     out: Tensor | None,
 ) -> Tensor:
     """The fused maps in the distribution's dtype and memory layout, or written into `out`."""
@@ -211,18 +208,18 @@ def _apply(
         return fused if out is None else out.copy_(fused)
     out = empty_like(distribution.detach()) if out is None else out
     if isinstance(scores, Tensor):
-        _on_device(scores).apply(scores.detach(), regions.ids, table, rule, out)
+        _path_of(rule, scores).apply(scores.detach(), regions.ids, table, rule, out)
     else:
         cpu.apply(scores, regions, table, rule, out)
     return out
 
 
-def _labels(scores: Scores, regions: Partition, table: Tensor, rule: PlainRule) -> Tensor:
+def _labels(scores: Scores, regions: Partition, table: Tensor, rule: Rule) -> Tensor:
     if not isinstance(scores, Tensor):
         return cpu.labels(scores, regions, table, rule)
     if _is_traced(scores):
         return dense.labels(scores, regions.ids, table, rule)
-    winners: Tensor = _on_device(scores).labels(scores.detach(), regions.ids, table, rule)
+    winners: Tensor = _path_of(rule, scores).labels(scores.detach(), regions.ids, table, rule)
     return winners
 
 
@@ -238,6 +235,11 @@ def _on_device(values: Tensor) -> ModuleType:
     from csl_plugin.ops import triton
 
     return triton
+
+
+def _path_of(rule: Rule, values: Tensor) -> ModuleType:
+    """What applies a rule there: no kernel knows "adaptive"."""
+    return planewise if rule == "adaptive" else _on_device(values)
 
 
 def _components(ids: Tensor, connectivity: int) -> Partition:

@@ -11,11 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from csl_plugin.ops import trust
-from csl_plugin.ops.dtypes import Sigmoid, compute_dtype, sum_dtype, to_scores
+from csl_plugin.ops import adaptive
+from csl_plugin.ops.dtypes import Sigmoid, compute_dtype, root, sum_dtype, to_scores
 from csl_plugin.ops.partition import Partition
 from csl_plugin.ops.pieces import Pieces, average_means, slots_of
-from csl_plugin.ops.rules import PlainRule, Trust
+from csl_plugin.ops.rules import Rule
 
 
 def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
@@ -41,26 +41,31 @@ def means(distribution: Tensor, ids: Tensor, num_regions: int) -> Tensor:
     return quotients[..., :num_regions].to(scores.dtype)
 
 
-def apply(distribution: Tensor, ids: Tensor, table: Tensor, rule: PlainRule) -> Tensor:
+def apply(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Tensor:
     """The fused maps, (B, C, H, W) in the dtype of the arithmetic."""
     scores = to_scores(distribution).flatten(2)
-    classes, num_regions = scores.shape[1], table.shape[2]
+    classes, (rows, num_regions) = scores.shape[1], table.shape[1:]
     index = _slots(ids, num_regions)
-    padded = F.pad(table, (0, 1))
-    gathered = padded.gather(2, index[:, None].expand(-1, classes, -1))
-    prior = torch.where((index == num_regions)[:, None], scores, gathered)
+    gathered = F.pad(table, (0, 1)).gather(2, index[:, None].expand(-1, rows, -1))
+    unassigned = (index == num_regions)[:, None]
+    if rule == "adaptive":
+        heard, own, floor = gathered[:, :classes], gathered[:, -2:-1], gathered[:, -1:]
+        # Of scores that do not count not even the gradient does.
+        fused = adaptive.fused(torch.where(unassigned, 0.0, scores), heard, own, floor)
+        return torch.where(unassigned, scores, fused).view(distribution.shape)
+    prior = torch.where(unassigned, scores, gathered)
     if rule == "mean":
         fused = prior
     elif rule == "product":
         fused = prior * scores
     else:
-        fused = _sqrt(prior) * _sqrt(scores)
+        fused = root(prior) * root(scores)
     return fused.view(distribution.shape)
 
 
-def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: PlainRule) -> Tensor:
+def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64."""
-    return apply(distribution, ids, table, "mean" if rule == "mean" else "product").argmax(1)
+    return apply(distribution, ids, table, "product" if rule == "geometric" else rule).argmax(1)
 
 
 def average(distribution: Tensor, partitions: Sequence[Partition]) -> tuple[Partition, Tensor]:
@@ -72,13 +77,6 @@ def average(distribution: Tensor, partitions: Sequence[Partition]) -> tuple[Part
     return Partition(scores.shape[2], ids), prior.to(scores.dtype)
 
 
-def fused_by_trust(distribution: Tensor, partitions: Sequence[Partition], rule: Trust) -> Tensor:
-    """The fused maps of the rule "trust", (B, C, H, W) in the dtype of the arithmetic; a few copies of D."""
-    scores = to_scores(distribution).flatten(2)
-    pixels = _pixels(scores, partitions)
-    return trust.fused(scores, pixels, rule, sum_dtype(scores.device)).view(distribution.shape)
-
-
 def _pixels(scores: Tensor, partitions: Sequence[Partition]) -> Pieces:
     members = torch.stack([part.ids.flatten(1).long() for part in partitions], dim=1)
     sizes = torch.ones_like(scores[:, 0], dtype=sum_dtype(scores.device))
@@ -88,9 +86,3 @@ def _pixels(scores: Tensor, partitions: Sequence[Partition]) -> Pieces:
 def _slots(ids: Tensor, num_regions: int) -> Tensor:
     """One flat slot per pixel, (B, H*W) int64; the slot after the last region is that of pixels in none."""
     return slots_of(ids.flatten(1).long(), num_regions)[0]
-
-
-def _sqrt(values: Tensor) -> Tensor:
-    """Square root whose gradient at 0 is 0, not infinite."""
-    positive = values > 0
-    return torch.where(positive, torch.where(positive, values, 1.0).sqrt(), 0.0)

@@ -34,20 +34,10 @@ def to_stored(scores: Tensor, dtype: torch.dtype) -> Tensor:
     return ((scores * 255).round() if dtype == torch.uint8 else scores).to(dtype)
 
 
-def fourth_root(scores: Tensor) -> Tensor:
-    """Fourth roots of scores; the gradient at 0 is 0, not infinite.
-
-    Noise of scores grows with their level. The fourth root levels it as the logarithm of eq. 3's geometric
-    mean does, and takes zeros.
-    """
-    positive = scores > 0
-    return torch.where(positive, torch.where(positive, scores, 1.0) ** 0.25, 0.0)
-
-
-def largest_root(dtype: torch.dtype) -> float:
-    """The largest root of which rounding cannot make the fourth power infinite."""
-    info = torch.finfo(dtype)
-    return float(info.max**0.25 * (1 - info.eps))
+def root(values: Tensor) -> Tensor:
+    """Square root whose gradient at 0 is 0, not infinite."""
+    positive = values > 0
+    return torch.where(positive, torch.where(positive, values, 1.0).sqrt(), 0.0)
 
 
 def to_probabilities(logits: Tensor, dim: int) -> Tensor:

@@ -68,6 +68,6 @@ def sums(values: Tensor, slots: Tensor, count: int) -> Tensor:
     return zeros.scatter_add(-1, slots, values)[..., :count]
 
 
-def gather(table: Tensor, slots: Tensor, otherwise: float = 0.0) -> Tensor:
-    """Values of regions (B, C, R) at pieces, (B, C, A); `otherwise` where there is no region."""
-    return F.pad(table, (0, 1), value=otherwise).gather(2, slots[:, None].expand(-1, table.shape[1], -1))
+def gather(table: Tensor, slots: Tensor) -> Tensor:
+    """Values of regions (B, C, R) at pieces, (B, C, A); 0 where there is no region."""
+    return F.pad(table, (0, 1)).gather(2, slots[:, None].expand(-1, table.shape[1], -1))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from csl_plugin.ops import adaptive
 from csl_plugin.ops.dtypes import Sigmoid, compute_dtype, sum_dtype, to_scores, to_stored
-from csl_plugin.ops.rules import PlainRule
+from csl_plugin.ops.rules import Rule
 
 
 def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
@@ -61,45 +64,50 @@ def means(distribution: Tensor, ids: Tensor, num_regions: int) -> Tensor:
     return table
 
 
-def apply(distribution: Tensor, ids: Tensor, table: Tensor, rule: PlainRule, out: Tensor) -> None:
+def apply(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule, out: Tensor) -> None:
     """Write the fused maps into `out`, which may be the distribution itself."""
-    factors = table.sqrt() if rule == "geometric" else table
     for b in range(distribution.shape[0]):
-        slots = _slots(ids[b], table.shape[2])
-        for c in range(distribution.shape[1]):
-            scores = to_scores(distribution[b, c])
-            scores = scores.sqrt() if rule == "geometric" else scores
-            prior = _prior(scores, slots, factors[b, c])
-            fused = prior if rule == "mean" else prior * scores
+        for c, fused in enumerate(_fused(distribution[b], ids[b], table[b], rule)):
             out[b, c] = to_stored(fused, out.dtype)
 
 
-def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: PlainRule) -> Tensor:
+def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64, holding two planes at a time."""
-    batch, classes, height, width = distribution.shape
+    batch, _, height, width = distribution.shape
     winners = torch.zeros(batch, height, width, dtype=torch.int64, device=distribution.device)
+    # The square root keeps the order, so the product decides for it.
+    rule = "product" if rule == "geometric" else rule
     for b in range(batch):
-        slots = _slots(ids[b], table.shape[2])
-        best: Tensor | None = None
-        for c in range(classes):
-            scores = to_scores(distribution[b, c])
-            fused = _prior(scores, slots, table[b, c])
-            fused = fused if rule == "mean" else fused * scores
-            if best is None:
-                best = fused
-                continue
+        planes = enumerate(_fused(distribution[b], ids[b], table[b], rule))
+        _, best = next(planes)
+        for c, fused in planes:
             winners[b].masked_fill_(fused > best, c)
             best = torch.maximum(best, fused)
     return winners
+
+
+def _fused(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Iterator[Tensor]:
+    """The fused maps of one image (C, H, W), class by class; each (H, W), and read before the next."""
+    slots = _slots(ids, table.shape[1])
+    unassigned = (slots == table.shape[1]).view(ids.shape)
+
+    def at_pixels(row: Tensor) -> Tensor:
+        return F.pad(row, (0, 1)).index_select(0, slots).view(ids.shape)
+
+    factors = table.sqrt() if rule == "geometric" else table
+    own, floor = (at_pixels(row) for row in table[-2:]) if rule == "adaptive" else (None, None)
+    for plane, row in zip(distribution, factors[: len(distribution)], strict=True):
+        scores = to_scores(plane)
+        if own is not None and floor is not None:
+            fused = adaptive.fused(scores, at_pixels(row), own, floor)
+            yield torch.where(unassigned, scores, fused)
+            continue
+        scores = scores.sqrt() if rule == "geometric" else scores
+        prior = torch.where(unassigned, scores, at_pixels(row))
+        yield prior if rule == "mean" else prior * scores
 
 
 def _slots(ids: Tensor, num_regions: int) -> Tensor:
     """One flat slot per pixel, int64; the slot after the last region is that of pixels in none."""
     flat = ids.flatten().long()
     return torch.where((flat < 0) | (flat >= num_regions), num_regions, flat)
-
-
-def _prior(scores: Tensor, slots: Tensor, factors: Tensor) -> Tensor:
-    """The region's factor at every pixel, (H, W); an unassigned pixel's is its own score."""
-    gathered = F.pad(factors, (0, 1)).index_select(0, slots).view(scores.shape)
-    return torch.where((slots == factors.shape[0]).view(scores.shape), scores, gathered)

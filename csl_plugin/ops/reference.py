@@ -143,72 +143,25 @@ def average_means(distribution: Tensor, partitions: Sequence[Tensor]) -> Tensor:
     return result
 
 
-def trust(
-    distribution: Tensor,
-    partitions: Sequence[Tensor],
-    *,
-    effective_samples: float,
-    exponent: float,
-    prior_strength: float,
-    keep_sigma: float,
-) -> Tensor:
-    """The rule "trust" for one image, the numbered steps of docs/guide/fusion.md.
+def adaptive(distribution: Tensor, partitions: Sequence[Tensor]) -> Tensor:
+    """The rule "adaptive" for one image, as docs/guide/fusion.md writes it.
 
     `distribution` is (C, H, W), each of the partitions (H, W), -1 for unassigned. Returns (C, H, W) float64.
     """
-    roots = distribution.double() ** 0.25  # 1
-    experts, noises, largest = [], [], 0.0
-    for labels in partitions:
-        assigned = labels >= 0
-        pixels = int(assigned.sum())
-        if not pixels:
-            noises.append(torch.zeros(len(roots), dtype=torch.float64))
-            continue
-        center = roots[:, assigned].mean(1)
-        overall = float(((roots[:, assigned] - center[:, None]) ** 2).mean(1).sum())
-        largest = max(largest, overall)
-        noise = torch.zeros(len(roots), dtype=torch.float64)
-        regions = []
-        for region in sorted(set(labels[assigned].tolist())):
-            inside = labels == region
-            mean = roots[:, inside].mean(1)
-            spread = ((roots[:, inside] - mean[:, None]) ** 2).mean(1)  # 2
-            noise += spread * int(inside.sum()) / pixels
-            regions.append((inside, mean, spread))
-        noises.append(noise)
-        between = max(overall - float(noise.sum()), 1e-3 * overall)
-        for inside, mean, spread in regions:
-            observations = int(inside.sum()) * min(effective_samples / pixels, 1.0)
-            ground = observations * between + float(noise.sum())
-            known = observations * between / ground if ground > 0 else 1.0  # 3
-            more = max(observations - 1, 0.0)
-            if more == 0:
+    scores = distribution.double()
+    result = scores.clone()
+    for y in range(scores.shape[1]):
+        for x in range(scores.shape[2]):
+            regions = [labels == labels[y, x] for labels in partitions if labels[y, x] >= 0]
+            if not regions:
                 continue
-            share = more / (prior_strength + more)
-            variance = (1 - share) * overall + share * float(spread.sum())  # 4
-            evidence = math.log(more) - math.log(prior_strength + more)
-            experts.append((inside, center + known * (mean - center), evidence, variance))
-    noise = torch.stack(noises).mean(0)
-    result = distribution.double().clone()
-    for y in range(roots.shape[1]):
-        for x in range(roots.shape[2]):
-            held = [expert[1:] for expert in experts if expert[0][y, x]]
-            if not held:
-                continue
-            variances = [max(variance, 1e-12 * largest) for _, _, variance in held]
-            best = min(variances)
-            # As logarithms, beside the best: a power of the variance itself may not be a number of float64.
-            lost = [math.log(variance / best) if best > 0 else 0.0 for variance in variances]
-            odds = [evidence - exponent * loss for (_, evidence, _), loss in zip(held, lost, strict=True)]
-            weights = [math.exp(odd - max(odds)) for odd in odds]  # 5
-            weighted = [weight * answer for weight, (answer, _, _) in zip(weights, held, strict=True)]
-            prior = torch.stack(weighted).sum(0) / sum(weights)
-            apart = roots[:, y, x] - prior
-            kept = 1.0
-            if noise.sum() > 0:
-                floored = noise.clamp(min=float(1e-6 * noise.sum()))
-                power = float((apart**2 / floored).max())
-                ground = power + keep_sigma * keep_sigma
-                kept = power / ground if ground > 0 else 1.0  # 6
-            result[:, y, x] = (prior + kept * apart).clamp(min=0) ** 4
+            own = scores[:, y, x]
+            mean = torch.stack([scores[:, region].mean(1) for region in regions]).mean(0)
+            agreement = float(((mean / mean.sum()) ** 2).sum()) if mean.sum() > 0 else 1.0
+            believed = agreement**2 * mean + (1 - agreement**2) * own
+            fused = own.sqrt() * believed.sqrt()  # of numbers whose product float64 may not hold
+            if len(scores) == 1:
+                typical = torch.stack([scores[:, region].sqrt().mean(1) for region in regions]).mean(0) ** 2
+                fused = torch.maximum(fused, typical)
+            result[:, y, x] = fused
     return result

@@ -12,7 +12,6 @@ from csl_plugin import (
     CSLError,
     RegionMap,
     RegionProposals,
-    Trust,
     fuse,
     fuse_labels,
     hard_assignment,
@@ -23,7 +22,7 @@ from csl_plugin import (
 
 SCORES = np.random.default_rng(0).random((4, 6)).astype(np.float32)
 IDS = np.arange(24).reshape(4, 6) // 5
-RULES = ["product", "geometric", "mean", "trust"]
+RULES = ["adaptive", "product", "geometric", "mean"]
 
 
 class Subclass(torch.Tensor):
@@ -81,7 +80,7 @@ def test_scores(memory, rule):
 
 @pytest.mark.parametrize("memory", [name for name in MEMORY if name != "parameter"])
 @pytest.mark.parametrize("split", [True, False])
-@pytest.mark.parametrize("rule", ["product", "trust"])
+@pytest.mark.parametrize("rule", ["adaptive", "product"])
 def test_regions_and_masks(memory, split, rule):
     ids, valid = MEMORY[memory](IDS), MEMORY[memory](IDS < 4)
     scores = torch.from_numpy(SCORES) if isinstance(ids, torch.Tensor) else SCORES
@@ -133,7 +132,7 @@ def test_ids_beyond_their_bound_are_in_no_region_off_the_cpu_and_refused_where_c
         table = path.means(scores, ids, 3)
         assert torch.equal(table, path.means(scores, cut, 3))
     assert torch.equal(dense.apply(scores, ids, table, "product"), dense.apply(scores, cut, table, "product"))
-    for rule in (Trust(effective_samples=24.0), "product"):
+    for rule in ("adaptive", "product"):
         found, expected = (
             ops.fuse(scores.requires_grad_(), [ops.Partition(3, one)] * 2, rule) for one in (ids, cut)
         )
@@ -211,8 +210,6 @@ OPTIONS = {
     "connectivity": lambda value: split_components(ONE_MAP, value),
     "interpolate": lambda value: soft_assignment(PROPOSALS, (8, 8), interpolate=value),
     "threshold": lambda value: hard_assignment(PROPOSALS, (8, 8), value),
-    "exponent": lambda value: Trust(exponent=value),
-    "keep_sigma": lambda value: Trust(keep_sigma=value),
     "center, scale": lambda value: Calibration.sigmoid(value),
     "low, high": lambda value: Calibration.affine(0.0, value),
     "levels": lambda value: Calibration.fit_quantile([SCORES], levels=value),
@@ -256,4 +253,3 @@ def test_numbers_of_numpy_are_numbers():
     split_components(ONE_MAP, np.int32(4))
     np.testing.assert_array_equal(fuse(SCORES, IDS, split=np.False_), fuse(SCORES, IDS, split=False))
     hard_assignment(PROPOSALS, (8, 8), np.float32(0.25))
-    assert Trust(exponent=np.float32(2)) == Trust(exponent=2)

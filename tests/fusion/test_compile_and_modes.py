@@ -9,13 +9,13 @@ import torch
 
 from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels
 
-RULES = ("product", "geometric", "mean")
+RULES = ("adaptive", "product", "geometric", "mean")
 WITH_COMPILER = pytest.mark.skipif(
     shutil.which("g++") is None and shutil.which("clang++") is None, reason="no C++ compiler here"
 )
 CASES = [
     *((kind, rule, "aot_eager") for kind in ("labels", "map", "proposals", "logits") for rule in RULES),
-    pytest.param("proposals", "product", "inductor", marks=(WITH_COMPILER, pytest.mark.slow)),
+    pytest.param("proposals", "adaptive", "inductor", marks=(WITH_COMPILER, pytest.mark.slow)),
 ]
 
 
@@ -71,6 +71,60 @@ def test_gradients_flow_through_the_compiled_call(scores):
             function(leaf).square().sum().backward()
             gradients.append(leaf.grad)
     torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("rule", RULES)
+def test_gradients_of_torch_func_compile_with_breaks(scores, rule, count):
+    torch._dynamo.reset()
+    given = [regions("labels"), regions("labels") // 2][:count]
+
+    def total(distribution):
+        return fuse(distribution, given, rule=rule).square().sum()
+
+    for values in (scores, scores[:, :1]):
+        compiled = torch.compile(lambda d: torch.func.grad(total)(d), backend="eager")
+        torch.testing.assert_close(compiled(values), torch.func.grad(total)(values))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.uint8])
+@pytest.mark.parametrize("classes", [1, 3])
+def test_several_partitions_compile_without_a_break(scores, classes, dtype):
+    torch._dynamo.reset()
+    given = [RegionMap(regions("labels"), 5), RegionMap(regions("labels") // 2, 5)]
+    values = (
+        (scores[:, :classes] * 255).round().to(dtype)
+        if dtype == torch.uint8
+        else scores[:, :classes].to(dtype)
+    )
+
+    def call(distribution):
+        fused = fuse(distribution, given, check=False, split=False)
+        return fused, fuse_labels(distribution, given, check=False, split=False)
+
+    compiled = torch.compile(call, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(values), call(values))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")
+@pytest.mark.parametrize("classes", [1, 3])
+def test_exports_any_size(classes):
+    class Stage(torch.nn.Module):
+        def forward(self, distribution, labels):
+            return fuse(distribution, [labels, labels // 2], check=False, split=False)
+
+    def given(height, width):
+        generator = torch.Generator().manual_seed(height)
+        labels = torch.randint(-1, 9, (2, height, width), generator=generator)
+        return torch.rand(2, classes, height, width, generator=generator), labels
+
+    height, width = torch.export.Dim("height", min=4, max=64), torch.export.Dim("width", min=4, max=64)
+    sizes = ({2: height, 3: width}, {1: height, 2: width})
+    exported = torch.export.export(Stage(), given(11, 14), dynamic_shapes=sizes).module()
+    for size in ((11, 14), (20, 9)):
+        torch.testing.assert_close(exported(*given(*size)), Stage()(*given(*size)))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")

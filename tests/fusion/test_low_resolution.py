@@ -23,7 +23,7 @@ def upsampled(values, size):
     return F.interpolate(values, size, mode="bilinear", align_corners=False)
 
 
-@pytest.mark.parametrize("rule", ["product", "geometric", "mean"])
+@pytest.mark.parametrize("rule", ["adaptive", "product", "geometric", "mean"])
 @pytest.mark.parametrize("split", [True, False])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 def test_fuse_equals_upsampling_first(rule, split, dtype):
@@ -39,7 +39,7 @@ def test_fuse_equals_upsampling_first(rule, split, dtype):
         assert torch.equal(found, fuse(first, labels, **options))
 
 
-@pytest.mark.parametrize("rule", ["product", "mean"])
+@pytest.mark.parametrize("rule", ["adaptive", "product", "mean"])
 @given(
     seed=st.integers(0, 999),
     low=st.tuples(st.integers(1, 20), st.integers(1, 20)),

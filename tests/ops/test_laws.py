@@ -19,7 +19,7 @@ from csl_plugin import (
 )
 from csl_plugin.errors import CSLError
 
-RULES = ["product", "geometric", "mean"]
+RULES = ["adaptive", "product", "geometric", "mean"]
 SIZES = [(1, 1), (1, 6), (5, 1), (2, 3), (4, 4), (5, 7), (8, 5)]
 GARBAGE = [float("nan"), -1.0, float("inf"), float("-inf"), 7.0]
 GRID = 2**20  # scores are multiples of 2**-20: products never underflow and sums in float64 are exact
@@ -260,7 +260,7 @@ def test_a_distribution_constant_on_regions_is_its_own_mean(rule, split, case, d
     assert_close(fuse(constant, labels, rule=rule, split=split), of_itself(constant, rule))
 
 
-@pytest.mark.parametrize("rule", ["product", "geometric"])
+@pytest.mark.parametrize("rule", ["adaptive", "product", "geometric"])
 @both_splits
 @given(case=pictures(lowest=0))
 def test_within_a_region_the_order_of_scores_is_kept(rule, split, case):
@@ -354,7 +354,7 @@ def test_renaming_ids_does_not_move_components(connectivity, case, data):
 @given(case=pictures())
 def test_geometric_is_the_root_of_the_product(split, case):
     scores, labels = case
-    product = fuse(scores, labels, split=split)
+    product = fuse(scores, labels, rule="product", split=split)
     assert_close(fuse(scores, labels, rule="geometric", split=split), product.sqrt())
 
 
@@ -363,12 +363,12 @@ def test_geometric_is_the_root_of_the_product(split, case):
 @given(case=pictures())
 def test_fused_labels_are_the_arg_max_of_the_fused_map(split, dtype, case):
     scores, labels = case[0].to(dtype), case[1]
-    for rule in ("product", "mean"):
+    for rule in ("adaptive", "product", "mean"):
         fused = fuse(scores, labels, rule=rule, split=split).numpy()
         found = fuse_labels(scores, labels, rule=rule, split=split)
         assert_same(found, torch.from_numpy(fused.argmax(axis=1)))
     geometric = fuse_labels(scores, labels, rule="geometric", split=split)
-    assert_same(geometric, fuse_labels(scores, labels, split=split))
+    assert_same(geometric, fuse_labels(scores, labels, rule="product", split=split))
 
 
 @every_rule

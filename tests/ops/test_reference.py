@@ -1,4 +1,4 @@
-"""Everything public equals the paper's equations as `csl_plugin.ops.reference` writes them out."""
+"""Everything public equals the equations and the default rule as `csl_plugin.ops.reference` writes them."""
 
 import math
 
@@ -18,7 +18,8 @@ from csl_plugin import (
 )
 from csl_plugin.ops import reference
 
-RULES = ["product", "geometric", "mean"]
+PLAIN = ["product", "geometric", "mean"]
+RULES = ["adaptive", *PLAIN]
 DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8]
 SHAPES = [(1, 1, 1, 1), (2, 3, 1, 9), (1, 2, 7, 1), (3, 1, 5, 7), (1, 5, 6, 8), (2, 4, 9, 5)]
 TIE = 1e-6
@@ -46,12 +47,12 @@ def a_partition(shape, regions=3, seed=0):
 
 
 def expected_fusion(distribution, labels, rule, split, connectivity=8):
-    """Eq. 3 in float64 for a batch, on the scale [0, 1] for uint8."""
+    """The rule in float64 for a batch, on the scale [0, 1] for uint8."""
     unit = distribution.double() / (255 if distribution.dtype == torch.uint8 else 1)
-    fused = [
-        reference.fuse(d, reference.components(one, connectivity) if split else one, rule)
-        for d, one in zip(unit, labels, strict=True)
-    ]
+    fused = []
+    for d, one in zip(unit, labels, strict=True):
+        parts = reference.components(one, connectivity) if split else one
+        fused.append(reference.adaptive(d, [parts]) if rule == "adaptive" else reference.fuse(d, parts, rule))
     return torch.stack(fused)
 
 
@@ -448,7 +449,7 @@ def test_an_unbatched_distribution_goes_with_a_batch_of_one(kind, shape, numpy):
     }[kind]
     if kind == "proposals":  # which know no gaps: the gap is a region like the others
         labels = labels + 1
-    expected = expected_fusion(distribution.view(1, -1, 6, 7), labels, "product", split=True)
+    expected = expected_fusion(distribution.view(1, -1, 6, 7), labels, "adaptive", split=True)
     fused = fuse(distribution.numpy() if numpy else distribution, regions)
     assert fused.shape == shape
     assert_rounds_to(torch.as_tensor(fused), expected.view(shape))
@@ -671,7 +672,7 @@ def test_out_may_be_an_array_torch_cannot_share(layout):
 # ---- precision
 
 
-@every_rule
+@pytest.mark.parametrize("rule", PLAIN)
 def test_a_region_of_more_pixels_than_float16_can_count(rule):
     distribution = a_distribution((1, 1, 260, 260), torch.float16)
     labels = torch.zeros(1, 260, 260, dtype=torch.long)
@@ -699,14 +700,16 @@ def test_small_scores_are_not_lost_beside_large_ones():
     assert_rounds_to(fuse(distribution, labels, rule="mean")[None, None], expected)
 
 
+@pytest.mark.parametrize("rule", ["adaptive", "geometric"])
+@pytest.mark.parametrize("classes", [1, 3])
 @pytest.mark.parametrize("scale", [1e-20, 1e19])
-def test_geometric_keeps_the_scale_that_the_product_cannot(scale):
-    distribution, labels = a_distribution((2, 3, 6, 7)) * scale, a_partition((2, 3, 6, 7))
-    fused = fuse(distribution, labels, rule="geometric")
-    assert_rounds_to(fused, expected_fusion(distribution, labels, "geometric", split=True))
+def test_roots_keep_the_scale_that_the_product_cannot(scale, classes, rule):
+    distribution, labels = a_distribution((2, classes, 6, 7)) * scale, a_partition((2, classes, 6, 7))
+    fused = fuse(distribution, labels, rule=rule)
+    assert_rounds_to(fused, expected_fusion(distribution, labels, rule, split=True))
 
 
-@pytest.mark.parametrize("rule", ["geometric", "mean"])
+@pytest.mark.parametrize("rule", ["adaptive", "geometric", "mean"])
 def test_scores_near_the_largest_number_do_not_overflow_their_mean(rule):
     distribution, labels = torch.full((2, 4), 3e38), torch.zeros(2, 4, dtype=torch.long)
     expected = expected_fusion(distribution[None, None], labels[None], rule, split=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,10 @@ from benchmarks.effect.rows.anomaly import BASE
 from benchmarks.effect.rows.candidates import CANDIDATES, ROWS, Candidate
 from benchmarks.effect.states.measurements import SetStates
 from benchmarks.effect.states.pixels import bootstrap_states, values_over
-from csl_plugin.metrics import AnomalyValues, PooledAnomaly, bootstrap_difference
+from csl_plugin.metrics import AnomalyValues, State
 
-_LOW_AUROC, _LEAST_FPR95 = 0.7, 1e-3
+_LOW_AUROC, _LEAST_FPR95, _TPR = 0.7, 1e-3, 0.95
+_LEVELS = 0x7C00  # of `bootstrap_states`
 
 Gains = NDArray[np.float64]
 """A candidate's, by set."""
@@ -40,7 +42,7 @@ class Cell:
 
     def gain(self, candidate: Candidate) -> float:
         """Over the base."""
-        return gain(self.values[candidate.row.key], self.values[BASE.key])
+        return float(gain(self.values[candidate.row.key], self.values[BASE.key]))
 
     def is_worse(self, candidate: Candidate) -> bool:
         """Whether FPR95 is above the base's."""
@@ -48,26 +50,57 @@ class Cell:
 
     def is_harmed(self, candidate: Candidate, draws: int) -> bool:
         """Whether FPR95 is above the base's beyond the 95 % interval of the difference."""
-        before, after = (bootstrap_states(self.counts[key]) for key in (BASE.key, candidate.row.key))
-        return bootstrap_difference(PooledAnomaly(), before, after, draws=draws)["fpr95"].low > 0
+        weights = samples(len(self.counts[BASE.key]), draws)
+        more = self._redrawn(candidate.row.key, weights).fpr95 - self._redrawn(BASE.key, weights).fpr95
+        return bool(np.nanquantile(more, 0.025) > 0)
 
-    def redrawn(self, candidate: Candidate, frames: NDArray[np.int64]) -> float:
-        """The gain over a sample of the frames; nan where it has no anomaly."""
-        after, before = (
-            values_over([self.counts[key][index] for index in frames])
-            for key in (candidate.row.key, BASE.key)
-        )
+    def redrawn(self, one: Candidate, other: Candidate, weights: NDArray[np.int64]) -> Gains:
+        """One's gain less the other's in every sample of the frames; nan where a sample has no anomaly."""
+        after, before = (self._redrawn(each.row.key, weights) for each in (one, other))
         return gain(after, before)
+
+    def _redrawn(self, key: str, weights: NDArray[np.int64]) -> Redrawn:
+        return Redrawn.of(bootstrap_states(self.counts[key]), weights)
+
+
+class Redrawn(NamedTuple):
+    """Metrics of every sample of the frames, (draws,)."""
+
+    ap: Gains
+    fpr95: Gains
+
+    @staticmethod
+    def of(states: Sequence[State], weights: NDArray[np.int64]) -> Redrawn:
+        """From the counts of every frame and how often each sample has it, (draws, frames)."""
+        sides = []
+        for name in ("half_positive", "half_negative"):
+            counts = np.zeros((len(states), _LEVELS))
+            for row, state in zip(counts, states, strict=True):
+                row[state["half_value"].view(np.uint16)] = state[name]
+            sides.append(weights @ counts[:, ::-1])
+        hits, false = sides[0], sides[1].cumsum(1)
+        reached = hits.cumsum(1)
+        with np.errstate(invalid="ignore"):
+            precision = reached / np.maximum(reached + false, 1)
+            ap = (hits * precision).sum(1) / reached[:, -1]
+            first = (reached >= _TPR * reached[:, -1:]).argmax(1)
+            fpr95 = np.take_along_axis(false, first[:, None], 1)[:, 0] / false[:, -1]
+        return Redrawn(ap, np.where(np.isnan(ap), np.nan, fpr95))
 
 
 Cells = Mapping[str, Sequence[Cell]]
 """Those that count, by set."""
 
 
-def gain(after: AnomalyValues, before: AnomalyValues) -> float:
+def gain(after: AnomalyValues | Redrawn, before: AnomalyValues | Redrawn) -> Any:
     """The mean of the logarithms of how often AP grew and FPR95 fell."""
-    rates = [max(each.fpr95, _LEAST_FPR95) for each in (before, after)]
-    return float(np.log(after.ap / before.ap) + np.log(rates[0] / rates[1])) / 2
+    fell = np.maximum(before.fpr95, _LEAST_FPR95) / np.maximum(after.fpr95, _LEAST_FPR95)
+    return (np.log(after.ap / before.ap) + np.log(fell)) / 2
+
+
+def samples(frames: int, draws: int) -> NDArray[np.int64]:
+    """How often each sample with replacement has each frame, (draws, frames)."""
+    return np.random.default_rng(0).multinomial(frames, np.full(frames, 1 / frames), size=draws)
 
 
 def gains(cells: Cells) -> dict[Candidate, Gains]:
@@ -85,15 +118,9 @@ def share_worse(cells: Cells, candidate: Candidate) -> float:
 
 def interval(cells: Cells, one: Candidate, other: Candidate, draws: int) -> tuple[float, float]:
     """95 % of one's mean gain less the other's, by bootstrap over the frames within each set."""
-    random, found = np.random.default_rng(0), []
-    for _ in tqdm(range(draws), desc=f"{one} - {other}", disable=None):
-        by_set = []
-        for several in cells.values():
-            number = len(next(iter(several[0].counts.values())))
-            frames = random.integers(0, number, number)
-            by_set.append(
-                np.nanmean([cell.redrawn(one, frames) - cell.redrawn(other, frames) for cell in several])
-            )
-        found.append(np.mean(by_set))
-    low, high = np.quantile(found, [0.025, 0.975])
+    by_set = []
+    for several in tqdm(cells.values(), desc=f"{one} - {other}", unit="set", disable=None):
+        weights = samples(len(several[0].counts[BASE.key]), draws)
+        by_set.append(np.mean([cell.redrawn(one, other, weights) for cell in several], 0))
+    low, high = np.nanquantile(np.mean(by_set, 0), [0.025, 0.975])
     return float(low), float(high)

@@ -106,16 +106,16 @@ class Upsampled:
 
 
 @dataclass(frozen=True)
-class Roots:
-    """Fourth roots of another source, or the squares of what sets them apart from one number per class."""
+class WithRoot:
+    """A source of one class, and its square root as a second."""
 
     source: Bands
-    apart_from: Tensor | None = None
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(B, C, H, W)."""
-        return self.source.shape
+        """(B, 2, H, W)."""
+        batch, _, height, width = self.source.shape
+        return (batch, 2, height, width)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -128,8 +128,6 @@ class Roots:
         return False
 
     def band(self, image: int, rows: slice) -> Tensor:
-        """Roots (C, rows, W), or their squared differences from `apart_from`, (B, C)."""
-        roots = self.source.band(image, rows).sqrt().sqrt_()
-        return (
-            roots if self.apart_from is None else roots.sub_(self.apart_from[image, :, None, None]).square_()
-        )
+        """D and its root, (2, rows, W)."""
+        scores = self.source.band(image, rows)
+        return torch.cat([scores, scores.sqrt()])

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from csl_plugin.ops.cpu.bands import Bands
 from csl_plugin.ops.cpu.memory import empty, quiet
-from csl_plugin.ops.cpu.runs import Ints, Runs
-from csl_plugin.ops.dtypes import SERIAL, to_stored
+from csl_plugin.ops.cpu.runs import Ints
+from csl_plugin.ops.cpu.tiles import Floats, tile_of, tiles
+from csl_plugin.ops.dtypes import to_stored
 from csl_plugin.ops.partition import Partition
-from csl_plugin.ops.rules import PlainRule
-
-Floats = NDArray[np.floating[Any]]
-
-_TILE_PIXELS = SERIAL
+from csl_plugin.ops.rules import Rule
 
 
 @quiet
@@ -47,11 +41,11 @@ def means(scores: Bands, regions: Partition) -> Tensor:
 
 
 @quiet
-def apply(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule, out: Tensor) -> None:
+def apply(scores: Bands, regions: Partition, table: Tensor, rule: Rule, out: Tensor) -> None:
     """Write the fused maps into `out`, which may be the distribution itself."""
     for b, image in enumerate(regions.runs or ()):
         for rows, part in tiles(image):
-            tile = _Tile.of(image, part, table[b].numpy(), rule)
+            tile = tile_of(image, part, table[b].numpy(), rule)
             for c, plane in enumerate(scores.band(b, rows)):
                 target = out[b, c, rows]
                 if target.dtype == plane.dtype:
@@ -63,7 +57,7 @@ def apply(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule, out
 
 
 @quiet
-def labels(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule) -> Tensor:
+def labels(scores: Bands, regions: Partition, table: Tensor, rule: Rule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64, one tile of one class at a time."""
     batch, _, height, width = scores.shape
     winners = empty((batch, height, width), torch.int64)
@@ -71,7 +65,7 @@ def labels(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule) ->
     rule = "product" if rule == "geometric" else rule
     for b, image in enumerate(regions.runs or ()):
         for rows, part in tiles(image):
-            tile = _Tile.of(image, part, table[b].numpy(), rule)
+            tile = tile_of(image, part, table[b].numpy(), rule)
             band = scores.band(b, rows)
             best, fused = np.empty((2, *band.shape[1:]), table.numpy().dtype)
             tile.fuse(0, band[0].numpy(), best)
@@ -83,69 +77,11 @@ def labels(scores: Bands, regions: Partition, table: Tensor, rule: PlainRule) ->
     return winners
 
 
-@quiet
-def first_largest(fused: Floats) -> Ints:
-    """Arg max over the classes of (C, rows, W), int32; ties go to the lowest class."""
-    best, winner = fused[0].copy(), np.zeros(fused.shape[1:], np.min_scalar_type(len(fused)))
-    for c in range(1, len(fused)):
-        _take_larger(best, winner, fused[c], c)
-    return winner.astype(np.int32, copy=False)
-
-
 def _take_larger(best: Floats, winner: Ints, fused: Floats, c: int) -> None:
     """Take class `c` where it exceeds the best so far; classes come in ascending order."""
     # The largest index that ever led is the last that did; a masked copy takes twenty times as long.
     np.maximum(winner, (fused > best) * winner.dtype.type(c), out=winner)
     np.maximum(best, fused, out=best)
-
-
-@dataclass(frozen=True)
-class _Tile:
-    """The runs of some rows of an image: what each is multiplied with, and which pixels are unassigned."""
-
-    factors: Floats
-    lengths: Ints
-    unassigned: NDArray[np.bool_] | None
-    rule: PlainRule
-
-    @staticmethod
-    def of(image: Runs, part: slice, means_of_image: Floats, rule: PlainRule) -> _Tile:
-        """With the (C, K) means of the image's regions."""
-        ids, lengths = image.ids[part], image.lengths[part]
-        without = ids < 0
-        if means_of_image.shape[1]:
-            factors = means_of_image[:, ids]
-        else:
-            factors = np.zeros((len(means_of_image), len(ids)), means_of_image.dtype)
-        factors = np.sqrt(factors) if rule == "geometric" else factors
-        return _Tile(factors, lengths, np.repeat(without, lengths) if without.any() else None, rule)
-
-    def fuse(self, c: int, scores: Floats, out: Floats) -> None:
-        """Write one class, (rows, W), into `out`, which may be `scores`.
-
-        An unassigned pixel's mean is its own score.
-        """
-        factors = np.repeat(self.factors[c], self.lengths).reshape(scores.shape)
-        scores = np.sqrt(scores) if self.rule == "geometric" else scores
-        if self.unassigned is not None:
-            np.copyto(factors, scores, where=self.unassigned.reshape(scores.shape))
-        if self.rule == "mean":
-            np.copyto(out, factors)
-        else:
-            np.multiply(factors, scores, out=out)
-
-
-def tiles(image: Runs, step: int | None = None, planes: int = 1) -> Iterator[tuple[slice, slice]]:
-    """Bands of `step` whole rows, and which runs they hold; no run crosses a row.
-
-    Left out, it is what the cache holds of so many planes at once.
-    """
-    height, width = image.shape
-    step = step or max(1, _TILE_PIXELS // (width * planes))
-    for top in range(0, height, step):
-        bottom = min(top + step, height)
-        first, last = np.searchsorted(image.starts, [top * width, bottom * width])
-        yield slice(top, bottom), slice(int(first), int(last))
 
 
 def _sum_runs(plane: Floats, starts: Any) -> Floats:

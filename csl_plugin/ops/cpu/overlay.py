@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from csl_plugin.ops import trust
-from csl_plugin.ops.cpu.bands import Bands, Roots
-from csl_plugin.ops.cpu.fuse import Floats, means, tiles
-from csl_plugin.ops.cpu.memory import quiet
+from csl_plugin.ops.cpu.bands import Bands
+from csl_plugin.ops.cpu.fuse import means
 from csl_plugin.ops.cpu.runs import overlay, without
-from csl_plugin.ops.dtypes import largest_root
 from csl_plugin.ops.partition import Partition
 from csl_plugin.ops.pieces import Pieces, average_means
-from csl_plugin.ops.rules import Trust
 
 
 class Overlay(NamedTuple):
@@ -54,46 +49,3 @@ def average(scores: Bands, partitions: Sequence[Partition]) -> tuple[Partition, 
         without(image, unassigned[b, : len(image.ids)].numpy()) for b, image in enumerate(images)
     )
     return Partition(laid.runs.count, runs=assigned), prior.to(scores.dtype)
-
-
-def fused_by_trust(
-    scores: Bands, partitions: Sequence[Partition], rule: Trust
-) -> Iterator[tuple[int, slice, Tensor]]:
-    """The fused maps of the rule "trust" in bands: image, rows and scores (C, rows, W)."""
-    laid = Overlay.of(partitions)
-    roots = means(Roots(scores), laid.runs).double()
-    center = trust.center(roots, laid.pieces).to(scores.dtype)
-    squares = means(Roots(scores, center), laid.runs).double()
-    found = trust.estimate(roots - center[..., None], squares, laid.pieces, rule)
-    priors = (found.prior + center[..., None]).to(scores.dtype).numpy()
-    noise = trust.floored(found.noise).to(scores.dtype).numpy()
-    for b, image in enumerate(laid.runs.runs or ()):
-        unassigned = found.unassigned[b].numpy()
-        for rows, part in tiles(image, planes=scores.shape[1]):
-            band = scores.band(b, rows)
-            lengths = image.lengths[part]
-            prior = np.repeat(priors[b][:, part], lengths, axis=1)
-            own = band.flatten(1).numpy()
-            fused = _filtered(own, prior, noise[b][:, None], rule.keep_sigma * rule.keep_sigma)
-            if unassigned[part].any():
-                np.copyto(fused, own, where=np.repeat(unassigned[part], lengths))
-            yield b, rows, torch.from_numpy(fused).view(band.shape)
-
-
-@quiet
-def _filtered(own: Floats, prior: Floats, noise: Floats, keep: float) -> Floats:
-    """The last step of `trust.fused` for the pixels (C, P) of a band, in the cache."""
-    apart = np.sqrt(own)
-    np.sqrt(apart, out=apart)
-    apart -= prior
-    power = np.square(apart)
-    power /= noise
-    share = power.max(0)
-    share /= share + keep
-    # 0 / 0 and inf / inf: without noise everything is signal.
-    np.copyto(share, 1.0, where=np.isnan(share))
-    apart *= share
-    apart += prior
-    np.clip(apart, 0, largest_root(torch.from_numpy(apart).dtype), out=apart)
-    np.square(apart, out=apart)
-    return np.square(apart, out=apart)

@@ -1,0 +1,47 @@
+"""The rule "adaptive": eq. 3 on D's own scale, a region counts as far as it agrees (docs/guide/fusion.md).
+
+A table (B, C + 2, R) holds what a pixel needs of its regions: a^2 * m[c] for each class, then 1 - a^2, then
+the floor t. With one class a = 1; with several t = 0.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from csl_plugin.ops.dtypes import root, sum_dtype, to_scores
+
+
+def with_root(distribution: Tensor) -> Tensor:
+    """D of one class and its square root, (B, 2, H, W): what `table_of_score` takes the means of."""
+    scores = to_scores(distribution)
+    return torch.cat([scores, root(scores)], 1)
+
+
+def table_of_score(means: Tensor) -> Tensor:
+    """The table (B, 3, R) of one class, from the means (B, 2, R) of D and its root."""
+    mean, rooted = means[:, :1], means[:, 1:]
+    wide = rooted.to(sum_dtype(means.device)).square()
+    # t <= m, also where rounding disagrees.
+    floor = torch.minimum(wide.to(means.dtype), mean)
+    return torch.cat([mean, torch.zeros_like(mean), floor], 1)
+
+
+def table_of_classes(means: Tensor) -> Tensor:
+    """The table (B, C + 2, R), from the means of D (B, C, R)."""
+    wide = means.to(sum_dtype(means.device))
+    total = wide.sum(1, keepdim=True)
+    some = total > 0
+    shares = wide / torch.where(some, total, 1.0)
+    agreement = torch.where(some, shares.square().sum(1, keepdim=True), 1.0)
+    told = agreement.square()
+    own = 1 - told
+    # The sum of both must not round to infinity where all scores are the dtype's largest.
+    info = torch.finfo(means.dtype)
+    heard = torch.minimum(told * wide, ((1 - own - info.eps) * info.max).detach())
+    return torch.cat([heard, own, torch.zeros_like(own)], 1).to(means.dtype)
+
+
+def fused(scores: Tensor, heard: Tensor, own: Tensor, floor: Tensor) -> Tensor:
+    """The fused scores of pixels, from their rows of the table."""
+    return torch.maximum(root(scores) * root(heard + own * scores), floor)
