@@ -48,7 +48,7 @@ lowest: $(LOWEST)/ready  ## The fast tests on the lowest versions of everything;
 bench: $(VENV)/ready-to-bench  ## Time and memory beside other ways: docs/results/performance.md; ARGS=--quick for less
 	$(VENV)/bin/python -m benchmarks.speed.run $(ARGS)
 
-effect: $(VENV)/ready-to-test  ## The pages of docs/results on data in DATA; trains networks, which takes hours
+effect: $(VENV)/ready-to-bench  ## The pages of docs/results on data in DATA; trains networks, which takes hours
 	$(VENV)/bin/python -m benchmarks.effect --data $(DATA) $(ARGS)
 
 gpu:  ## The GPU's tests and speed, with the torch of $(PYTHON)

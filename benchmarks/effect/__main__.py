@@ -1,7 +1,7 @@
 """Write all pages of docs/results but performance.md: `make effect DATA=...`.
 
-DATA holds `camvid`, `bsds500`, `pasted`, `teacher` and `segmenter`, as the modules of the pages describe
-them. Networks are trained in --work, which takes hours the first time.
+DATA holds `real`, `camvid`, `bsds500`, `pasted`, `teacher` and `segmenter`, as the modules of the pages
+describe them. Networks are trained in --work, which takes hours the first time.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.effect import ablation, anomaly, scheme1, semantic, sensitivity, speed_network, table7
-from benchmarks.effect.networks.bundled import BUNDLED
+from benchmarks.effect import ablation, anomaly, scheme1, semantic, speed_network, table7
 
 
 def main() -> None:
@@ -25,9 +24,7 @@ def main() -> None:
     shared = ["--data", str(options.data), "--out", str(options.out)]
     odd = ["--frames", "1::2"]  # the even frames chose the parameters
     teacher, work = ["--teacher", str(options.data / "segmenter")], ["--work", str(options.work)]
-    for name in BUNDLED:
-        anomaly.main([*shared, *odd, "--network", name])
-    sensitivity.main(shared)
+    anomaly.main([*shared, *work])
     semantic.main([*shared, *odd, *teacher])
     scheme1.main([*shared, *odd, *teacher, *work])
     table7.main([*shared, *work])

@@ -1,161 +1,119 @@
-"""Regions and the anomaly scores of a teacher: docs/results/anomaly.md, csl-tiny-strict.md, csl-tiny-open.md.
+"""Regions and anomaly scores on real frames: docs/results/anomaly.md.
 
-    python -m benchmarks.effect.anomaly --data DATA --frames 1::2 --out docs/results
-    python -m benchmarks.effect.anomaly --data DATA --frames 1::2 --out docs/results --network csl-tiny-strict
+    OMP_NUM_THREADS=1 python -m benchmarks.effect.anomaly --data DATA --work WORK --out docs/results
 
-DATA holds `pasted`, `camvid` and `teacher` as the examples describe them. Every score of the teacher is fused
-with every kind of regions. Metrics are exact over the pooled pixels of each set, intervals are by bootstrap
-over frames.
+DATA holds `real` (a folder with `images`, `labels` and `logits/<segmenter>` of each set, and
+`statistics_<segmenter>.json`), and `pasted`, `camvid` and `teacher` as the examples describe them; with
+`segmenter`, the output of `examples/train_segmenter.py`, that segmenter too. The whole takes half an hour on
+one core and 1 GB in WORK.
+
+What was measured is kept there: a call that was stopped goes on, and a changed file, score, proposer, row or
+default rule is measured again by itself. Changed code of proposers, metrics or filters is not noticed: name
+the rows after --again. Several processes share WORK if each takes other --sets or --networks; without --out
+and --pictures they only measure. Reasons for the worst frames stand in `benchmarks/effect/reasons.json`, by
+the names of the pictures without their number.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable, Sequence
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.effect.frames.scored import TITLES, Frame, open_sets, read_frames, true_regions
-from benchmarks.effect.networks.bundled import BUNDLED, bundled_network
-from benchmarks.effect.page.command import frame_slice, page_parser, publish
-from benchmarks.effect.page.measured import markdown
-from benchmarks.effect.page.pooled import StoredStates, pooled, state_of
-from benchmarks.effect.rows.anomaly import (
-    BASE,
-    EQ3,
-    SUPERPIXELS,
-    TRUE_EQ3,
-    TRUST,
-    Row,
-    default_source,
-    methods_of,
-    own_regions,
-)
-from csl_plugin.metrics import PooledAnomaly, bootstrap_difference
-from csl_plugin.models import CSLNetwork
-from examples.ood_scores import ood_scores
+from tqdm import tqdm
 
-States = dict[str, dict[Row, StoredStates]]
-"""Of all frames, by score and row."""
-
-METRICS = {"ap": "AP", "fpr95": "FPR95", "auroc": "AUROC"}
-_HEAD = """\
-# {title}
-
-Written by `python -m benchmarks.effect.anomaly`; do not edit.
-
-What regions do to the scores of a small segmenter that was not trained on the objects to be found
-(`examples/pasted_objects.py` and `examples/camvid_unseen.py` describe the data and the scores). AP, FPR95 and
-AUROC in per cent, exact over the pooled pixels of the frames, void excluded. Lower FPR95 is better.
-
-The network was not trained on these frames or objects. The few constants of the rule "trust" and of the
-proposers were chosen on the even frames of both sets; the tables are of frames {frames}.
-
-| rule | the score of a pixel becomes |
-|---|---|
-| eq. 3 | the mean of its region times the score |
-| mean | the mean of its region; with several partitions, the average of these means |
-| soft mixture | region means by the posterior R·V of every region of eq. 2 instead of its arg max |
-| trust | see [fusion.md](../guide/fusion.md) |
-
-Regions are named as in `load_proposer`. **{default}** is {default_word}.
-**{own}** are the regions of `load_proposer("{name}")`: eq. 2 over the regions that the network's boundaries
-enclose. "eq. 2" is the soft assignment of the region scores, "split" cuts its regions into connected
-components. True regions are the connected components of the labels, crossed with the classes that the
-segmenter predicts: the upper limit, with perfect regions.
-"""
+from benchmarks.effect.frames.sets import FrameSet, open_frame_sets
+from benchmarks.effect.page.anomaly_page import page
+from benchmarks.effect.page.cells import cells_of
+from benchmarks.effect.page.command import page_parser, publish
+from benchmarks.effect.page.frame_changes import frame_changes, worst_frames
+from benchmarks.effect.page.frame_pictures import write_pictures
+from benchmarks.effect.rows.anomaly import ROWS, Row
+from benchmarks.effect.states.measure import measure_set
+from benchmarks.effect.states.measurements import COMPONENTS, PIXELS, SetStates
+from benchmarks.effect.states.store import StateStore, Unit
+from benchmarks.timing import one_thread
 
 
-def measure(frames: Iterable[Frame], network: CSLNetwork, name: str, folder: Path) -> States:
-    """The states of all frames by score and row, kept in a folder."""
-    states: States = {}
-    for frame in frames:
-        methods = methods_of(frame.image, true_regions(frame), network, name)
-        for score, values in frame.scores.items():
-            found = states.setdefault(score, {})
-            for index, (row, method) in enumerate(methods.items()):
-                if row not in found:
-                    found[row] = StoredStates(folder / f"{score}-{index}")
-                found[row].append(state_of(method(values), frame.label))
-    return states
+@dataclass(frozen=True)
+class Chosen:
+    """What a call measures: sets, the segmenters of each, and rows."""
+
+    sets: Mapping[str, FrameSet]
+    networks: Mapping[str, tuple[str, ...]]
+    rows: tuple[Row, ...]
 
 
-def tables(states: States, name: str) -> list[str]:
-    """Markdown: a table for each metric, with a row for each method and a column for each score."""
-    chosen = Row(default_source(name), TRUST)
-    computed = {
-        score: {row: pooled(frames).compute() for row, frames in found.items()}
-        for score, found in states.items()
+def chosen(options: argparse.Namespace) -> Chosen:
+    """What a command line names; rows whose package is missing are said and left out."""
+    sets = open_frame_sets(options.data, options.first)
+    if options.sets:
+        sets = {key: sets[key] for key in options.sets}
+    networks = {
+        key: tuple(name for name in frames.teachers if not options.networks or name in options.networks)
+        for key, frames in sets.items()
     }
-    lines: list[str] = []
-    for metric, title in METRICS.items():
-        rows = []
-        for row in next(iter(states.values())):
-            cells = [*row, *(f"{100 * getattr(computed[score][row], metric):.1f}" for score in states)]
-            rows.append([f"**{cell}**" for cell in cells] if row == chosen else cells)
-        lines += [f"### {title}", "", *markdown(["regions", "rule", *states], rows)]
-    return lines
-
-
-def changes(states: States, name: str, draws: int) -> list[str]:
-    """Markdown: 95 % intervals of the changes by the default and by eq. 3, by bootstrap over frames."""
-    changed = {TRUST: Row(default_source(name), TRUST), EQ3: Row(own_regions(name), EQ3)}
-    against = {"base": BASE, f"true regions, {EQ3}": TRUE_EQ3}
-    against |= {f"{source}, {EQ3}": Row(source, EQ3) for source in SUPERPIXELS}
-    pairs = {
-        f"{rule} - {words}": (before, after)
-        for rule, after in changed.items()
-        for words, before in against.items()
-    }
-    rows = []
-    for title, (before, after) in pairs.items():
-        intervals = {
-            score: bootstrap_difference(PooledAnomaly(), found[before], found[after], draws=draws)
-            for score, found in states.items()
-        }
-        for metric, word in METRICS.items():
-            found = [intervals[score][metric] for score in states]
-            rows.append(
-                [title, word, *(f"{100 * each.low:+.1f} to {100 * each.high:+.1f}" for each in found)]
-            )
-    words = (
-        f'95 % intervals of changes, by bootstrap over frames. "{TRUST}" is that of {default_source(name)}, '
-        f'"{EQ3}" that of {own_regions(name)}.'
+    for row in ROWS:
+        if row.missing:
+            tqdm.write(f"Without the row {row.key}: {row.missing} is not installed.")
+    return Chosen(
+        {key: frames for key, frames in sets.items() if networks[key]},
+        networks,
+        tuple(row for row in ROWS if not row.missing),
     )
-    return ["### Changes", "", words, "", *markdown(["change", "metric", *states], rows)]
 
 
-def section(frames: Iterable[Frame], network: CSLNetwork, name: str, draws: int) -> list[str]:
-    """Markdown for one data set."""
-    with tempfile.TemporaryDirectory() as folder:
-        states = measure(frames, network, name, Path(folder))
-        return [*tables(states, name), *changes(states, name, draws)]
+def discard(what: Chosen, keys: Sequence[str], store: StateStore) -> None:
+    """Forget what was measured of some rows."""
+    for frames in what.sets.values():
+        store.discard(
+            [
+                Unit(measurement, frames.key, network, frame.name, key)
+                for measurement in (PIXELS, COMPONENTS)
+                for network in what.networks[frames.key]
+                for frame in frames.frames
+                for key in keys
+            ]
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    parser = page_parser(__doc__, frames=":", draws=1000)
-    parser.add_argument("--network", default=BUNDLED[0], choices=BUNDLED)
+    parser = page_parser(__doc__, work=Path("build/effect"), draws=1000)
+    parser.add_argument("--sets", nargs="+", metavar="SET", help="only these, by the names of their folders")
+    parser.add_argument("--networks", nargs="+", metavar="NAME", help="only these segmenters")
+    parser.add_argument("--first", type=int, help="only so many frames of each set")
+    parser.add_argument(
+        "--again",
+        nargs="+",
+        default=[],
+        metavar="ROW",
+        choices=[row.key for row in ROWS],
+        help="measure anew",
+    )
+    parser.add_argument(
+        "--pictures", type=Path, help="folder for pictures of the worst frames; the data may not be published"
+    )
     options = parser.parse_args(arguments)
-    name, part = options.network, frame_slice(options.frames)
-    default = name == BUNDLED[0]
-    network = bundled_network(name)
-    teacher = options.data / "teacher"
-    scores = ood_scores(teacher / "statistics.json")
-    lines = [
-        _HEAD.format(
-            title="Anomaly scores with regions" + ("" if default else f" of {name}"),
-            name=name,
-            own=own_regions(name),
-            frames=options.frames,
-            default=default_source(name),
-            default_word="the proposer of `load_proposer()`" if default else "the default with this network",
-        )
-    ]
-    for key, dataset in open_sets(options.data).items():
-        frames = read_frames(dataset, teacher / key, scores, part)
-        lines += [f"## {TITLES[key]}, {len(dataset.frames[part])} frames", ""]
-        lines += section(frames, network, name, options.draws)
-    publish(lines, options.out, "anomaly.md" if default else f"{name}.md")
+    one_thread()
+    store = StateStore(options.work / "anomaly")
+    what = chosen(options)
+    discard(what, options.again, store)
+    for key, frames in what.sets.items():
+        measure_set(frames, what.networks[key], what.rows, store)
+    if not options.out and not options.pictures:
+        return
+    cells, changes = [], []
+    for key, frames in what.sets.items():
+        states = SetStates(store, frames)
+        changes += frame_changes(frames, states, what.networks[key])
+        if options.out:
+            cells += cells_of(frames, states, what.networks[key], what.rows, options.draws)
+    if options.pictures:
+        write_pictures(worst_frames(changes), options.pictures)
+    if options.out:
+        publish(page(cells, changes, what.rows, options.draws), options.out, "anomaly.md")
 
 
 if __name__ == "__main__":

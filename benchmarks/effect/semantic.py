@@ -9,7 +9,7 @@ the arg max after fusion.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.effect.networks.bundled import bundled_network
-from benchmarks.effect.networks.distillation import load_teacher
+from benchmarks.effect.networks.teachers import StoredLogits, Teacher, TrainedLogits
 from benchmarks.effect.page.command import frame_slice, page_parser, publish
 from benchmarks.effect.page.measured import Measured, markdown
 from csl_plugin import RegionMap, fuse_labels, load_proposer, soft_assignment, split_components
@@ -57,9 +57,6 @@ Regions are those of `NetworkRegions` with `csl-tiny` unless a row names others;
 assignment of its region scores.
 """
 
-Teacher = Callable[[Tensor, str], Tensor]
-"""From an image (1, 3, H, W) and its frame's name to logits (C, h, w), at any resolution."""
-
 
 @dataclass(frozen=True)
 class Case:
@@ -69,27 +66,6 @@ class Case:
     label: NDArray[np.uint8]
     regions: dict[str, RegionMap]
     several: dict[str, tuple[RegionMap, ...]] = field(default_factory=dict)
-
-
-def stored_logits(folder: Path) -> Teacher:
-    """Logits from FOLDER/<name>.npz."""
-
-    def logits(_: Tensor, name: str) -> Tensor:
-        return torch.from_numpy(np.load(folder / f"{name}.npz", allow_pickle=False)["logits"]).float()
-
-    return logits
-
-
-def trained_logits(folder: Path) -> Teacher:
-    """Logits of the example's segmenter, computed for each image."""
-    model = load_teacher(folder)
-
-    def logits(image: Tensor, _: str) -> Tensor:
-        with torch.inference_mode():
-            found: Tensor = model.network(image).distribution[0]
-        return found
-
-    return logits
 
 
 def cases(dataset: Dataset, labels: Path, teacher: Teacher, part: slice) -> Iterator[Case]:
@@ -187,8 +163,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     dataset = open_dataset("folder", options.data / "camvid", subset="val")
     lines = [_HEAD.format(frames=options.frames, count=len(dataset.frames[part]))]
     for title, teacher in {
-        "The segmenter whose logits are given": stored_logits(options.data / "teacher" / "camvid_val"),
-        "The segmenter of examples/train_segmenter.py": trained_logits(options.teacher),
+        "The segmenter whose logits are given": StoredLogits(
+            options.data / "teacher" / "camvid_val", options.data / "teacher" / "statistics.json"
+        ),
+        "The segmenter of examples/train_segmenter.py": TrainedLogits(options.teacher),
     }.items():
         found = cases(dataset, options.data / "camvid" / "labels" / "val", teacher, part)
         lines += [f"## {title}", "", *tables(measure(found, options.draws))]

@@ -66,7 +66,7 @@ def add_parser(subparsers: Any) -> None:
         help="JSON file of a Calibration; maps raw scores onto [0, 1] before fusion, and may reverse them",
     )
     add_rule_option(parser)
-    parser.add_argument("--method", metavar="NAME", type=name, help="name of the method, as in the paper")
+    parser.add_argument("--method", metavar="NAME", type=name, help="name of the method, as published")
     parser.add_argument(
         "--draws", metavar="N", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
     )

@@ -31,7 +31,7 @@ def add_parser(subparsers: Any) -> None:
         "--weights",
         metavar="SOURCE",
         type=name,
-        help="start from a network: a folder, or OWNER/NAME on the Hub",
+        help="start from a network: a built-in one such as csl-tiny, a folder, or OWNER/NAME on the Hub",
     )
     parser.add_argument(
         "--workers",

@@ -88,7 +88,7 @@ class Result:
         per_class: IoU of each class by side.
         curves: Precision-recall curves by side, for anomaly.
         changes: The frames whose value is defined on both sides, from the best change to the worst.
-        published_rows: The paper's rows to compare with.
+        published_rows: Rows of the paper and of a public leaderboard to compare with.
         settings: What the result was made with; names in place of absolute paths.
         outputs: Places of files for official tools by their kind, relative to the output folder.
         warnings: What is not defined and why, and files that were left out; sentences.

@@ -92,7 +92,7 @@ def run_benchmark(
         kind: What the scores are; None is "probability", or "raw" with a calibration.
         calibration: A JSON file of a `Calibration` for raw scores.
         rule: As for `csl_plugin.fuse`.
-        method: The name of the scores; it selects the paper's rows to compare with.
+        method: The name of the scores; it selects the published rows to compare with.
         draws: Bootstrap draws.
         overwrite: Remove what benchmarks wrote to `out`, and start again.
         **options: Of the data set, such as the folder of images that Fishyscapes needs.

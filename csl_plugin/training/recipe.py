@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from csl_plugin.training.mixture import Mixture, Part
 from csl_plugin.training.recipe_entries import (
     DEAD_LEAVES,
     ENTRIES,
+    PartEntry,
     RecipeEntries,
     SourceEntry,
     read_entries,
@@ -51,13 +52,15 @@ class Recipe:
     - `cropping`: arguments of `Cropping`, for all folders.
     - `sources`: folders by a name of your choice, `{"labels_of": "classes", "images": DIR, "labels": DIR,
       "ignore": [ids], "unseen": [ids]}`, where a label is a class and mask split makes the regions; or
-      `{"labels_of": "segments", "images": DIR, "labels": DIR}`, where a label is a segment and an image may
-      have several annotations.
+      `{"labels_of": "segments", "images": DIR, "labels": DIR, "ignore": [ids]}`, where a label is a segment
+      and an image may have several annotations. Pixels of `ignore` may hold anything: they are no region,
+      are never pasted, and count in no loss.
     - `textures`: names of sources or folders of pictures, whose crops are textures of procedural shapes;
       without any, all textures are procedural.
     - `objects`: what is pasted, with shares: `{"procedural": 0.4, "<a source of segments>": 0.6}`.
-    - `parts`: what a batch is drawn from, `{"source": NAME or "dead-leaves", "share": 3, "paste": [0, 4]}`,
-      where `paste` is the range of the number of objects.
+    - `parts`: what a batch is drawn from, `{"source": NAME or "dead-leaves", "share": 3, "paste": [0, 4],
+      "lengths": [8, 40]}`, where `paste` is the range of the number of objects and `lengths` that of their
+      longer side in pixels of the crop; without it, from 12 pixels to 0.6 of the crop's longer side.
     - `teacher`: `{"maps": DIR, "source": NAME, "logits": false}`, a teacher's distributions for all images of
       a source (optional where there is only one): see `SavedTeacher`. The network needs its `num_classes`.
     - `validation`: `{"source": {as one of the sources}, "every": 500, "frames": "0::2", "scores": DIR,
@@ -119,7 +122,7 @@ class Recipe:
             Part(
                 DeadLeaves(textures) if part.source == DEAD_LEAVES else sources[part.source],
                 part.share,
-                Pasting(objects, *part.paste) if part.paste is not None else None,
+                _pasting(objects, part),
             )
             for part in entries.parts
         ]
@@ -198,6 +201,15 @@ def _textures(names: tuple[str, ...], sources: Mapping[str, Folder], data: Path)
             pictures += images
             allowed += [None] * len(images)
     return Textures(pictures, allowed)
+
+
+def _pasting(objects: Sequence[tuple[Objects, float]], part: PartEntry) -> Pasting | None:
+    if part.paste is None:
+        return None
+    if part.lengths is None:
+        return Pasting(objects, *part.paste)
+    shortest, longest = part.lengths
+    return Pasting(objects, *part.paste, smallest=shortest, longest=longest)
 
 
 def _objects(name: str, sources: Mapping[str, Folder], textures: Textures) -> Objects:

@@ -53,11 +53,18 @@ class PartEntry:
     source: str
     share: float = 1.0
     paste: tuple[int, int] | None = None
+    lengths: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.paste is not None and self.paste[0] > self.paste[1]:
             hint = "Write the smaller number first."
             raise OptionError("paste", str(list(self.paste)), "[fewest, most]", hint)
+        if self.lengths is not None and self.paste is None:
+            hint = 'Add "paste": [0, 4], or omit the lengths.'
+            raise OptionError("lengths", str(list(self.lengths)), "a part with objects", hint)
+        if self.lengths is not None and self.lengths[0] > self.lengths[1]:
+            hint = "Write the smaller length first."
+            raise OptionError("lengths", str(list(self.lengths)), "[shortest, longest]", hint)
 
 
 @dataclass(frozen=True)
@@ -169,7 +176,12 @@ _SOURCE = record(
 )
 _PART = record(
     PartEntry,
-    {"source": text, "share": _SHARE, "paste": array(integer(0, _MOST_OBJECTS), 2, 2)},
+    {
+        "source": text,
+        "share": _SHARE,
+        "paste": array(integer(0, _MOST_OBJECTS), 2, 2),
+        "lengths": array(number(4, 1 << 14), 2, 2),
+    },
     "source",
 )
 _VALIDATION = record(

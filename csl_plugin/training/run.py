@@ -15,6 +15,7 @@ from csl_plugin.errors import FileError
 from csl_plugin.io.json_schema import Place, integer
 from csl_plugin.models import CSLNetwork
 from csl_plugin.models.hub.safetensors_io import write_network
+from csl_plugin.proposers.bundled import BUNDLED, bundled_folder
 from csl_plugin.training.batches import MOST_WORKERS, batches
 from csl_plugin.training.data.scene import Batch
 from csl_plugin.training.identity import job_identity
@@ -43,8 +44,8 @@ def train_recipe(
         recipe: Network, data and settings.
         data: The folder that the recipe's paths are relative to.
         out: The job's folder.
-        weights: A network to start from, a folder or OWNER/NAME on the Hub, with the recipe's configuration.
-            The recipe's `backbone` is then not loaded.
+        weights: A network to start from, with the recipe's configuration: "csl-tiny", "csl-tiny-strict",
+            "csl-tiny-open", a folder, or OWNER/NAME on the Hub. The recipe's `backbone` is then not loaded.
         workers: Processes that draw batches ahead.
         device: Where to train; `processes.device` has priority.
         processes: Those that share every batch; each draws its own slice.
@@ -103,7 +104,7 @@ def _start(recipe: Recipe, data: Path, weights: str | None) -> CSLNetwork:
         network = CSLNetwork(recipe.network)
         recipe.load_backbone(network, data)
         return network
-    network = CSLNetwork.from_pretrained(weights)
+    network = CSLNetwork.from_pretrained(bundled_folder(weights) if weights in BUNDLED else weights)
     if network.config != recipe.network:
         hint = "Start from a network with the recipe's configuration."
         raise FileError(weights, f"{network.config}", f"{recipe.network}", hint)

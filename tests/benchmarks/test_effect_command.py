@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from benchmarks.effect import __main__ as command
-from benchmarks.effect.networks.bundled import BUNDLED
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +40,6 @@ def test_every_page_is_written_once(monkeypatch, tmp_path):
         monkeypatch.setattr(page, "main", called(page.main))
     monkeypatch.setattr(sys, "argv", ["effect", "--data", str(tmp_path)])
     command.main()
-    assert len(parsed) == len(pages) - 1 + len(BUNDLED)
+    assert len(parsed) == len(pages)
     assert {options.out for options in parsed} == {Path("docs/results")}
     assert {options.data for options in parsed} == {tmp_path}

@@ -225,7 +225,8 @@ def by_table(table):
 
 
 def test_published_rows_name_benchmarks_and_subsets_that_exist():
-    assert {row.table for row in published_rows()} == set(range(1, 8))
+    assert {row.table for row in published_rows()} == {*range(1, 8), None}
+    assert all(bool(row.source) == (row.table is None) for row in published_rows())
     for row in published_rows():
         assert row.benchmark in benchmark_names()
         info = DATASETS[row.benchmark.removesuffix("-regions")]
@@ -242,6 +243,7 @@ def test_published_rows_name_benchmarks_and_subsets_that_exist():
         (3, "NFlowJS", "base", {"ap": 89.28, "fpr95": 0.65, "siou_gt": 54.63, "mean_f1": 61.75}),
         (5, "ZegCLIP", "csl2", {"miou_seen": 40.4, "miou_unseen": 42.8, "hiou": 41.6}),
         (7, "CA+SA", "base", {"miou": 51.34, "miou_seen": 77.2, "miou_unseen": 48.85, "macc": 63.1}),
+        (None, "AnomDINO + RPL", "base", {"ap": 94.8, "fpr95": 8.1, "mean_f1": 72.5}),
     ],
 )
 def test_some_published_values(table, method, side, values):
@@ -269,6 +271,32 @@ def test_a_method_is_found_by_its_letters():
     assert len(published_rows_of("smiyc-anomaly-track", "test", "obsnet-V2")) == 1
     assert published_rows_of("smiyc-anomaly-track", "validation", None) == ()
     assert published_rows_of("road-anomaly", "all", "SML")[0].csl2["ap"] == 31.78
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        ("rpl", ["RPL", "OoDDINO + RPL", "AnomDINO + RPL"]),
+        ("AnomDINO", ["AnomDINO + RPL", "AnomDINO + RbA"]),
+        ("AnomDINO+RbA", ["AnomDINO + RbA"]),
+        ("DINO", []),
+    ],
+)
+def test_a_plug_in_is_found_by_either_name(method, names):
+    rows = published_rows_of("smiyc-obstacle-track", "test", method)
+    assert [row.method for row in rows] == names
+
+
+def test_published_values_are_shown_where_labels_are_hidden():
+    rows = published_rows_of("smiyc-anomaly-track", "test", "RbA")
+    hidden = anomaly(protocols=(), num_measured=0, subset="test", curves={}, changes=(), published_rows=rows)
+    assert tables(hidden)[0].columns == ("AP", "FPR95", "mean F1")
+    text = markdown(hidden)
+    assert "| SMIYC leaderboard, November 2026: AnomDINO + RbA | 93.1 | 5.6 | 68.9 |" in text
+    assert "Rows of the leaderboard are as listed there." in text
+    assert "The paper's rows" not in text
+    assert "SMIYC leaderboard, November 2026: RbA" in page(hidden, {})
+    assert hidden.as_json()["printed_per_cent"][1]["source"] == "SMIYC leaderboard, November 2026"
 
 
 def test_a_real_page(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -287,6 +288,42 @@ def test_unlabeled_frames_are_fused_for_submission(place):
     assert {row.table for row in result.published_rows} == {1, 4}
     assert len(list((place / "out" / "scores").rglob("street*"))) == FRAMES
     assert "not public" in (place / "out" / "report.html").read_text()
+
+
+def official_read(outputs, method_name, dset_name, fid):
+    """A map as road-anomaly-benchmark reads it before its metrics: path, variable, squeeze."""
+    h5py = pytest.importorskip("h5py", reason="the extra hdf5 is not installed")
+    path = f"{outputs}/anomaly_p/{method_name}/{dset_name}/{fid}.hdf5"
+    with h5py.File(path, "r") as handle:
+        variable = handle["value"]
+        values = variable[:] if len(variable.shape) > 0 else variable
+    return np.squeeze(values)
+
+
+def test_the_package_for_submission_is_read_as_the_official_tool_does(place):
+    """One command writes all frames, labeled or not; its folder takes the place of outputs/anomaly_p."""
+    pytest.importorskip("h5py", reason="the extra hdf5 is not installed")
+    (place / "data" / "labels_masks" / "validation0000_labels_semantic.png").unlink()
+    for file in [*(place / "data" / "images").iterdir(), *(place / "scores").iterdir()]:
+        file.rename(file.with_name(file.name.replace("validation0000", "road0000")))
+    result = run(place, subset="all", method="MyMethod")
+    assert (result.num_frames, result.num_measured) == (FRAMES, FRAMES - 1)
+    outputs = place / "outputs"
+    outputs.mkdir()
+    (place / "out" / "scores").rename(outputs / "anomaly_p")
+    fids = [image.stem for image in (place / "data" / "images").iterdir()]
+    files = {path.relative_to(outputs / "anomaly_p") for path in outputs.rglob("*") if path.is_file()}
+    assert files == {Path(f"MyMethod/AnomalyTrack-all/{fid}.hdf5") for fid in fids}
+    metric = SmiycAnomaly()
+    for fid in fids:
+        anomaly_p = official_read(outputs, "MyMethod", "AnomalyTrack-all", fid)
+        image = read_image(place / "data" / "images" / f"{fid}.jpg")
+        assert anomaly_p.dtype == np.float16
+        assert anomaly_p.shape == image.shape[:2]
+        assert np.isfinite(anomaly_p).all()
+        if fid != "road0000":
+            metric.update(anomaly_p, make_frame(int(fid.removeprefix("validation")))[1])
+    assert metric.compute().ap == result.protocols[0].csl["ap"]
 
 
 SEMANTIC = {"names": ["road", "tree", "cow"], "unseen": [2]}

@@ -17,6 +17,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from csl_plugin import load_proposer
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.io import write_png, write_scores
 from csl_plugin.models import CSLNetwork
@@ -195,6 +196,17 @@ def test_the_weights_that_a_job_starts_from_count_by_content(place):
     with pytest.raises(FileError, match=r"job.start.weights 'sha256.*expected job.start.weights 'sha256"):
         run(place, out="tuned", weights=str(place / "other"))
     assert run(place, out="tuned", weights=str(place / "copied")).is_dir()
+
+
+def test_a_job_starts_from_a_network_that_ships(place):
+    kept = load_proposer("csl-tiny").network
+    document = {"network": kept.config.to_json(), "settings": {**RECIPE["settings"], "learning_rate": 1e-12}}
+    document |= {"sources": {"photos": RECIPE["sources"]["photos"]}, "parts": [{"source": "photos"}]}
+    folder = run(place, document, out="tuned", weights="csl-tiny")
+    now = CSLNetwork.from_pretrained(folder).query_features
+    torch.testing.assert_close(now, kept.query_features, atol=1e-3, rtol=1e-3)  # stored in float16
+    with pytest.raises(FileError, match=r"job.start.weights null"):
+        run(place, document, out="tuned")
 
 
 @pytest.mark.slow

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.io import write_png, write_scores
 from csl_plugin.models import NetworkConfig
 from csl_plugin.training import Cropping, Mixture, Recipe, TrainingSettings
+from csl_plugin.training.data.scene import Scene
 from tests.helpers.mutated_json import mutated
 
 STREETS = {"labels_of": "classes", "images": "images", "labels": "labels", "ignore": [3], "unseen": [2]}
@@ -27,7 +31,7 @@ RECIPE = {
     "textures": ["photos", "images"],
     "objects": {"procedural": 1.0, "photos": 0.5},
     "parts": [
-        {"source": "streets", "share": 2, "paste": [0, 2]},
+        {"source": "streets", "share": 2, "paste": [0, 2], "lengths": [8, 20]},
         {"source": "photos"},
         {"source": "dead-leaves", "share": 1},
     ],
@@ -111,6 +115,9 @@ WRONG = [
     ("parts.0.paste", [2, 0], r"parts\[0\].paste: got \[2, 0\]"),
     ("parts.0.paste", [0, 10**9], r"parts\[0\].paste\[1\]: got"),
     ("parts.0.paste", 4, r"parts\[0\].paste: got 4"),
+    ("parts.0.lengths", [20, 8], r"parts\[0\].lengths: got \[20.0, 8.0\]"),
+    ("parts.0.lengths", [0, 8], r"parts\[0\].lengths\[0\]: got 0"),
+    ("parts.1.lengths", [8, 20], r"parts\[1\].lengths: got \[8.0, 20.0\], expected a part with objects"),
     ("parts", [{"source": "streets", "share": 0}], "parts: got no share above 0"),
     ("objects", {}, r"parts\[0\].paste: got no objects"),
     ("objects", {"streets": 1.0}, "objects.streets: got 'streets', expected 'photos' or 'procedural'"),
@@ -181,3 +188,56 @@ def test_numbers_of_numpy_are_numbers():
     assert settings.crop == (32, 64)
     with pytest.raises(OptionError, match="flip"):
         Cropping(flip=float("nan"))
+
+
+@pytest.fixture
+def partly_labeled(tmp_path):
+    """Black photographs with a white disc; beside it, red and not labeled (0), a square."""
+    disc = np.zeros((96, 128), np.uint8)
+    cv2.circle(disc, (40, 48), 20, 5, -1)
+    image = np.where(disc[..., None] > 0, np.uint8(255), np.zeros(3, np.uint8))
+    image[30:60, 80:110] = (255, 0, 0)
+    write_png(tmp_path / "images" / "a.png", image)
+    write_png(tmp_path / "labels" / "a.png", disc)
+    return tmp_path
+
+
+def partly_labeled_recipe(**part):
+    document = {
+        "sources": {"things": {"labels_of": "segments", "ignore": [0]}},
+        "objects": {"things": 1.0},
+        "parts": [part],
+    }
+    return Recipe(NetworkConfig(), TrainingSettings(steps=1, crop=(64, 96)), document)
+
+
+def test_pixels_that_are_not_labeled_are_no_region(partly_labeled):
+    mixture = replace(partly_labeled_recipe(source="things").mixture(partly_labeled), appearance=None)
+    for index in range(6):
+        scene = mixture.scene(0, index)
+        assert scene.labels.max() <= 0
+        off = ndimage.binary_dilation(scene.labels < 0, iterations=3)
+        assert (scene.image[~off] > 200).all(), "only the disc is a region"
+        red = (scene.image[..., 0] > 100) & (scene.image[..., 1] < 50)
+        assert (scene.labels[red] == -1).all()
+
+
+def test_pixels_that_are_not_labeled_are_never_pasted(partly_labeled):
+    recipe = partly_labeled_recipe(source="dead-leaves", paste=[1, 1], lengths=[10, 16])
+    pasting = recipe.mixture(partly_labeled).parts[0].pasting
+    gray = np.full((64, 96, 3), 90, np.uint8)
+    lengths = []
+    for seed in range(30):
+        scene = replace(pasting, match=0.0, shadow=0.0, feather=0.0)(
+            np.random.default_rng(seed),
+            Scene(gray, np.zeros((64, 96), np.int32), np.zeros((64, 96), np.int32)),
+        )
+        pasted = scene.labels == 1
+        rows, columns = np.nonzero(pasted)
+        assert (scene.image[pasted] >= 90).all(), "the disc, not its dark surroundings"
+        assert (scene.image[pasted].std(axis=1) == 0).all(), "nor the red square"
+        if len(rows) and rows.min() > 0 and rows.max() < 63 and columns.min() > 0 and columns.max() < 95:
+            lengths.append(max(np.ptp(rows), np.ptp(columns)) + 1)
+    assert len(lengths) > 10
+    assert min(lengths) >= 8
+    assert max(lengths) <= 20

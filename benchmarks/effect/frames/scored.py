@@ -35,13 +35,11 @@ class Frame:
         image: (1, 3, H, W) in [0, 1].
         label: (H, W): 0 normal, 1 anomaly, 255 void, or classes.
         scores: (H, W) each, by name.
-        predicted: (H, W), the class that the teacher predicts.
     """
 
     image: Tensor
     label: NDArray[np.uint8]
     scores: dict[str, NDArray[np.float32]]
-    predicted: NDArray[np.int64]
 
 
 def open_sets(data: Path) -> dict[str, Dataset]:
@@ -69,11 +67,10 @@ def read_frames(dataset: Dataset, logits: Path, scores: Mapping[str, Any], part:
         low = torch.from_numpy(np.load(logits / f"{frame.name}.npz", allow_pickle=False)["logits"]).float()
         full = F.interpolate(low[None], image.shape[2:], mode="bilinear", align_corners=False)[0]
         found = {name: score(full).numpy() for name, score in scores.items()}
-        yield Frame(image, dataset.read_label(frame), found, full.argmax(0).numpy())
+        yield Frame(image, dataset.read_label(frame), found)
 
 
-def true_regions(frame: Frame) -> RegionMap:
-    """Connected components of the labels crossed with the class that the teacher predicts."""
-    crossed = frame.predicted * 256 + frame.label
-    _, ids = np.unique(crossed, return_inverse=True)
-    return split_components(RegionMap(torch.from_numpy(ids.reshape(1, *frame.label.shape).astype(np.int32))))
+def true_regions(label: NDArray[np.uint8], predicted: NDArray[np.int64]) -> RegionMap:
+    """Connected components of the labels crossed with the class that the teacher predicts, both (H, W)."""
+    crossed = (predicted * 256 + label).astype(np.int32)
+    return split_components(RegionMap(torch.from_numpy(crossed)[None]))

@@ -1,139 +1,209 @@
-"""The rows of docs/results/anomaly.md: what can be done to a score map with the regions of its image."""
+"""The rows of docs/results/anomaly.md: what can be done to a score map with the image or its regions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor
 
-from csl_plugin import RegionMap, RegionProposals, fuse, hard_assignment, soft_assignment, split_components
-from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers import DEFAULT, NetworkProposals, NetworkRegions, Superpixels
-from csl_plugin.proposers.hierarchy.scales import AUTO, Scale
+import csl_plugin
+from benchmarks.effect.rows.filters import (
+    BLURS,
+    DENSE_FIELD,
+    ScoreMap,
+    guided_filter,
+    missing_module,
+    several_blurs,
+)
+from benchmarks.effect.rows.regions import FrameRegions, proposer
+from csl_plugin import RegionMap, fuse
+from csl_plugin.proposers import DEFAULT
+from csl_plugin.proposers.identity import identity_of
 
-ScoreMap = NDArray[np.float32]
-Method = Callable[[ScoreMap], ScoreMap]
-
-EQ3, MEAN, TRUST = "eq. 3", "mean", "trust"
-_RULES = {EQ3: "product", MEAN: "mean", TRUST: "trust"}
-_SHIPPED = "csl-tiny"  # the network in the default proposer
-_BLUR = 6.0
-_BLURS = (3.0, 6.0, 12.0, 24.0)
-_NETWORK_SCALES = (AUTO, 5, 10, 20)
-_SUPERPIXEL_SCALES = (20, 40, 80, 150)
+NETWORK = "csl-tiny"
+SEVERAL = "the default's partitions"
+_RULE_CODE = ("fusion", "ops")
 
 
-class Row(NamedTuple):
-    """The regions, by their `load_proposer` name or in words, and the rule that fuses with them."""
-
-    regions: str
-    rule: str
-
-
-BASE = Row("none", "base")
-SINGLE_BLUR = Row("none", f"Gaussian blur, sigma {_BLUR:g}, times score")
-SEVERAL_BLURS = Row("none", f"mean of Gaussian blurs, sigma {', '.join(f'{blur:g}' for blur in _BLURS)}")
-SUPERPIXELS = ("superpixels:40", "superpixels:150")
-TRUE_EQ3, TRUE_MEAN = Row("true regions", EQ3), Row("true regions", MEAN)
-
-
-def default_source(network: str) -> str:
-    """The name of the default proposer, with another bundled network in place of its own."""
-    return DEFAULT.replace(_SHIPPED, network)
-
-
-def own_regions(network: str) -> str:
-    """The name of the regions that a bundled network gives by eq. 2 along its boundaries."""
-    return f"{network}:{AUTO}"
-
-
-def methods_of(image: Tensor, true: RegionMap, network: CSLNetwork, name: str) -> dict[Row, Method]:
-    """The method of every row for one image; one tree gives the partitions of all scales.
+class Case:
+    """One score map of one frame.
 
     Args:
-        image: (1, 3, H, W), RGB in [0, 1].
-        true: The true regions.
-        network: A network with a boundary head.
-        name: Its name in the rows.
+        score: (H, W) in [0, 1].
+        regions: Of the frame's image.
+        true: Connected components of the labels, crossed with the classes that the segmenter predicts.
     """
-    size = (image.shape[2], image.shape[3])
-    cut = dict(_scales("superpixels", Superpixels(), _SUPERPIXEL_SCALES, image))
-    cut |= dict(_scales(name, NetworkRegions(network), _NETWORK_SCALES, image))
-    (proposals,) = NetworkProposals(network)(image)
-    soft = soft_assignment(proposals, size)
-    mixed = soft_mixture(proposals, size)
-    eq2 = {
-        f"{name}, eq. 2": soft,
-        f"{name}, eq. 2, split": split_components(soft),
-        f"{name}, hard assignment": hard_assignment(proposals, size),
-    }
-    default, of_network = default_source(name), default_source(name).partition("+")[0]
-    two, four = "superpixels:40,150", f"superpixels:{','.join(map(str, _SUPERPIXEL_SCALES))}"
-    singles = [*SUPERPIXELS, *(f"{name}:{scale}" for scale in _NETWORK_SCALES)]
-    found: dict[Row, Method] = {
-        BASE: lambda score: score,
-        SINGLE_BLUR: lambda score: cv2.GaussianBlur(score, (0, 0), _BLUR) * score,
-        SEVERAL_BLURS: several_blurs,
-    }
-    for source in (*SUPERPIXELS, own_regions(name), f"{name}:10"):
-        found[Row(source, EQ3)] = _fused(cut[source], EQ3)
-    for words, regions in eq2.items():
-        found[Row(words, EQ3)] = _fused(regions, EQ3)
-    found[Row(f"{name}, R x V", "soft mixture")] = mixed
-    found[Row(f"{name}, R x V", "soft mixture times score")] = lambda score: mixed(score) * score
-    for source in (*singles, two, four, of_network):
-        found[Row(source, TRUST)] = _fused(_partitions(source, cut), TRUST)
-    for rule in (MEAN, TRUST):
-        found[Row(default, rule)] = _fused(_partitions(default, cut), rule)
-    return found | {TRUE_EQ3: _fused(true, EQ3), TRUE_MEAN: _fused(true, MEAN)}
+
+    def __init__(self, score: ScoreMap, regions: FrameRegions, true: RegionMap) -> None:
+        self.score, self.regions, self.true = score, regions, true
+        self._means: dict[str, ScoreMap] = {}
+
+    def mean(self, source: str) -> ScoreMap:
+        """The average of a pixel's region means over the partitions of a source."""
+        if source not in self._means:
+            self._means[source] = fuse(self.score, self.regions.of(source), rule="mean")
+        return self._means[source]
 
 
-def several_blurs(score: ScoreMap) -> ScoreMap:
-    """The mean of a map blurred at several scales: the baseline for several partitions."""
-    blurred: ScoreMap = np.mean([cv2.GaussianBlur(score, (0, 0), sigma) for sigma in _BLURS], axis=0)
-    return blurred
+@dataclass(frozen=True)
+class Row:
+    """One way to post-process a score map.
 
-
-def soft_mixture(proposals: RegionProposals, size: tuple[int, int]) -> Method:
-    """Region means by the whole posterior of eq. 2 instead of its arg max.
-
-    With p[n] = r[n] v[n] / sum over m of r[m] v[m] at every pixel, region n has the mean of the scores
-    weighted by p[n], and a pixel the mean of these weighted by its p. N x H x W is held in memory.
+    Attributes:
+        key: Its name in files and on the command line.
+        title: In tables.
+        method: From a case to the new map; monotone changes of a map do not matter.
+        version: To be raised with every change of the method.
+        sources: The proposers that it uses.
+        needs: A package that it needs and that is not a dependency of the tests.
+        default_rule: Whether it uses the rule that `fuse` has by default.
+        components: Whether the components of its maps are measured too.
+        bound: Whether it uses the labels, so that it is no competitor.
     """
-    scores = F.interpolate(proposals.scores, size, mode="bilinear", align_corners=False)[0].flatten(1)
-    joint = scores * proposals.validity[0][:, None]
-    posterior = joint / joint.sum(0).clamp(min=torch.finfo(joint.dtype).tiny)
 
-    def mixed(score: ScoreMap) -> ScoreMap:
-        sums = posterior @ torch.from_numpy(score).flatten()
-        means = sums / posterior.sum(1).clamp(min=torch.finfo(joint.dtype).tiny)
-        found: ScoreMap = (means @ posterior).view(score.shape).numpy()
-        return found
+    key: str
+    title: str
+    method: Callable[[Case], ScoreMap]
+    version: int = 1
+    sources: tuple[str, ...] = ()
+    needs: str | None = None
+    default_rule: bool = False
+    components: bool = False
+    bound: bool = False
 
-    return mixed
+    @property
+    def missing(self) -> str | None:
+        """The package that has to be installed first, if any."""
+        return self.needs if self.needs is not None and missing_module(self.needs) else None
 
-
-def _fused(regions: RegionMap | tuple[RegionMap, ...], rule: str) -> Method:
-    return partial(_fuse, regions=regions, rule=_RULES[rule])
-
-
-def _fuse(score: ScoreMap, regions: Any, rule: Any) -> ScoreMap:
-    return fuse(score, regions, rule=rule, split=False)
-
-
-def _scales(name: str, proposer: Any, scales: Sequence[Scale], image: Tensor) -> list[tuple[str, RegionMap]]:
-    maps = proposer.at_scales(image, scales)
-    return [(f"{name}:{scale}", regions) for scale, regions in zip(scales, maps, strict=True)]
+    def identity(self) -> str:
+        """Changes with the version, the proposers' weights and parameters, and the code of a default rule."""
+        parts = [identity_of(proposer(part)) for source in self.sources for part in source.split("+")]
+        return " ".join([self.key, str(self.version), *parts, _rule_code() if self.default_rule else ""])
 
 
-def _partitions(source: str, cut: dict[str, RegionMap]) -> tuple[RegionMap, ...]:
-    """The partitions of `load_proposer(source)`, from those that were cut before."""
-    named = (part.partition(":") for part in source.split("+"))
-    return tuple(cut[f"{kind}:{scale}"] for kind, _, scales in named for scale in scales.split(","))
+def default_with(network: str) -> str:
+    """The name of the default proposer, with another bundled network in place of its own."""
+    return DEFAULT.replace(NETWORK, network)
+
+
+def _region_mean(case: Case, kind: str) -> ScoreMap:
+    return fuse(case.score, getattr(case.regions, kind), rule="mean")
+
+
+def _masks(case: Case, on_top: str) -> ScoreMap:
+    masks = case.regions.masks
+    labels = getattr(masks, on_top)
+    covered = labels >= 0
+    found: ScoreMap = case.score.copy()
+    found[covered] = masks.means(case.score)[labels[covered]]
+    return found
+
+
+def _eq3(case: Case, source: str) -> ScoreMap:
+    """The root of eq. 3: the same order, without tiny numbers."""
+    found: ScoreMap = np.sqrt(case.mean(source) * case.score)
+    return found
+
+
+def _filled(case: Case, source: str) -> ScoreMap:
+    """The root of m x max(m, D)."""
+    mean = case.mean(source)
+    found: ScoreMap = np.sqrt(mean * np.maximum(mean, case.score))
+    return found
+
+
+def _default(case: Case, source: str) -> ScoreMap:
+    return fuse(case.score, case.regions.of(source))
+
+
+def _hard(case: Case) -> ScoreMap:
+    found: ScoreMap = np.sqrt(fuse(case.score, case.regions.hard, rule="mean") * case.score)
+    return found
+
+
+BASE = Row("base", "base score", lambda case: case.score, components=True)
+EQ3 = Row(
+    "eq3",
+    f"eq. 3, {SEVERAL}",
+    partial(_eq3, source=DEFAULT),
+    sources=(DEFAULT,),
+    components=True,
+)
+MEAN = Row(
+    "mean",
+    f"region mean, {SEVERAL}",
+    lambda case: case.mean(DEFAULT),
+    sources=(DEFAULT,),
+    components=True,
+)
+FILLED = Row("filled", f"m x max(m, D), {SEVERAL}", partial(_filled, source=DEFAULT), sources=(DEFAULT,))
+SHIPPED = Row(
+    "default",
+    "the default",
+    partial(_default, source=DEFAULT),
+    sources=(DEFAULT,),
+    default_rule=True,
+    components=True,
+)
+TRUE = Row(
+    "true",
+    "true regions, default rule",
+    lambda case: fuse(case.score, case.true),
+    default_rule=True,
+    components=True,
+    bound=True,
+)
+ROWS = (
+    BASE,
+    Row(
+        "blur",
+        f"mean of Gaussian blurs, sigma {', '.join(f'{sigma:g}' for sigma in BLURS)}",
+        lambda case: several_blurs(case.score),
+    ),
+    Row("guided", "guided filter", lambda case: guided_filter(case.score, case.regions.gray)),
+    Row("crf", "DenseCRF", lambda case: case.regions.dense_field(case.score), needs=DENSE_FIELD),
+    Row(
+        "felzenszwalb",
+        "Felzenszwalb, region mean",
+        partial(_region_mean, kind="felzenszwalb"),
+        needs="skimage",
+    ),
+    Row("slic", "SLIC, region mean", partial(_region_mean, kind="slic"), needs="skimage"),
+    Row(
+        "masks-smallest",
+        "masks as given, smallest on top",
+        partial(_masks, on_top="smallest"),
+        sources=(NETWORK,),
+    ),
+    Row("masks-best", "masks as given, best on top", partial(_masks, on_top="best"), sources=(NETWORK,)),
+    Row("hard", f"hard assignment, eq. 3, {NETWORK}", _hard, sources=(NETWORK,)),
+    Row("eq3-one", f"eq. 3, {NETWORK}", partial(_eq3, source=NETWORK), sources=(NETWORK,)),
+    EQ3,
+    MEAN,
+    FILLED,
+    SHIPPED,
+    *(
+        Row(
+            name.removeprefix(f"{NETWORK}-"),
+            f"the default with {name}",
+            partial(_default, source=default_with(name)),
+            sources=(default_with(name),),
+            default_rule=True,
+        )
+        for name in ("csl-tiny-strict", "csl-tiny-open")
+    ),
+    TRUE,
+)
+
+
+@lru_cache
+def _rule_code() -> str:
+    """A digest of the code that a default rule may depend on."""
+    package = Path(csl_plugin.__file__).parent
+    files = sorted(path for folder in _RULE_CODE for path in (package / folder).rglob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]

@@ -32,6 +32,7 @@ PROTOCOLS = {
     "semantic": "All pixels of the set",
     "regions": "Majority vote of every region",
 }
+_PUBLISHED = "Published values"
 _SAME = 5e-5
 UNDEFINED, _MINUS = "not defined", "\N{MINUS SIGN}"
 
@@ -95,7 +96,8 @@ def signed(value: float, digits: int = 2) -> str:
 def tables(result: Result) -> list[Table]:
     """A table for each protocol, with components beside the official pixel metrics as in the paper.
 
-    The second of two protocols is omitted if they agree to 0.01. The paper's rows are in the first table.
+    The second of two protocols is omitted if they agree to 0.01. Published rows are in the first table, or in
+    one of their own where nothing could be measured.
     """
     pixels = [found for found in result.protocols if found.protocol != "components"]
     shown: list[ProtocolValues] = []
@@ -108,6 +110,8 @@ def tables(result: Result) -> list[Table]:
         shown[0] = ProtocolValues(
             "official", first.base | components.base, first.csl | components.csl, first.intervals
         )
+    if not shown and result.published_rows:
+        return [_published_table(result)]
     return [_table(result, found, published=found is shown[0]) for found in shown]
 
 
@@ -143,8 +147,10 @@ def notes(result: Result) -> str:
         words.append("Beside a change: its 95 % interval, by bootstrap over the frames.")
     if result.task == "anomaly":
         words.append("The interval is that of the exact value. Lower is better only for FPR95.")
-    if result.published_rows:
+    if any(row.table is not None for row in result.published_rows):
         words.append("The paper's rows are as printed, made with its own regions.")
+    if any(row.table is None for row in result.published_rows):
+        words.append("Rows of the leaderboard are as listed there.")
     return " ".join(words)
 
 
@@ -201,13 +207,25 @@ def _table(result: Result, found: ProtocolValues, *, published: bool) -> Table:
         base = Row(result.method, tuple(Cell(per_cent(found.base[name])) for name in names))
         change = Row("change", tuple(_change(found, name) for name in names))
         rows = [base, csl, change]
-    for row in result.published_rows if published else ():
+    rows += _published(result, names) if published else []
+    return Table(PROTOCOLS[found.protocol], tuple(_name(found, name) for name in names), tuple(rows))
+
+
+def _published_table(result: Result) -> Table:
+    found = {name for row in result.published_rows for name in (*row.base, *row.csl1, *row.csl2)}
+    names = [name for name in NAMES if name in found]
+    return Table(_PUBLISHED, tuple(NAMES[name] for name in names), tuple(_published(result, names)))
+
+
+def _published(result: Result, names: Sequence[str]) -> list[Row]:
+    rows = []
+    for row in result.published_rows:
         versions = ((row.base, row.method), (row.csl1, "+CSL, scheme 1"), (row.csl2, "+CSL, scheme 2"))
         for values, label in versions:
             if any(name in values for name in names):
                 cells = tuple(Cell(f"{values[name]:g}" if name in values else "") for name in names)
-                rows.append(Row(f"paper, table {row.table}: {label}", cells, published=True))
-    return Table(PROTOCOLS[found.protocol], tuple(_name(found, name) for name in names), tuple(rows))
+                rows.append(Row(f"{row.origin}: {label}", cells, published=True))
+    return rows
 
 
 def _known(found: ProtocolValues, name: str) -> bool:

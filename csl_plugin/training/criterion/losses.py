@@ -43,7 +43,8 @@ def losses(
 
     Args:
         output: Of the network, for images whose sides are multiples of 4.
-        regions: (B, H, W) integer region ids from 0; negative pixels are ignored.
+        regions: (B, H, W) integer region ids from 0; negative pixels are ignored. A query without a region
+            may hold any of them, so "no region" counts for it by the share of its image that is not ignored.
         points: (B, P, 2), the points that the network was given.
         classes: (B, H, W) class ids, constant in every region, for a network whose queries have classes;
             pixels of negative ones are ignored.
@@ -128,7 +129,8 @@ def _query_losses(
     query = matched[layer, image, region]
     is_region = torch.zeros_like(validity)
     is_region[layer, image, query] = 1.0
-    weight = torch.where(is_region > 0, 1.0, _UNMATCHED)
+    unmatched = _UNMATCHED * targets.counted.mean(1)[:, None]
+    weight = torch.where(is_region > 0, 1.0, unmatched)
     if class_logits is None or targets.classes is None:
         errors = F.binary_cross_entropy_with_logits(validity, is_region, reduction="none")
     else:
@@ -136,7 +138,7 @@ def _query_losses(
         target[layer, image, query] = targets.classes[image, region]
         errors = F.cross_entropy(class_logits.movedim(-1, 1), target, reduction="none")
     weights, pairs = processes.total(torch.stack([weight.sum(), weight.new_tensor(len(image))]))
-    validity_loss = (weight * errors).sum() / weights
+    validity_loss = (weight * errors).sum() / weights.clamp(min=1e-6)
     region_loss, dice = _region_losses(logits[layer, image, query], targets, image, region, compared, pairs)
     layers = len(predictions)
     return {

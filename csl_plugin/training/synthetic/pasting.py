@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ class Pasting:
         most: Largest number of objects; numbers are uniform.
         smallest: Minimum of the length of an object's longer side, in pixels.
         largest: Maximum of that length, relative to the scene's longer side. Lengths are log-uniform.
+        longest: Maximum of that length in pixels; the lower of both limits counts.
         feather: Largest sigma of the Gaussian that softens an edge, in pixels.
         match: Probability that an object's colors are shifted toward those of its surroundings.
         shadow: Probability of a soft shadow.
@@ -54,6 +56,7 @@ class Pasting:
     feather: float = 2.0
     match: float = 0.4
     shadow: float = 0.2
+    longest: float = math.inf
 
     def __post_init__(self) -> None:
         shares = [share for _, share in self.objects]
@@ -70,7 +73,8 @@ class Pasting:
         image, labels, classes = scene.image.copy(), scene.labels.copy(), scene.classes.copy()
         teacher_mask = None if scene.teacher_mask is None else scene.teacher_mask.copy()
         ends = np.cumsum([share for _, share in self.objects])
-        span = np.log(self.smallest), np.log(max(self.largest * max(labels.shape), self.smallest))
+        limit = min(self.largest * max(labels.shape), self.longest)
+        span = np.log(self.smallest), np.log(max(limit, self.smallest))
         label = int(labels.max()) + 1
         for number in range(int(rng.integers(self.fewest, self.most + 1))):
             objects = self.objects[int(np.searchsorted(ends, rng.random() * ends[-1], side="right"))][0]

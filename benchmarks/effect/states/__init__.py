@@ -1,0 +1,1 @@
+"""What is kept of every fused map: counts that metrics of a whole set are computed from."""
