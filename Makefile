@@ -25,7 +25,7 @@ test-all: $(VENV)/ready-to-test-all  ## All tests
 attack: $(VENV)/ready-to-test  ## Damaged files, kills, full disks, random calls for ten minutes; ARGS="--seconds 60 --seed 1"
 	$(VENV)/bin/python -m tests.attack $(ARGS)
 
-mutants: $(VENV)/ready-to-test  ## Which changes to the numerical core no test notices: hours; ARGS="--count 50 --file trust"
+mutants: $(VENV)/ready-to-test  ## Which changes to the numerical core no test notices: hours; ARGS="--count 50 --file adaptive"
 	$(VENV)/bin/python -m tests.mutants $(ARGS)
 
 lint: $(VENV)/ready-to-lint  ## Format, lint and types

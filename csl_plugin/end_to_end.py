@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,17 +23,17 @@ Score: TypeAlias = Callable[[Tensor], Tensor]
 
 
 class EndToEnd(nn.Module):
-    """A network distilled from a teacher, followed by eqs. 2 and 3: no teacher at inference.
+    """A network distilled from a teacher, then eq. 2 and fusion: no teacher at inference.
 
     Args:
         network: Trained with `csl_plugin.training.train(..., teacher=...)`.
-        score: For out-of-distribution segmentation, the score of the distribution to fuse. By default the
-            distribution itself is fused: for classes, or for a network of one class, distilled from an
-            anomaly score.
+        score: For out-of-distribution segmentation, the scores of the distribution to fuse, each by itself.
+            By default the distribution itself is fused: for classes, or for a network of one class, distilled
+            from an anomaly score.
         proposer: Where regions come from; by default the network's own region scores by eq. 2. They come
             from the same forward pass as the distribution, and so do those of `NetworkRegions(network)` with
             the same network, which have sharper boundaries and take longer.
-        rule: As for `csl_plugin.fuse`.
+        rule: As for `csl_plugin.fuse`; the paper's eq. 3 is "product".
         split: As for `csl_plugin.fuse`.
 
     Raises:
@@ -67,7 +68,7 @@ class EndToEnd(nn.Module):
         *,
         score: Score | None = None,
         proposer: Proposer | None = None,
-        rule: Rule | None = None,
+        rule: Rule = "adaptive",
         split: bool = True,
     ) -> None:
         super().__init__()
@@ -76,7 +77,8 @@ class EndToEnd(nn.Module):
             raise OptionError("network", "a network without classes", "one with a distribution", hint)
         self.network, self.score = network, score
         self.proposer = NetworkProposals(network) if proposer is None else proposer
-        self.rule, self.split = rule, split
+        self.rule: Rule = rule
+        self.split = split
 
     def forward(self, images: Tensor) -> Tensor:
         """The fused distribution (B, C, H, W), or the fused scores, of RGB images (B, 3, H, W) in [0, 1].
@@ -94,7 +96,8 @@ class EndToEnd(nn.Module):
         if self.score is None:
             fused: Tensor = fuse(logits, regions, rule=rule, split=split, size=size, logits=True)
             return fused
-        return fuse(self._scores(self.score, logits, size), regions, rule=rule, split=split)
+        scores = torch.split(self._scores(self.score, logits, size), 1, dim=1)
+        return torch.cat([fuse(one, regions, rule=rule, split=split) for one in scores], 1)
 
     @staticmethod
     def _scores(score: Score, logits: Tensor, size: tuple[int, int]) -> Tensor:

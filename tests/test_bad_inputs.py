@@ -327,6 +327,10 @@ CASES = {
             "geometric",
             "product",
         ),
+        "rule of earlier versions": Case(
+            fusing(scores(), rule="trust"), ValueError, "'trust'", "adaptive", "pro"
+        ),
+        "no rule": Case(fusing(scores(), rule=None), ValueError, "None", "adaptive", "product"),
         "list of rules": Case(fusing(scores(), rule=["mean"]), ValueError, "mean", "geometric", "product"),
     },
     "split": {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from csl_plugin import CSLError, CSLWrapper, RegionMap, Trust, fuse, load_proposer
+from csl_plugin import CSLError, CSLWrapper, RegionMap, fuse, load_proposer
 from csl_plugin.adapters import ImageInput, OutputAdapter, preset
 from csl_plugin.datasets import open_dataset
 from csl_plugin.evaluation.run import run_benchmark
@@ -49,7 +49,9 @@ CALLS = {
     "network's scale": lambda value: NetworkRegions(NETWORK, value),
     "adapter": lambda value: CSLWrapper(torch.nn.Identity(), load_proposer("superpixels"), value),
     "rule": lambda value: fuse(SCORES, REGIONS, rule=value),
-    "sharpness": lambda value: fuse(SCORES, REGIONS, rule=Trust(value)),
+    "rule of a wrapper": lambda value: CSLWrapper(
+        torch.nn.Identity(), load_proposer("superpixels"), rule=value
+    ),
     "num_regions": lambda value: RegionMap(REGIONS.labels, value),
 }
 

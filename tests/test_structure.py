@@ -23,8 +23,8 @@ LARGE = {"csl_plugin.ops.triton.fuse": 450, "csl_plugin.ops.triton.assign": 420}
 
 SURFACE = {
     "csl_plugin": [
-        "CSLError", "CSLWrapper", "Calibration", "RegionMap", "RegionProposals", "Trust", "fuse",
-        "fuse_labels", "hard_assignment", "load_proposer", "soft_assignment", "split_components",
+        "CSLError", "CSLWrapper", "Calibration", "RegionMap", "RegionProposals", "fuse", "fuse_labels",
+        "hard_assignment", "load_proposer", "soft_assignment", "split_components",
     ],
     "csl_plugin.adapters": [
         "Adapter", "ClassStatistics", "FlipAverage", "ObserverPair", "OutputAdapter", "PRESETS", "Preset",
@@ -38,7 +38,7 @@ SURFACE = {
         "OutputError", "ScoreRangeError", "ShapeError",
     ],
     "csl_plugin.evaluation": ["run_benchmark"],
-    "csl_plugin.fusion": ["Rule", "Trust", "fuse", "fuse_labels"],
+    "csl_plugin.fusion": ["Rule", "fuse", "fuse_labels"],
     "csl_plugin.io": ["read_image", "read_region_map", "read_scores", "write_region_map", "write_scores"],
     "csl_plugin.metrics": ["PooledAnomaly", "RegionQuality", "SemanticMetric", "bootstrap_difference"],
     "csl_plugin.models": ["CSLNetwork", "NetworkConfig", "load_backbone_weights"],

@@ -104,7 +104,7 @@ def region_maps(network: CSLNetwork, image: torch.Tensor) -> dict[str, RegionMap
 
 def fused_scores(scores: NDArray[np.float32], regions: RegionMap | None) -> NDArray[np.float32]:
     """The scores after eq. 3, unchanged without regions."""
-    return scores if regions is None else fuse(scores, regions, split=False)
+    return scores if regions is None else fuse(scores, regions, rule="product", split=False)
 
 
 def partitions_of(settings: Sequence[Setting], networks: Sequence[CSLNetwork]) -> Partitions:

@@ -68,9 +68,10 @@ they were trained on images with pasted objects, though without labels for them,
 `pasted`.
 
 AP / FPR95 in per cent, exact over the pooled pixels of frames {frames}, void excluded. Below: the 95 %
-interval of the change against the teacher's own score, by bootstrap over frames. Eq. 3 with component split;
-the default proposer gives several partitions, which `fuse` combines by the rule "trust". "Regions" are
-`NetworkRegions`, "eq. 2" is the soft assignment of the region scores. One training and one seed each.
+interval of the change against the teacher's own score, by bootstrap over frames. Eq. 3 with
+component split, as in the paper; with the default proposer, of two partitions, by `fuse`'s default rule
+"adaptive". "Regions" are `NetworkRegions`, "eq. 2" is the soft assignment of the region scores. One training
+and one seed each.
 
 ## Which scores a distilled distribution has
 

@@ -38,9 +38,8 @@ BASE, DEFAULT = "base", "csl-tiny"
 EQ2, EQ2_SPLIT, TRUE = "csl-tiny, eq. 2", "csl-tiny, eq. 2, split", "true regions"
 _PROPOSERS = {DEFAULT: "csl-tiny", "superpixels 150": "superpixels:150", "superpixels 40": "superpixels:40"}
 REGIONS = (*_PROPOSERS, EQ2, EQ2_SPLIT, TRUE)
-SEVERAL = ("csl-tiny:auto,10", "superpixels:40,150", BOTH)
-_TRUST, _AVERAGE = ", trust", ", average of region means"
-_MEAN = ", region mean"
+SEVERAL = (BOTH, "superpixels:40,150")
+_ADAPTIVE, _AVERAGE, _MEAN = ", adaptive", ", average of region means", ", region mean"
 _IOU = "iou"
 _HEAD = """\
 # Classes in the training labels
@@ -49,9 +48,9 @@ Written by `python -m benchmarks.effect.semantic`; do not edit.
 
 IoU in per cent of CamVid's nine seen classes on frames {frames} of its val split ({count} frames; people,
 cyclists and void are void), of the arg max before and after fusion of the whole distribution, C = 9. Rows of
-one partition are of eq. 3, region mean times pixel, unless they name another rule; "trust" is the rule for
-several partitions. The square root of eq. 3 (rule "geometric") has the same arg max, which is checked on
-every frame, and no rows. Intervals: 95 % of the change of the mean IoU against the base, by bootstrap over
+one partition are of eq. 3, region mean times pixel, unless they name another rule; "adaptive" is the default
+of `fuse`. The square root of eq. 3 (rule "geometric") has the same arg max, which is checked on every frame,
+and no rows. Intervals: 95 % of the change of the mean IoU against the base, by bootstrap over
 frames. True regions are the connected components of the labels: the upper limit, with perfect regions.
 
 Regions are those of `NetworkRegions` with `csl-tiny` unless a row names others; "eq. 2" is the soft
@@ -72,7 +71,7 @@ class Case:
 def cases(dataset: Dataset, labels: Path, teacher: Teacher, part: slice) -> Iterator[Case]:
     """The frames of a data set with their regions."""
     known = {name: load_proposer(source) for name, source in _PROPOSERS.items()}
-    parts = [load_proposer(source) for source in SEVERAL[:2]]
+    joined = {name: load_proposer(name) for name in SEVERAL}
     eq2 = NetworkProposals(bundled_network(DEFAULT))
     for frame in tqdm(dataset.frames[part], desc=dataset.output_name, unit="frame", disable=None):
         image, stored = image_batch(dataset.read_image(frame)), read_label_png(labels / f"{frame.name}.png")
@@ -80,8 +79,7 @@ def cases(dataset: Dataset, labels: Path, teacher: Teacher, part: slice) -> Iter
         soft = soft_assignment(eq2(image)[0], (stored.shape[0], stored.shape[1]))
         true = RegionMap(torch.from_numpy(stored.astype(np.int32))[None])
         regions |= {EQ2: soft, EQ2_SPLIT: split_components(soft), TRUE: split_components(true)}
-        network, superpixels = (_maps(proposer(image)) for proposer in parts)
-        several = dict(zip(SEVERAL, (network, superpixels, network + superpixels), strict=True))
+        several = {name: _maps(proposer(image)) for name, proposer in joined.items()}
         yield Case(teacher(image, frame.name), seen(stored), regions, several)
 
 
@@ -110,10 +108,11 @@ def labels_by_method(case: Case) -> dict[str, Tensor]:
         fused = partial(fuse_labels, case.logits, regions, split=False, size=(size[0], size[1]), logits=True)
         labeled[name] = fused(rule="product")
         labeled[name + _MEAN] = fused(rule="mean")
+        labeled[name + _ADAPTIVE] = fused(rule="adaptive")
         if not torch.equal(fused(rule="geometric"), labeled[name]):
             raise AssertionError(name)
     for name, maps in case.several.items():
-        for suffix, rule in ((_TRUST, "trust"), (_AVERAGE, "mean")):
+        for suffix, rule in ((_ADAPTIVE, "adaptive"), (_AVERAGE, "mean")):
             labeled[name + suffix] = fuse_labels(
                 case.logits, maps, rule=rule, split=False, size=(size[0], size[1]), logits=True
             )
@@ -122,8 +121,8 @@ def labels_by_method(case: Case) -> dict[str, Tensor]:
 
 def tables(measured: Measured) -> list[str]:
     """The mean IoU of every method, and the IoU of every class before and after."""
-    rows = [BASE, *(name + rule for name in REGIONS for rule in ("", _MEAN))]
-    rows += [name + rule for name in SEVERAL for rule in (_TRUST, _AVERAGE)]
+    rows = [BASE, *(name + rule for name in REGIONS for rule in ("", _MEAN, _ADAPTIVE))]
+    rows += [name + rule for name in SEVERAL for rule in (_ADAPTIVE, _AVERAGE)]
     lines = markdown(
         ["regions", "mIoU", "change", "pixel accuracy"],
         [
@@ -136,7 +135,7 @@ def tables(measured: Measured) -> list[str]:
             for row in rows
         ],
     )
-    shown = (BASE, DEFAULT, DEFAULT + _MEAN, BOTH + _TRUST, TRUE)
+    shown = (BASE, DEFAULT, DEFAULT + _MEAN, DEFAULT + _ADAPTIVE, BOTH + _ADAPTIVE, TRUE)
     of_class = [measured.values(_IOU, row).per_class for row in shown]
     lines += markdown(
         ["class", *shown],

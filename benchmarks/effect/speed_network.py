@@ -95,7 +95,7 @@ def inference(image: Tensor, rounds: int) -> dict[str, list[float]]:
             "network, whole forward": lambda: network(image),
             "csl-tiny's regions": lambda: regions(image),
             "region scores for eq. 2": lambda: eq2(image),
-            "default regions, several partitions": lambda: default(image),
+            "default regions, two partitions": lambda: default(image),
             "teacher only": lambda: teacher(image),
             "CSLWrapper, csl-tiny's regions": lambda: CSLWrapper(teacher, regions, adapter)(image),
             "CSLWrapper, eq. 2": lambda: CSLWrapper(teacher, eq2, adapter)(image),

@@ -85,16 +85,16 @@ def noisy_score(case: Case, seed: int = 0) -> Map:
 
 
 def fused_scores(score: Map, several: tuple[RegionMap, ...]) -> dict[str, Map]:
-    """The score after each rule; rules of one partition use the first."""
+    """The score after each rule; eq. 3 and the mean use the first partition."""
     return {
         "Eq. 3": fuse(score, several[0], rule="geometric", split=False),
         "Region mean": fuse(score, several[0], rule="mean", split=False),
-        'Rule "trust"': fuse(score, several, rule="trust", split=False),
+        'Rule "adaptive"': fuse(score, several, split=False),
     }
 
 
 def draw(case: Case) -> Picture:
-    """Photograph, regions and score above; eq. 3, region mean and the rule "trust" below."""
+    """Photograph, regions and score above; eq. 3, region mean and the rule "adaptive" below."""
     several = regions_of(case)
     labels, count = several[0].labels[0].numpy(), len(several)
     size = fit(case.image.shape[:2], _BOX)

@@ -44,14 +44,16 @@ def cases(height: int, width: int) -> dict[str, Callable[[], object]]:
     return {
         "soft_assignment, N = 100": lambda: soft_assignment(proposals, size),
         "split_components": lambda: split_components(three[2]),
-        "fuse, C = 1": lambda: fuse(score, one),
-        "fuse, C = 1, proposals": lambda: fuse(score, proposals),
-        "fuse, C = 19": lambda: fuse(classes, one, split=False),
+        "fuse, C = 1": lambda: fuse(score, one, rule="product"),
+        "fuse, C = 1, proposals": lambda: fuse(score, proposals, rule="product"),
+        "fuse, C = 19": lambda: fuse(classes, one, split=False, rule="product"),
         "fuse, C = 19, geometric": lambda: fuse(classes, one, split=False, rule="geometric"),
-        "fuse_labels, C = 19": lambda: fuse_labels(classes, one, split=False),
+        "fuse_labels, C = 19": lambda: fuse_labels(classes, one, split=False, rule="product"),
         "fuse, C = 1, three partitions": lambda: fuse(score, three, split=False, rule="product"),
-        "fuse, C = 1, three partitions, trust": lambda: fuse(score, three, split=False, rule="trust"),
-        "fuse, C = 19, three partitions, trust": lambda: fuse(classes, three, split=False, rule="trust"),
+        "default, C = 1": lambda: fuse(score, one, split=False),
+        "default, C = 19": lambda: fuse(classes, one, split=False),
+        "default, C = 1, three partitions": lambda: fuse(score, three, split=False),
+        "default, C = 19, three partitions": lambda: fuse(classes, three, split=False),
     }
 
 

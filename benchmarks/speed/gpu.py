@@ -135,9 +135,10 @@ def _fusion(
     def off(fused: Tensor) -> str:
         return f"{float((fused.reshape(expected.shape).cpu() - expected).abs().max()):.1e} off"
 
-    options: dict[str, Any] = {"split": False, "check": False}
+    options: dict[str, Any] = {"rule": "product", "split": False, "check": False}
     ours = partial(fuse, batch, proposals, out=target, **options)
-    split = partial(fuse, batch, proposals, out=target, check=False)
+    split = partial(fuse, batch, proposals, rule="product", out=target, check=False)
+    adaptive = partial(fuse, batch, proposals, split=False, out=target, check=False)
     yield Contestant(f"D.clone(), {mark}", batch.clone, output_bytes=batch.nbytes)
     yield Contestant(f"index_add means, {mark}", partial(equations.index_add_means, batch[0], known, count))
     regions = ops.partition(known[None], count, split=False)
@@ -149,6 +150,7 @@ def _fusion(
     yield Contestant(f"whole stage, careful torch, {mark}", careful, off, output_bytes=batch.nbytes)
     yield Contestant(f"whole stage, ours, {mark}", ours, off, captured=True, silent=True)
     yield Contestant(f"whole stage, ours, split, {mark}", split)
+    yield Contestant(f"whole stage, ours, adaptive, {mark}", adaptive, captured=True)
     if classes > 1:
         labeled = partial(fuse_labels, batch, proposals, **options)
         size = 8 * labels.numel()

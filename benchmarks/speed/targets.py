@@ -153,7 +153,7 @@ def _whole(book: Book) -> Iterator[Verdict]:
     semantic = "HF semantic (384x384), assignment only"
     yield book.faster(key, 2, key, "ours", semantic, "HF's semantic path at 384x384")
     yield book.lean(key, 40, key, "ours")
-    several = "ours, 4 partitions, trust"
+    several = "ours, 4 partitions, adaptive"
     yield book.within(f"{key}, four partitions", 5, key, several, "ours", "eq. 3 with one")
     key = f"whole {_CITY} C=19"
     yield book.faster(key, 12, key, "ours", "careful torch")

@@ -95,8 +95,8 @@ class NonNegative(ScoreKind):
         unseen: Indices of the classes without training images, where the model lowers the scores of the
             other classes.
         lowered: The offset by which it lowers the seen classes. It is added before fusion, so that the mean
-            is over scores >= 0, and subtracted after it. It is on the scale of D: fuse with
-            ``rule="geometric"`` or "trust", which keep that scale.
+            is over scores >= 0, and subtracted after it. It is on the scale of D, which every rule of `fuse`
+            but "product" keeps.
         classes: The number of channels for which `unseen` holds; None for any.
         name: "probabilities", or "query sum" for scores that may exceed 1.
     """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from csl_plugin.cli.answer import FAILED, SUCCESS, Answer
 from csl_plugin.cli.arguments import name, path
 from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options
+from csl_plugin.cli.rule_option import add_rule_option
 from csl_plugin.cli.streams import say
 from csl_plugin.errors import OptionError
 
@@ -64,13 +65,7 @@ def add_parser(subparsers: Any) -> None:
         type=path,
         help="JSON file of a Calibration; maps raw scores onto [0, 1] before fusion, and may reverse them",
     )
-    parser.add_argument(
-        "--rule",
-        choices=("product", "geometric", "mean", "trust"),
-        help="region mean x score (eq. 3), its square root of the same order, the region mean alone, or a "
-        "mean over regions, each weighted by how well it predicts its pixels (default: trust for several "
-        "partitions, else product)",
-    )
+    add_rule_option(parser)
     parser.add_argument("--method", metavar="NAME", type=name, help="name of the method, as published")
     parser.add_argument(
         "--draws", metavar="N", type=int, default=1000, help="bootstrap draws (default: %(default)s)"

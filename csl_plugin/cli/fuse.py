@@ -13,6 +13,7 @@ from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
 from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks
 from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options, proposer_of
+from csl_plugin.cli.rule_option import add_rule_option
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.proposers.names import DEFAULT
 
@@ -37,13 +38,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("scores", metavar="SCORES", type=path, help="a folder of score maps, or one")
     parser.add_argument("out", metavar="OUT", type=path, help="the output folder")
     add_proposer_options(parser, SEVERAL)
-    parser.add_argument(
-        "--rule",
-        choices=("product", "geometric", "mean", "trust"),
-        help="region mean x score (eq. 3), its square root, which keeps the scale of the scores, the region "
-        "mean alone, or a mean over regions, each weighted by how well it predicts its pixels (default: "
-        "trust for several partitions, geometric for one)",
-    )
+    add_rule_option(parser)
     parser.add_argument(
         "--no-split", action="store_true", help="do not split regions into connected components"
     )
@@ -91,14 +86,14 @@ def run(arguments: argparse.Namespace) -> Answer:
             "scores": str(folder_of(arguments.scores)),
             **region_places(proposer),
         },
-        "rule": arguments.rule or "default",
+        "rule": arguments.rule,
         "split": not arguments.no_split,
         "proposer": identity_of(proposer),
         "calibration": digest,
         **({"logits": True} if arguments.logits else {}),
     }
     made_with = {
-        "rule": arguments.rule or "default",
+        "rule": arguments.rule,
         "split": "no" if arguments.no_split else "yes",
         "proposer": arguments.proposer or DEFAULT,
         "calibration": arguments.calibration.name if arguments.calibration else "none",

@@ -16,7 +16,10 @@ _SOURCES = (
     "CSL network or a segmentation model of transformers: its folder, or OWNER/NAME on the Hub; a folder of "
     "region maps (.png or .npz) or masks (.json) by image stem; a name that another package registered"
 )
-ONE = f"{_SOURCES}; one partition (default: csl-tiny)"
+ONE = (
+    f"{_SOURCES}; one partition, because a file holds one (default: csl-tiny, the first of the two of "
+    f"{DEFAULT}, which `fuse` takes by default)"
+)
 SEVERAL = f"{_SOURCES}; several partitions with :SCALE,SCALE and + between them (default: {DEFAULT})"
 
 

@@ -29,7 +29,7 @@ class ScoreFusion:
 
     Args:
         proposer: Gives the regions.
-        rule: As for `csl_plugin.fuse`; None is "trust" for several partitions, else "geometric".
+        rule: As for `csl_plugin.fuse`.
         split: Whether regions are split into connected components.
         calibration: Maps raw scores onto [0, 1], after they are upsampled.
         logits: The files hold logits.
@@ -37,7 +37,7 @@ class ScoreFusion:
     """
 
     proposer: Any
-    rule: Rule | None
+    rule: Rule
     split: bool
     calibration: Calibration | None
     logits: bool
@@ -57,8 +57,7 @@ class ScoreFusion:
         regions = propose_regions(self.proposer, pixels, image.stem)
         if self.split:
             regions = tuple(split_components(partition) for partition in regions)
-        rule = self.rule or ("trust" if len(regions) > 1 else "geometric")
-        fused = fuse(values, regions, rule=rule, split=False)
+        fused = fuse(values, regions, rule=self.rule, split=False)
         write_scores(
             target,
             fused,

@@ -26,7 +26,7 @@ class Demonstration:
 
     Attributes:
         score: RX score of every pixel, (H, W) float64 in [0, 1].
-        fused: The score fused with the regions by the rule "trust", (H, W) float64 in [0, 1].
+        fused: The score fused with the regions, (H, W) float64 in [0, 1].
         num_regions: Number of regions of the finest partition.
         pieces: Number of connected components of the two masks, of the score and of the fused score.
         picture: (h, w, 3) uint8 RGB.
@@ -48,7 +48,7 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
         note: The line below the title "Photograph", ASCII.
     """
     score = rx_score(image)
-    fused = fuse(score, regions, rule="trust")
+    fused = fuse(score, regions)
     finest = max(regions, key=_count)
     labels, count = finest.labels[0].cpu().numpy(), _count(finest)
     masks = [top_share(values, TOP) for values in (score, fused)]
@@ -68,7 +68,7 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
             ],
             [
                 Panel(partition, "Regions", _of_partitions(count, len(regions))),
-                Panel(heats[1], "Score fused with the regions", 'rule "trust"', (0.0, 1.0)),
+                Panel(heats[1], "Score fused with the regions", 'rule "adaptive"', (0.0, 1.0)),
                 Panel(marks[1], f"Top {TOP:.0%} of the fused score", _in_words(after, "piece")),
             ],
         ],

@@ -36,6 +36,7 @@ from csl_plugin.evaluation.report import best_and_worst, write_report
 from csl_plugin.evaluation.result import Result
 from csl_plugin.evaluation.summary import Summary
 from csl_plugin.fusion import Rule
+from csl_plugin.fusion.rules import read_rule
 from csl_plugin.io.job_settings import flat_settings, versions
 from csl_plugin.io.output_folder import OutputFolder
 from csl_plugin.proposers import load_proposer
@@ -63,7 +64,7 @@ def run_benchmark(
     device: str | None = None,
     kind: Kind | None = None,
     calibration: PathLike | None = None,
-    rule: Rule | None = None,
+    rule: Rule = "adaptive",
     method: str | None = None,
     draws: int = 1000,
     overwrite: bool = False,
@@ -101,8 +102,8 @@ def run_benchmark(
 
     Raises:
         FramesFailedError: Frames cannot be read or fused; each was reported on stderr.
-        OptionError: Options that exclude each other; an output folder of other settings, of another program,
-            with inputs in it, or in which another job is at work.
+        OptionError: An unknown rule; options that exclude each other; an output folder of other settings, of
+            another program, with inputs in it, or in which another job is at work.
         FileError: Another layout than the published one, missing scores, a folder that cannot be written, or
             a file of another program where this one would write.
     """
@@ -126,7 +127,7 @@ def run_benchmark(
         "method": method,
         "proposer": identity_of(regions),
         **(source.identity() if source else {}),
-        **({"kind": fusion.kind, "rule": rule or "default", "calibration": digest} if source else {}),
+        **({"kind": fusion.kind, "rule": rule, "calibration": digest} if source else {}),
         "versions": versions(),
         "places": {
             "data": str(Path(data).resolve()),
@@ -236,9 +237,8 @@ def _score_source(
     return ScoreFolder.open(scores, dataset.frames)
 
 
-def _fusion(
-    kind: Kind | None, calibration: PathLike | None, rule: Rule | None
-) -> tuple[FrameFusion, str | None]:
+def _fusion(kind: Kind | None, calibration: PathLike | None, rule: Rule) -> tuple[FrameFusion, str | None]:
+    read_rule(rule)
     if calibration is None:
         return FrameFusion(kind or "probability", rule, None), None
     if kind not in (None, "raw"):

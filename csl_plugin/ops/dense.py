@@ -50,8 +50,7 @@ def apply(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Tenso
     unassigned = (index == num_regions)[:, None]
     if rule == "adaptive":
         heard, own, floor = gathered[:, :classes], gathered[:, -2:-1], gathered[:, -1:]
-        # Of scores that do not count not even the gradient does.
-        fused = adaptive.fused(torch.where(unassigned, 0.0, scores), heard, own, floor)
+        fused = adaptive.fused(scores, heard, own, floor)
         return torch.where(unassigned, scores, fused).view(distribution.shape)
     prior = torch.where(unassigned, scores, gathered)
     if rule == "mean":

@@ -193,7 +193,8 @@ class NetworkRegions(HierarchicalRegions):
         return (as_map(labels, tensor.device),)
 
     def __repr__(self) -> str:
-        return f"NetworkRegions({_identity(self.network)}, scale={scale_name(self.scale)})"
+        scale = scale_name(self.scale)
+        return f"NetworkRegions({_identity(self.network)}, scale={scale}, finer={_FINER})"
 
 
 def _partitions(

@@ -43,7 +43,8 @@ def load_proposer(
 
     Args:
         source: One of these:
-            None for the default: three partitions, "csl-tiny:auto,10+superpixels:40".
+            None for the default, "csl-tiny:auto,5": two partitions of one tree of merged regions, those that
+            eq. 2 chooses and those of a fine scale.
             A name above. With ":SCALE" it gives regions of one scale everywhere, such as "csl-tiny:5"; with
             several scales one partition for each, such as "superpixels:20,40,80,150". "+" joins sources.
             A name that another package registered under the entry-point group "csl_plugin.proposers".

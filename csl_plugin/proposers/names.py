@@ -5,5 +5,5 @@ from __future__ import annotations
 BUILT_IN = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open", "superpixels")
 """The names of proposers that need no download."""
 
-DEFAULT = "csl-tiny:auto,10+superpixels:40"
-"""The partitions that `load_proposer()` gives: the best known ones for the rule "trust"."""
+DEFAULT = "csl-tiny:auto,5"
+"""What `load_proposer()` gives: two partitions of one tree, by eq. 2 along boundaries and at a fine scale."""

@@ -30,7 +30,7 @@ def overlay(image: Picture, labels: Values, score: Values, fused: Values) -> Pic
     Both scores share one color scale, and the color bar shows its ends. The scale is [0, 1] where the largest
     value of the two is between 0.1 and 1, so that pictures of several images compare; else [0, largest].
     Integers are divided by the largest value of their dtype. `rule="product"` squares the scale and looks
-    darker than the score; `"geometric"` does not. With several classes the two panels show the arg max, one
+    darker than the score; the other rules keep it. With several classes the two panels show the arg max, one
     color per class. Gray marks scores that are not finite.
 
     Args:

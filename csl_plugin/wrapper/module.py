@@ -77,7 +77,7 @@ class CSLWrapper(nn.Module):
         proposer: Proposer | None = None,
         adapter: Adapter | str | None = None,
         *,
-        rule: Rule | None = None,
+        rule: Rule = "adaptive",
         split: bool = True,
         check: bool = True,
     ) -> None:
@@ -100,12 +100,11 @@ class CSLWrapper(nn.Module):
         for argument, flag in (("split", split), ("check", check)):
             if not isinstance(flag, (bool, np.bool_)):
                 raise OptionError(argument, shown(flag), "True or False", "Name the options of fuse.")
-        if rule is not None:
-            read_rule(rule, ())
+        read_rule(rule)
         self.model = model
         self.proposer = load_proposer() if proposer is None else proposer
         self.adapter = adapter
-        self.rule = rule
+        self.rule: Rule = rule
         self.split = split
         self.check = check
         self.training = getattr(model, "training", False)

@@ -13,7 +13,7 @@ from csl_plugin.adapters import Adapter, ImageBatch
 from csl_plugin.adapters.adapter import is_per_image, read_at
 from csl_plugin.adapters.image_batch import reduced, window
 from csl_plugin.errors import OutputError, ShapeError
-from csl_plugin.fusion import Rule, default_rule, fuse
+from csl_plugin.fusion import Rule, fuse
 from csl_plugin.proposers import Proposer
 from csl_plugin.proposers.base import Partition, as_partitions
 from csl_plugin.regions.region_map import RegionMap
@@ -24,7 +24,7 @@ class FusionStage:
     """The proposer, and the options of `fuse`."""
 
     proposer: Proposer
-    rule: Rule | None
+    rule: Rule
     split: bool
     check: bool
 
@@ -70,13 +70,7 @@ class FusionStage:
             scores, counted = distribution[index, None], cells[index][inside]
             part = scores[(..., *inside)]
             regions = self._regions(part, batch.alone(index))
-            whole = fuse(
-                scores,
-                nowhere,
-                rule=default_rule(regions) if self.rule is None else self.rule,
-                split=False,
-                check=False,
-            )
+            whole = fuse(scores, nowhere, rule=self.rule, split=False, check=False)
             whole[(..., *inside)] = self._combined(part, regions, None if counted.all() else counted)
             fused.append(whole)
         return torch.cat(fused)

@@ -377,8 +377,8 @@ def test_images_of_two_sizes_are_asked_for_one_at_a_time():
 
 
 def test_mmsegmentations_own_label_map_is_written_anew():
-    wrapped = CSLWrapper(lambda x: sample(LOGITS), halves, "mmseg1_logits")(BGR)
-    fused = fuse(softmax(LOGITS), halves(RGB))
+    wrapped = CSLWrapper(lambda x: sample(LOGITS), halves, "mmseg1_logits", rule="product")(BGR)
+    fused = fuse(softmax(LOGITS), halves(RGB), rule="product")
     assert wrapped.pred_sem_seg.data.equal(fused.argmax(1))
     assert not wrapped.pred_sem_seg.data.equal(LOGITS.argmax(1))
     several = preset("mmseg1_logits").write([sample(LOGITS)], fused)

@@ -253,7 +253,7 @@ def test_the_ablation_measures_what_it_says(data, tmp_path):
         anomaly = np.select([label == 11, label >= 9], [255, 1], 0).astype(np.uint8)
         base.update(scores, anomaly)
         regions: RegionMap = ablation.region_maps(networks[1], image)["eq. 2"]
-        fused.update(fuse(scores, regions, split=False), anomaly)
+        fused.update(fuse(scores, regions, rule="product", split=False), anomaly)
     assert measured.values("CamVid energy", "no regions") == base.compute()
     assert measured.values("CamVid energy", "second, eq. 2") == fused.compute()
     for kind in ("learned boundaries", "eq. 2 along boundaries"):

@@ -25,6 +25,7 @@ from csl_plugin.io import (
     write_region_map,
     write_scores,
 )
+from csl_plugin.io.job_settings import fingerprint
 from csl_plugin.proposers.identity import identity_of
 from csl_plugin.proposers.on_files import propose_regions
 
@@ -66,7 +67,7 @@ def names(folder):
 
 
 def expected(image, scores, **options):
-    return fuse(scores, load_proposer()(image_batch(image)), rule=options.pop("rule", "trust"), **options)
+    return fuse(scores, load_proposer()(image_batch(image)), **options)
 
 
 # --- fuse -----------------------------------------------------------------------------------------------
@@ -81,9 +82,7 @@ def test_fuse_writes_what_the_library_gives(place, capsys):
         np.testing.assert_array_equal(fused, expected(make_image(seed), make_scores(seed)))
     printed = capsys.readouterr()
     assert "fuse: 3 done, 0 skipped, 0 failed" in printed.out
-    assert (
-        "rule default, split yes, proposer csl-tiny:auto,10+superpixels:40, calibration none" in printed.out
-    )
+    assert "rule adaptive, split yes, proposer csl-tiny:auto,5, calibration none" in printed.out
     assert printed.err == ""
 
 
@@ -283,7 +282,14 @@ def test_overlays_may_not_fall_on_the_images(place, capsys):
     assert "which holds inputs" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [["fuse"], ["fuse", "a", "b", "c", "--rule", "sum"], ["unknown"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fuse"],
+        ["unknown"],
+        *(["fuse", "a", "b", "c", "--rule", rule] for rule in ("sum", "trust", "default")),
+    ],
+)
 def test_argparse_refusals(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -296,12 +302,35 @@ def test_no_command(capsys):
     assert "fuse" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "earlier"),
+    [
+        ("rule", "trust"),
+        ("rule", "default"),
+        ("proposer", "Together(Scales(NetworkRegions(compact 8cf60360e461, scale=auto), (auto, 10)), ...)"),
+    ],
+)
+def test_a_folder_of_an_earlier_default_is_refused(place, capsys, name, earlier):
+    assert run(place) == 0
+    file = place / "out" / "csl-plugin.json"
+    settings, journal = json.loads(file.read_text()), place / "out" / "csl-plugin.jsonl"
+    now, before = settings[name], {**settings, name: earlier}
+    file.write_text(json.dumps(before))
+    journal.write_text(journal.read_text().replace(fingerprint(settings), fingerprint(before)))
+    capsys.readouterr()
+    assert run(place) == 2
+    error = capsys.readouterr().err
+    assert f"settings: got {name} {now!r}, expected {name} {earlier!r}, as stored in" in error
+    assert "--overwrite" in error
+    assert run(place, "--overwrite") == 0
+
+
 def test_other_settings_are_not_mixed_in(place, capsys):
     assert run(place) == 0
     capsys.readouterr()
     assert run(place, "--rule", "product", "--no-split") == 2
     error = capsys.readouterr().err
-    assert "got rule 'product', split false, expected rule 'default', split true" in error
+    assert "got rule 'product', split false, expected rule 'adaptive', split true" in error
     assert main(["propose", str(place / "images"), str(place / "out")]) == 2
     (place / "scores" / "c.npy").write_bytes(b"damaged")
     assert run(place, "--rule", "product", "--overwrite") == 1

@@ -94,7 +94,7 @@ OPTIONS = {
     "nonsense": ["--json"],
 }  # fmt: skip
 VALUES = {
-    "--rule": ["trust", "mean", "product", "geometric", "sum"],
+    "--rule": ["adaptive", "trust", "mean", "product", "geometric", "sum"],
     "--protocol": ["smiyc", "pooled", "per-image"],
     "--fpr-rule": ["first", "linear"],
     "--components": ["anomaly", "obstacle"],

@@ -122,7 +122,7 @@ def test_demonstration_is_fair_and_repeatable():
     assert first.num_regions == 12
     assert np.array_equal(first.score, rx_score(image))
     inside = labels == 5
-    expected = fuse(first.score, labels, rule="trust")
+    expected = fuse(first.score, labels)
     np.testing.assert_allclose(first.fused[inside], expected[inside], rtol=1e-5)
     np.testing.assert_allclose(first.fused[:4], first.score[:4], rtol=1e-5)
     most = math.ceil(TOP * image.shape[0] * image.shape[1])

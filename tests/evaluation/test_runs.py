@@ -85,6 +85,18 @@ def test_product_and_its_root_have_the_same_result_values(place):
     assert run(place, rule="geometric", out="root").protocols == run(place, rule="product").protocols
 
 
+@pytest.mark.parametrize("rule", ["trust", "default", None])
+def test_a_rule_of_earlier_versions_is_refused_before_anything_is_written(place, rule):
+    with pytest.raises(OptionError, match=r'rule: got .*, expected "adaptive", "product"'):
+        run(place, rule=rule)
+    assert not (place / "out").exists()
+
+
+def test_the_rule_that_was_used_is_named(place):
+    assert run(place).settings["rule"] == "adaptive"
+    assert run(place, rule="product", out="other").settings["rule"] == "product"
+
+
 def test_a_second_run_has_nothing_to_do(place, monkeypatch):
     run(place)
     before = {path: path.stat().st_mtime_ns for path in (place / "out" / "records").iterdir()}

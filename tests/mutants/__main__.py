@@ -32,7 +32,7 @@ from tests.mutants.mutations import Mutant, mutants
 
 ROOT = Path(__file__).resolve().parents[2]
 _ORACLE_TESTS = ("tests/ops/test_reference.py",)
-_LAWS = (*_ORACLE_TESTS, "tests/ops/test_trust.py", "tests/ops/test_laws.py", "tests/fusion")
+_LAWS = (*_ORACLE_TESTS, "tests/ops/test_adaptive.py", "tests/ops/test_laws.py", "tests/fusion")
 _CALLS = ("tests/test_bad_inputs.py", "tests/fusion", *_ORACLE_TESTS)
 _ASSIGN = ("tests/ops/test_cpu_assign.py", *_ORACLE_TESTS)
 # Which tests are about which files, the quickest first.
@@ -43,8 +43,7 @@ TESTS: Mapping[str, tuple[str, ...]] = {
     "csl_plugin/ops/cpu/assign.py": _ASSIGN,
     "csl_plugin/ops/cpu/top2.py": _ASSIGN,
     "csl_plugin/ops/cpu/bilinear.py": _ASSIGN,
-    "csl_plugin/ops/trust.py": ("tests/ops/test_trust.py",),
-    "csl_plugin/ops/rules.py": ("tests/ops/test_trust.py",),
+    "csl_plugin/ops/adaptive.py": ("tests/ops/test_adaptive.py",),
     "csl_plugin/ops/*.py": _LAWS,
     "csl_plugin/ops/cpu/*.py": _LAWS,
 }

@@ -10,6 +10,7 @@ from torch.func import grad, jvp, vmap
 from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels, ops, soft_assignment
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.ops import reference
+from csl_plugin.ops.adaptive import table_of_score
 
 PLAIN = ["product", "geometric", "mean"]
 RULES = ["adaptive", *PLAIN]
@@ -59,7 +60,7 @@ def cases(draw, classes=(1, 2, 5), lowest=-1, dtypes=(torch.float64,), most=3):
     if dtype == torch.uint8:
         return torch.from_numpy((unit * 255).round()).to(dtype), partitions
     most_of = {torch.float16: 6e4, torch.float64: 1e280}.get(dtype, 3e38)
-    least_of = {torch.float16: 1e-2, torch.float64: 1e-280}.get(dtype, 1e-28)
+    least_of = {torch.float16: 1e-2, torch.float64: 1e-200}.get(dtype, 1e-28)
     return torch.from_numpy(unit * draw(st.sampled_from([1.0, most_of, least_of]))).to(dtype), partitions
 
 
@@ -68,8 +69,8 @@ def assert_is(found, expected):
     if found.dtype == torch.uint8:
         assert (found.double() - expected * 255).abs().max() <= 0.5 + 1e-3
         return
-    # Steps of float16 below its smallest normal number do not shrink any more.
-    least = 2.0**-24 if found.dtype == torch.float16 else 0.0
+    # Below the smallest normal number the steps of a dtype do not shrink any more.
+    least = {torch.float16: 2.0**-24, torch.float64: 0.0}.get(found.dtype, 2.0**-126)
     torch.testing.assert_close(found.double(), expected, rtol=TOLERANCE[found.dtype], atol=least)
 
 
@@ -86,7 +87,7 @@ def test_every_path_is_the_written_out_rule(path, case):
     assert_is(fused, expected)
     best, chosen = expected.amax(0), expected.gather(0, labels[None])[0]
     exact = TOLERANCE[torch.float64 if scores.dtype == torch.float64 else torch.float32]
-    torch.testing.assert_close(chosen, best, rtol=2 * exact, atol=0)
+    torch.testing.assert_close(chosen, best, rtol=2 * exact, atol=2.0**-126)
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -260,6 +261,21 @@ def test_the_largest_scores_give_numbers(dtype, rule, classes):
                 assert fuse(values, regions, rule=rule).isfinite().all()
         if rule == "adaptive":
             assert plane_by_plane(scores, labels)[0].isfinite().all()
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_what_regions_and_pixel_say_does_not_overflow_together(path):
+    scores = torch.rand(2, 30, 40, generator=torch.Generator().manual_seed(0))
+    scores[0] = 1.0
+    largest = scores * torch.finfo(torch.float32).max
+    fused, _ = path(largest, [torch.arange(1200).view(30, 40)])
+    torch.testing.assert_close(fused, largest, rtol=1e-6, atol=0)
+
+
+def test_rounding_does_not_lift_the_floor_above_the_mean():
+    largest = torch.finfo(torch.float32).max
+    means = torch.tensor([[[0.25, 0.25, largest], [0.5, 0.5001, 2.0**64]]])
+    assert table_of_score(means)[0, 2].tolist() == [0.25, 0.25, largest]
 
 
 @pytest.mark.parametrize("classes", [1, 4])

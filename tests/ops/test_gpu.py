@@ -246,7 +246,10 @@ def test_more_than_two_to_the_31_proposals():
 
 
 @pytest.mark.parametrize("split", [False, True])
-def test_the_public_functions_take_this_path(frame, split, monkeypatch):
+@pytest.mark.parametrize(
+    ("rule", "steps"), [("product", ["assign", "means", "apply"]), ("adaptive", ["assign", "means"])]
+)
+def test_the_public_functions_take_this_path(frame, split, rule, steps, monkeypatch):
     values, validity, scores = frame
     given = RegionProposals.from_logits(values, torch.logit(validity))
     there = RegionProposals.from_logits(values.cuda(), torch.logit(validity).cuda())
@@ -254,8 +257,10 @@ def test_the_public_functions_take_this_path(frame, split, monkeypatch):
     for name in ("assign", "means", "apply"):
         original = getattr(kernels, name)
         monkeypatch.setattr(kernels, name, lambda *a, f=original, n=name: (called.append(n), f(*a))[1])
-    found = fuse(scores.cuda(), there, split=split)
-    assert called == ["assign", "means", "apply"]
-    expected = fuse(scores, given, split=split)
-    # A pixel or two may tie, and then be in another region.
-    assert ((found.cpu() - expected).abs() > 1e-6).sum() < 20 * scores.shape[1]
+    for classes in (1, 19):
+        called.clear()
+        found = fuse(scores[:, :classes].cuda(), there, rule=rule, split=split)
+        assert called == steps
+        expected = fuse(scores[:, :classes], given, rule=rule, split=split)
+        # A pixel or two may tie, and then be in another region.
+        assert ((found.cpu() - expected).abs() > 1e-6).sum() < 20 * classes

@@ -61,7 +61,7 @@ def test_every_proposer_of_the_package_gives_a_tuple(network, tmp_path):
         (folder, 1),
         (load_proposer("superpixels"), 1),
         (load_proposer("csl-tiny"), 1),
-        (load_proposer(), 3),
+        (load_proposer(), 2),
     ]
     for proposer, count in proposers:
         assert isinstance(proposer, Proposer)

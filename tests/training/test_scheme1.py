@@ -47,7 +47,18 @@ def test_a_network_of_one_class_is_a_score_already():
         expected = fuse(Segmenter(network)(images).sigmoid(), NetworkProposals(network)(images))
         doubled = EndToEnd(network, score=lambda distribution: 2 * distribution)(images)
     torch.testing.assert_close(found, expected)
-    torch.testing.assert_close(doubled, 4 * expected)
+    torch.testing.assert_close(doubled, 2 * expected)
+
+
+def test_each_of_several_scores_is_fused_by_itself():
+    def both(distribution):
+        return torch.cat([unsure(distribution), distribution[:, :1] / 2], 1)
+
+    images, network = pictures(), fresh()
+    with torch.inference_mode():
+        found = EndToEnd(network, score=both)(images)
+        alone = [EndToEnd(network, score=lambda d, k=k: both(d)[:, k, None])(images) for k in range(2)]
+    torch.testing.assert_close(found, torch.cat(alone, 1))
 
 
 def test_regions_may_come_from_elsewhere():
@@ -63,7 +74,8 @@ def test_regions_of_the_same_network_take_no_second_pass(scale):
     network, images = fresh(boundary=True), pictures()
     proposer = NetworkRegions(network, scale)
     with torch.inference_mode():
-        expected = fuse(Segmenter(network)(images).softmax(1), proposer(images))
+        regions = proposer.of_output(images, network(images))
+        expected = fuse(Segmenter(network)(images).softmax(1), regions)
         passes = []
         network.register_forward_hook(lambda *_: passes.append(1))
         found = EndToEnd(network, proposer=proposer)(images)

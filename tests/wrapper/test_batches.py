@@ -104,7 +104,7 @@ def test_padding_is_found_in_every_form(call):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"rule": "mean"}, {"rule": "geometric"}, {"rule": "trust"}, {"split": False}]
+    "options", [{}, {"rule": "mean"}, {"rule": "geometric"}, {"rule": "product"}, {"split": False}]
 )
 def test_so_with_every_rule_and_several_partitions(options):
     canvas, mask = padded()
@@ -124,9 +124,9 @@ def test_the_proposer_sees_each_image_alone_and_padding_keeps_its_scores():
 
     segment = CSLWrapper(lambda pixel_values, pixel_mask: pointwise(pixel_values), record, "probabilities")
     for rule, kept in (
-        (None, pointwise(canvas) ** 2),
+        ("product", pointwise(canvas) ** 2),
         ("geometric", pointwise(canvas)),
-        ("trust", pointwise(canvas)),
+        ("adaptive", pointwise(canvas)),
     ):
         segment.rule = rule
         fused = segment(pixel_values=canvas, pixel_mask=mask)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from csl_plugin import CSLError, CSLWrapper, RegionMap, Trust, fuse, load_proposer, split_components
+from csl_plugin import CSLError, CSLWrapper, RegionMap, fuse, load_proposer, split_components
 from csl_plugin.adapters import FlipAverage, OutputAdapter, SlidingWindow, preset
 
 SUPERPIXELS = load_proposer("superpixels:40")
@@ -345,8 +345,8 @@ def test_constants_that_cannot_be_are_named(options, message):
         OutputAdapter("logits", **options)
 
 
-def test_a_trust_is_a_rule_of_the_wrapper():
-    assert CSLWrapper(Model(), SUPERPIXELS, rule=Trust()).rule == Trust()
+def test_the_rule_of_the_wrapper_is_that_of_fuse_by_default():
+    assert CSLWrapper(Model(), SUPERPIXELS).rule == inspect.signature(fuse).parameters["rule"].default
 
 
 @pytest.mark.parametrize(

@@ -148,8 +148,9 @@ class Stage(nn.Module):
 
 EXPORTED = {
     "labels": lambda d, lab: fuse(d, lab, **OPEN),
-    "trust": lambda d, lab: fuse(d, [lab, lab // 2], **OPEN),
-    "two": lambda d, lab: fuse(d, [lab, lab // 2], rule="product", **OPEN),
+    "two": lambda d, lab: fuse(d, [lab, lab // 2], **OPEN),
+    "one score": lambda d, lab: fuse(d[:, :1], lab, **OPEN),
+    "product": lambda d, lab: fuse(d, [lab, lab // 2], rule="product", **OPEN),
     "valid": lambda d, lab: fuse(d, lab, valid=lab != 3, **OPEN),
     "map": lambda d, lab: fuse(d, RegionMap(lab, 50), **OPEN),
     "proposals": lambda d, lab: fuse(d, RegionProposals(d, d.mean((2, 3)), check=False), **OPEN),
@@ -248,7 +249,7 @@ def test_padding_is_not_exported():
 FUSIONS = {
     "plain": {},
     "open": OPEN,
-    "trust": {"rule": "trust"},
+    "product": {"rule": "product"},
     "logits": {"logits": True},
     "valid": {"rule": "mean", "valid": L % 3 != 0},
 }
@@ -282,9 +283,11 @@ def test_fuse_in_transforms(options, regions):
 
 def test_higher_transforms():
     assert jacrev(lambda d: fuse(d, L).mean((2, 3)))(D).shape == (1, 4, *D.shape)
-    # Eq. 3 is quadratic in a common factor.
-    second = hessian(lambda factor: fuse(D * factor, L).sum())(torch.ones(()))
-    torch.testing.assert_close(second, 2 * fuse(D, L).sum())
+    # Eq. 3 is quadratic in a common factor, the default linear.
+    second = hessian(lambda factor: fuse(D * factor, L, rule="product").sum())(torch.ones(()))
+    torch.testing.assert_close(second, 2 * fuse(D, L, rule="product").sum())
+    first = grad(lambda factor: fuse(D * factor, L).sum())(torch.ones(()))
+    torch.testing.assert_close(first, fuse(D, L).sum())
     torch.testing.assert_close(
         grad(lambda d: fuse(d, d.argmax(1)).sum())(D), gradient(lambda d: fuse(d, d.argmax(1)).sum(), D)
     )

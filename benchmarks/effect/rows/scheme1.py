@@ -18,6 +18,7 @@ from benchmarks.effect.page.pooled import state_of
 from csl_plugin import RegionMap, RegionProposals, fuse, load_proposer
 from csl_plugin.datasets import Dataset
 from csl_plugin.end_to_end import EndToEnd
+from csl_plugin.fusion import Rule
 from csl_plugin.io import image_batch, read_label_png
 from csl_plugin.metrics import PooledAnomaly, SemanticMetric
 from csl_plugin.proposers import NetworkProposals, NetworkRegions, Proposer
@@ -26,7 +27,7 @@ from examples.train_segmenter import CLASSES, Segmenter, seen
 
 TEACHER = "teacher"
 TINY = "scheme 2: teacher, csl-tiny's regions"
-DEFAULT = "scheme 2: teacher, default proposer (several partitions)"
+DEFAULT = "scheme 2: teacher, default proposer (two partitions)"
 OTHER_REGIONS, OTHER_EQ2 = "scheme 2: teacher, distilled network's regions", "scheme 2: teacher, its eq. 2"
 UNFUSED = "distilled network, unfused"
 OWN_REGIONS, OWN_EQ2 = "scheme 1: distilled, its own regions", "scheme 1: distilled, its own eq. 2"
@@ -100,7 +101,7 @@ def _scores(image: Tensor, comparison: Comparison) -> dict[str, dict[str, Tensor
     base = {name: score(logits) for name, score in wanted.items()}
     found = {TEACHER: base}
     for row, regions in _regions(image, network).items():
-        found[row] = {name: fuse(score, regions) for name, score in base.items()}
+        found[row] = {name: fuse(score, regions, rule=_rule(row)) for name, score in base.items()}
     own = Segmenter(network)(image)[0]
     if comparison.score is not None:
         found[UNFUSED] = {comparison.score: own.sigmoid()[0]}
@@ -120,7 +121,9 @@ def _scores(image: Tensor, comparison: Comparison) -> dict[str, dict[str, Tensor
         found[row] = dict(zip(_OF_DISTRIBUTION, segment(image)[0], strict=True))
     own_regions = NetworkRegions(network)(image)
     found[RAW] = {name: of_logits[name](own) for name in _OF_LOGITS}
-    found[RAW_REGIONS] = {name: fuse(score, own_regions) for name, score in found[RAW].items()}
+    found[RAW_REGIONS] = {
+        name: fuse(score, own_regions, rule="product") for name, score in found[RAW].items()
+    }
     return found
 
 
@@ -130,9 +133,14 @@ def _fused(image: Tensor, comparison: Comparison) -> dict[str, Tensor]:
     network = comparison.student.network
     base = comparison.teacher(image)[0].softmax(0)
     found = {TEACHER: base}
-    found |= {row: fuse(base, regions) for row, regions in _regions(image, network).items()}
+    found |= {row: fuse(base, regions, rule=_rule(row)) for row, regions in _regions(image, network).items()}
     found[UNFUSED] = Segmenter(network)(image)[0]
     return found | {row: segment(image)[0] for row, segment in _end_to_end(network, None).items()}
+
+
+def _rule(row: str) -> Rule:
+    """The paper's eq. 3; the default proposer has the default rule."""
+    return "adaptive" if row == DEFAULT else "product"
 
 
 def _regions(image: Tensor, network: Any) -> dict[str, Regions]:
@@ -151,4 +159,7 @@ def _proposer(source: str | None) -> Proposer:
 
 def _end_to_end(network: Any, score: Callable[[Tensor], Tensor] | None) -> dict[str, EndToEnd]:
     proposers = {OWN_REGIONS: NetworkRegions(network), OWN_EQ2: None}
-    return {row: EndToEnd(network, score=score, proposer=proposer) for row, proposer in proposers.items()}
+    return {
+        row: EndToEnd(network, score=score, proposer=proposer, rule=_rule(row))
+        for row, proposer in proposers.items()
+    }

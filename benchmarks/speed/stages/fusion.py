@@ -73,7 +73,7 @@ def build_labels(spec: Spec) -> Case:
 
     streaming = partial(equations.streaming_labels, distribution, plane, table[0])
     region_map = RegionMap(labels, num_regions=count)
-    ours = partial(fuse_labels, batch, region_map, split=False, check=False)
+    ours = partial(fuse_labels, batch, region_map, rule="product", split=False, check=False)
     return Case(
         [
             Contestant("read D once", "floor", distribution.sum),

@@ -34,7 +34,7 @@ def build(spec: Spec) -> Case:
         return equations.gather_apply(batch[0], labels[0], table).argmax(0)
 
     def upsampled_first() -> Any:
-        return fuse_labels(raised(), region_map, split=False, check=False)
+        return fuse_labels(raised(), region_map, rule="product", split=False, check=False)
 
     @cache
     def truth() -> Tensor:
@@ -42,7 +42,9 @@ def build(spec: Spec) -> Case:
         table = oracle.float64_means(batch[0], labels[0], count).float()
         return equations.gather_apply(batch[0], labels[0], table)
 
-    ours = partial(fuse_labels, logits, region_map, split=False, size=size, logits=True, check=False)
+    ours = partial(
+        fuse_labels, logits, region_map, rule="product", split=False, size=size, logits=True, check=False
+    )
     agrees = oracle.same_labels(truth, tie=1e-4)
     return Case(
         [
@@ -64,7 +66,7 @@ def build_large(spec: Spec) -> Case:
     )
     winners = (scene.logits.sigmoid() * scene.validity[:, None, None]).argmax(0)
     logits = _teacher(winners.repeat(tiles, tiles), spec.classes).bfloat16()
-    ours = partial(fuse_labels, logits, proposals, size=spec.size, logits=True)
+    ours = partial(fuse_labels, logits, proposals, rule="product", size=spec.size, logits=True)
     held = (proposals.mask_logits.nbytes + logits.nbytes) / 1e6
     return Case(
         [Contestant("ours, size=, split", "ours", ours, output_bytes=height * width * 8)],

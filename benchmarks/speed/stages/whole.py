@@ -91,37 +91,38 @@ class _Whole:
         return Contestant("careful torch, labels", "peer", call, verify=oracle.same_labels(self.truth))
 
     def ours(self) -> list[Contestant]:
-        """The public call with its options, the shortest form first."""
+        """The public call with its options: eq. 3 first, which the peers compute, then the default rule."""
 
         def call(**options: Any) -> Any:
             return fuse(self.batch, self.regions(), **options)
 
         def in_place() -> Any:
-            return fuse(self.scratch, self.regions(), split=False, out=self.scratch)
+            return fuse(self.scratch, self.regions(), rule="product", split=False, out=self.scratch)
 
         # The first partition, shifted.
         several = [self.proposals.logits[None].roll(7 * moved, -1) for moved in range(_PARTITIONS)]
 
-        def trusted() -> Any:
+        def together() -> Any:
             return fuse(self.batch, [self.regions(logits) for logits in several], split=False)
 
         known, size = self.regions(), self.batch.nbytes
-        without_checks = partial(fuse, self.batch, known, split=False, check=False)
-        plain = partial(call, split=False)
+        without_checks = partial(fuse, self.batch, known, rule="product", split=False, check=False)
+        plain = partial(call, rule="product", split=False)
         return [
             Contestant("ours", "ours", plain, verify=self.agrees, output_bytes=size),
             Contestant("ours, in place", "ours", in_place, self._restore, self.agrees),
-            Contestant("ours, split", "ours", call, output_bytes=size),
+            Contestant("ours, split", "ours", partial(call, rule="product"), output_bytes=size),
             Contestant("ours, no checks", "ours", without_checks, verify=self.agrees, output_bytes=size),
             Contestant("ours, 2 threads", "ours", plain, None, self.agrees, 2, size),
-            Contestant(f"ours, {_PARTITIONS} partitions, trust", "ours", trusted, output_bytes=size),
+            Contestant("ours, adaptive", "ours", partial(call, split=False), output_bytes=size),
+            Contestant(f"ours, {_PARTITIONS} partitions, adaptive", "ours", together, output_bytes=size),
         ]
 
     def our_labels(self) -> list[Contestant]:
         """The public call for labels only."""
 
         def call() -> Tensor:
-            return fuse_labels(self.batch, self.regions(), split=False)
+            return fuse_labels(self.batch, self.regions(), rule="product", split=False)
 
         agrees, size = oracle.same_labels(self.truth), self.batch[0, 0].numel() * 8
         return [

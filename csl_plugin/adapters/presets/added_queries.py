@@ -41,7 +41,7 @@ def added_queries(
     needed = sum(peaks) / (_PROBABILITY * _LARGEST)
     if not needed * (sums[:, 0].numel() * sums.element_size()) < _MOST:
         got = f"scores whose sums over queries take {needed:.3g} queries"
-        hint = 'Fuse with rule="geometric" or "trust", which keep the model\'s scale, and check=True.'
+        hint = 'Fuse with another rule than "product", which leaves the model\'s scale, and with check=True.'
         raise ScoreRangeError("fused map", got, f"finite ones that {_MOST >> 30} GiB of queries hold", hint)
     copies = [max(1, math.ceil(peak / (_PROBABILITY * _LARGEST))) for peak in peaks]
     shares = [sums[:, k, None] / (n * _PROBABILITY) for k, n in enumerate(copies)]

@@ -10,7 +10,7 @@ _ZERO_SHOT: Task = "zero-shot"
 _SEM_SEG = Items((("sem_seg",),), each=True)
 _DETECTRON = 'model([{"image": x}])'
 _COCO_STUFF_UNSEEN = (19, 23, 28, 29, 36, 51, 76, 88, 94, 112, 133, 136, 137, 157, 160)
-_OFFSET = 'Adds the seen classes\' offset before fusion and subtracts it after: rule="geometric" or "trust". '
+_OFFSET = 'Adds the seen classes\' offset before fusion and subtracts it after, for any rule but "product". '
 
 PRESETS = (
     Preset(

@@ -15,7 +15,7 @@ from csl_plugin import ops
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import ScoreRangeError, ShapeError
 from csl_plugin.evaluation.formats.float16 import Scale, from_float16, to_float16
-from csl_plugin.fusion import Rule, default_rule, fuse, fuse_labels
+from csl_plugin.fusion import Rule, fuse, fuse_labels
 from csl_plugin.io.score_layout import does_not_fit, fits
 from csl_plugin.regions.region_map import RegionMap
 
@@ -29,13 +29,13 @@ class FrameFusion:
     Args:
         kind: What the scores are: "probability" in [0, 1], "logits", or "raw": mapped by `calibration` first,
             or fused unchanged where they are not negative.
-        rule: As for `csl_plugin.fuse`, None included. For a single class the product is stored as its square
-            root, "geometric", which has the same order.
+        rule: As for `csl_plugin.fuse`. For a single class the product is stored as its square root,
+            "geometric", which has the same order.
         calibration: Applied to raw scores after they are upsampled to the image's size.
     """
 
     kind: Kind
-    rule: Rule | None
+    rule: Rule
     calibration: Calibration | None
 
     @property
@@ -63,8 +63,7 @@ class FrameFusion:
         base = self._base_map(scores, regions[0].size)
         # A sigmoid reaches 1 at logits of 37 in double precision, at 17 in single precision.
         distribution = self._distribution(base.double() if base.device.type == "cpu" else base.float())
-        named = default_rule(regions) if self.rule is None else self.rule
-        rule: Rule = "geometric" if named == "product" else named
+        rule: Rule = "geometric" if self.rule == "product" else self.rule
         fused = fuse(distribution, _on(regions, distribution), rule=rule, logits=self._are_logits)
         return self._ordered(base), to_float16(fused.cpu().numpy(), self.scale)
 

@@ -1,0 +1,21 @@
+"""The option that chooses the rule of fusion of a command."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_HELP = (
+    "how a pixel and its regions combine: `adaptive`, the pixel with as much of its region as the region "
+    "agrees on a class, on the scale of the scores; `product`, region mean x score, eq. 3 of the paper; "
+    "`geometric`, its square root, of the same order; `mean`, the region mean alone (default: %(default)s)"
+)
+
+
+def add_rule_option(parser: Any) -> None:
+    """Add --rule.
+
+    Args:
+        parser: Of a command.
+    """
+    choices = ("adaptive", "product", "geometric", "mean")
+    parser.add_argument("--rule", choices=choices, default="adaptive", help=_HELP)
