@@ -37,17 +37,10 @@ def _floor(case: Case, source: str) -> ScoreMap:
     return np.maximum(_eq3(case, source), np.square(roots))
 
 
-def _arithmetic(case: Case, source: str) -> ScoreMap:
-    mean = case.mean(source)
-    found: ScoreMap = (mean + np.maximum(mean, case.score)) / 2
-    return found
-
-
 RULES: dict[str, Callable[[Case, str], ScoreMap]] = {
     "√(m D), eq. 3": _eq3,
     "√(m max(m, D))": _filled,
     "max(√(m D), t)": _floor,
-    "(m + max(m, D)) / 2": _arithmetic,
 }
 """m is the average of a pixel's region means, t the square of the average of its regions' means of √D."""
 
