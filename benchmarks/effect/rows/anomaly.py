@@ -25,7 +25,7 @@ from csl_plugin.proposers import DEFAULT
 from csl_plugin.proposers.identity import identity_of
 
 NETWORK = "csl-tiny"
-SEVERAL = "the default's partitions"
+THREE = f"{NETWORK}:auto,10+superpixels:40"  # the partitions that eq. 3 gained most with before
 _RULE_CODE = ("fusion", "ops")
 
 
@@ -129,19 +129,19 @@ def _hard(case: Case) -> ScoreMap:
 BASE = Row("base", "base score", lambda case: case.score, components=True)
 EQ3 = Row(
     "eq3",
-    f"eq. 3, {SEVERAL}",
-    partial(_eq3, source=DEFAULT),
-    sources=(DEFAULT,),
+    f"eq. 3, {THREE}",
+    partial(_eq3, source=THREE),
+    sources=(THREE,),
     components=True,
 )
 MEAN = Row(
     "mean",
-    f"region mean, {SEVERAL}",
-    lambda case: case.mean(DEFAULT),
-    sources=(DEFAULT,),
+    f"region mean, {THREE}",
+    lambda case: case.mean(THREE),
+    sources=(THREE,),
     components=True,
 )
-FILLED = Row("filled", f"m x max(m, D), {SEVERAL}", partial(_filled, source=DEFAULT), sources=(DEFAULT,))
+FILLED = Row("filled", f"m x max(m, D), {THREE}", partial(_filled, source=THREE), sources=(THREE,))
 SHIPPED = Row(
     "default",
     "the default",
@@ -183,6 +183,7 @@ ROWS = (
     Row("masks-best", "masks as given, best on top", partial(_masks, on_top="best"), sources=(NETWORK,)),
     Row("hard", f"hard assignment, eq. 3, {NETWORK}", _hard, sources=(NETWORK,)),
     Row("eq3-one", f"eq. 3, {NETWORK}", partial(_eq3, source=NETWORK), sources=(NETWORK,)),
+    Row("eq3-default", f"eq. 3, {DEFAULT}", partial(_eq3, source=DEFAULT), sources=(DEFAULT,)),
     EQ3,
     MEAN,
     FILLED,
