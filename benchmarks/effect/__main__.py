@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.effect import ablation, anomaly, scheme1, semantic, speed_network, table7
+from benchmarks.effect import ablation, anomaly, choice, scheme1, semantic, speed_network, table7
 
 
 def main() -> None:
@@ -25,7 +25,8 @@ def main() -> None:
     odd = ["--frames", "1::2"]  # the even frames chose the parameters
     teacher, work = ["--teacher", str(options.data / "segmenter")], ["--work", str(options.work)]
     anomaly.main([*shared, *work])
-    semantic.main([*shared, *odd, *teacher])
+    choice.main([*shared, *work])
+    semantic.main([*shared, *odd])
     scheme1.main([*shared, *odd, *teacher, *work])
     table7.main([*shared, *work])
     ablation.main([*shared, *work])

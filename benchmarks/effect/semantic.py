@@ -1,10 +1,10 @@
 """mIoU of the classes in the training labels, before and after fusion: docs/results/semantic.md.
 
-    python -m benchmarks.effect.semantic --data DATA --teacher SEGMENTER --frames 1::2 --out docs/results
+    python -m benchmarks.effect.semantic --data DATA --frames 1::2 --out docs/results
 
-DATA holds `camvid` and `teacher/camvid_val` with the logits of a segmenter; SEGMENTER is the output folder of
-`examples/train_segmenter.py`. IoU over CamVid's nine seen classes, of the arg max of both segmenters and of
-the arg max after fusion.
+DATA holds `camvid` and `teacher/camvid_val` with the logits of a segmenter; with `segmenter`, the output of
+`examples/train_segmenter.py`, that segmenter too. IoU over CamVid's nine seen classes, of the arg max of the
+segmenter and of the arg max after fusion.
 """
 
 from __future__ import annotations
@@ -158,16 +158,17 @@ def _maps(regions: Partition | tuple[Partition, ...]) -> tuple[RegionMap, ...]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line."""
-    options = page_parser(__doc__, teacher=Path, frames=":", draws=1000).parse_args(arguments)
+    options = page_parser(__doc__, frames=":", draws=1000).parse_args(arguments)
     part = frame_slice(options.frames)
     dataset = open_dataset("folder", options.data / "camvid", subset="val")
     lines = [_HEAD.format(frames=options.frames, count=len(dataset.frames[part]))]
-    for title, teacher in {
-        "The segmenter whose logits are given": StoredLogits(
-            options.data / "teacher" / "camvid_val", options.data / "teacher" / "statistics.json"
-        ),
-        "The segmenter of examples/train_segmenter.py": TrainedLogits(options.teacher),
-    }.items():
+    given, trained = options.data / "teacher", options.data / "segmenter"
+    teachers: dict[str, Teacher] = {
+        "The segmenter whose logits are given": StoredLogits(given / "camvid_val", given / "statistics.json")
+    }
+    if trained.is_dir():
+        teachers["The segmenter of examples/train_segmenter.py"] = TrainedLogits(trained)
+    for title, teacher in teachers.items():
         found = cases(dataset, options.data / "camvid" / "labels" / "val", teacher, part)
         lines += [f"## {title}", "", *tables(measure(found, options.draws))]
     publish(lines, options.out, "semantic.md")
