@@ -130,7 +130,8 @@ def fuse_labels(
 ) -> ArrayT:
     """The most probable class of every pixel after fusion: arg max over c of `fuse`, without holding H.
 
-    Equal to ``fuse(distribution, regions, ...)`` followed by an arg max over the classes.
+    Equal to ``fuse(distribution, regions, ...)`` followed by an arg max over the classes, before rounding
+    that result to a stored dtype of less than float32, in which close classes may tie.
 
     Args:
         distribution: D as for `fuse`, with a class axis: (C, H, W) or (B, C, H, W).

@@ -35,11 +35,11 @@ def table_of_classes(means: Tensor) -> Tensor:
     shares = wide / torch.where(some, total, 1.0)
     agreement = torch.where(some, shares.square().sum(1, keepdim=True), 1.0)
     told = agreement.square()
-    own = 1 - told
     # The sum of both must not round to infinity where all scores are the dtype's largest.
     info = torch.finfo(means.dtype)
-    heard = torch.minimum(told * wide, ((1 - own - info.eps) * info.max).detach())
-    return torch.cat([heard, own, torch.zeros_like(own)], 1).to(means.dtype)
+    largest = wide.amax(1, keepdim=True) > info.max / 2
+    room = torch.where(largest, 1 - 4 * info.eps, 1.0)
+    return torch.cat([told * wide * room, (1 - told) * room, torch.zeros_like(told)], 1).to(means.dtype)
 
 
 def fused(scores: Tensor, heard: Tensor, own: Tensor, floor: Tensor) -> Tensor:

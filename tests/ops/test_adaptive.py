@@ -272,6 +272,15 @@ def test_what_regions_and_pixel_say_does_not_overflow_together(path):
     torch.testing.assert_close(fused, largest, rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("count", [2896, 2897, 21841])
+def test_very_many_classes_that_agree_on_nothing(count):
+    flat, labels = torch.full((count, 2, 3), 1 / count), torch.zeros(2, 3, dtype=torch.long)
+    torch.testing.assert_close(fuse(flat, labels), flat)
+    torch.testing.assert_close(fuse(flat.clone().requires_grad_(), labels).detach(), flat)
+    flat[7] *= 1.1
+    assert (fuse_labels(flat, labels) == 7).all()
+
+
 def test_rounding_does_not_lift_the_floor_above_the_mean():
     largest = torch.finfo(torch.float32).max
     means = torch.tensor([[[0.25, 0.25, largest], [0.5, 0.5001, 2.0**64]]])

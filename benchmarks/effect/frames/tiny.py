@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from benchmarks.effect.frames.sets import FrameSet
 from csl_plugin.datasets.dataset import Frame
 
+TINY = "tiny"
 _LARGEST = 200  # pixels of a component that is still tiny
 _VOID = 255
 
@@ -23,7 +24,7 @@ class TinyObjects(FrameSet):
     def among(frames: FrameSet) -> TinyObjects:
         """The same frames."""
         known = {name: getattr(frames, name) for name in FrameSet.__dataclass_fields__}
-        return replace(TinyObjects(**known), key="tiny", title=f"{frames.title}, only the tiny")
+        return replace(TinyObjects(**known), key=TINY, title=f"{frames.title}, only the tiny")
 
     def label(self, frame: Frame) -> NDArray[np.uint8]:
         """(H, W): 0 normal, 1 anomaly, 255 void."""
