@@ -510,7 +510,7 @@ def test_end_to_end_is_both_equations_after_one_network():
     network = CSLNetwork(NetworkConfig(**{**TINY.to_json(), "num_classes": 3})).eval()
     images = torch.rand(2, 3, 40, 52, generator=_generator(1))
     with torch.inference_mode():
-        fused = EndToEnd(network, split=False)(images)
+        fused = EndToEnd(network, rule="product", split=False)(images)
         output = network(images)
         scores = torch.nn.functional.interpolate(
             output.distribution, (40, 52), mode="bilinear", align_corners=False
