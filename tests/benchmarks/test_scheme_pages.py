@@ -202,11 +202,18 @@ def test_both_schemes_on_one_page(data, segmenter, tmp_path, capsys):
     assert (tmp_path / "work" / "classes" / "network" / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_classes_before_and_after(data, segmenter, tmp_path):
-    run(semantic, data=data, teacher=segmenter, draws=5, out=tmp_path)
+@pytest.mark.parametrize("count", [1, 2])
+def test_classes_before_and_after(data, segmenter, tmp_path, count):
+    both = tmp_path / "data"
+    both.mkdir()
+    for name in ("camvid", "teacher"):
+        (both / name).symlink_to(data / name)
+    if count == 2:
+        (both / "segmenter").symlink_to(segmenter)
+    run(semantic, data=both, draws=5, out=tmp_path)
     text = (tmp_path / "semantic.md").read_text()
     for row in ("base", *semantic.REGIONS, "SignSymbol"):
-        assert text.count(f"\n| {row} |") == 2
+        assert text.count(f"\n| {row} |") == count
 
 
 def test_true_regions_correct_a_speckled_prediction():
