@@ -32,7 +32,8 @@ class OutputAdapter:
         score: What the tensor holds. "logits": (B, C, h, w), C >= 2, softmax over C. "binary_logits":
             sigmoid of each value. "probabilities": non-negative scores, used unchanged. A `Calibration`: raw
             scores, which it maps. Or a `ScoreKind`. With a single channel the tensor may also be (B, h, w) or
-            (h, w).
+            (h, w). Several channels are classes that compete for a pixel: wrap independent scores, such as
+            two anomaly scores, one at a time.
         item: Where the tensor is: None if it is the output itself, an index of a tuple or list, a key of a
             mapping (a transformers ModelOutput is one), the name of an attribute, a tuple of such steps, or
             an `OutputPath`.
