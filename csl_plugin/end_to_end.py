@@ -15,6 +15,9 @@ from csl_plugin.models import CSLNetwork
 from csl_plugin.ops import to_probabilities
 from csl_plugin.proposers import NetworkProposals, NetworkRegions, Proposer
 from csl_plugin.proposers.base import Partition, as_partitions
+from csl_plugin.regions.assignment import soft_assignment
+from csl_plugin.regions.components import split_components
+from csl_plugin.regions.proposals import RegionProposals
 
 __all__ = ["EndToEnd", "Score"]
 
@@ -96,8 +99,12 @@ class EndToEnd(nn.Module):
         if self.score is None:
             fused: Tensor = fuse(logits, regions, rule=rule, split=split, size=size, logits=True)
             return fused
+        maps = [
+            soft_assignment(part, size) if isinstance(part, RegionProposals) else part for part in regions
+        ]
+        maps = [split_components(part) for part in maps] if split else maps
         scores = torch.split(self._scores(self.score, logits, size), 1, dim=1)
-        return torch.cat([fuse(one, regions, rule=rule, split=split) for one in scores], 1)
+        return torch.cat([fuse(one, maps, rule=rule, split=False) for one in scores], 1)
 
     @staticmethod
     def _scores(score: Score, logits: Tensor, size: tuple[int, int]) -> Tensor:

@@ -94,14 +94,16 @@ def _fused(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Iter
     def at_pixels(row: Tensor) -> Tensor:
         return F.pad(row, (0, 1)).index_select(0, slots).view(ids.shape)
 
-    factors = table.sqrt() if rule == "geometric" else table
-    own, floor = (at_pixels(row) for row in table[-2:]) if rule == "adaptive" else (None, None)
-    for plane, row in zip(distribution, factors[: len(distribution)], strict=True):
-        scores = to_scores(plane)
-        if own is not None and floor is not None:
+    if rule == "adaptive":
+        own, floor = (at_pixels(row) for row in table[-2:])
+        for plane, row in zip(distribution, table[:-2], strict=True):
+            scores = to_scores(plane)
             fused = adaptive.fused(scores, at_pixels(row), own, floor)
             yield torch.where(unassigned, scores, fused)
-            continue
+        return
+    factors = table.sqrt() if rule == "geometric" else table
+    for plane, row in zip(distribution, factors, strict=True):
+        scores = to_scores(plane)
         scores = scores.sqrt() if rule == "geometric" else scores
         prior = torch.where(unassigned, scores, at_pixels(row))
         yield prior if rule == "mean" else prior * scores

@@ -12,8 +12,8 @@ import torch
 from benchmarks.effect.frames.sets import FrameSet
 from benchmarks.effect.frames.tiny import TinyObjects
 from benchmarks.effect.page.gains import gain
-from benchmarks.effect.rows.anomaly import Case
 from benchmarks.effect.rows.candidates import CANDIDATES, RULES, Candidate
+from benchmarks.effect.rows.case import Case
 from benchmarks.effect.rows.class_candidates import CLASS_RULES
 from benchmarks.effect.rows.regions import FrameRegions
 from csl_plugin import RegionMap, fuse

@@ -14,6 +14,7 @@ from benchmarks.effect import anomaly, semantic
 from benchmarks.effect.frames.sets import open_frame_sets
 from benchmarks.effect.page import anomaly_tables, cells, frame_changes, published
 from benchmarks.effect.rows import anomaly as anomaly_rows
+from benchmarks.effect.rows.case import Case
 from benchmarks.effect.rows.filters import guided_filter, several_blurs
 from benchmarks.effect.rows.regions import FrameRegions, GivenMasks
 from benchmarks.effect.states import measure
@@ -176,7 +177,7 @@ def test_the_default_is_what_a_user_calls():
     image = image_batch(_image(1))
     score = np.random.default_rng(3).random(SIZE, dtype=np.float32)
     true = RegionMap(torch.zeros(1, *SIZE, dtype=torch.int32))
-    case = anomaly_rows.Case(score, FrameRegions(image), true)
+    case = Case(score, FrameRegions(image), true)
     np.testing.assert_array_equal(anomaly_rows.SHIPPED.method(case), fuse(score, load_proposer()(image)))
     for row in anomaly_rows.ROWS:
         if row.key in ("strict", "open"):
@@ -315,7 +316,7 @@ def case() -> anomaly_rows.Case:
     """Random scores on a picture."""
     score = np.random.default_rng(5).random(SIZE, dtype=np.float32)
     true = RegionMap(torch.from_numpy(np.arange(SIZE[0])[:, None].repeat(SIZE[1], 1) // 10)[None])
-    return anomaly_rows.Case(score, FrameRegions(image_batch(_image(2))), true)
+    return Case(score, FrameRegions(image_batch(_image(2))), true)
 
 
 def _method(key: str):
@@ -389,7 +390,7 @@ def test_a_dense_field_follows_the_image():
     score = np.full(SIZE, 0.2, np.float32)
     score[10:30, 10:30] = 0.8
     score[20, 20] = 0.3
-    case = anomaly_rows.Case(score, FrameRegions(image_batch(image)), None)
+    case = Case(score, FrameRegions(image_batch(image)), None)
     found = _method("crf")(case)
     assert found[20, 20] > 0.5
     assert found[40, 50] < 0.2

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import csl_plugin
+from benchmarks.effect.rows.case import Case
 from benchmarks.effect.rows.filters import (
     BLURS,
     DENSE_FIELD,
@@ -19,34 +20,15 @@ from benchmarks.effect.rows.filters import (
     missing_module,
     several_blurs,
 )
-from benchmarks.effect.rows.regions import FrameRegions, proposer
-from csl_plugin import RegionMap, fuse
+from benchmarks.effect.rows.regions import proposer
+from benchmarks.effect.rows.rules import eq3, filled
+from csl_plugin import fuse
 from csl_plugin.proposers import DEFAULT
 from csl_plugin.proposers.identity import identity_of
 
 NETWORK = "csl-tiny"
 THREE = f"{NETWORK}:auto,10+superpixels:40"  # the partitions that eq. 3 gained most with before
 _RULE_CODE = ("fusion", "ops")
-
-
-class Case:
-    """One score map of one frame.
-
-    Args:
-        score: (H, W) in [0, 1].
-        regions: Of the frame's image.
-        true: Connected components of the labels, crossed with the classes that the segmenter predicts.
-    """
-
-    def __init__(self, score: ScoreMap, regions: FrameRegions, true: RegionMap) -> None:
-        self.score, self.regions, self.true = score, regions, true
-        self._means: dict[str, ScoreMap] = {}
-
-    def mean(self, source: str) -> ScoreMap:
-        """The average of a pixel's region means over the partitions of a source."""
-        if source not in self._means:
-            self._means[source] = fuse(self.score, self.regions.of(source), rule="mean")
-        return self._means[source]
 
 
 @dataclass(frozen=True)
@@ -104,19 +86,6 @@ def _masks(case: Case, on_top: str) -> ScoreMap:
     return found
 
 
-def _eq3(case: Case, source: str) -> ScoreMap:
-    """The root of eq. 3: the same order, without tiny numbers."""
-    found: ScoreMap = np.sqrt(case.mean(source) * case.score)
-    return found
-
-
-def _filled(case: Case, source: str) -> ScoreMap:
-    """The root of m x max(m, D)."""
-    mean = case.mean(source)
-    found: ScoreMap = np.sqrt(mean * np.maximum(mean, case.score))
-    return found
-
-
 def _default(case: Case, source: str) -> ScoreMap:
     return fuse(case.score, case.regions.of(source))
 
@@ -130,7 +99,7 @@ BASE = Row("base", "base score", lambda case: case.score, components=True)
 EQ3 = Row(
     "eq3",
     f"eq. 3, {THREE}",
-    partial(_eq3, source=THREE),
+    partial(eq3, source=THREE),
     sources=(THREE,),
     components=True,
 )
@@ -141,7 +110,7 @@ MEAN = Row(
     sources=(THREE,),
     components=True,
 )
-FILLED = Row("filled", f"m x max(m, D), {THREE}", partial(_filled, source=THREE), sources=(THREE,))
+FILLED = Row("filled", f"m x max(m, D), {THREE}", partial(filled, source=THREE), sources=(THREE,))
 SHIPPED = Row(
     "default",
     "the default",
@@ -182,8 +151,8 @@ ROWS = (
     ),
     Row("masks-best", "masks as given, best on top", partial(_masks, on_top="best"), sources=(NETWORK,)),
     Row("hard", f"hard assignment, eq. 3, {NETWORK}", _hard, sources=(NETWORK,)),
-    Row("eq3-one", f"eq. 3, {NETWORK}", partial(_eq3, source=NETWORK), sources=(NETWORK,)),
-    Row("eq3-default", f"eq. 3, {DEFAULT}", partial(_eq3, source=DEFAULT), sources=(DEFAULT,)),
+    Row("eq3-one", f"eq. 3, {NETWORK}", partial(eq3, source=NETWORK), sources=(NETWORK,)),
+    Row("eq3-default", f"eq. 3, {DEFAULT}", partial(eq3, source=DEFAULT), sources=(DEFAULT,)),
     EQ3,
     MEAN,
     FILLED,

@@ -8,8 +8,10 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.effect.rows.anomaly import BASE, Case, Row
+from benchmarks.effect.rows.anomaly import BASE, Row
+from benchmarks.effect.rows.case import Case
 from benchmarks.effect.rows.filters import ScoreMap
+from benchmarks.effect.rows.rules import eq3, filled
 from csl_plugin import fuse
 
 REGIONS = (
@@ -21,25 +23,14 @@ REGIONS = (
 )
 
 
-def _eq3(case: Case, source: str) -> ScoreMap:
-    found: ScoreMap = np.sqrt(case.mean(source) * case.score)
-    return found
-
-
-def _filled(case: Case, source: str) -> ScoreMap:
-    mean = case.mean(source)
-    found: ScoreMap = np.sqrt(mean * np.maximum(mean, case.score))
-    return found
-
-
 def _floor(case: Case, source: str) -> ScoreMap:
     roots = fuse(np.sqrt(case.score), case.regions.of(source), rule="mean")
-    return np.maximum(_eq3(case, source), np.square(roots))
+    return np.maximum(eq3(case, source), np.square(roots))
 
 
 RULES: dict[str, Callable[[Case, str], ScoreMap]] = {
-    "√(m D), eq. 3": _eq3,
-    "√(m max(m, D))": _filled,
+    "√(m D), eq. 3": eq3,
+    "√(m max(m, D))": filled,
     "max(√(m D), t)": _floor,
 }
 """m is the average of a pixel's region means, t the square of the average of its regions' means of √D."""

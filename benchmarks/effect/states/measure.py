@@ -17,7 +17,8 @@ import examples.ood_scores
 from benchmarks.effect.frames.scored import true_regions
 from benchmarks.effect.frames.sets import FrameSet
 from benchmarks.effect.networks.teachers import Teacher, digest
-from benchmarks.effect.rows.anomaly import Case, Row
+from benchmarks.effect.rows.anomaly import Row
+from benchmarks.effect.rows.case import Case
 from benchmarks.effect.rows.regions import FrameRegions
 from benchmarks.effect.states.measurements import Label, Measurement, SetStates, components_of, pixels_of
 from benchmarks.effect.states.store import StateStore, Unit, identity_from
