@@ -88,7 +88,7 @@ def fuse(
         >>> scores = np.array([[0.75, 0.25, 0.5, 0.5]], dtype=np.float32)   # one row of pixels
         >>> labels = np.array([[0, 0, 1, -1]])                               # two regions and a gap
         >>> fuse(scores, labels).round(3)
-        array([[0.612, 0.467, 0.5  , 0.5  ]], dtype=float32)
+        array([[0.612, 0.483, 0.5  , 0.5  ]], dtype=float32)
         >>> fuse(scores, labels, rule="product")
         array([[0.375, 0.125, 0.25 , 0.25 ]], dtype=float32)
         >>> fuse(scores, labels, rule="mean")

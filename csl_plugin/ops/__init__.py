@@ -24,6 +24,7 @@ from csl_plugin.ops.cpu.memory import empty, empty_like
 from csl_plugin.ops.cpu.runs import compacted, find_runs
 from csl_plugin.ops.dtypes import Sigmoid, to_probabilities, to_stored
 from csl_plugin.ops.partition import Partition
+from csl_plugin.ops.pieces import Combine, average, last
 from csl_plugin.ops.rules import PlainRule, Rule
 
 __all__ = [
@@ -167,22 +168,22 @@ def _read(
 def _table(scores: Scores, partitions: Sequence[Partition], rule: Rule) -> tuple[Partition, Tensor]:
     """One partition, and the table of what the rule needs of its regions."""
     if rule != "adaptive":
-        return _average(scores, partitions)
+        return _combined(scores, partitions, average)
     if scores.shape[1] > 1:
-        regions, means = _average(scores, partitions)
+        regions, means = _combined(scores, partitions, last)
         return regions, adaptive.table_of_classes(means)
     both = adaptive.with_root(scores) if isinstance(scores, Tensor) else WithRoot(scores)
-    regions, means = _average(both, partitions)
+    regions, means = _combined(both, partitions, adaptive.of_score)
     return regions, adaptive.table_of_score(means)
 
 
-def _average(scores: Scores, partitions: Sequence[Partition]) -> tuple[Partition, Tensor]:
-    """One partition and its table, which give each pixel the average of its region means."""
+def _combined(scores: Scores, partitions: Sequence[Partition], combine: Combine) -> tuple[Partition, Tensor]:
+    """One partition and its table, which give each pixel what its regions say together."""
     if len(partitions) == 1:
         return partitions[0], _means(scores, partitions[0])
     if isinstance(scores, Tensor):
-        return dense.average(scores, partitions)
-    return cpu.average(scores, partitions)
+        return dense.combined(scores, partitions, combine)
+    return cpu.combined(scores, partitions, combine)
 
 
 def _means(scores: Scores, regions: Partition) -> Tensor:

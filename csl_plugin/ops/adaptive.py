@@ -1,4 +1,4 @@
-"""The rule "adaptive": eq. 3 on D's own scale, a region counts as far as it agrees (docs/guide/fusion.md).
+"""The rule "adaptive": eq. 3 on D's own scale, at the scales of several partitions (docs/guide/fusion.md).
 
 A table (B, C + 2, R) holds what a pixel needs of its regions: a^2 * m[c] for each class, then 1 - a^2, then
 the floor t. With one class a = 1; with several t = 0.
@@ -6,10 +6,13 @@ the floor t. With one class a = 1; with several t = 0.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
 from csl_plugin.ops.dtypes import root, sum_dtype, to_scores
+from csl_plugin.ops.pieces import OfPartition, halving, last
 
 
 def with_root(distribution: Tensor) -> Tensor:
@@ -18,12 +21,19 @@ def with_root(distribution: Tensor) -> Tensor:
     return torch.cat([scores, root(scores)], 1)
 
 
+def of_score(found: Iterable[OfPartition]) -> Tensor:
+    """What several partitions say of D and its root: D by all, its root by the finest."""
+    each = list(found)
+    mean = halving((means[:, :1], assigned) for means, assigned in each)
+    return torch.cat([mean, last((means[:, 1:], assigned) for means, assigned in each)], 1)
+
+
 def table_of_score(means: Tensor) -> Tensor:
     """The table (B, 3, R) of one class, from the means (B, 2, R) of D and its root."""
     mean, rooted = means[:, :1], means[:, 1:]
-    wide = rooted.to(sum_dtype(means.device)).square()
-    # t <= m, also where rounding disagrees.
-    floor = torch.minimum(wide.to(means.dtype), mean)
+    floor = rooted.to(sum_dtype(means.device)).square().to(means.dtype)
+    # The root is rounded, and its square may be more than the dtype holds.
+    floor = floor.clamp(max=torch.finfo(means.dtype).max)
     return torch.cat([mean, torch.zeros_like(mean), floor], 1)
 
 
@@ -44,4 +54,4 @@ def table_of_classes(means: Tensor) -> Tensor:
 
 def fused(scores: Tensor, heard: Tensor, own: Tensor, floor: Tensor) -> Tensor:
     """The fused scores of pixels, from their rows of the table."""
-    return torch.maximum(root(scores) * root(heard + own * scores), floor)
+    return root(torch.maximum(scores, floor)) * root(heard + own * scores)

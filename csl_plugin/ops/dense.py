@@ -14,7 +14,7 @@ from torch import Tensor
 from csl_plugin.ops import adaptive
 from csl_plugin.ops.dtypes import Sigmoid, compute_dtype, root, sum_dtype, to_scores
 from csl_plugin.ops.partition import Partition
-from csl_plugin.ops.pieces import Pieces, average_means, slots_of
+from csl_plugin.ops.pieces import Combine, Pieces, combined_means, slots_of
 from csl_plugin.ops.rules import Rule
 
 
@@ -67,10 +67,13 @@ def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Tens
     return apply(distribution, ids, table, "product" if rule == "geometric" else rule).argmax(1)
 
 
-def average(distribution: Tensor, partitions: Sequence[Partition]) -> tuple[Partition, Tensor]:
-    """The average of each pixel's region means: a partition into pixels, and its table (B, C, H*W)."""
+def combined(
+    distribution: Tensor, partitions: Sequence[Partition], combine: Combine
+) -> tuple[Partition, Tensor]:
+    """What each pixel's regions say together: a partition into pixels, and its table (B, C, H*W)."""
     scores = to_scores(distribution).flatten(2)
-    prior, unassigned = average_means(scores.to(sum_dtype(scores.device)), _pixels(scores, partitions))
+    wide, pixels_of = scores.to(sum_dtype(scores.device)), _pixels(scores, partitions)
+    prior, unassigned = combined_means(wide, pixels_of, combine)
     pixels = torch.arange(scores.shape[2], device=scores.device).expand_as(unassigned)
     ids = torch.where(unassigned, -1, pixels).view(-1, *distribution.shape[2:])
     return Partition(scores.shape[2], ids), prior.to(scores.dtype)

@@ -6,8 +6,8 @@ pieces, so K partitions cost one reading of D.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -28,24 +28,68 @@ class Pieces(NamedTuple):
     counts: Sequence[int]
 
 
-def average_means(means: Tensor, pieces: Pieces) -> tuple[Tensor, Tensor]:
-    """The average of a piece's region means over the partitions that assign it.
+OfPartition: TypeAlias = "tuple[Tensor, Tensor]"
+"""What one partition says: the mean of each piece's region, (B, C, A), and which pieces have one, (B, A)."""
+
+Combine: TypeAlias = Callable[[Iterable[OfPartition]], Tensor]
+"""What K partitions say together, (B, C, A)."""
+
+
+def combined_means(means: Tensor, pieces: Pieces, combine: Combine) -> tuple[Tensor, Tensor]:
+    """What the regions of a piece say together.
 
     Args:
         means: Mean score of each piece, (B, C, A).
         pieces: Their sizes and regions.
+        combine: Of what the partitions say, in their order.
 
     Returns:
         (B, C, A), and which pieces no partition assigns, (B, A).
     """
-    total, assigned_by = torch.zeros_like(means), torch.zeros_like(pieces.sizes)
+    each = zip(pieces.members.unbind(1), pieces.counts, strict=True)
+    assigned = torch.stack([is_assigned(member, count) for member, count in each]).any(0)
+    return combine(_of_partitions(means, pieces)), ~assigned
+
+
+def _of_partitions(means: Tensor, pieces: Pieces) -> Iterator[OfPartition]:
     for member, count in zip(pieces.members.unbind(1), pieces.counts, strict=True):
         slots, assigned = slots_of(member, count)
         sizes = sums(pieces.sizes, slots, count)
         table = sums(means * pieces.sizes[:, None], slots, count) / sizes.clamp(min=1)[:, None]
-        total = total + gather(table, slots)
+        yield gather(table, slots), assigned
+
+
+def average(found: Iterable[OfPartition]) -> Tensor:
+    """All partitions count the same."""
+    return _weighted(found, 1.0)
+
+
+def halving(found: Iterable[OfPartition]) -> Tensor:
+    """Each partition counts half as much as the one before it."""
+    return _weighted(found, 0.5)
+
+
+def last(found: Iterable[OfPartition]) -> Tensor:
+    """The last partition that assigns the piece counts alone."""
+    each = iter(found)
+    result, _ = next(each)
+    for means, assigned in each:
+        result = torch.where(assigned[:, None], means, result)
+    return result
+
+
+def _weighted(found: Iterable[OfPartition], ratio: float) -> Tensor:
+    """An average over those that assign; each counts `ratio` times as much as the one before."""
+    each = iter(found)
+    means, assigned = next(each)
+    weights = assigned_by = assigned.to(means.dtype)
+    total = weights[:, None] * means
+    for means, assigned in each:
+        weight = torch.pow(ratio, assigned_by) * assigned
+        total = total + weight[:, None] * means
+        weights = weights + weight
         assigned_by = assigned_by + assigned
-    return total / assigned_by.clamp(min=1)[:, None], assigned_by == 0
+    return total / torch.where(weights > 0, weights, 1.0)[:, None]
 
 
 def slots_of(member: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -155,13 +155,17 @@ def adaptive(distribution: Tensor, partitions: Sequence[Tensor]) -> Tensor:
             regions = [labels == labels[y, x] for labels in partitions if labels[y, x] >= 0]
             if not regions:
                 continue
-            own = scores[:, y, x]
-            mean = torch.stack([scores[:, region].mean(1) for region in regions]).mean(0)
-            agreement = float(((mean / mean.sum()) ** 2).sum()) if mean.sum() > 0 else 1.0
-            believed = agreement**2 * mean + (1 - agreement**2) * own
-            fused = own.sqrt() * believed.sqrt()  # of numbers whose product float64 may not hold
+            own, finest = scores[:, y, x], scores[:, regions[-1]]
             if len(scores) == 1:
-                typical = torch.stack([scores[:, region].sqrt().mean(1) for region in regions]).mean(0) ** 2
-                fused = torch.maximum(fused, typical)
-            result[:, y, x] = fused
+                weights = [0.5**k for k in range(len(regions))]
+                means = [scores[:, region].mean(1) for region in regions]
+                weighted = [weight * mean for weight, mean in zip(weights, means, strict=True)]
+                mean = torch.stack(weighted).sum(0) / sum(weights)
+                floor = finest.sqrt().mean(1) ** 2
+                first, second = mean, torch.maximum(own, floor)
+            else:
+                mean = finest.mean(1)
+                agreement = float(((mean / mean.sum()) ** 2).sum()) if mean.sum() > 0 else 1.0
+                first, second = own, agreement**2 * mean + (1 - agreement**2) * own
+            result[:, y, x] = first.sqrt() * second.sqrt()  # their product may be more than float64 holds
     return result

@@ -20,7 +20,7 @@ from csl_plugin import RegionMap, fuse
 from csl_plugin.metrics import OBSTACLE_TRACK
 from csl_plugin.proposers import DEFAULT
 
-CHOSEN, CHOSEN_FOR_CLASSES = "max(√(m D), t)", "√(D (a² m + (1 - a²) D))"
+CHOSEN, CHOSEN_FOR_CLASSES = "√(h max(D, f))", "√(D (a² n + (1 - a²) D))"
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,9 @@ def test_the_chosen_rule_is_what_the_library_does(regions, source):
 
 def test_the_chosen_rule_for_classes_is_what_the_library_does(regions):
     score = torch.rand(4, 48, 64, generator=torch.Generator().manual_seed(1)).softmax(0)
-    mean = fuse(score, regions.of(DEFAULT), rule="mean")
-    chosen = CLASS_RULES[CHOSEN_FOR_CLASSES](score, mean)
+    parts = regions.of(DEFAULT)
+    means = (fuse(score, each, rule="mean") for each in (parts, parts[-1]))
+    chosen = CLASS_RULES[CHOSEN_FOR_CLASSES](score, *means)
     torch.testing.assert_close(chosen, fuse(score, regions.of(DEFAULT)), rtol=1e-5, atol=1e-6)
 
 
@@ -56,7 +57,7 @@ def test_every_rule_keeps_a_constant_map(regions):
         np.testing.assert_allclose(candidate.row.method(case), score, rtol=1e-5)
     for rule in CLASS_RULES.values():
         flat = torch.full((4, 8, 8), 0.25)
-        torch.testing.assert_close(rule(flat, flat), flat)
+        torch.testing.assert_close(rule(flat, flat, flat), flat)
 
 
 def test_files_of_candidates_have_names_of_their_own():

@@ -16,7 +16,9 @@ _HEAD = """\
 
 Written by `python -m benchmarks.effect.choice`; do not edit. Sets, cells, gain and choice are those of
 [protocol.md](protocol.md), which was written before. m is the average of a pixel's region means, t the square
-of the average of its regions' means of √D; max(√(m D), t) is the rule "adaptive" for one score.
+of the average of its regions' means of √D. h is the average in which every partition counts half as much as
+the one before it, m₁ the mean of the first alone, f the square of the mean of √D over the region of the last.
+√(h max(D, f)) is the rule "adaptive" for one score.
 """
 
 

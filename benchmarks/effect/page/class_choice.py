@@ -19,6 +19,7 @@ from csl_plugin.datasets import open_dataset
 from csl_plugin.io import image_batch, read_label_png
 from csl_plugin.metrics import SemanticMetric
 from csl_plugin.proposers import DEFAULT
+from csl_plugin.proposers.base import as_partitions
 from examples.train_segmenter import CLASSES, seen
 
 THIN = ("Pole", "SignSymbol", "Fence")
@@ -42,8 +43,9 @@ def section(data: Path, draws: int) -> list[str]:
         rows.append([name, measured.text(_IOU, name, "miou"), change, f"{mean:.1f}", *thin])
     words = (
         f"CamVid val, even frames, the nine classes of the given segmenter, regions {DEFAULT}. IoU in per "
-        "cent, the mean's change with its 95 % interval by bootstrap over frames. a is the agreement of a "
-        "region on a class, the sum of squares of its normalized mean."
+        "cent, the mean's change with its 95 % interval by bootstrap over frames. m is the average of the "
+        "region means, n that of the last partition; a is the agreement of a region on a class, the sum of "
+        "squares of its normalized mean."
     )
     head = ["rule", "mIoU", "change", "thin", *THIN]
     return ["## More than one class", "", words, "", *markdown(head, rows)]
@@ -58,10 +60,11 @@ def _measured(data: Path, draws: int) -> Measured:
         image = image_batch(dataset.read_image(frame))
         low = teacher(image, frame.name)
         score = F.interpolate(low[None], image.shape[2:], mode="bilinear", align_corners=False).softmax(1)[0]
-        mean = fuse(score, proposer(DEFAULT)(image), rule="mean")
+        regions = as_partitions(proposer(DEFAULT)(image))
+        mean, finest = (fuse(score, parts, rule="mean") for parts in (regions, regions[-1:]))
         label = seen(read_label_png(data / "camvid" / "labels" / "val" / f"{frame.name}.png"))
         for name, rule in CLASS_RULES.items():
             metric = fresh()
-            metric.update(rule(score, mean).argmax(0).to(torch.int64), label)
+            metric.update(rule(score, mean, finest).argmax(0).to(torch.int64), label)
             measured.add(_IOU, name, metric.state())
     return measured

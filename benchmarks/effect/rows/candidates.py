@@ -12,7 +12,6 @@ from benchmarks.effect.rows.anomaly import BASE, Row
 from benchmarks.effect.rows.case import Case
 from benchmarks.effect.rows.filters import ScoreMap
 from benchmarks.effect.rows.rules import eq3, filled
-from csl_plugin import fuse
 
 REGIONS = (
     "csl-tiny:auto",
@@ -23,17 +22,33 @@ REGIONS = (
 )
 
 
-def _floor(case: Case, source: str) -> ScoreMap:
-    roots = fuse(np.sqrt(case.score), case.regions.of(source), rule="mean")
-    return np.maximum(eq3(case, source), np.square(roots))
+def _floored(case: Case, source: str) -> ScoreMap:
+    return np.maximum(eq3(case, source), np.square(np.mean(case.roots(source), 0)))
+
+
+def _halving(case: Case, source: str) -> ScoreMap:
+    means = case.means(source)
+    weights = [0.5**k for k in range(len(means))]
+    return _filled_by_the_finest(case, source, np.average(means, axis=0, weights=weights))
+
+
+def _coarsest(case: Case, source: str) -> ScoreMap:
+    return _filled_by_the_finest(case, source, case.means(source)[0])
+
+
+def _filled_by_the_finest(case: Case, source: str, mean: ScoreMap) -> ScoreMap:
+    floor = np.square(case.roots(source)[-1])
+    return np.sqrt(mean * np.maximum(case.score, floor)).astype(np.float32)
 
 
 RULES: dict[str, Callable[[Case, str], ScoreMap]] = {
     "√(m D), eq. 3": eq3,
     "√(m max(m, D))": filled,
-    "max(√(m D), t)": _floor,
+    "max(√(m D), t)": _floored,
+    "√(h max(D, f))": _halving,
+    "√(m₁ max(D, f))": _coarsest,
 }
-"""m is the average of a pixel's region means, t the square of the average of its regions' means of √D."""
+"""Their letters: docs/results/choice.md."""
 
 
 @dataclass(frozen=True)
@@ -60,5 +75,11 @@ class Candidate:
         return f"{self.regions}, {self.rule}"
 
 
-CANDIDATES = tuple(Candidate(regions, rule) for regions in REGIONS for rule in RULES)
+CANDIDATES = tuple(
+    candidate
+    for regions in REGIONS
+    for rule in RULES
+    # Of one partition the last two rules are the same.
+    if (candidate := Candidate(regions, rule)).cost[1] > 1 or RULES[rule] is not _coarsest
+)
 ROWS = (BASE, *(candidate.row for candidate in CANDIDATES))

@@ -2,7 +2,7 @@
 
 from csl_plugin.ops.cpu.assign import assign
 from csl_plugin.ops.cpu.fuse import apply, labels, means
-from csl_plugin.ops.cpu.overlay import average
+from csl_plugin.ops.cpu.overlay import combined
 from csl_plugin.ops.cpu.runs import components
 
-__all__ = ["apply", "assign", "average", "components", "labels", "means"]
+__all__ = ["apply", "assign", "combined", "components", "labels", "means"]

@@ -12,7 +12,7 @@ from csl_plugin.ops.cpu.bands import Bands
 from csl_plugin.ops.cpu.fuse import means
 from csl_plugin.ops.cpu.runs import overlay, without
 from csl_plugin.ops.partition import Partition
-from csl_plugin.ops.pieces import Pieces, average_means
+from csl_plugin.ops.pieces import Combine, Pieces, combined_means
 
 
 class Overlay(NamedTuple):
@@ -40,10 +40,10 @@ class Overlay(NamedTuple):
         return Overlay(Partition(most, runs=tuple(image for image, _ in images)), pieces)
 
 
-def average(scores: Bands, partitions: Sequence[Partition]) -> tuple[Partition, Tensor]:
-    """The average of each pixel's region means: one partition into runs, and its table (B, C, runs)."""
+def combined(scores: Bands, partitions: Sequence[Partition], combine: Combine) -> tuple[Partition, Tensor]:
+    """What each pixel's regions say together: one partition into runs, and its table (B, C, runs)."""
     laid = Overlay.of(partitions)
-    prior, unassigned = average_means(means(scores, laid.runs).double(), laid.pieces)
+    prior, unassigned = combined_means(means(scores, laid.runs).double(), laid.pieces, combine)
     images = laid.runs.runs or ()
     assigned = tuple(
         without(image, unassigned[b, : len(image.ids)].numpy()) for b, image in enumerate(images)

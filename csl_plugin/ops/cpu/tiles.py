@@ -83,9 +83,9 @@ class _OfScore:
 
     def fuse(self, c: int, scores: Floats, out: Floats) -> None:
         """An unassigned pixel keeps its score."""
-        fused = np.sqrt(scores)
+        fused = np.maximum(scores, np.repeat(self.floor, self.lengths).reshape(scores.shape))
+        np.sqrt(fused, out=fused)
         fused *= np.repeat(self.roots[c], self.lengths).reshape(scores.shape)
-        np.maximum(fused, np.repeat(self.floor, self.lengths).reshape(scores.shape), out=fused)
         _write(fused, scores, self.unassigned, out)
 
 
