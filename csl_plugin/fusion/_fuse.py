@@ -31,8 +31,10 @@ def fuse(
 ) -> ArrayT:
     """Combine every pixel's score with the mean score of its regions.
 
-    Eq. 3 of the paper as printed, H[c] = mean_region(D[c]) * D[c], is the rule "product". The default follows
-    from it, and stays on the scale of D.
+    Eq. 3 of the paper as printed, H[c] = mean_region(D[c]) * D[c], is the rule "product". The default is its
+    square root, so that it stays on the scale of D, with two changes: where D is one score, a pixel below
+    what is typical of its region takes that in place of its own; where classes compete, a region counts as
+    far as it agrees on one of them.
 
     The result is a tensor or an array, as `distribution` is, with its shape, dtype and device.
 
@@ -43,14 +45,15 @@ def fuse(
             scores such as energies or negated maxima by a `Calibration` first.
         regions: `RegionProposals` (soft-assigned at the size of D), a `RegionMap`, or integer labels (H, W)
             or (B, H, W) with -1 for unassigned. An unbatched distribution needs a batch of one. Or a
-            list or tuple of these: several partitions of the same images.
+            list or tuple of these: several partitions of the same images, from coarse to fine.
         rule: Of D[c] and m[c], the average over the partitions of the mean of D[c] over the pixel's region:
 
-            - "adaptive": sqrt(D[c] * (a^2 * m[c] + (1 - a^2) * D[c])), where a = sum(m^2) / sum(m)^2 says how
-              far the regions agree on a class. For C = 1, where a = 1, not less than the squared mean of
-              sqrt(D) over the region: its holes are filled. On D's own scale; see docs/guide/fusion.md.
-              With C > 1 the channels compete for a pixel: fuse scores that are no classes of each other one
-              at a time.
+            - "adaptive": on D's own scale; see docs/guide/fusion.md. For C = 1 sqrt(h * max(D, f)), where h
+              averages the region means as m does, but every partition counts half as much as the one before
+              it, and f is the squared mean of sqrt(D) over the pixel's region of the last: its holes are
+              filled. For C > 1 sqrt(D[c] * (a^2 * n[c] + (1 - a^2) * D[c])), where n is the mean over the
+              region of the last and a = sum(n^2) / sum(n)^2 says how far it agrees on a class. The channels
+              compete for a pixel: fuse scores that are no classes of each other one at a time.
             - "product": m[c] * D[c], eq. 3 as printed, on the scale of D squared.
             - "geometric": the square root of "product": same order, same labels, D's own scale.
             - "mean": m[c].
