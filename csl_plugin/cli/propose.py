@@ -40,11 +40,12 @@ def run(arguments: argparse.Namespace) -> Answer:
     from csl_plugin.io.job_settings import versions
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.proposers.identity import identity_of
-    from csl_plugin.proposers.on_files import region_files, region_folders, region_places
+    from csl_plugin.proposers.on_files import refuse_several, region_files, region_folders, region_places
 
     out: Path = arguments.out
     images = list_images(arguments.images)
     proposer = proposer_of(arguments, "csl-tiny")
+    refuse_several(proposer)
     settings = {
         "command": "propose",
         "versions": versions(),

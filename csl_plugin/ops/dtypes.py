@@ -35,9 +35,10 @@ def to_stored(scores: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def root(values: Tensor) -> Tensor:
-    """Square root whose gradient at 0 is 0, not infinite."""
+    """Square root whose gradient at 0 is 0, not infinite. NaN stays NaN, with no gradient."""
     positive = values > 0
-    return torch.where(positive, torch.where(positive, values, 1.0).sqrt(), 0.0)
+    rest = torch.where(values.isnan(), values.detach(), 0.0)
+    return torch.where(positive, torch.where(positive, values, 1.0).sqrt(), rest)
 
 
 def to_probabilities(logits: Tensor, dim: int) -> Tensor:

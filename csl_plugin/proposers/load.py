@@ -46,7 +46,8 @@ def load_proposer(
             None for the default, "csl-tiny:auto,5": two partitions of one tree of merged regions, those that
             eq. 2 chooses and those of a fine scale.
             A name above. With ":SCALE" it gives regions of one scale everywhere, such as "csl-tiny:5"; with
-            several scales one partition for each, such as "superpixels:150,80,40,20", from coarse to fine. "+" joins sources.
+            several scales one partition for each, from coarse to fine, such as "superpixels:150,80,40,20".
+            "+" joins sources.
             A name that another package registered under the entry-point group "csl_plugin.proposers".
             A folder or a repository on the Hub, OWNER/NAME, with a network that `CSLNetwork.save_pretrained`
             wrote, or with a Mask2Former, MaskFormer, OneFormer, EoMT, DETR (with masks), SAM or SAM2 of

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from csl_plugin.errors import OptionError
 from csl_plugin.io.images import image_batch
 from csl_plugin.proposers.base import as_partitions
-from csl_plugin.proposers.combine import Together, call_by_name
+from csl_plugin.proposers.combine import Scales, Together, call_by_name
 from csl_plugin.proposers.folder import RegionMapFolder
 from csl_plugin.regions.assignment import soft_assignment
 from csl_plugin.regions.proposals import RegionProposals
@@ -43,10 +43,26 @@ def one_partition(regions: tuple[RegionMap, ...]) -> RegionMap:
     Raises:
         OptionError: There are several.
     """
-    if len(regions) > 1:
-        hint = "Name one, such as csl-tiny or superpixels:40."
-        raise OptionError("proposer", f"{len(regions)} partitions", "one", hint)
+    _check_one(len(regions))
     return regions[0]
+
+
+def refuse_several(proposer: Any) -> None:
+    """Refuse a proposer that is known to give several partitions, before it is called.
+
+    Raises:
+        OptionError: It gives several.
+    """
+    if isinstance(proposer, Scales):
+        _check_one(len(proposer.scales))
+    elif isinstance(proposer, Together):
+        _check_one(len(proposer.proposers))
+
+
+def _check_one(count: int) -> None:
+    if count > 1:
+        hint = "Name one, such as csl-tiny or superpixels:40."
+        raise OptionError("proposer", f"{count} partitions", "one", hint)
 
 
 def propose_regions(proposer: Any, image: NDArray[np.uint8], stem: str) -> tuple[RegionMap, ...]:

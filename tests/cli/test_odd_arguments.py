@@ -218,6 +218,15 @@ def test_an_unexpected_error_is_one_line(place, monkeypatch, capsys):
     assert answer_of(["propose", "images", "out/broken"], capsys)[0] == 2
 
 
+@pytest.mark.parametrize("name", ["csl-tiny:auto,5", "superpixels:80,20", "csl-tiny+superpixels"])
+def test_several_partitions_are_refused_before_a_folder_is_made(place, monkeypatch, capsys, name):
+    monkeypatch.chdir(place)
+    code, _, said = answer_of(["propose", "images", "out/several", "--proposer", name], capsys)
+    assert code == 2
+    assert "--proposer: got 2 partitions" in said
+    assert not (place / "out/several").exists()
+
+
 # --- the words of the command line ----------------------------------------------------------------------
 
 

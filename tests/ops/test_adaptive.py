@@ -327,6 +327,19 @@ def test_rounding_does_not_lift_the_floor_above_the_largest_number():
     assert table_of_score(means)[0, 2].tolist() == [0.25, largest]
 
 
+@pytest.mark.parametrize("rule", RULES)
+def test_what_is_no_number_stays_none_without_the_check(rule):
+    scores = torch.full((1, 4, 6), 0.5)
+    scores[0, 1, 2] = float("nan")
+    labels = torch.arange(24).view(4, 6) % 2
+    for values in (scores, scores.clone().requires_grad_()):
+        found = fuse(values, labels, rule=rule, split=False, check=False)
+        assert found[0, 1, 2].isnan()
+        torch.testing.assert_close(
+            found.detach()[0, 0, 1::2], fuse(scores[:, :1], labels[:1], rule=rule)[0, 0, 1::2]
+        )
+
+
 @pytest.mark.parametrize("classes", [1, 4])
 def test_small_numbers_keep_their_fusion(classes):
     scores = torch.rand(classes, 6, 8, generator=torch.Generator().manual_seed(0))
