@@ -39,7 +39,7 @@ class Calibration(ABC):
         >>> max_logit = np.array([[9.0, 8.0, 2.0, 7.0]])         # high where the model is certain
         >>> anomaly = Calibration.sigmoid(center=6.0, scale=-1.5)  # a negative scale reverses the order
         >>> fuse(anomaly(max_logit), np.array([[0, 0, 1, 1]])).round(3)
-        array([[0.161, 0.185, 0.772, 0.6  ]])
+        array([[0.162, 0.185, 0.772, 0.618]])
     """
 
     kind: ClassVar[str]
