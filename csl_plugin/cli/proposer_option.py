@@ -20,7 +20,10 @@ ONE = (
     f"{_SOURCES}; one partition, because a file holds one (default: csl-tiny, the first of the two of "
     f"{DEFAULT}, which `fuse` takes by default)"
 )
-SEVERAL = f"{_SOURCES}; several partitions with :SCALE,SCALE and + between them (default: {DEFAULT})"
+SEVERAL = (
+    f"{_SOURCES}; several partitions with :SCALE,SCALE and + between them, from coarse to fine: the larger a "
+    f"SCALE, the coarser (default: {DEFAULT})"
+)
 
 
 def add_proposer_options(parser: Any, description: str) -> None:

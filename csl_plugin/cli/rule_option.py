@@ -6,7 +6,7 @@ from typing import Any
 
 _HELP = (
     "how a pixel and its regions combine: `adaptive`, on the scale of the scores, one score filled up to "
-    "what is typical of its region, classes as far as the region agrees on one; `product`, region mean x "
+    "what is typical of its finest region, classes as far as that agrees on one; `product`, region mean x "
     "score, eq. 3 of the paper; "
     "`geometric`, its square root, of the same order; `mean`, the region mean alone (default: %(default)s)"
 )

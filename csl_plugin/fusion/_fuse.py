@@ -33,8 +33,8 @@ def fuse(
 
     Eq. 3 of the paper as printed, H[c] = mean_region(D[c]) * D[c], is the rule "product". The default is its
     square root, so that it stays on the scale of D, with two changes: where D is one score, a pixel below
-    what is typical of its region takes that in place of its own; where classes compete, a region counts as
-    far as it agrees on one of them.
+    what is typical of its finest region takes that in place of its own; where classes compete, the finest
+    region counts as far as it agrees on one of them.
 
     The result is a tensor or an array, as `distribution` is, with its shape, dtype and device.
 
@@ -80,7 +80,8 @@ def fuse(
 
     Note:
         Arithmetic is in float32 (float64 for float64), sums over regions in float64, counts in int64. Beyond
-        the result it takes a few H x W planes, or a few copies of D where gradients are recorded. Gradients
+        the result it takes a few H x W planes; with `size` or `logits` D in the dtype of the arithmetic; a
+        few copies of D where gradients are recorded. Gradients
         flow to `distribution`, also in torch.func. With check=False and split=False it compiles with
         fullgraph=True and is exported by torch.export; integer labels given to such a call must be below
         H * W. torch.jit.trace is refused.
@@ -110,14 +111,20 @@ def fuse(
         outside_graph(check_scores, read, mask, logits, how == "product")
     partitions = read_partitions(regions, read, split, mask, check)
     scores = ops.upsample(read.scores, read.size, logits=logits)
-    if out is not None:
-        target = read_distribution(out)
-        ops.fuse(scores, partitions, how, target.scores)
-        target.write_through()
-        return out
-    # No caller holds the upsampled scores, so the result may overwrite them.
-    own = None if scores is read.scores or is_differentiated(scores) else scores
-    return cast("ArrayT", read.give_back(whole(ops.fuse, scores, partitions, how, own)))
+    target = None if out is None else read_distribution(out)
+    if scores is read.scores:
+        place = None if target is None else target.scores
+        fused = whole(ops.fuse, scores, partitions, how, place)
+    else:
+        # No caller holds the upsampled scores, so the result may overwrite them.
+        own = None if is_differentiated(scores) else scores
+        fused = ops.to_stored(whole(ops.fuse, scores, partitions, how, own), read.scores.dtype)
+        if target is not None:
+            target.scores.copy_(fused)
+    if target is None:
+        return cast("ArrayT", read.give_back(fused))
+    target.write_through()
+    return cast("ArrayT", out)
 
 
 def fuse_labels(

@@ -22,7 +22,7 @@ from csl_plugin.ops import adaptive, cpu, dense, planewise
 from csl_plugin.ops.cpu.bands import AsStored, Bands, Upsampled, WithRoot
 from csl_plugin.ops.cpu.memory import empty, empty_like
 from csl_plugin.ops.cpu.runs import compacted, find_runs
-from csl_plugin.ops.dtypes import Sigmoid, to_probabilities, to_stored
+from csl_plugin.ops.dtypes import Sigmoid, to_probabilities, to_scores, to_stored
 from csl_plugin.ops.partition import Partition
 from csl_plugin.ops.pieces import Combine, average, last
 from csl_plugin.ops.rules import PlainRule, Rule
@@ -38,6 +38,7 @@ __all__ = [
     "means",
     "partition",
     "to_probabilities",
+    "to_stored",
     "upsample",
 ]
 
@@ -110,10 +111,15 @@ def partition(ids: Tensor, count: int, *, split: bool, check: bool = False) -> P
 
 
 def upsample(distribution: Tensor, size: tuple[int, int], *, logits: bool) -> Tensor:
-    """D or its logits (B, C, h, w) as D at another size, (B, C, H, W)."""
-    if size == tuple(distribution.shape[2:]):
-        return to_probabilities(distribution, 1) if logits else distribution
-    return Upsampled(distribution, size, logits).materialized()
+    """D or its logits (B, C, h, w) as D at another size, (B, C, H, W).
+
+    It is D itself where nothing is to be done, else in the dtype of the arithmetic.
+    """
+    own = size == tuple(distribution.shape[2:])
+    if own and not logits:
+        return distribution
+    scores = to_scores(distribution)
+    return to_probabilities(scores, 1) if own else Upsampled(scores, size, logits).materialized()
 
 
 def fuse(

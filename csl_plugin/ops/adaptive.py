@@ -1,7 +1,7 @@
 """The rule "adaptive": eq. 3 on D's own scale, at the scales of several partitions (docs/guide/fusion.md).
 
-A table (B, C + 2, R) holds what a pixel needs of its regions: a^2 * m[c] for each class, then 1 - a^2, then
-the floor t. With one class a = 1; with several t = 0.
+A table (B, C + 2, R) holds what a pixel needs of its regions: a^2 * n[c] for each class, then 1 - a^2, then
+0. With one class: h, then 0, then the floor f.
 """
 
 from __future__ import annotations

@@ -20,8 +20,9 @@ Partition: TypeAlias = "RegionProposals | RegionMap"
 class Proposer(Protocol):
     """A callable from RGB images (B, 3, H, W), float in [0, 1], to the regions of those images.
 
-    Any function of that signature is one. It returns a tuple of partitions, or one partition by itself; the
-    proposers of this package always return a tuple. Proposals may have any resolution, a map has the images'.
+    Any function of that signature is one. It returns a tuple of partitions, from coarse to fine, or one
+    partition by itself; the proposers of this package always return a tuple. Proposals may have any
+    resolution, a map has the images'.
 
     Example:
         >>> import torch

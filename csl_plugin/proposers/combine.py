@@ -21,7 +21,7 @@ class Scales:
 
     Args:
         proposer: `Superpixels` or `NetworkRegions`; its own scale is not used.
-        scales: At least one; the partitions come in this order.
+        scales: At least one; the partitions come in this order, which for `fuse` is from coarse to fine.
 
     Raises:
         OptionError: No scale, or one that the proposer does not take.
@@ -29,7 +29,7 @@ class Scales:
     Example:
         >>> import torch
         >>> from csl_plugin.proposers import Scales, Superpixels
-        >>> for regions in Scales(Superpixels(), (40, 150))(torch.zeros(1, 3, 24, 32)):
+        >>> for regions in Scales(Superpixels(), (150, 40))(torch.zeros(1, 3, 24, 32)):
         ...     regions
         RegionMap(batch_size=1, size=(24, 32), num_regions=1)
         RegionMap(batch_size=1, size=(24, 32), num_regions=1)
@@ -53,7 +53,7 @@ class Scales:
 
 
 class Together:
-    """The partitions of several proposers, in their order.
+    """The partitions of several proposers, in their order, which for `fuse` is from coarse to fine.
 
     Args:
         proposers: At least one; folders of region maps (`RegionMapFolder`) may be among them.

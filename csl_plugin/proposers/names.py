@@ -6,4 +6,4 @@ BUILT_IN = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open", "superpixels")
 """The names of proposers that need no download."""
 
 DEFAULT = "csl-tiny:auto,5"
-"""What `load_proposer()` gives: two partitions of one tree, by eq. 2 along boundaries and at a fine scale."""
+"""What `load_proposer()` gives: two partitions of one tree, by eq. 2 along boundaries, then a fine scale."""

@@ -28,15 +28,16 @@ def upsampled(values, size):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16, torch.bfloat16])
 def test_fuse_equals_upsampling_first(rule, split, dtype):
     logits, labels = case(dtype=dtype)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
     for holds_logits, first in (
-        (False, upsampled(logits.softmax(1), (36, 50))),
-        (True, upsampled(logits, (36, 50)).softmax(1)),
+        (False, upsampled(logits.softmax(1).to(wide), (36, 50))),
+        (True, upsampled(logits.to(wide), (36, 50)).softmax(1)),
     ):
         given_values = logits if holds_logits else logits.softmax(1)
         options = {"rule": rule, "split": split}
         found = fuse(given_values, labels, size=(36, 50), logits=holds_logits, **options)
         assert found.dtype == dtype
-        assert torch.equal(found, fuse(first, labels, **options))
+        assert torch.equal(found, fuse(first, labels, **options).to(dtype))
 
 
 @pytest.mark.parametrize("rule", ["adaptive", "product", "mean"])
@@ -140,3 +141,23 @@ def test_logits_need_only_be_finite_numbers():
         fuse(logits, labels, size=(36, 50), logits=True)
     with pytest.raises(CSLError, match="uint8 logits"):
         fuse(logits.to(torch.uint8), labels, size=(36, 50), logits=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("size", [(6, 6), (40, 40)])
+def test_half_precision_is_rounded_once(dtype, size):
+    generator = torch.Generator().manual_seed(30)
+    logits = (torch.randn(1, 4, 6, 6, generator=generator) * 6).to(dtype)
+    labels = (torch.arange(size[0] * size[1]) // (size[0] * size[1] // 2)).view(size)
+    expected = fuse(logits.float(), labels, size=size, logits=True).to(dtype)
+    assert torch.equal(fuse(logits, labels, size=size, logits=True), expected)
+    out = torch.empty_like(expected)
+    assert fuse(logits, labels, size=size, logits=True, out=out) is out
+    assert torch.equal(out, expected)
+
+
+def test_bytes_are_rounded_once():
+    stored = torch.randint(0, 256, (1, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(3))
+    labels = torch.arange(30 * 44).view(30, 44) // 200
+    expected = (fuse(stored.float() / 255, labels, size=(30, 44)) * 255).round().to(torch.uint8)
+    assert torch.equal(fuse(stored, labels, size=(30, 44)), expected)
