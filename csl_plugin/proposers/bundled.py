@@ -9,7 +9,7 @@ from csl_plugin.errors import FileError
 BUNDLED = {
     "csl-tiny": "9cddb3b61a2a0a7d38f92cdc9f9a912100c41b7da4e09eddd5b0ff13567b7d53",
     "csl-tiny-strict": "56b2f6cfabfa9ce5f37c2a2d8af7cd93e0412d57427d7020e84c86c9654c1c95",
-    "csl-tiny-open": "5bc166fe0acc8e0e9d5f66e7d31c12fe340272b69e719b39299fb73e427310ca",
+    "csl-tiny-open": "556a05d8cf20131f206ee64d600c7b3f6713959f3cbda7695ca81b618e6b2f8d",
 }
 """The SHA-256 of each network's `model.safetensors`."""
 
