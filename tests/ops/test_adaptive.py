@@ -10,7 +10,7 @@ from torch.func import grad, jvp, vmap
 from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels, ops, soft_assignment
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.ops import reference
-from csl_plugin.ops.adaptive import table_of_score
+from csl_plugin.ops.adaptive import table_of
 
 PLAIN = ["product", "geometric", "mean"]
 RULES = ["adaptive", *PLAIN]
@@ -324,7 +324,7 @@ def test_very_many_classes_that_agree_on_nothing(count):
 def test_rounding_does_not_lift_the_floor_above_the_largest_number():
     largest = torch.finfo(torch.float32).max
     means = torch.tensor([[[0.25, largest], [0.5, 2.0**64]]])
-    assert table_of_score(means)[0, 2].tolist() == [0.25, largest]
+    assert table_of(means, 1)[0, 2].tolist() == [0.25, largest]
 
 
 @pytest.mark.parametrize("rule", RULES)
