@@ -28,7 +28,8 @@ if not NATIVE and np.lib.NumpyVersion(triton.__version__) < "3.7.0" <= "3.7.0":
     if not numpy_is_old:
         pytest.skip("before 3.7 Triton's interpreter needs numpy < 2.4", allow_module_level=True)
 
-from csl_plugin.ops import Partition, adaptive, planewise, reference  # noqa: E402
+from csl_plugin import ops  # noqa: E402
+from csl_plugin.ops import Partition, planewise, reference  # noqa: E402
 from csl_plugin.ops import triton as kernels  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -371,24 +372,27 @@ def there(maps):
     return [Partition(part.count, part.ids.to(DEVICE)) for part in maps]
 
 
-def prepared(scores, maps, rule):
-    """What the kernels take: scores, maps and the table of the rule, by the steps of `csl_plugin.ops`."""
-    maps, given_scores, classes = there(maps), scores.to(DEVICE), scores.shape[1]
-    means = kernels.means(given_scores, maps, roots=rule == "adaptive" and classes == 1)
-    return given_scores, maps, adaptive.table_of(means, classes) if rule == "adaptive" else means
+@pytest.fixture
+def engine(monkeypatch):
+    """`csl_plugin.ops` as for a GPU, whose maps are not known as runs."""
+    if not NATIVE:
+        monkeypatch.setattr(ops, "_on_device", lambda values: kernels)
 
 
-def written(prepared, rule):
-    out = torch.empty_like(prepared[0])
-    kernels.apply(*prepared, rule, out)
-    return out.cpu()
+def by_engine(scores, maps, rule):
+    return ops.fuse(scores.to(DEVICE), there(maps), rule).cpu()
+
+
+def labels_by_engine(scores, maps, rule):
+    size = scores.shape[2:]
+    return ops.fuse_labels(scores.to(DEVICE), there(maps), rule, size, logits=False).cpu()
 
 
 def by_reference(scores, maps, rule):
     unit = scores.double() / (255 if scores.dtype == torch.uint8 else 1)
     images = []
     for b, image in enumerate(unit):
-        labels = [part.ids[b].long() for part in maps]
+        labels = [part.ids[b].long().cpu() for part in maps]
         mean = reference.average_means(image, labels)
         product = {"product": mean * image, "geometric": (mean * image).sqrt(), "mean": mean}
         images.append(reference.adaptive(image, labels) if rule == "adaptive" else product[rule])
@@ -396,8 +400,8 @@ def by_reference(scores, maps, rule):
 
 
 def assert_as_the_reference(scores, maps, rule, step):
-    steps, expected = prepared(scores, maps, rule), by_reference(scores, maps, rule)
-    found, winners = written(steps, rule), kernels.labels(*steps, rule).cpu()
+    found, winners = by_engine(scores, maps, rule), labels_by_engine(scores, maps, rule)
+    expected = by_reference(scores, maps, rule)
     if scores.dtype == torch.uint8:
         assert (found.double() - expected * 255).abs().max() <= 0.5 + 1e-3
     else:
@@ -408,27 +412,26 @@ def assert_as_the_reference(scores, maps, rule, step):
 
 @pytest.mark.parametrize("rule", ["adaptive", *RULES])
 @pytest.mark.parametrize("classes", [1, 3])
-def test_several_partitions_as_the_reference(tiles, classes, rule):
+def test_several_partitions_as_the_reference(tiles, engine, classes, rule):
     scores = some_scores(torch.float32, 2, classes, 6, 18)
     assert_as_the_reference(scores, several(2, 6, 18), rule, 2e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.uint8])
 @pytest.mark.parametrize("classes", [1, 3])
-def test_narrow_scores_by_the_default_rule(classes, dtype):
+def test_narrow_scores_by_the_default_rule(engine, classes, dtype):
     # What rounding to the stored dtype costs; the interpreter cuts bfloat16 off.
     step = {torch.float16: 1e-3, torch.bfloat16: 1e-2, torch.uint8: 0.0}[dtype]
     assert_as_the_reference(some_scores(dtype, 1, classes, 9, 22), several(1, 9, 22), "adaptive", step)
 
 
 @pytest.mark.parametrize("classes", [1, 3])
-def test_one_partition_by_the_default_rule(classes):
+def test_one_partition_by_the_default_rule(engine, classes):
     scores, maps = some_scores(torch.float32, 1, classes, 9, 22), several(1, 9, 22)
     for alone in ([maps[0]], [maps[1]], [maps[2]]):
-        steps = prepared(scores, alone, "adaptive")
-        found = written(steps, "adaptive")
+        found = by_engine(scores, alone, "adaptive")
         torch.testing.assert_close(found.double(), by_reference(scores, alone, "adaptive"), rtol=2e-6, atol=0)
-        assert torch.equal(kernels.labels(*steps, "adaptive").cpu(), found.argmax(1))
+        assert torch.equal(labels_by_engine(scores, alone, "adaptive"), found.argmax(1))
 
 
 def test_means_of_several_partitions_are_those_of_each(tiles):
@@ -441,25 +444,53 @@ def test_means_of_several_partitions_are_those_of_each(tiles):
 
 
 @pytest.mark.parametrize("classes", [1, 2])
-def test_the_largest_scores_of_several_partitions_give_numbers(classes):
+def test_the_largest_scores_of_several_partitions_give_numbers(engine, classes):
     scores = torch.full((1, classes, 6, 8), torch.finfo(torch.float32).max)
     scores[0, 0, 2, 3:] = 0.0
     for rule in ("adaptive", "mean"):
-        assert written(prepared(scores, several(1, 6, 8), rule), rule).isfinite().all()
+        assert by_engine(scores, several(1, 6, 8), rule).isfinite().all()
 
 
 @pytest.mark.parametrize("classes", [1, 3])
-def test_what_is_no_number_stays_none_by_the_default_rule(classes):
+def test_what_is_no_number_stays_none_by_the_default_rule(engine, classes):
     scores, maps = some_scores(torch.float32, 1, classes, 9, 22), several(1, 9, 22)
-    expected = written(prepared(scores, maps, "adaptive"), "adaptive")
+    expected = by_engine(scores, maps, "adaptive")
     y, x = (int(place) for place in (maps[2].ids[0] >= 0).nonzero()[0])
     scores[0, :, y, x] = torch.nan
-    found = written(prepared(scores, maps, "adaptive"), "adaptive")
+    found = by_engine(scores, maps, "adaptive")
     assert found[0, :, y, x].isnan().all()
     touched = torch.zeros(9, 22, dtype=torch.bool)
     for part in maps:
         touched |= (part.ids[0] == part.ids[0, y, x]) & (part.ids[0] >= 0)
     assert torch.equal(found[..., ~touched], expected[..., ~touched])
+
+
+def test_a_partition_without_gaps_hides_those_before_it(engine, monkeypatch):
+    """Of classes; one score hears them all."""
+    coarse, _, fine = there(several(1, 9, 22))
+    ids = fine.ids.clamp(min=0)
+    maps = [coarse, ops.partition(ids, 11, split=False, check=True), fine]
+    if not NATIVE:  # on the CPU it would be known as runs
+        maps[1] = Partition(11, ids, gapless=True)
+    assert [part.gapless for part in maps] == [False, True, False]
+    heard = []
+    means = kernels.means
+    monkeypatch.setattr(
+        kernels, "means", lambda d, given, **k: (heard.append(list(given)), means(d, given, **k))[1]
+    )
+    for classes, expected in ((1, maps), (3, maps[1:])):
+        scores = some_scores(torch.float32, 1, classes, 9, 22)
+        found = ops.fuse(scores.to(DEVICE), maps, "adaptive").cpu()
+        torch.testing.assert_close(found.double(), by_reference(scores, maps, "adaptive"), rtol=2e-6, atol=0)
+        assert heard.pop() == expected
+
+
+def test_a_triton_that_passes_no_tuples_to_kernels_is_not_used(monkeypatch):
+    for version, used in (("3.2.0", False), ("3.3.0+rocm", True), ("3.10.1", True)):
+        monkeypatch.setattr(triton, "__version__", version)
+        ops._kernels.cache_clear()
+        assert (ops._kernels() is kernels) == used
+    ops._kernels.cache_clear()
 
 
 # ---------------------------------------------------------------------------------------- components
