@@ -2,7 +2,7 @@
 
 `reference` holds the equations letter by letter. `cpu` works on runs of pixels. `dense` is whole-tensor torch
 for calls that are compiled, exported or differentiated, `triton` holds kernels for CUDA, `planewise` is torch
-plane by plane for every other device, for float64 and where Triton is not installed.
+plane by plane for every other device, for float64 and where Triton is missing or older than 3.3.
 """
 
 from __future__ import annotations

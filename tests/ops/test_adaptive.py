@@ -289,20 +289,20 @@ def test_of_classes_no_partition_before_the_last_without_gaps_is_read(split, cou
         cpu, "combined", lambda d, given, *a, **k: (heard.append(list(given)), combined(d, given, *a, **k))[1]
     )
     scores = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(0))
-    for given, first in (
+    for maps, first in (
         ([full, full, full], 2),
         ([full, holed, full, holed], 2),
         ([holed, full, holed, holed], 1),
         ([holed, holed], 0),
         ([holed], 0),
     ):
-        fused = ops.fuse(scores, given, "adaptive")
-        assert heard.pop() == given[first:]
-        expected = reference.adaptive(scores[0], [part.ids[0] for part in given])
+        fused = ops.fuse(scores, maps, "adaptive")
+        assert heard.pop() == maps[first:]
+        expected = reference.adaptive(scores[0], [part.ids[0] for part in maps])
         torch.testing.assert_close(fused[0].double(), expected, rtol=2e-6, atol=0)
-        ops.fuse(scores[:, :1], given, "adaptive")
-        ops.fuse(scores, given, "mean")
-        assert heard == [given, given]
+        ops.fuse(scores[:, :1], maps, "adaptive")
+        ops.fuse(scores, maps, "mean")
+        assert heard == [maps, maps]
         heard.clear()
 
 

@@ -616,7 +616,7 @@ def test_every_kernel_compiles_for_a_gpu_that_is_not_there(tmp_path):
     script = tmp_path / "compile.py"
     script.write_text(textwrap.dedent(COMPILE))
     run = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, "-W", "error::UserWarning", str(script)],
         env={**environment, "TRITON_CACHE_DIR": str(tmp_path / "cache")},
         capture_output=True,
         text=True,

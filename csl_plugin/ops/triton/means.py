@@ -159,15 +159,6 @@ def _add_up(
     counts += image * num_regions
     turn = tl.arange(0, together).to(tl.int64)
     value = _scores_of(distribution, place, inside, turn, classes, rows, distribution_c, divisor, roots)
-    first = 0
-    for k in tl.static_range(len(ids)):
-        region = region_of(ids[k], strides[k], bounds[k], image, y, x, inside)
-        current = tl.min(tl.where(region >= 0, region, nothing), 0)
-        while current < nothing:
-            number = tl.sum((region == current).to(tl.int32), 0)
-            tl.atomic_add(counts + first + current, number.to(tl.int64), sem="relaxed")
-            current = tl.min(tl.where(region > current, region, nothing), 0)
-        first += bounds[k] >> 1
     for start in range(0, rows, together):
         row = start + turn
         # Read before these are added up, so that they are there when it is their turn.
@@ -179,10 +170,13 @@ def _add_up(
             region = region_of(ids[k], strides[k], bounds[k], image, y, x, inside)
             current = tl.min(tl.where(region >= 0, region, nothing), 0)
             while current < nothing:
-                mine = (region == current)[None, :]
+                mine = region == current
+                if start == 0:
+                    number = tl.sum(mine.to(tl.int32), 0)
+                    tl.atomic_add(counts + first + current, number.to(tl.int64), sem="relaxed")
                 # Four neighbors in float32, three roundings at most; everything else in float64. They are
                 # quarters, for the sum of four may be more than float32 holds.
-                fours = tl.where(mine, value.to(tl.float32) * 0.25, 0.0)
+                fours = tl.where(mine[None, :], value.to(tl.float32) * 0.25, 0.0)
                 fours = tl.reshape(fours, [together, tile_rows * tile_columns // 4, 4])
                 total = tl.sum(tl.sum(fours, 2).to(tl.float64), 1) * 4.0
                 _add_to_words(words + (row * num_regions + first + current) * 12, total, row < rows)
