@@ -127,7 +127,7 @@ def bounds(values: Tensor) -> tuple[float, float]:
     with outside_transforms():
         plain = values.device.type == "cpu" and values.dtype in _SERIAL_DTYPES and values.is_contiguous()
         if not plain or torch.compiler.is_compiling():
-            low, high = torch.aminmax(values)
+            low, high = torch.stack(torch.aminmax(values)).tolist()  # waits for a device once
             return float(low), float(high)
         flat = values.view(-1).numpy()
     starts = range(0, flat.size, _PIECE)

@@ -153,9 +153,13 @@ def _given_regions(labels: Tensor, distribution: Tensor, device: torch.device) -
     one = partial(fuse, batch, there[0], rule="product", split=False, **options)
     three = partial(fuse, batch, there, split=False, **options)
     split = partial(fuse, batch, there, **options)
+    checked = partial(fuse, batch, there, out=target)
     yield Contestant(f"eq. 3, ours, given regions, {mark}", one, captured=True, silent=True)
     yield Contestant(f"default rule, ours, three partitions, {mark}", three, off, captured=True, silent=True)
     yield Contestant(f"default rule, ours, three partitions, split, {mark}", split, counts=len(maps))
+    # The check reads the least and the most score at once.
+    counts = len(maps) + 1
+    yield Contestant(f"default rule, ours, three partitions, split, checked, {mark}", checked, counts=counts)
     if classes > 1:
         call = partial(fuse_labels, batch, there, split=False, check=False)
         size = 8 * labels.numel()

@@ -196,16 +196,17 @@ def test_several_partitions_wait_for_nothing(frame, rule, classes):
         fuse_labels(scores, there, **given)
 
 
+@pytest.mark.parametrize("check", [False, True])
 @pytest.mark.parametrize("classes", [1, 19])
-def test_the_split_reads_counts_and_nothing_else_is_waited_for(frame, classes):
+def test_the_split_reads_counts_and_the_check_the_range_of_scores(frame, classes, check):
     scores, there = frame[2][:, :classes].contiguous().cuda(), maps_on_gpu(three_maps())
-    fuse(scores, there, check=False)
+    fuse(scores, there, check=check)
     torch.cuda.synchronize()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
-        fuse(scores, there, check=False)
+        fuse(scores, there, check=check)
         torch.cuda.synchronize()
     copies = [event for event in profile.events() if "Memcpy DtoH" in event.name]
-    assert len(copies) == len(there)
+    assert len(copies) == len(there) + check
 
 
 def test_the_default_rule_takes_no_copy_of_the_scores(frame):
