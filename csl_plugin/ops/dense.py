@@ -48,7 +48,8 @@ def apply(distribution: Tensor, partitions: Sequence[Partition], table: Tensor, 
     scores = to_scores(distribution).flatten(2)
     classes = scores.shape[1]
     where = list(places([_member(part) for part in partitions]))
-    said = together(((gather(table, slots), assigned) for slots, assigned in where), rule, classes)
+    padded = F.pad(table, (0, 1))
+    said = together(((gather(padded, slots), assigned) for slots, assigned in where), rule, classes)
     unassigned = ~torch.stack([assigned for _, assigned in where]).any(0)[:, None]
     if rule == "adaptive":
         heard, own, floor = said[:, :classes], said[:, -2:-1], said[:, -1:]

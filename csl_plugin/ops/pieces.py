@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from csl_plugin.ops.rules import Rule
@@ -43,9 +42,9 @@ def sums(values: Tensor, slots: Tensor, count: int) -> Tensor:
     return zeros.scatter_add(-1, slots, values)[..., :count]
 
 
-def gather(table: Tensor, slots: Tensor) -> Tensor:
-    """Values of regions (B, rows, R) at pieces, (B, rows, A); 0 where there is no region."""
-    return F.pad(table, (0, 1)).gather(2, slots[:, None].expand(-1, table.shape[1], -1))
+def gather(padded: Tensor, slots: Tensor) -> Tensor:
+    """Values of regions and one for none, (B, rows, R + 1), at pieces, (B, rows, A)."""
+    return padded.gather(2, slots[:, None].expand(-1, padded.shape[1], -1))
 
 
 def together(found: Iterable[OfPartition], rule: Rule, classes: int) -> Tensor:

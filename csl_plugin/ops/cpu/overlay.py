@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from csl_plugin.ops.cpu.bands import Bands, WithRoot
@@ -50,7 +51,7 @@ class Overlay(NamedTuple):
             [(slots, assigned)] = places([(member, count)])
             sizes = sums(self.sizes, slots, count)
             table = sums(means * self.sizes[:, None], slots, count) / sizes.clamp(min=1)[:, None]
-            yield gather(table, slots), assigned
+            yield gather(F.pad(table, (0, 1)), slots), assigned
 
 
 def combined(
