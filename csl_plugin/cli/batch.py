@@ -1,42 +1,75 @@
-"""The loop that the commands over many files share: skip existing outputs, continue after errors, report."""
+"""The loop that the commands over many files share: skip what is done, continue after errors, report."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from csl_plugin._crew import Crew, LostError
 from csl_plugin.cli.advice import in_command_words
 from csl_plugin.cli.answer import FAILED, INTERRUPTED, SUCCESS, Answer
 from csl_plugin.cli.streams import say
 from csl_plugin.errors import CSLError
 
 if TYPE_CHECKING:
+    from csl_plugin.io.job_settings import Settings
     from csl_plugin.io.output_folder import OutputFolder
 
 _LISTED = 10
 
+ToolT = TypeVar("ToolT")
+
 
 @dataclass(frozen=True)
-class ImageTask:
-    """The work on one image.
+class Job(Generic[ToolT]):
+    """What the tasks of a job share, as each of its processes loads it.
+
+    Args:
+        settings: What the outputs are made with.
+        tool: Does the work, such as a proposer.
+    """
+
+    settings: Settings
+    tool: ToolT
+
+
+@dataclass(frozen=True)
+class ImageTask(Generic[ToolT]):
+    """The work on one image. It can be sent to another process.
 
     Args:
         image: The image.
-        work: Does the work, or raises.
+        work: Does the work with the job's tool, or raises; returns what the summary counts, by name.
         outputs: The files that exist when it is done; empty if it cannot be done.
         inputs: The files that it reads.
     """
 
     image: Path
-    work: Callable[[], None]
+    work: Callable[[ToolT], Sequence[str]]
     outputs: tuple[Path, ...]
     inputs: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What became of a task.
+
+    Args:
+        counted: What its work returned; None if it was done before.
+        warned: Messages.
+        failed: The type of its error and the error in the words of the command, if it failed.
+    """
+
+    counted: Sequence[str] | None = None
+    warned: Sequence[str] = ()
+    failed: tuple[str, str] | None = None
 
 
 @dataclass
@@ -46,6 +79,8 @@ class Outcome:
     done: int = 0
     skipped: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
+    not_done: int = 0
     interrupted: bool = False
     seconds: float = 0.0
 
@@ -60,7 +95,7 @@ def folder_of(path: Path) -> Path:
     return (path if path.is_dir() else path.parent).resolve()
 
 
-def _sources_of(tasks: Sequence[ImageTask]) -> dict[Path, str]:
+def _sources_of(tasks: Sequence[ImageTask[Any]]) -> dict[Path, str]:
     """What each output is made from; those whose inputs are missing are left out."""
     from csl_plugin.io.file_states import sampled_states
 
@@ -72,14 +107,22 @@ def _sources_of(tasks: Sequence[ImageTask]) -> dict[Path, str]:
 
 
 def run_tasks(
-    folder: OutputFolder, tasks: Sequence[ImageTask], verb: str, inputs: Sequence[Path], *, overwrite: bool
+    crew: Crew[Job[ToolT]],
+    folder: OutputFolder,
+    tasks: Sequence[ImageTask[ToolT]],
+    verb: str,
+    inputs: Sequence[Path],
+    *,
+    overwrite: bool,
 ) -> Outcome:
-    """Take the folder, and do the tasks that are not done yet, in order; a terminal shows the progress.
+    """Take the folder, and do the tasks that are not done yet; a terminal shows the progress.
 
     A task is done if its outputs are as they were written, from inputs that did not change since. One that
-    fails is reported on stderr, and the next one starts; Ctrl-C ends the loop.
+    fails is reported on stderr, and the next one starts. Ctrl-C ends all processes; so does one that is lost,
+    and the image that it had has failed.
 
     Args:
+        crew: The processes that share the tasks.
         folder: Where the outputs are.
         tasks: The tasks.
         verb: The command, such as "fuse"; the label of the progress bar.
@@ -89,10 +132,25 @@ def run_tasks(
     Raises:
         OptionError: The folder holds an input, or files of others or of other settings; or a job is at work.
         FileError: The folder cannot be written.
+        CSLError: A process cannot load the tool, or was lost before it had an image.
     """
     from tqdm import tqdm
 
     outcome, start = Outcome(), perf_counter()
+    failed: dict[Path, tuple[str, str]] = {}
+
+    def note(task: ImageTask[ToolT], attempt: Attempt) -> None:
+        for warning in attempt.warned:
+            say(f"warning: {warning}")
+        if attempt.failed is not None:
+            failed[task.image] = attempt.failed
+            say(f"failed: {task.image.name}: {attempt.failed[1]}")
+        elif attempt.counted is None:
+            outcome.skipped += 1
+        else:
+            outcome.done += 1
+            outcome.counted.update(attempt.counted)
+
     taken = folder.taken(
         outputs=[output for task in tasks for output in task.outputs],
         inputs=[*inputs, *(read for task in tasks for read in task.inputs)],
@@ -102,33 +160,51 @@ def run_tasks(
     )
     with taken, tqdm(total=len(tasks), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
         try:
-            for task in tasks:
-                _run(folder, task, verb, outcome)
-                bar.update()
+            with closing(crew.over(partial(_attempts, folder, verb), tasks)) as attempts:
+                for task, attempt in attempts:
+                    note(task, attempt)
+                    bar.update()
         except KeyboardInterrupt:
             outcome.interrupted = True
+        except LostError as error:
+            if not error.items:
+                raise
+            for task in error.items:
+                note(task, _failure(error, verb))
+            outcome.not_done = len(tasks) - outcome.done - outcome.skipped - len(failed)
+    for task in tasks:  # whichever process was first
+        if task.image in failed:
+            kind, reason = failed[task.image]
+            outcome.failed.append({"name": task.image.name, "error": kind, "reason": reason})
     outcome.seconds = perf_counter() - start
     return outcome
 
 
-def _run(folder: OutputFolder, task: ImageTask, verb: str, outcome: Outcome) -> None:
-    try:
-        if _do_unless_done(folder, task):
-            outcome.skipped += 1
-            return
-    except Exception as error:  # one bad file must not stop the others
-        if isinstance(error, CSLError):
-            reason = str(in_command_words(error, verb))
-        else:
-            reason = f"{type(error).__name__}: {error}"
-        outcome.failed.append({"name": task.image.name, "error": type(error).__name__, "reason": reason})
-        say(f"failed: {task.image.name}: {reason}")
-    else:
-        outcome.done += 1
+def _attempts(
+    folder: OutputFolder, verb: str, job: Job[ToolT], tasks: Iterator[ImageTask[ToolT]]
+) -> Generator[tuple[ImageTask[ToolT], Attempt], None, None]:
+    from csl_plugin.io.job_settings import check_unchanged
+
+    check_unchanged(job.settings, folder.settings)
+    for task in tasks:
+        warned: list[str] = []
+        try:
+            attempt = Attempt(_done_now(folder, task, job.tool, warned), warned)
+        except Exception as error:  # one bad file must not stop the others
+            attempt = _failure(error, verb, warned)
+        yield task, attempt
 
 
-def _do_unless_done(folder: OutputFolder, task: ImageTask) -> bool:
-    """Do a task, unless it was done before; returns whether it was."""
+def _failure(error: Exception, verb: str, warned: Sequence[str] = ()) -> Attempt:
+    said = str(in_command_words(error, verb)) if isinstance(error, CSLError) else None
+    kind = type(error).__name__
+    return Attempt((), warned, (kind, said or f"{kind}: {error}"))
+
+
+def _done_now(
+    folder: OutputFolder, task: ImageTask[ToolT], tool: ToolT, warned: list[str]
+) -> Sequence[str] | None:
+    """Do a task and return what it counts; None if it was done before."""
     from csl_plugin.io.file_states import sampled_states
 
     try:
@@ -136,21 +212,20 @@ def _do_unless_done(folder: OutputFolder, task: ImageTask) -> bool:
     except OSError:
         source = None
     if source is None:
-        task.work()  # it names what is missing
-        return False
+        return task.work(tool)  # it names what is missing
     if folder.is_done(task.outputs, source):
-        return True
-    for changed in folder.changed(task.outputs):
-        say(f"warning: {changed} was changed since it was written; it is made again")
+        return None
+    changed = folder.changed(task.outputs)
+    warned += [f"{output} was changed since it was written; it is made again" for output in changed]
     unit = task.image.stem
     try:
         with folder.writing(unit, task.outputs, source):
-            task.work()
+            counted = task.work(tool)
     except Exception:
         folder.discard(unit)  # what is left of it is outdated
         raise
     folder.discard(unit, keep=task.outputs)
-    return False
+    return counted
 
 
 Note = int | Sequence[str] | Mapping[str, int]
@@ -184,6 +259,7 @@ def report(
         "skipped": outcome.skipped,
         "failed": outcome.failed,
         "interrupted": outcome.interrupted,
+        **({"not_done": outcome.not_done} if outcome.not_done else {}),
         "seconds": round(outcome.seconds, 3),
         **notes,
         "settings": dict(flat_settings(settings)),
@@ -191,6 +267,7 @@ def report(
     lines = [
         f"{command}: {outcome.done} done, {outcome.skipped} skipped, {len(outcome.failed)} failed "
         f"in {outcome.seconds:.1f} s -> {out}{' (interrupted)' if outcome.interrupted else ''}",
+        *([f"  not done: {outcome.not_done}"] if outcome.not_done else []),
         "  with " + ", ".join(f"{name} {value}" for name, value in made_with.items()),
         *(f"  {name.replace('_', ' ')}: {_words(note)}" for name, note in notes.items() if note),
         *(f"  failed: {failure['name']}" for failure in outcome.failed[:_LISTED]),
