@@ -41,7 +41,7 @@ def serve(connection: Connection, processes: int, *, to_stderr: bool) -> None:
             first.listen()
             held.enter_context(shared_cores(processes))
             tool = load()
-            # From here on something may be half written.
+            # From here on something may be half written; until then SIGTERM ends the process.
             signal.signal(signal.SIGTERM, _interrupted)
             if first.is_gone():
                 return
@@ -124,10 +124,17 @@ class _First:
                 order = Failed(error)
             if isinstance(order, Stop):
                 self._gone.set()
-                interrupt_main(signal.SIGTERM)  # before the main thread can wake
+                _interrupt_main_thread()  # before it can wake for the order
                 self._orders.put(order)
                 return
             self._orders.put(order)
+
+
+def _interrupt_main_thread() -> None:
+    if hasattr(signal, "pthread_kill"):  # it wakes a system call too
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+    else:
+        interrupt_main(signal.SIGTERM)
 
 
 def _interrupted(number: int, frame: FrameType | None) -> None:
