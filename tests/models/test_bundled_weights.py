@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -94,3 +96,14 @@ def test_equation_2_on_a_public_picture_has_few_regions(pictures):
     (proposals,) = NetworkProposals(network)(image)
     labels = soft_assignment(proposals, image.shape[2:]).labels
     assert 2 <= len(torch.unique(labels)) <= network.config.num_queries
+
+
+def test_loading_a_network_does_not_import_the_compiler():
+    """It takes longer than all else of the first call, in every process of a command."""
+    code = """
+import sys, torch
+from csl_plugin import load_proposer
+load_proposer()(torch.rand(1, 3, 48, 64))
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
