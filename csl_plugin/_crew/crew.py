@@ -14,6 +14,7 @@ from csl_plugin._crew.endings import how_it_ended
 from csl_plugin._crew.link import Link, Lost
 from csl_plugin._crew.messages import Done, Failed, Take, Warned
 from csl_plugin._crew.sharing import Sharing
+from csl_plugin._crew.signals import uninterrupted
 from csl_plugin.errors import CSLError
 
 ToolT = TypeVar("ToolT")
@@ -124,7 +125,8 @@ def crew(load: Callable[[], ToolT], jobs: int) -> Iterator[Crew[ToolT]]:
         if jobs > 1:
             pickled = pickle.dumps(load)
             for _ in range(jobs - 1):
-                links.append(Link(pickled, jobs, sharing))  # noqa: PERF401 - an error stops them all
+                with uninterrupted():  # else one may be started that is not in the list
+                    links.append(Link(pickled, jobs, sharing))
         with shared_cores(jobs):
             yield Crew(load(), sharing, links)
     finally:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
-import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -134,10 +132,12 @@ def _started(processes: int) -> tuple[SpawnProcess, Connection]:
     try:
         ends = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(ends[1], processes), kwargs={"to_stderr": sys.stdout is sys.stderr}
+            target=serve,
+            args=(ends[1], processes),
+            kwargs={"to_stderr": sys.stdout is sys.stderr},
+            daemon=True,  # whatever happens here, it does not outlive this process
         )
-        with _no_interrupts():
-            process.start()
+        process.start()
     except (OSError, RuntimeError) as error:
         for end in ends:
             end.close()
@@ -148,16 +148,3 @@ def _started(processes: int) -> tuple[SpawnProcess, Connection]:
         raise OptionError("jobs", got, "processes that share the work", hint) from error
     ends[1].close()  # so that the end of the process is the end of the pipe
     return process, ends[0]
-
-
-@contextmanager
-def _no_interrupts() -> Iterator[None]:
-    """Ctrl-C waits until the block is left; a process that is started in it does not get it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import pickle
-import signal
 import sys
 import threading
 import warnings
-from _thread import interrupt_main
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout, suppress
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
-from types import FrameType
 from typing import Any
 
 from csl_plugin._crew.cores import shared_cores
 from csl_plugin._crew.endings import as_sendable
 from csl_plugin._crew.messages import Begin, Done, Failed, NoMore, Ready, Stop, Take, Wanted, Warned
+from csl_plugin._crew.signals import interrupt_on_stop, stop_main_thread, take_stops
 
 
 def serve(connection: Connection, processes: int, *, to_stderr: bool) -> None:
@@ -28,9 +27,8 @@ def serve(connection: Connection, processes: int, *, to_stderr: bool) -> None:
         processes: How many compute at the same time.
         to_stderr: Whether what is printed goes to stderr, as in the first process.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which ends this one
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+    take_stops()
+    multiprocessing.current_process().daemon = False  # a teacher may start processes of its own
     first = _First(connection)
     with suppress(KeyboardInterrupt), ExitStack() as held:
         if to_stderr:
@@ -42,7 +40,7 @@ def serve(connection: Connection, processes: int, *, to_stderr: bool) -> None:
             held.enter_context(shared_cores(processes))
             tool = load()
             # From here on something may be half written; until then SIGTERM ends the process.
-            signal.signal(signal.SIGTERM, _interrupted)
+            interrupt_on_stop()
             if first.is_gone():
                 return
             while True:
@@ -124,20 +122,7 @@ class _First:
                 order = Failed(error)
             if isinstance(order, Stop):
                 self._gone.set()
-                _interrupt_main_thread()  # before it can wake for the order
+                stop_main_thread()  # before it can wake for the order
                 self._orders.put(order)
                 return
             self._orders.put(order)
-
-
-def _interrupt_main_thread() -> None:
-    if hasattr(signal, "pthread_kill"):  # it wakes a system call too
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
-    else:
-        interrupt_main(signal.SIGTERM)
-
-
-def _interrupted(number: int, frame: FrameType | None) -> None:
-    del frame
-    signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
