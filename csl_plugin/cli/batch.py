@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,7 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from csl_plugin._crew import Crew, LostError
+from csl_plugin._processes import LostError, in_processes
 from csl_plugin.cli.advice import in_command_words
 from csl_plugin.cli.answer import FAILED, INTERRUPTED, SUCCESS, Answer
 from csl_plugin.cli.streams import say
@@ -29,15 +29,17 @@ ToolT = TypeVar("ToolT")
 
 @dataclass(frozen=True)
 class Job(Generic[ToolT]):
-    """What the tasks of a job share, as each of its processes loads it.
+    """What the tasks of a job share.
 
     Args:
         settings: What the outputs are made with.
         tool: Does the work, such as a proposer.
+        load: Loads the same in another process; it can be pickled.
     """
 
     settings: Settings
     tool: ToolT
+    load: Callable[[], Job[ToolT]]
 
 
 @dataclass(frozen=True)
@@ -74,20 +76,37 @@ class Attempt:
 
 @dataclass
 class Outcome:
-    """Counts and failures of the tasks."""
+    """Counts and failures of the tasks; why the rest is not done, where a process was lost."""
 
     done: int = 0
     skipped: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
     counted: Counter[str] = field(default_factory=Counter)
     not_done: int = 0
+    lost: str | None = None
     interrupted: bool = False
     seconds: float = 0.0
 
     @property
     def exit_code(self) -> int:
         """0 success, 1 some files failed, 130 stopped by Ctrl-C."""
-        return INTERRUPTED if self.interrupted else FAILED if self.failed else SUCCESS
+        if self.interrupted:
+            return INTERRUPTED
+        return FAILED if self.failed or self.not_done else SUCCESS
+
+    def add(self, task: ImageTask[Any], attempt: Attempt) -> None:
+        """Count a task, and say what is wrong with it."""
+        for warning in attempt.warned:
+            say(f"warning: {warning}")
+        if attempt.failed is not None:
+            kind, reason = attempt.failed
+            self.failed.append({"name": task.image.name, "error": kind, "reason": reason})
+            say(f"failed: {task.image.name}: {reason}")
+        elif attempt.counted is None:
+            self.skipped += 1
+        else:
+            self.done += 1
+            self.counted.update(attempt.counted)
 
 
 def folder_of(path: Path) -> Path:
@@ -107,50 +126,37 @@ def _sources_of(tasks: Sequence[ImageTask[Any]]) -> dict[Path, str]:
 
 
 def run_tasks(
-    crew: Crew[Job[ToolT]],
+    job: Job[ToolT],
     folder: OutputFolder,
     tasks: Sequence[ImageTask[ToolT]],
     verb: str,
     inputs: Sequence[Path],
     *,
+    jobs: int,
     overwrite: bool,
 ) -> Outcome:
-    """Take the folder, and do the tasks that are not done yet; a terminal shows the progress.
+    """Take the folder, and do the tasks that are not done yet, in order; a terminal shows the progress.
 
     A task is done if its outputs are as they were written, from inputs that did not change since. One that
-    fails is reported on stderr, and the next one starts. Ctrl-C ends all processes; so does one that is lost,
-    and the image that it had has failed.
+    fails is reported on stderr, and the next one starts. Ctrl-C ends all processes; so does one that is lost.
 
     Args:
-        crew: The processes that share the tasks.
+        job: What the tasks share.
         folder: Where the outputs are.
         tasks: The tasks.
         verb: The command, such as "fuse"; the label of the progress bar.
         inputs: What the job reads besides the inputs of the tasks.
+        jobs: Processes that share the tasks; one is this one.
         overwrite: Remove what earlier jobs wrote, and start again.
 
     Raises:
         OptionError: The folder holds an input, or files of others or of other settings; or a job is at work.
         FileError: The folder cannot be written.
-        CSLError: A process cannot load the tool, or was lost before it had an image.
+        CSLError: A process cannot load the tool.
     """
     from tqdm import tqdm
 
     outcome, start = Outcome(), perf_counter()
-    failed: dict[Path, tuple[str, str]] = {}
-
-    def note(task: ImageTask[ToolT], attempt: Attempt) -> None:
-        for warning in attempt.warned:
-            say(f"warning: {warning}")
-        if attempt.failed is not None:
-            failed[task.image] = attempt.failed
-            say(f"failed: {task.image.name}: {attempt.failed[1]}")
-        elif attempt.counted is None:
-            outcome.skipped += 1
-        else:
-            outcome.done += 1
-            outcome.counted.update(attempt.counted)
-
     taken = folder.taken(
         outputs=[output for task in tasks for output in task.outputs],
         inputs=[*inputs, *(read for task in tasks for read in task.inputs)],
@@ -159,46 +165,43 @@ def run_tasks(
         overwrite=overwrite,
     )
     with taken, tqdm(total=len(tasks), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
+        attempt = partial(_attempt, folder, verb, job.tool)
+        attempts = ((task, attempt(task)) for task in tasks)
+        if min(jobs, len(tasks)) > 1:
+            attempts = in_processes(min(jobs, len(tasks)), partial(_prepared, job.load, folder, verb), tasks)
         try:
-            with closing(crew.over(partial(_attempts, folder, verb), tasks)) as attempts:
-                for task, attempt in attempts:
-                    note(task, attempt)
+            with closing(attempts):
+                for task, attempted in attempts:
+                    outcome.add(task, attempted)
                     bar.update()
         except KeyboardInterrupt:
             outcome.interrupted = True
         except LostError as error:
-            if not error.items:
-                raise
-            for task in error.items:
-                note(task, _failure(error, verb))
-            outcome.not_done = len(tasks) - outcome.done - outcome.skipped - len(failed)
-    for task in tasks:  # whichever process was first
-        if task.image in failed:
-            kind, reason = failed[task.image]
-            outcome.failed.append({"name": task.image.name, "error": kind, "reason": reason})
+            outcome.lost = str(in_command_words(error, verb))
+            outcome.not_done = len(tasks) - outcome.done - outcome.skipped - len(outcome.failed)
+            say(f"error: {outcome.lost}")
     outcome.seconds = perf_counter() - start
     return outcome
 
 
-def _attempts(
-    folder: OutputFolder, verb: str, job: Job[ToolT], tasks: Iterator[ImageTask[ToolT]]
-) -> Generator[tuple[ImageTask[ToolT], Attempt], None, None]:
+def _prepared(
+    load: Callable[[], Job[ToolT]], folder: OutputFolder, verb: str
+) -> Callable[[ImageTask[ToolT]], Attempt]:
     from csl_plugin.io.job_settings import check_unchanged
 
+    job = load()
     check_unchanged(job.settings, folder.settings)
-    for task in tasks:
-        warned: list[str] = []
-        try:
-            attempt = Attempt(_done_now(folder, task, job.tool, warned), warned)
-        except Exception as error:  # one bad file must not stop the others
-            attempt = _failure(error, verb, warned)
-        yield task, attempt
+    return partial(_attempt, folder, verb, job.tool)
 
 
-def _failure(error: Exception, verb: str, warned: Sequence[str] = ()) -> Attempt:
-    said = str(in_command_words(error, verb)) if isinstance(error, CSLError) else None
-    kind = type(error).__name__
-    return Attempt((), warned, (kind, said or f"{kind}: {error}"))
+def _attempt(folder: OutputFolder, verb: str, tool: ToolT, task: ImageTask[ToolT]) -> Attempt:
+    warned: list[str] = []
+    try:
+        return Attempt(_done_now(folder, task, tool, warned), warned)
+    except Exception as error:  # one bad file must not stop the others
+        kind = type(error).__name__
+        said = str(in_command_words(error, verb)) if isinstance(error, CSLError) else f"{kind}: {error}"
+        return Attempt((), warned, (kind, said))
 
 
 def _done_now(
@@ -259,7 +262,7 @@ def report(
         "skipped": outcome.skipped,
         "failed": outcome.failed,
         "interrupted": outcome.interrupted,
-        **({"not_done": outcome.not_done} if outcome.not_done else {}),
+        **({"error": outcome.lost, "not_done": outcome.not_done} if outcome.lost else {}),
         "seconds": round(outcome.seconds, 3),
         **notes,
         "settings": dict(flat_settings(settings)),

@@ -69,7 +69,6 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
-    from csl_plugin._crew import crew
     from csl_plugin.io import IMAGE_SUFFIXES, SCORE_SUFFIXES, list_images, other_suffixes
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.proposers.on_files import region_folders
@@ -84,14 +83,13 @@ def run(arguments: argparse.Namespace) -> Answer:
         "calibration": arguments.calibration.name if arguments.calibration else "none",
         **({"logits": "yes"} if arguments.logits else {}),
     }
-    with crew(partial(_job, arguments), min(jobs_of(arguments), len(images))) as processes:
-        job = processes.tool
-        inputs = [folder.path for folder in region_folders(job.tool.proposer)]
-        inputs += [arguments.calibration] if arguments.calibration else []
-        inputs += scores.values()
-        tasks = _tasks(arguments, job.tool, images, scores)
-        folder = OutputFolder(out, job.settings)
-        outcome = run_tasks(processes, folder, tasks, "fuse", inputs, overwrite=arguments.overwrite)
+    job = _job(arguments)
+    inputs = [folder.path for folder in region_folders(job.tool.proposer)]
+    inputs += [arguments.calibration] if arguments.calibration else []
+    inputs += scores.values()
+    tasks = _tasks(arguments, job.tool, images, scores)
+    folder, jobs = OutputFolder(out, job.settings), jobs_of(arguments)
+    outcome = run_tasks(job, folder, tasks, "fuse", inputs, jobs=jobs, overwrite=arguments.overwrite)
     unpaired = [score.name for stem, score in scores.items() if stem not in images]
     both = (*IMAGE_SUFFIXES, *SCORE_SUFFIXES) if arguments.images == arguments.scores else None
     notes: dict[str, Note] = {
@@ -129,7 +127,7 @@ def _job(arguments: argparse.Namespace) -> Job[ScoreFusion]:
         **({"logits": True} if arguments.logits else {}),
     }
     fusion = ScoreFusion(proposer, arguments.rule, not arguments.no_split, calibration, arguments.logits)
-    return Job(settings, fusion)
+    return Job(settings, fusion, partial(_job, arguments))
 
 
 def _tasks(

@@ -38,7 +38,7 @@ def jobs_of(arguments: argparse.Namespace) -> int:
     """
     given: str = arguments.jobs
     if given == _AUTO:
-        from csl_plugin._crew import available_cores
+        from csl_plugin._processes import available_cores
 
         return available_cores()
     if not (given.isascii() and given.isdigit() and len(given) < 6 and int(given) >= 1):

@@ -44,24 +44,22 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
-    from csl_plugin._crew import crew
     from csl_plugin.io import IMAGE_SUFFIXES, list_images, other_suffixes
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.proposers.on_files import region_files, region_folders
 
     out: Path = arguments.out
     images = list_images(arguments.images)
-    with crew(partial(_job, arguments), min(jobs_of(arguments), len(images))) as processes:
-        job = processes.tool
-        tasks = []
-        for stem, image in images.items():
-            target = out / f"{image.stem}.png"
-            read = (image, *region_files(job.tool, stem))
-            work = partial(propose_file, image=image, target=target)
-            tasks.append(ImageTask(image, work, (target,), read))
-        folder = OutputFolder(out, job.settings)
-        inputs = [each.path for each in region_folders(job.tool)]
-        outcome = run_tasks(processes, folder, tasks, "propose", inputs, overwrite=arguments.overwrite)
+    job = _job(arguments)
+    tasks = []
+    for stem, image in images.items():
+        target = out / f"{image.stem}.png"
+        read = (image, *region_files(job.tool, stem))
+        work = partial(propose_file, image=image, target=target)
+        tasks.append(ImageTask(image, work, (target,), read))
+    folder, jobs = OutputFolder(out, job.settings), jobs_of(arguments)
+    inputs = [each.path for each in region_folders(job.tool)]
+    outcome = run_tasks(job, folder, tasks, "propose", inputs, jobs=jobs, overwrite=arguments.overwrite)
     notes: dict[str, Note] = {
         "images": len(images),
         "skipped_images": other_suffixes(arguments.images, IMAGE_SUFFIXES),
@@ -87,7 +85,7 @@ def _job(arguments: argparse.Namespace) -> Job[Proposer]:
         },
         "proposer": identity_of(proposer),
     }
-    return Job(settings, proposer)
+    return Job(settings, proposer, partial(_job, arguments))
 
 
 def propose_file(proposer: Proposer, *, image: Path, target: Path) -> Sequence[str]:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from csl_plugin._crew import Crew, LostError, crew
 from csl_plugin._options import checked_integer
+from csl_plugin._processes import LostError, in_processes
 from csl_plugin.datasets import Frame
 from csl_plugin.distributed import Processes, joined
 from csl_plugin.errors import CSLError, FileError
 from csl_plugin.evaluation.frames import (
     FramePass,
-    FusionPass,
     Kind,
     component_pass,
     frame_pictures,
@@ -98,7 +97,7 @@ def run_benchmark(
             another program, with inputs in it, or in which another job is at work; `jobs` below 1.
         FileError: Another layout than the published one, missing scores, a folder that cannot be written, or
             a file of another program where this one would write.
-        CSLError: A process of several ended before it had a frame.
+        CSLError: A process of several cannot load the proposer or the teacher.
     """
     checked_integer("jobs", jobs, 1, None, "Omit it for one process.")
     out = Path(out)
@@ -121,9 +120,8 @@ def run_benchmark(
         method,
         options,
     )
-    jobs = max(1, min(jobs, len(dataset.frames)))
-    with crew(opening, jobs) as workers, joined() as processes, ExitStack() as held:
-        first = workers.tool
+    first = opening()
+    with joined() as processes, ExitStack() as held:
         folder = first.records.out
         summary = Summary(first, flat_settings(folder.settings), draws)
         if processes.is_first:
@@ -137,8 +135,7 @@ def run_benchmark(
             held.enter_context(taken)
             summary.discard_outdated()
         processes.wait()
-        passes = _Passes(workers, processes, out, ahead=2 if jobs == 1 else 1)
-        return passes.sum_up(summary)
+        return _Passes(opening, jobs, processes, out).sum_up(summary)
 
 
 @dataclass(frozen=True)
@@ -146,29 +143,29 @@ class _Passes:
     """The passes over the frames, by all processes.
 
     Args:
-        workers: Of this machine.
-        processes: Of the launcher, each with workers of its own.
+        opening: What each process loads.
+        jobs: Processes of this machine, for each of the launcher.
+        processes: Of the launcher.
         out: The output folder.
-        ahead: How many frames each process reads while it computes one.
     """
 
-    workers: Crew[FusionPass]
+    opening: Opening
+    jobs: int
     processes: Processes
     out: Path
-    ahead: int
 
     def sum_up(self, summary: Summary) -> Result | None:
         """Both passes, and the result; None in all processes but the first."""
         first, components = summary.first, None
-        fuse = partial(_fused, first.records.out.settings, self.ahead)
-        self._over(fuse, first, first.dataset.frames, "fuse")
+        settings = first.records.out.settings
+        self._over(first, partial(_fusing, self.opening, settings), first.dataset.frames, "fuse")
         if first.protocols.components and summary.measured:
             found = summary.thresholds() if self.processes.is_first else (math.nan, math.nan)
             thresholds = dict(zip(SIDES, self.processes.broadcast(found), strict=True))
             if all(math.isfinite(threshold) for threshold in thresholds.values()):
                 components = component_pass(first, thresholds)
-                loop = partial(_components, thresholds, self.ahead)
-                self._over(loop, components, summary.measured, "components")
+                prepare = partial(_counting, self.opening, settings, thresholds)
+                self._over(components, prepare, summary.measured, "components")
         if not self.processes.is_first:
             return None
         with summary.writing():
@@ -177,27 +174,32 @@ class _Passes:
             write_report(self.out, result, {name: frame_pictures(first, name) for name in shown})
         return result
 
-    def _over(self, loop: Loop, frame_pass: FramePass, frames: Sequence[Frame], verb: str) -> None:
+    def _over(
+        self,
+        frame_pass: FramePass,
+        prepare: Callable[[], Measure],
+        frames: Sequence[Frame],
+        verb: str,
+    ) -> None:
         from tqdm import tqdm
 
         own = self.processes.share(frames)
         open_frames = [frame for frame in own if not frame_pass.is_done(frame)]
+        jobs = min(self.jobs, len(open_frames))
+        measured = in_processes(jobs, prepare, open_frames) if jobs > 1 else _here(frame_pass, open_frames)
         quiet = None if self.processes.is_first else True  # None: shown when stderr is a terminal
         with (
             tqdm(total=len(own), desc=verb, unit="frame", disable=quiet, file=sys.stderr) as bar,
-            closing(self.workers.over(loop, open_frames)) as measured,
+            closing(measured),
         ):
             bar.update(len(own) - len(open_frames))
             try:
-                for frame, failure in measured:
-                    if failure is not None:
-                        _say_failed(frame, failure)
+                for frame, reason in measured:
+                    if reason is not None:
+                        _say(f"failed: {frame.name}: {reason}")
                     bar.update()
             except LostError as error:
-                if not error.items:
-                    raise
-                for frame in error.items:
-                    _say_failed(frame, str(error))
+                _say(f"error: {error}")
         self.processes.wait()
         missing = [frame.name for frame in frames if not frame_pass.records.path(frame.name).is_file()]
         if missing:
@@ -208,35 +210,49 @@ class _Passes:
             raise FramesFailedError(str(self.out), got, expected, hint)
 
 
-def _say_failed(frame: Frame, reason: str) -> None:
+def _say(text: str) -> None:
     from tqdm import tqdm
 
     with suppress(OSError):  # a full disk as stderr changes no value
-        tqdm.write(f"failed: {frame.name}: {reason}", file=sys.stderr)
+        tqdm.write(text, file=sys.stderr)
 
 
-Measured: TypeAlias = Generator[tuple[Frame, str | None], None, None]
-"""Each frame, with why it could not be measured or None."""
-
-Loop: TypeAlias = Callable[[FusionPass, Iterator[Frame]], Measured]
+Measure: TypeAlias = Callable[[Frame], str | None]
+"""Measures a frame; returns why it cannot, or None."""
 
 
-def _fused(settings: Settings, ahead: int, first: FusionPass, frames: Iterator[Frame]) -> Measured:
-    check_unchanged(first.records.out.settings, settings)
-    yield from _measured(first, ahead, frames)
-
-
-def _components(
-    thresholds: Mapping[str, float], ahead: int, first: FusionPass, frames: Iterator[Frame]
-) -> Measured:
-    yield from _measured(component_pass(first, thresholds), ahead, frames)
-
-
-def _measured(frame_pass: FramePass, ahead: int, frames: Iterator[Frame]) -> Measured:
+def _here(frame_pass: FramePass, frames: Sequence[Frame]) -> Generator[tuple[Frame, str | None], None, None]:
     steps = frame_pass.read, frame_pass.compute, frame_pass.finish
-    with closing(overlap(frames, *steps, ahead=ahead)) as done:
+    with closing(overlap(frames, *steps)) as done:
         for frame, error in done:
-            if error is None or isinstance(error, CSLError):
-                yield frame, None if error is None else str(error)
-            else:
-                yield frame, f"{type(error).__name__}: {error}"
+            yield frame, None if error is None else _reason(error)
+
+
+def _fusing(opening: Opening, settings: Settings) -> Measure:
+    first = opening()
+    check_unchanged(first.records.out.settings, settings)
+    return partial(_measured, first)
+
+
+def _counting(opening: Opening, settings: Settings, thresholds: Mapping[str, float]) -> Measure:
+    first = opening()
+    check_unchanged(first.records.out.settings, settings)
+    return partial(_measured, component_pass(first, thresholds))
+
+
+def _measured(frame_pass: FramePass, frame: Frame) -> str | None:
+    try:
+        made = frame_pass.compute(frame, frame_pass.read(frame))
+    except Exception as error:  # one bad frame must not stop the others
+        return _reason(error)
+    try:
+        frame_pass.finish(frame, made)
+    except FileError:  # a folder that cannot be written once fails the next one too
+        raise
+    except Exception as error:
+        return _reason(error)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, CSLError) else f"{type(error).__name__}: {error}"

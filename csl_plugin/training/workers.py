@@ -16,7 +16,6 @@ from typing import Any, Generic, TypeVar
 
 import torch
 
-from csl_plugin._crew import how_it_ended, keeps_its_kind
 from csl_plugin._opencv import opencv
 from csl_plugin.errors import CSLError
 
@@ -81,13 +80,13 @@ class _Worker(Generic[Drawn]):
 
     def _lost(self) -> CSLError:
         self.process.join(_PATIENCE)
+        code = self.process.exitcode
+        ended = "stopped answering" if code is None else f"ended with the code {code}"
+        if code is not None and code < 0:
+            names = {known.value: known.name for known in signal.Signals}
+            ended = f"was ended by {names.get(-code, f'signal {-code}')}"
         hint = f"The system ends processes where memory runs out: smaller batches or crops help. {_FEWER}."
-        return CSLError(
-            "workers",
-            f"a process that {how_it_ended(self.process.exitcode)}",
-            "processes that draw batches",
-            hint,
-        )
+        return CSLError("workers", f"a process that {ended}", "processes that draw batches", hint)
 
 
 def _started(draw: Callable[[int], Drawn], steps: Sequence[int]) -> _Worker[Drawn]:
@@ -132,7 +131,7 @@ def _sendable(error: Exception, step: int) -> Exception:
     if isinstance(error, MemoryError):
         hint = f"Use smaller batches or crops. {_FEWER}."
         return CSLError("workers", f"no memory left at step {step}", expected, hint)
-    if keeps_its_kind(error):
+    if isinstance(error, CSLError) and type(error).__init__ is CSLError.__init__:
         return error
     got = f"{type(error).__name__}: {error}, at step {step}"
     return CSLError("workers", got, expected, "Correct the source that the batch is drawn from.")

