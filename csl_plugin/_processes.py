@@ -81,7 +81,7 @@ def in_processes(
                 yield item, future.result()
         hint = (
             "The system ends processes where memory runs out: use fewer jobs. What is finished is kept; the "
-            "same call goes on with the rest."
+            'same call goes on with the rest. A script has the call below `if __name__ == "__main__":`.'
         )
         got = "a process that ended before its work was done"
         raise LostError("jobs", got, "processes that run to their end", hint) from error
