@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from csl_plugin._torch_internals import cpu_multiplies_bfloat16
 
@@ -17,8 +18,8 @@ def without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     return torch.autocast(device.type, enabled=False)
 
 
-def in_bfloat16_where_fast(device: torch.device) -> AbstractContextManager[Any]:
-    """A block in bfloat16 on a processor with instructions for its products; elsewhere autocast is off."""
-    if device.type == "cpu" and cpu_multiplies_bfloat16():
+def in_bfloat16_where_fast(images: Tensor) -> AbstractContextManager[Any]:
+    """A block in bfloat16 for float32 on a processor with instructions for it; else autocast is off."""
+    if images.device.type == "cpu" and images.dtype == torch.float32 and cpu_multiplies_bfloat16():
         return torch.autocast("cpu", torch.bfloat16)
-    return without_autocast(device)
+    return without_autocast(images.device)

@@ -151,7 +151,7 @@ class NetworkRegions(HierarchicalRegions):
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
         coarse = _network_input(image, self.network)
         fine = _resized(image, self.network, [_FINER * side for side in coarse.shape[2:]])
-        with torch.inference_mode(), in_bfloat16_where_fast(coarse.device):
+        with torch.inference_mode(), in_bfloat16_where_fast(coarse):
             if AUTO in scales:
                 output = self.network(coarse)
                 boundary, proposed = output.boundary, output.regions[-1]
