@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
     from csl_plugin.fusion import Rule
 
-UPSAMPLED = "scores_upsampled"
-
 
 @dataclass(frozen=True)
 class ScoreFusion:
@@ -36,6 +33,7 @@ class ScoreFusion:
         split: Whether regions are split into connected components.
         calibration: Maps raw scores onto [0, 1], after they are upsampled.
         logits: The files hold logits.
+        upsampled: Names of the files so far that are smaller than their image.
     """
 
     proposer: Any
@@ -43,12 +41,10 @@ class ScoreFusion:
     split: bool
     calibration: Calibration | None
     logits: bool
+    upsampled: list[str] = field(default_factory=list)
 
-    def fuse_file(self, *, image: Path, score: Path, target: Path, picture: Path | None) -> Sequence[str]:
+    def fuse_file(self, image: Path, score: Path, target: Path, picture: Path | None) -> None:
         """Fuse one score map and write it at the image's size, and its overlay if there is a path for it.
-
-        Returns:
-            `UPSAMPLED` if the scores are smaller than the image.
 
         Raises:
             CSLError: A file is missing, unreadable or of another size, or the scores cannot be fused.
@@ -74,7 +70,8 @@ class ScoreFusion:
             from csl_plugin.viz import overlay
 
             write_png(picture, overlay(pixels, regions[0].labels[0].cpu().numpy(), values, fused))
-        return (UPSAMPLED,) if stored.shape[-2:] != size else ()
+        if stored.shape[-2:] != size:
+            self.upsampled.append(score.name)
 
     def _distribution(
         self, score: Path, stored: NDArray[Any], storage: ScoreStorage, size: tuple[int, int]
@@ -99,13 +96,12 @@ class ScoreFusion:
         return values
 
 
-def no_score(fusion: ScoreFusion, *, image: Path, folder: Path) -> Sequence[str]:
+def no_score(image: Path, folder: Path) -> None:
     """The work on an image without a score map.
 
     Raises:
         FileError: Always.
     """
-    del fusion
     hint = "Add the score map, or remove the image."
     raise FileError(str(folder), "no score map", f"one named {image.stem}", hint)
 
