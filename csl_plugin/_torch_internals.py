@@ -44,6 +44,7 @@ except ImportError:
 
 __all__ = [
     "FakeTensor",
+    "cpu_multiplies_bfloat16",
     "get_unwrapped",
     "is_batchedtensor",
     "is_functorch_wrapped_tensor",
@@ -54,6 +55,13 @@ __all__ = [
 
 _PROXY = getattr(getattr(torch._C, "_TorchDispatchModeKey", None), "PROXY", None)
 _mode: Any = getattr(torch._C, "_get_dispatch_mode", None) if _PROXY is not None else None
+
+
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for products of bfloat16; without them they are slower."""
+    return any(
+        getattr(torch.cpu, name, bool)() for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
 
 
 def is_recorded() -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from csl_plugin._autocast import without_autocast
 from csl_plugin._torch_internals import FakeTensor
 from csl_plugin._tracing import all_values, is_exported, outside_transforms
 from csl_plugin.errors import DeviceError, DTypeError
@@ -127,7 +128,8 @@ def bounds(values: Tensor) -> tuple[float, float]:
     with outside_transforms():
         plain = values.device.type == "cpu" and values.dtype in _SERIAL_DTYPES and values.is_contiguous()
         if not plain or torch.compiler.is_compiling():
-            low, high = torch.aminmax(values)
+            with without_autocast(values.device):
+                low, high = torch.stack(torch.aminmax(values)).tolist()  # waits for a device once
             return float(low), float(high)
         flat = values.view(-1).numpy()
     starts = range(0, flat.size, _PIECE)

@@ -22,6 +22,7 @@ from benchmarks import machine
 from benchmarks.effect.networks.bundled import bundled_network, recipe_of
 from benchmarks.effect.page.command import page_parser, publish
 from benchmarks.effect.page.measured import markdown
+from benchmarks.speed.peers.segmentation import regions_of
 from benchmarks.timing import one_thread, quartiles, spread, take_turns
 from csl_plugin import CSLWrapper, load_proposer
 from csl_plugin.adapters import OutputAdapter
@@ -29,6 +30,7 @@ from csl_plugin.io import image_batch, list_images, read_image
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import DEFAULT, NetworkProposals, NetworkRegions, csl_network
 from csl_plugin.proposers.hierarchy import basin_tree
+from csl_plugin.proposers.hierarchy.basin_tree import BasinTree
 from csl_plugin.training import Recipe, batches
 from csl_plugin.training.criterion.losses import losses
 from csl_plugin.wrapper import stage
@@ -41,14 +43,19 @@ _LARGE = 1_000_000  # pixels
 PARTS: tuple[tuple[Any, str, str], ...] = (
     (Segmenter, "forward", "teacher"),
     (CSLNetwork, "forward", "network"),
+    (CSLNetwork, "boundaries", "network, finer boundaries"),
+    (csl_network, "opponent_color", "colors"),
+    (csl_network, "color_gradient", "gradient"),
+    (csl_network, "relative_to_surroundings", "contrast"),
     (basin_tree, "basins", "watershed"),
     (basin_tree, "region_graph", "region graph"),
     (basin_tree, "merge_tree", "merge tree"),
     (csl_network, "node_validity", "validity of nodes"),
-    (basin_tree, "split_components", "numbering"),
+    (BasinTree, "assigned", "eq. 2 over the nodes"),
+    (BasinTree, "cut", "cut"),
     (stage, "fuse", "fusion"),
 )
-REST = "colors, gradients, cuts, the rest"
+REST = "the rest"
 _HEAD = """\
 # Speed of the network
 
@@ -100,6 +107,7 @@ def inference(image: Tensor, rounds: int) -> dict[str, list[float]]:
             "CSLWrapper, csl-tiny's regions": lambda: CSLWrapper(teacher, regions, adapter)(image),
             "CSLWrapper, eq. 2": lambda: CSLWrapper(teacher, eq2, adapter)(image),
             "CSLWrapper(teacher), the default": lambda: CSLWrapper(teacher, default, adapter)(image),
+            **regions_of(image),
         },
         rounds,
     )

@@ -12,7 +12,6 @@ import statistics
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,37 +19,15 @@ import torch
 from torch import Tensor
 
 from benchmarks import machine
-from benchmarks.speed import inputs, report
-from benchmarks.speed.oracle import AssignOracle, float64_means
-from benchmarks.speed.peers import equations
+from benchmarks.speed import report
+from benchmarks.speed.gpu_rows import Contestant, contestants
 from benchmarks.speed.targets import MEGABYTE, Verdict
-from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels, ops, soft_assignment, split_components
 
 _SIZE = (1024, 2048)
 _CALLS, _WARM_UP = 100, 10
 _CACHE_BYTES = 1 << 28
 _CLASSES = (1, 19)
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """One call on the device.
-
-    Attributes:
-        name: Its name in the table.
-        call: The timed function.
-        claim: Compares the result with the equations; None if it is not compared.
-        captured: Whether it is also timed as a captured CUDA graph.
-        silent: Whether it must not synchronize with the device.
-        output_bytes: Size of the allocated result.
-    """
-
-    name: str
-    call: Callable[[], Any]
-    claim: Callable[[Any], str] | None = None
-    captured: bool = False
-    silent: bool = False
-    output_bytes: int = 0
+_NEVER, _COUNTS_ONLY = "never waits", "reads counts alone"
 
 
 @dataclass
@@ -63,119 +40,23 @@ class Row:
     extra_bytes: int
     output_bytes: int
     result: str
-    silent: str
-
-
-def contestants(
-    device: torch.device, size: tuple[int, int], classes: tuple[int, ...]
-) -> Iterator[Contestant]:
-    """All contestants, on any device, so that tests can run them without a GPU."""
-    p = inputs.scene(size)
-    yield from _assignment(p, device)
-    labels = soft_assignment(RegionProposals.from_logits(*_batched(p)), size).labels
-    yield _components(labels.to(device), len(p.validity))
-    for count in classes:
-        yield from _fusion(p, labels[0], inputs.distribution(labels[0], count), device)
-
-
-def _batched(p: inputs.Proposals) -> tuple[Tensor, Tensor]:
-    return p.logits[None], p.validity_logits[None]
-
-
-def _assignment(p: inputs.Proposals, device: torch.device) -> Iterator[Contestant]:
-    there = p.on(device)
-    arguments = there.logits, there.validity, p.size
-    oracle = AssignOracle(p, "before")
-    size = p.size[0] * p.size[1]
-
-    def claim(found: Any) -> str:
-        return oracle((found.labels[0] if isinstance(found, RegionMap) else found).cpu()).text
-
-    yield Contestant("read L once", there.logits.sum)
-    yield Contestant(
-        "assign, naive", partial(equations.naive_assign, *arguments), claim, output_bytes=8 * size
-    )
-    compiled = torch.compile(equations.naive_assign, dynamic=False) if device.type == "cuda" else None
-    if compiled is not None:
-        call = partial(compiled, *arguments)
-        yield Contestant("assign, torch.compile(naive)", call, claim, output_bytes=8 * size)
-    for dtype in (torch.float32, torch.bfloat16):
-        stored = there.stored_as(dtype)
-        ours = partial(soft_assignment, RegionProposals.from_logits(*_batched(stored)), p.size)
-        checked = claim if dtype == torch.float32 else None
-        name = "assign, ours" if dtype == torch.float32 else "assign, ours, bfloat16"
-        yield Contestant(name, ours, checked, captured=True, silent=True, output_bytes=4 * size)
-
-
-def _components(labels: Tensor, count: int) -> Contestant:
-    region_map = RegionMap(labels, num_regions=count)
-    return Contestant(
-        "components, ours", partial(split_components, region_map), output_bytes=4 * labels.numel()
-    )
-
-
-def _fusion(
-    p: inputs.Proposals, labels: Tensor, distribution: Tensor, device: torch.device
-) -> Iterator[Contestant]:
-    classes = distribution.shape[1]
-    there, count = p.on(device), len(p.validity)
-    proposals = RegionProposals.from_logits(*_batched(there))
-    batch, target = distribution.to(device), torch.empty_like(distribution, device=device)
-    known = labels.to(device).long()
-    table = float64_means(distribution[0], labels, count).float()
-    expected = equations.gather_apply(distribution[0], labels, table)
-    on_device = table.to(device)
-    mark = f"C={classes}"
-
-    def careful() -> Tensor:
-        found = equations.naive_assign(there.logits, there.validity, p.size)
-        means = equations.index_add_means(batch[0], found, count)
-        return equations.gather_apply(batch[0], found, means)
-
-    def off(fused: Tensor) -> str:
-        return f"{float((fused.reshape(expected.shape).cpu() - expected).abs().max()):.1e} off"
-
-    options: dict[str, Any] = {"rule": "product", "split": False, "check": False}
-    ours = partial(fuse, batch, proposals, out=target, **options)
-    split = partial(fuse, batch, proposals, rule="product", out=target, check=False)
-    adaptive = partial(fuse, batch, proposals, split=False, out=target, check=False)
-    yield Contestant(f"D.clone(), {mark}", batch.clone, output_bytes=batch.nbytes)
-    yield Contestant(f"index_add means, {mark}", partial(equations.index_add_means, batch[0], known, count))
-    regions = ops.partition(known[None], count, split=False)
-    yield Contestant(f"means, ours, {mark}", partial(ops.means, batch, regions), captured=True, silent=True)
-    gathered = partial(equations.gather_apply, batch[0], known, on_device)
-    yield Contestant(f"m[:, a] * D, {mark}", gathered, off, output_bytes=batch.nbytes)
-    applied = partial(ops.apply, batch, regions, on_device[None], "product", target)
-    yield Contestant(f"apply, ours, out=, {mark}", applied, off, captured=True, silent=True)
-    yield Contestant(f"whole stage, careful torch, {mark}", careful, off, output_bytes=batch.nbytes)
-    yield Contestant(f"whole stage, ours, {mark}", ours, off, captured=True, silent=True)
-    yield Contestant(f"whole stage, ours, split, {mark}", split)
-    yield Contestant(f"whole stage, ours, adaptive, {mark}", adaptive, captured=True)
-    if classes > 1:
-        labeled = partial(fuse_labels, batch, proposals, **options)
-        size = 8 * labels.numel()
-        yield Contestant(
-            f"whole stage, ours, labels, {mark}",
-            labeled,
-            None,
-            captured=True,
-            silent=True,
-            output_bytes=size,
-        )
+    waits: str
 
 
 def measure(entry: Contestant, flush: Tensor) -> Row:
     """Time, graph replay, memory and synchronization of one contestant on the current CUDA device."""
     result = "" if entry.claim is None else entry.claim(entry.call())
     microseconds = _median(entry.call, flush)
-    silent = _silence(entry.call) if entry.silent else ""
+    waits = _silence(entry.call) if entry.silent else ""
+    if entry.counts is not None:
+        waits = _numbers_read(entry.call, entry.counts)
     graph = None
     if entry.captured:
         try:
             graph = _median(_replay(entry.call), flush)
         except RuntimeError as error:
             result += f" (not captured: {str(error).splitlines()[0]})"
-    return Row(entry.name, microseconds, graph, _extra_bytes(entry.call), entry.output_bytes, result, silent)
+    return Row(entry.name, microseconds, graph, _extra_bytes(entry.call), entry.output_bytes, result, waits)
 
 
 def _median(call: Callable[[], Any], flush: Tensor) -> float:
@@ -218,7 +99,19 @@ def _silence(call: Callable[[], Any]) -> str:
         return f"waits: {str(error).splitlines()[0]}"
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    return "never waits"
+    return _NEVER
+
+
+def _numbers_read(call: Callable[[], Any], most: int) -> str:
+    """Whether a call reads at most so many numbers from the device, by the profiler."""
+    activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+    with torch.profiler.profile(activities=activities) as profile:
+        call()
+    names = [event.name for event in profile.events()]
+    copies = sum("Memcpy DtoH" in name for name in names)
+    waits = sum(name in ("cudaStreamSynchronize", "cudaEventSynchronize") for name in names)
+    found = f"{copies} copies to the host, {waits} waits"
+    return _COUNTS_ONLY if max(copies, waits) <= most else found
 
 
 def verdicts(rows: list[Row]) -> Iterator[Verdict]:
@@ -244,12 +137,27 @@ def verdicts(rows: list[Row]) -> Iterator[Verdict]:
         taken = time(name)
         measured = "not measured" if taken is None else f"{taken:.0f}"
         yield Verdict(f"{name}: at most {most} us", measured, None if taken is None else taken <= most)
+    for classes in _CLASSES:
+        copies = _copies(f"eq. 3, ours, given regions, C={classes}", rows)
+        measured = "not measured" if copies is None else f"{copies:.2f}"
+        target = f"eq. 3 with given regions, C={classes}: at most two copies of D"
+        yield Verdict(target, measured, None if copies is None else copies <= 2)
     for row in rows:
         if ", ours" in row.name:
             beside = (row.extra_bytes - row.output_bytes) / MEGABYTE
             yield Verdict(f"{row.name}: at most 8 MB extra beside the output", f"{beside:.1f}", beside <= 8)
-        if row.silent:
-            yield Verdict(f"{row.name}: no host synchronization", row.silent, row.silent == "never waits")
+        if row.waits:
+            met = row.waits in (_NEVER, _COUNTS_ONLY)
+            yield Verdict(f"{row.name}: no host synchronization but for counts", row.waits, met)
+
+
+def _copies(name: str, rows: list[Row]) -> float | None:
+    """How many times as long as a copy of its D a call takes; None if either was not measured."""
+    found = {row.name: row for row in rows}
+    mine, copy = found.get(name), found.get(f"D.clone(), {name.rpartition(', ')[2]}")
+    if mine is None or copy is None:
+        return None
+    return min(mine.microseconds, mine.graph or mine.microseconds) / copy.microseconds
 
 
 def render(rows: list[Row], card: str) -> str:
@@ -261,15 +169,16 @@ def render(rows: list[Row], card: str) -> str:
         "",
         *report.verdict_table(list(verdicts(rows))),
         "",
-        "| | us | graph | extra MB | result | |",
-        "|---|--:|--:|--:|---|---|",
+        "| | us | graph | copies of D | extra MB | result | |",
+        "|---|--:|--:|--:|--:|---|---|",
     ]
     for row in rows:
         graph = "" if row.graph is None else f"{row.graph:.1f}"
         extra = f"{row.extra_bytes / MEGABYTE:.1f}"
-        lines.append(
-            f"| {row.name} | {row.microseconds:.1f} | {graph} | {extra} | {row.result} | {row.silent} |"
-        )
+        times = _copies(row.name, rows)
+        copies = "" if times is None else f"{times:.2f}"
+        numbers = f"{row.microseconds:.1f} | {graph} | {copies} | {extra}"
+        lines.append(f"| {row.name} | {numbers} | {row.result} | {row.waits} |")
     return "\n".join(lines)
 
 

@@ -127,6 +127,18 @@ def distribution(labels: Tensor, classes: int, seed: int = 0) -> Tensor:
     return scores.sigmoid_() if classes == 1 else torch.softmax(scores, 1, out=scores)
 
 
+def nested(labels: Tensor) -> list[Tensor]:
+    """Three partitions (H, W) from coarse to fine: regions, and these cut along cells of 256 and of 64."""
+    height, width = labels.shape
+    maps = [labels.int()]
+    for side in (256, 64):
+        rows, columns = torch.arange(height) // side, torch.arange(width) // side
+        cells = rows[:, None] * (width // side + 1) + columns
+        both = labels.long() * (int(cells.max()) + 1) + cells
+        maps.append(torch.unique(both, return_inverse=True)[1].int())
+    return maps
+
+
 def photograph(labels: Tensor, seed: int = 0) -> NDArray[np.uint8]:
     """An RGB image (H, W, 3) with an edge where two regions meet, for peers that use the image."""
     rng = np.random.default_rng(seed)

@@ -33,6 +33,7 @@ _ADVICE: dict[tuple[type[CSLError], str], Advice] = {
     (OptionError, "subset"): Advice("--split", "Choose one of these; without --split it is the default."),
     (OptionError, "images"): Advice("--images", "Pass the folder that the archive's labels are for."),
     (CSLError, "workers"): Advice("--workers"),
+    (CSLError, "jobs"): Advice("--jobs"),
     (ScoreRangeError, "distribution"): Advice("SCORES", "Find out what produced these values."),
 }
 _OF_COMMAND: dict[tuple[str, type[CSLError], str], Advice] = {

@@ -1,58 +1,112 @@
-"""The loop that the commands over many files share: skip existing outputs, continue after errors, report."""
+"""The loop that the commands over many files share: skip what is done, continue after errors, report."""
 
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from csl_plugin._processes import LostError, in_processes
 from csl_plugin.cli.advice import in_command_words
 from csl_plugin.cli.answer import FAILED, INTERRUPTED, SUCCESS, Answer
 from csl_plugin.cli.streams import say
 from csl_plugin.errors import CSLError
 
 if TYPE_CHECKING:
+    from csl_plugin.io.job_settings import Settings
     from csl_plugin.io.output_folder import OutputFolder
 
 _LISTED = 10
 
+ToolT = TypeVar("ToolT")
+
 
 @dataclass(frozen=True)
-class ImageTask:
-    """The work on one image.
+class Job(Generic[ToolT]):
+    """What the tasks of a job share.
+
+    Args:
+        settings: What the outputs are made with.
+        tool: Does the work, such as a proposer.
+        load: Loads the same in another process; it can be pickled.
+    """
+
+    settings: Settings
+    tool: ToolT
+    load: Callable[[], Job[ToolT]]
+
+
+@dataclass(frozen=True)
+class ImageTask(Generic[ToolT]):
+    """The work on one image. It can be sent to another process.
 
     Args:
         image: The image.
-        work: Does the work, or raises.
+        work: Does the work with the job's tool, or raises; returns what the summary counts, by name.
         outputs: The files that exist when it is done; empty if it cannot be done.
         inputs: The files that it reads.
     """
 
     image: Path
-    work: Callable[[], None]
+    work: Callable[[ToolT], Sequence[str]]
     outputs: tuple[Path, ...]
     inputs: tuple[Path, ...]
 
 
+@dataclass(frozen=True)
+class Attempt:
+    """What became of a task.
+
+    Args:
+        counted: What its work returned; None if it was done before.
+        warned: Messages.
+        failed: The type of its error and the error in the words of the command, if it failed.
+    """
+
+    counted: Sequence[str] | None = None
+    warned: Sequence[str] = ()
+    failed: tuple[str, str] | None = None
+
+
 @dataclass
 class Outcome:
-    """Counts and failures of the tasks."""
+    """Counts and failures of the tasks; why the rest is not done, where a process was lost."""
 
     done: int = 0
     skipped: int = 0
     failed: list[dict[str, str]] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
+    not_done: int = 0
+    lost: str | None = None
     interrupted: bool = False
     seconds: float = 0.0
 
     @property
     def exit_code(self) -> int:
         """0 success, 1 some files failed, 130 stopped by Ctrl-C."""
-        return INTERRUPTED if self.interrupted else FAILED if self.failed else SUCCESS
+        if self.interrupted:
+            return INTERRUPTED
+        return FAILED if self.failed or self.not_done else SUCCESS
+
+    def add(self, task: ImageTask[Any], attempt: Attempt) -> None:
+        """Count a task, and say what is wrong with it."""
+        for warning in attempt.warned:
+            say(f"warning: {warning}")
+        if attempt.failed is not None:
+            kind, reason = attempt.failed
+            self.failed.append({"name": task.image.name, "error": kind, "reason": reason})
+            say(f"failed: {task.image.name}: {reason}")
+        elif attempt.counted is None:
+            self.skipped += 1
+        else:
+            self.done += 1
+            self.counted.update(attempt.counted)
 
 
 def folder_of(path: Path) -> Path:
@@ -60,7 +114,7 @@ def folder_of(path: Path) -> Path:
     return (path if path.is_dir() else path.parent).resolve()
 
 
-def _sources_of(tasks: Sequence[ImageTask]) -> dict[Path, str]:
+def _sources_of(tasks: Sequence[ImageTask[Any]]) -> dict[Path, str]:
     """What each output is made from; those whose inputs are missing are left out."""
     from csl_plugin.io.file_states import sampled_states
 
@@ -72,23 +126,33 @@ def _sources_of(tasks: Sequence[ImageTask]) -> dict[Path, str]:
 
 
 def run_tasks(
-    folder: OutputFolder, tasks: Sequence[ImageTask], verb: str, inputs: Sequence[Path], *, overwrite: bool
+    job: Job[ToolT],
+    folder: OutputFolder,
+    tasks: Sequence[ImageTask[ToolT]],
+    verb: str,
+    inputs: Sequence[Path],
+    *,
+    jobs: int,
+    overwrite: bool,
 ) -> Outcome:
     """Take the folder, and do the tasks that are not done yet, in order; a terminal shows the progress.
 
     A task is done if its outputs are as they were written, from inputs that did not change since. One that
-    fails is reported on stderr, and the next one starts; Ctrl-C ends the loop.
+    fails is reported on stderr, and the next one starts. Ctrl-C ends all processes; so does one that is lost.
 
     Args:
+        job: What the tasks share.
         folder: Where the outputs are.
         tasks: The tasks.
         verb: The command, such as "fuse"; the label of the progress bar.
         inputs: What the job reads besides the inputs of the tasks.
+        jobs: Processes that share the tasks; one is this one.
         overwrite: Remove what earlier jobs wrote, and start again.
 
     Raises:
         OptionError: The folder holds an input, or files of others or of other settings; or a job is at work.
         FileError: The folder cannot be written.
+        CSLError: A process cannot load the tool.
     """
     from tqdm import tqdm
 
@@ -101,34 +165,49 @@ def run_tasks(
         overwrite=overwrite,
     )
     with taken, tqdm(total=len(tasks), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
+        attempt = partial(_attempt, folder, verb, job.tool)
+        attempts = ((task, attempt(task)) for task in tasks)
+        if min(jobs, len(tasks)) > 1:
+            attempts = in_processes(min(jobs, len(tasks)), partial(_prepared, job.load, folder, verb), tasks)
         try:
-            for task in tasks:
-                _run(folder, task, verb, outcome)
-                bar.update()
+            with closing(attempts):
+                for task, attempted in attempts:
+                    outcome.add(task, attempted)
+                    bar.update()
         except KeyboardInterrupt:
             outcome.interrupted = True
+        except LostError as error:
+            outcome.lost = str(in_command_words(error, verb))
+            outcome.not_done = len(tasks) - outcome.done - outcome.skipped - len(outcome.failed)
+            say(f"error: {outcome.lost}")
     outcome.seconds = perf_counter() - start
     return outcome
 
 
-def _run(folder: OutputFolder, task: ImageTask, verb: str, outcome: Outcome) -> None:
+def _prepared(
+    load: Callable[[], Job[ToolT]], folder: OutputFolder, verb: str
+) -> Callable[[ImageTask[ToolT]], Attempt]:
+    from csl_plugin.io.job_settings import check_unchanged
+
+    job = load()
+    check_unchanged(job.settings, folder.settings)
+    return partial(_attempt, folder, verb, job.tool)
+
+
+def _attempt(folder: OutputFolder, verb: str, tool: ToolT, task: ImageTask[ToolT]) -> Attempt:
+    warned: list[str] = []
     try:
-        if _do_unless_done(folder, task):
-            outcome.skipped += 1
-            return
+        return Attempt(_done_now(folder, task, tool, warned), warned)
     except Exception as error:  # one bad file must not stop the others
-        if isinstance(error, CSLError):
-            reason = str(in_command_words(error, verb))
-        else:
-            reason = f"{type(error).__name__}: {error}"
-        outcome.failed.append({"name": task.image.name, "error": type(error).__name__, "reason": reason})
-        say(f"failed: {task.image.name}: {reason}")
-    else:
-        outcome.done += 1
+        kind = type(error).__name__
+        said = str(in_command_words(error, verb)) if isinstance(error, CSLError) else f"{kind}: {error}"
+        return Attempt((), warned, (kind, said))
 
 
-def _do_unless_done(folder: OutputFolder, task: ImageTask) -> bool:
-    """Do a task, unless it was done before; returns whether it was."""
+def _done_now(
+    folder: OutputFolder, task: ImageTask[ToolT], tool: ToolT, warned: list[str]
+) -> Sequence[str] | None:
+    """Do a task and return what it counts; None if it was done before."""
     from csl_plugin.io.file_states import sampled_states
 
     try:
@@ -136,21 +215,20 @@ def _do_unless_done(folder: OutputFolder, task: ImageTask) -> bool:
     except OSError:
         source = None
     if source is None:
-        task.work()  # it names what is missing
-        return False
+        return task.work(tool)  # it names what is missing
     if folder.is_done(task.outputs, source):
-        return True
-    for changed in folder.changed(task.outputs):
-        say(f"warning: {changed} was changed since it was written; it is made again")
+        return None
+    changed = folder.changed(task.outputs)
+    warned += [f"{output} was changed since it was written; it is made again" for output in changed]
     unit = task.image.stem
     try:
         with folder.writing(unit, task.outputs, source):
-            task.work()
+            counted = task.work(tool)
     except Exception:
         folder.discard(unit)  # what is left of it is outdated
         raise
     folder.discard(unit, keep=task.outputs)
-    return False
+    return counted
 
 
 Note = int | Sequence[str] | Mapping[str, int]
@@ -184,6 +262,7 @@ def report(
         "skipped": outcome.skipped,
         "failed": outcome.failed,
         "interrupted": outcome.interrupted,
+        **({"error": outcome.lost, "not_done": outcome.not_done} if outcome.lost else {}),
         "seconds": round(outcome.seconds, 3),
         **notes,
         "settings": dict(flat_settings(settings)),
@@ -191,6 +270,7 @@ def report(
     lines = [
         f"{command}: {outcome.done} done, {outcome.skipped} skipped, {len(outcome.failed)} failed "
         f"in {outcome.seconds:.1f} s -> {out}{' (interrupted)' if outcome.interrupted else ''}",
+        *([f"  not done: {outcome.not_done}"] if outcome.not_done else []),
         "  with " + ", ".join(f"{name} {value}" for name, value in made_with.items()),
         *(f"  {name.replace('_', ' ')}: {_words(note)}" for name, note in notes.items() if note),
         *(f"  failed: {failure['name']}" for failure in outcome.failed[:_LISTED]),

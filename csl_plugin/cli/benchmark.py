@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import FAILED, SUCCESS, Answer
 from csl_plugin.cli.arguments import name, path
+from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options
 from csl_plugin.cli.rule_option import add_rule_option
 from csl_plugin.cli.streams import say
@@ -70,6 +71,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--draws", metavar="N", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
     )
+    add_jobs_option(parser, "frames")
     parser.add_argument("--out", metavar="DIR", type=path, help="(default: benchmark_out/NAME)")
     parser.add_argument(
         "--overwrite",
@@ -112,6 +114,7 @@ def run(arguments: argparse.Namespace) -> Answer:
             rule=arguments.rule,
             method=arguments.method,
             draws=arguments.draws,
+            jobs=jobs_of(arguments),
             overwrite=arguments.overwrite,
             **options,
         )

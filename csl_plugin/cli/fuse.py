@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
-from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks
+from csl_plugin.cli.batch import ImageTask, Job, Note, folder_of, report, run_tasks
+from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options, proposer_of
 from csl_plugin.cli.rule_option import add_rule_option
 from csl_plugin.errors import FileError, OptionError
@@ -19,6 +20,7 @@ from csl_plugin.proposers.names import DEFAULT
 
 if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
+    from csl_plugin.cli.score_fusion import ScoreFusion
 
 
 def add_parser(subparsers: Any) -> None:
@@ -54,6 +56,7 @@ def add_parser(subparsers: Any) -> None:
         help="the scores are logits: softmax over the classes, or sigmoid where there is one, after they are "
         "upsampled; probabilities are written",
     )
+    add_jobs_option(parser, "images")
     parser.add_argument("--overlays", action="store_true", help="also write OUT/overlays/<stem>.png")
     parser.add_argument(
         "--overwrite",
@@ -66,16 +69,47 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
-    from csl_plugin.cli.score_fusion import ScoreFusion, no_score
     from csl_plugin.io import IMAGE_SUFFIXES, SCORE_SUFFIXES, list_images, other_suffixes
-    from csl_plugin.io.job_settings import versions
     from csl_plugin.io.output_folder import OutputFolder
-    from csl_plugin.proposers.identity import identity_of
-    from csl_plugin.proposers.on_files import region_files, region_folders, region_places
+    from csl_plugin.proposers.on_files import region_folders
 
     out: Path = arguments.out
     images = list_images(arguments.images)
     scores = _scores(arguments.scores, images, alone=arguments.images.is_file())
+    made_with = {
+        "rule": arguments.rule,
+        "split": "no" if arguments.no_split else "yes",
+        "proposer": arguments.proposer or DEFAULT,
+        "calibration": arguments.calibration.name if arguments.calibration else "none",
+        **({"logits": "yes"} if arguments.logits else {}),
+    }
+    job = _job(arguments)
+    inputs = [folder.path for folder in region_folders(job.tool.proposer)]
+    inputs += [arguments.calibration] if arguments.calibration else []
+    inputs += scores.values()
+    tasks = _tasks(arguments, job.tool, images, scores)
+    folder, jobs = OutputFolder(out, job.settings), jobs_of(arguments)
+    outcome = run_tasks(job, folder, tasks, "fuse", inputs, jobs=jobs, overwrite=arguments.overwrite)
+    unpaired = [score.name for stem, score in scores.items() if stem not in images]
+    both = (*IMAGE_SUFFIXES, *SCORE_SUFFIXES) if arguments.images == arguments.scores else None
+    notes: dict[str, Note] = {
+        "images": len(images),
+        "scores_upsampled": outcome.counted["scores_upsampled"],
+        "scores_without_image": len(unpaired),
+        "unpaired_scores": unpaired,
+        "skipped_images": other_suffixes(arguments.images, both or IMAGE_SUFFIXES),
+        "skipped_scores": {} if both else other_suffixes(arguments.scores, SCORE_SUFFIXES),
+    }
+    return report("fuse", outcome, out, job.settings, made_with, notes)
+
+
+def _job(arguments: argparse.Namespace) -> Job[ScoreFusion]:
+    """What one process needs to fuse; nothing of it is sent to another."""
+    from csl_plugin.cli.score_fusion import ScoreFusion
+    from csl_plugin.io.job_settings import versions
+    from csl_plugin.proposers.identity import identity_of
+    from csl_plugin.proposers.on_files import region_places
+
     calibration, digest = _calibration(arguments)
     proposer = proposer_of(arguments)
     settings = {
@@ -92,42 +126,34 @@ def run(arguments: argparse.Namespace) -> Answer:
         "calibration": digest,
         **({"logits": True} if arguments.logits else {}),
     }
-    made_with = {
-        "rule": arguments.rule,
-        "split": "no" if arguments.no_split else "yes",
-        "proposer": arguments.proposer or DEFAULT,
-        "calibration": arguments.calibration.name if arguments.calibration else "none",
-        **({"logits": "yes"} if arguments.logits else {}),
-    }
     fusion = ScoreFusion(proposer, arguments.rule, not arguments.no_split, calibration, arguments.logits)
-    inputs = [folder.path for folder in region_folders(proposer)]
-    inputs += [arguments.calibration] if arguments.calibration else []
-    tasks: list[ImageTask] = []
+    return Job(settings, fusion, partial(_job, arguments))
+
+
+def _tasks(
+    arguments: argparse.Namespace,
+    fusion: ScoreFusion,
+    images: Mapping[str, Path],
+    scores: Mapping[str, Path],
+) -> list[ImageTask[ScoreFusion]]:
+    from csl_plugin.cli.score_fusion import ScoreFusion, no_score
+    from csl_plugin.proposers.on_files import region_files
+
+    out: Path = arguments.out
+    tasks = []
     for stem, image in images.items():
         score = scores.get(stem)
-        read = (image, *([score] if score else []), *region_files(proposer, stem))
+        read = (image, *([score] if score else []), *region_files(fusion.proposer, stem))
         if score is None:
-            tasks.append(ImageTask(image, partial(no_score, image, arguments.scores), (), read))
+            missing = partial(no_score, image=image, folder=arguments.scores)
+            tasks.append(ImageTask(image, missing, (), read))
             continue
         target = out / f"{image.stem}{score.suffix}"
-        picture = out / "overlays" / f"{image.stem}.png"
-        work = partial(fusion.fuse_file, image, score, target, picture if arguments.overlays else None)
-        needed = (target, picture) if arguments.overlays else (target,)
+        picture = out / "overlays" / f"{image.stem}.png" if arguments.overlays else None
+        work = partial(ScoreFusion.fuse_file, image=image, score=score, target=target, picture=picture)
+        needed = (target,) if picture is None else (target, picture)
         tasks.append(ImageTask(image, work, needed, read))
-    inputs += scores.values()
-    folder = OutputFolder(out, settings)
-    outcome = run_tasks(folder, tasks, "fuse", inputs, overwrite=arguments.overwrite)
-    unpaired = [score.name for stem, score in scores.items() if stem not in images]
-    both = (*IMAGE_SUFFIXES, *SCORE_SUFFIXES) if arguments.images == arguments.scores else None
-    notes: dict[str, Note] = {
-        "images": len(images),
-        "scores_upsampled": len(fusion.upsampled),
-        "scores_without_image": len(unpaired),
-        "unpaired_scores": unpaired,
-        "skipped_images": other_suffixes(arguments.images, both or IMAGE_SUFFIXES),
-        "skipped_scores": {} if both else other_suffixes(arguments.scores, SCORE_SUFFIXES),
-    }
-    return report("fuse", outcome, out, settings, made_with, notes)
+    return tasks
 
 
 def _scores(place: Path, images: Mapping[str, Path], *, alone: bool) -> dict[str, Path]:

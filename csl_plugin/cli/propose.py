@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
-from csl_plugin.cli.batch import ImageTask, Note, folder_of, report, run_tasks
+from csl_plugin.cli.batch import ImageTask, Job, Note, folder_of, report, run_tasks
+from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.proposer_option import ONE, add_proposer_options, proposer_of
+
+if TYPE_CHECKING:
+    from csl_plugin.proposers import Proposer
+
+_DEFAULT = "csl-tiny"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -25,6 +32,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("images", metavar="IMAGES", type=path, help="a folder of images, or one image")
     parser.add_argument("out", metavar="OUT", type=path, help="the output folder")
     add_proposer_options(parser, ONE)
+    add_jobs_option(parser, "images")
     parser.add_argument(
         "--overwrite",
         action="store_true",
@@ -37,14 +45,36 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
     from csl_plugin.io import IMAGE_SUFFIXES, list_images, other_suffixes
-    from csl_plugin.io.job_settings import versions
     from csl_plugin.io.output_folder import OutputFolder
-    from csl_plugin.proposers.identity import identity_of
-    from csl_plugin.proposers.on_files import refuse_several, region_files, region_folders, region_places
+    from csl_plugin.proposers.on_files import region_files, region_folders
 
     out: Path = arguments.out
     images = list_images(arguments.images)
-    proposer = proposer_of(arguments, "csl-tiny")
+    job = _job(arguments)
+    tasks = []
+    for stem, image in images.items():
+        target = out / f"{image.stem}.png"
+        read = (image, *region_files(job.tool, stem))
+        work = partial(propose_file, image=image, target=target)
+        tasks.append(ImageTask(image, work, (target,), read))
+    folder, jobs = OutputFolder(out, job.settings), jobs_of(arguments)
+    inputs = [each.path for each in region_folders(job.tool)]
+    outcome = run_tasks(job, folder, tasks, "propose", inputs, jobs=jobs, overwrite=arguments.overwrite)
+    notes: dict[str, Note] = {
+        "images": len(images),
+        "skipped_images": other_suffixes(arguments.images, IMAGE_SUFFIXES),
+    }
+    made_with = {"proposer": arguments.proposer or _DEFAULT}
+    return report("propose", outcome, out, job.settings, made_with, notes)
+
+
+def _job(arguments: argparse.Namespace) -> Job[Proposer]:
+    """What one process needs to propose; nothing of it is sent to another."""
+    from csl_plugin.io.job_settings import versions
+    from csl_plugin.proposers.identity import identity_of
+    from csl_plugin.proposers.on_files import refuse_several, region_places
+
+    proposer = proposer_of(arguments, _DEFAULT)
     refuse_several(proposer)
     settings = {
         "command": "propose",
@@ -55,25 +85,14 @@ def run(arguments: argparse.Namespace) -> Answer:
         },
         "proposer": identity_of(proposer),
     }
-    tasks = []
-    inputs = [folder.path for folder in region_folders(proposer)]
-    for stem, image in images.items():
-        target = out / f"{image.stem}.png"
-        read = (image, *region_files(proposer, stem))
-        tasks.append(ImageTask(image, partial(propose_file, proposer, image, target), (target,), read))
-    folder = OutputFolder(out, settings)
-    outcome = run_tasks(folder, tasks, "propose", inputs, overwrite=arguments.overwrite)
-    notes: dict[str, Note] = {
-        "images": len(images),
-        "skipped_images": other_suffixes(arguments.images, IMAGE_SUFFIXES),
-    }
-    return report("propose", outcome, out, settings, {"proposer": arguments.proposer or "csl-tiny"}, notes)
+    return Job(settings, proposer, partial(_job, arguments))
 
 
-def propose_file(proposer: Any, image: Path, target: Path) -> None:
+def propose_file(proposer: Proposer, *, image: Path, target: Path) -> Sequence[str]:
     """Write the region map of one image file."""
     from csl_plugin.io import read_image, write_region_map
     from csl_plugin.proposers.on_files import one_partition, propose_regions
 
     regions = propose_regions(proposer, read_image(image), image.stem)
     write_region_map(target, one_partition(regions).labels[0].cpu().numpy())
+    return ()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
     from csl_plugin.fusion import Rule
 
+UPSAMPLED = "scores_upsampled"
+
 
 @dataclass(frozen=True)
 class ScoreFusion:
@@ -33,7 +36,6 @@ class ScoreFusion:
         split: Whether regions are split into connected components.
         calibration: Maps raw scores onto [0, 1], after they are upsampled.
         logits: The files hold logits.
-        upsampled: Names of the files so far that are smaller than their image.
     """
 
     proposer: Any
@@ -41,10 +43,12 @@ class ScoreFusion:
     split: bool
     calibration: Calibration | None
     logits: bool
-    upsampled: list[str] = field(default_factory=list)
 
-    def fuse_file(self, image: Path, score: Path, target: Path, picture: Path | None) -> None:
+    def fuse_file(self, *, image: Path, score: Path, target: Path, picture: Path | None) -> Sequence[str]:
         """Fuse one score map and write it at the image's size, and its overlay if there is a path for it.
+
+        Returns:
+            `UPSAMPLED` if the scores are smaller than the image.
 
         Raises:
             CSLError: A file is missing, unreadable or of another size, or the scores cannot be fused.
@@ -70,8 +74,7 @@ class ScoreFusion:
             from csl_plugin.viz import overlay
 
             write_png(picture, overlay(pixels, regions[0].labels[0].cpu().numpy(), values, fused))
-        if stored.shape[-2:] != size:
-            self.upsampled.append(score.name)
+        return (UPSAMPLED,) if stored.shape[-2:] != size else ()
 
     def _distribution(
         self, score: Path, stored: NDArray[Any], storage: ScoreStorage, size: tuple[int, int]
@@ -96,12 +99,13 @@ class ScoreFusion:
         return values
 
 
-def no_score(image: Path, folder: Path) -> None:
+def no_score(fusion: ScoreFusion, *, image: Path, folder: Path) -> Sequence[str]:
     """The work on an image without a score map.
 
     Raises:
         FileError: Always.
     """
+    del fusion
     hint = "Add the score map, or remove the image."
     raise FileError(str(folder), "no score map", f"one named {image.stem}", hint)
 

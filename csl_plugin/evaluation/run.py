@@ -2,48 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import os
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from csl_plugin.calibration import Calibration
-from csl_plugin.datasets import Dataset, Frame
+from csl_plugin._options import checked_integer
+from csl_plugin._processes import LostError, in_processes
+from csl_plugin.datasets import Frame
 from csl_plugin.distributed import Processes, joined
-from csl_plugin.errors import CSLError, FileError, OptionError
-from csl_plugin.evaluation.formats import PredictionFiles
+from csl_plugin.errors import CSLError, FileError
 from csl_plugin.evaluation.frames import (
-    ComponentPass,
-    FrameFusion,
     FramePass,
-    FusionPass,
     Kind,
-    ScoreFolder,
-    ScoreSource,
-    Teacher,
-    files_of_frames,
+    component_pass,
     frame_pictures,
     overlap,
 )
+from csl_plugin.evaluation.opening import Opening, PathLike
 from csl_plugin.evaluation.protocols import SIDES
-from csl_plugin.evaluation.records import COMPONENTS, Records
-from csl_plugin.evaluation.registry import REGIONS_BENCHMARK, open_benchmark
+from csl_plugin.evaluation.registry import open_benchmark
 from csl_plugin.evaluation.report import best_and_worst, write_report
 from csl_plugin.evaluation.result import Result
 from csl_plugin.evaluation.summary import Summary
 from csl_plugin.fusion import Rule
-from csl_plugin.fusion.rules import read_rule
-from csl_plugin.io.job_settings import flat_settings, versions
-from csl_plugin.io.output_folder import OutputFolder
-from csl_plugin.proposers import load_proposer
-from csl_plugin.proposers.identity import identity_of
-from csl_plugin.proposers.on_files import region_folders, region_places
-
-PathLike = str | os.PathLike[str]
+from csl_plugin.io.job_settings import Settings, check_unchanged, flat_settings
+from csl_plugin.proposers.on_files import region_folders
 
 
 class FramesFailedError(FileError):
@@ -67,6 +55,7 @@ def run_benchmark(
     rule: Rule = "adaptive",
     method: str | None = None,
     draws: int = 1000,
+    jobs: int = 1,
     overwrite: bool = False,
     **options: Any,
 ) -> Result | None:
@@ -94,6 +83,8 @@ def run_benchmark(
         rule: As for `csl_plugin.fuse`.
         method: The name of the scores; it selects the published rows to compare with.
         draws: Bootstrap draws.
+        jobs: Processes of this machine that share the frames; the result is the same. A script that asks for
+            several has its calls below `if __name__ == "__main__":`, because each process imports it.
         overwrite: Remove what benchmarks wrote to `out`, and start again.
         **options: Of the data set, such as the folder of images that Fishyscapes needs.
 
@@ -103,59 +94,40 @@ def run_benchmark(
     Raises:
         FramesFailedError: Frames cannot be read or fused; each was reported on stderr.
         OptionError: An unknown rule; options that exclude each other; an output folder of other settings, of
-            another program, with inputs in it, or in which another job is at work.
+            another program, with inputs in it, or in which another job is at work; `jobs` below 1.
         FileError: Another layout than the published one, missing scores, a folder that cannot be written, or
             a file of another program where this one would write.
+        CSLError: A process of several cannot load the proposer or the teacher.
     """
+    checked_integer("jobs", jobs, 1, None, "Omit it for one process.")
     out = Path(out)
     dataset, protocols = open_benchmark(benchmark, Path(data), subset, options)
-    source = _score_source(benchmark, dataset, scores, teacher)
-    fusion, digest = _fusion(kind, calibration, rule)
-    # The majority vote needs a single partition.
-    chosen = proposer if source or proposer else "csl-tiny"
-    regions = load_proposer(chosen, revision=revision, variant=variant, device=device)
-    method = method or (Path(scores).resolve().name if scores else teacher) or "regions"
-    _name_by_frames(regions, dataset.frames)
-    settings: dict[str, Any] = {
-        "command": "benchmark",
-        "benchmark": benchmark,
-        "split": dataset.subset,
-        "options": {name: str(value) for name, value in options.items() if not _is_place(value)},
-        "frames": len(dataset.frames),
-        "frames_sha256": _sha256("\n".join(frame.name for frame in dataset.frames)),
-        "classes_sha256": _sha256(repr((dataset.ids, dataset.classes, protocols.unseen))),
-        "method": method,
-        "proposer": identity_of(regions),
-        **(source.identity() if source else {}),
-        **({"kind": fusion.kind, "rule": rule, "calibration": digest} if source else {}),
-        "versions": versions(),
-        "places": {
-            "data": str(Path(data).resolve()),
-            **{name: str(Path(value).resolve()) for name, value in options.items() if _is_place(value)},
-            **({"scores": str(Path(scores).resolve())} if scores is not None else {}),
-            **region_places(regions),
-        },
-    }
-    folder = OutputFolder(out, settings)
-    first = FusionPass(
+    opening = Opening(
+        benchmark,
         dataset,
         protocols,
-        source,
-        regions,
-        fusion,
-        PredictionFiles(out, benchmark, protocols.task, method, dataset.output_name),
-        Records(folder),
+        data,
+        out,
+        scores,
+        teacher,
+        proposer,
+        revision,
+        variant,
+        device,
+        kind,
+        calibration,
+        rule,
+        method,
+        options,
     )
-    summary = Summary(first, flat_settings(settings), draws)
-    inputs = [
-        Path(str(place)) for place in (data, scores, calibration, *options.values()) if place is not None
-    ]
-    inputs += [each.path for each in region_folders(regions)]
+    first = opening()
     with joined() as processes, ExitStack() as held:
+        folder = first.records.out
+        summary = Summary(first, flat_settings(folder.settings), draws)
         if processes.is_first:
             taken = folder.taken(
                 outputs=summary.files,
-                inputs=inputs,
+                inputs=[*opening.inputs, *(each.path for each in region_folders(first.proposer))],
                 sources=first.all_sources,
                 overwrite=overwrite,
                 argument="--out",
@@ -163,107 +135,124 @@ def run_benchmark(
             held.enter_context(taken)
             summary.discard_outdated()
         processes.wait()
-        _pass_over(first, dataset.frames, processes, "fuse", out)
-        return _sum_up(summary, processes, out)
+        return _Passes(opening, jobs, processes, out).sum_up(summary)
 
 
-def _sum_up(summary: Summary, processes: Processes, out: Path) -> Result | None:
-    first, components = summary.first, None
-    if first.protocols.components and summary.measured:
-        found = summary.thresholds() if processes.is_first else (math.nan, math.nan)
-        thresholds = dict(zip(SIDES, processes.broadcast(found), strict=True))
-        if all(math.isfinite(threshold) for threshold in thresholds.values()):
-            components = ComponentPass(first, thresholds, Records(first.records.out, COMPONENTS))
-            _pass_over(components, summary.measured, processes, "components", out)
-    if not processes.is_first:
-        return None
-    with summary.writing():
-        result = summary.result(components)
-        shown = [change.name for group in best_and_worst(result.changes) for change in group]
-        write_report(out, result, {name: frame_pictures(first, name) for name in shown})
-    return result
+@dataclass(frozen=True)
+class _Passes:
+    """The passes over the frames, by all processes.
+
+    Args:
+        opening: What each process loads.
+        jobs: Processes of this machine, for each of the launcher.
+        processes: Of the launcher.
+        out: The output folder.
+    """
+
+    opening: Opening
+    jobs: int
+    processes: Processes
+    out: Path
+
+    def sum_up(self, summary: Summary) -> Result | None:
+        """Both passes, and the result; None in all processes but the first."""
+        first, components = summary.first, None
+        settings = first.records.out.settings
+        self._over(first, partial(_fusing, self.opening, settings), first.dataset.frames, "fuse")
+        if first.protocols.components and summary.measured:
+            found = summary.thresholds() if self.processes.is_first else (math.nan, math.nan)
+            thresholds = dict(zip(SIDES, self.processes.broadcast(found), strict=True))
+            if all(math.isfinite(threshold) for threshold in thresholds.values()):
+                components = component_pass(first, thresholds)
+                prepare = partial(_counting, self.opening, settings, thresholds)
+                self._over(components, prepare, summary.measured, "components")
+        if not self.processes.is_first:
+            return None
+        with summary.writing():
+            result = summary.result(components)
+            shown = [change.name for group in best_and_worst(result.changes) for change in group]
+            write_report(self.out, result, {name: frame_pictures(first, name) for name in shown})
+        return result
+
+    def _over(
+        self,
+        frame_pass: FramePass,
+        prepare: Callable[[], Measure],
+        frames: Sequence[Frame],
+        verb: str,
+    ) -> None:
+        from tqdm import tqdm
+
+        own = self.processes.share(frames)
+        open_frames = [frame for frame in own if not frame_pass.is_done(frame)]
+        jobs = min(self.jobs, len(open_frames))
+        measured = in_processes(jobs, prepare, open_frames) if jobs > 1 else _here(frame_pass, open_frames)
+        quiet = None if self.processes.is_first else True  # None: shown when stderr is a terminal
+        with (
+            tqdm(total=len(own), desc=verb, unit="frame", disable=quiet, file=sys.stderr) as bar,
+            closing(measured),
+        ):
+            bar.update(len(own) - len(open_frames))
+            try:
+                for frame, reason in measured:
+                    if reason is not None:
+                        _say(f"failed: {frame.name}: {reason}")
+                    bar.update()
+            except LostError as error:
+                _say(f"error: {error}")
+        self.processes.wait()
+        missing = [frame.name for frame in frames if not frame_pass.records.path(frame.name).is_file()]
+        if missing:
+            got = f"{len(missing)} of {len(frames)} frames that could not be measured: "
+            got += ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            hint = "Fix the files named in the messages above and start again; the other frames are kept."
+            expected = "every frame, because values over fewer frames would be misleading"
+            raise FramesFailedError(str(self.out), got, expected, hint)
 
 
-def _pass_over(
-    frame_pass: FramePass, frames: Sequence[Frame], processes: Processes, verb: str, out: Path
-) -> None:
+def _say(text: str) -> None:
     from tqdm import tqdm
 
-    own = processes.share(frames)
-    open_frames = [frame for frame in own if not frame_pass.is_done(frame)]
-    quiet = None if processes.is_first else True  # None: shown when stderr is a terminal
-    with tqdm(total=len(own), desc=verb, unit="frame", disable=quiet, file=sys.stderr) as bar:
-        bar.update(len(own) - len(open_frames))
-
-        def failed(frame: Frame, error: Exception) -> None:
-            reason = str(error) if isinstance(error, CSLError) else f"{type(error).__name__}: {error}"
-            with suppress(OSError):  # a full disk as stderr changes no value
-                tqdm.write(f"failed: {frame.name}: {reason}", file=sys.stderr)
-            bar.update()
-
-        overlap(
-            open_frames,
-            frame_pass.read,
-            frame_pass.compute,
-            frame_pass.finish,
-            failed=failed,
-            done=lambda _: bar.update() and None,
-        )
-    processes.wait()
-    missing = [frame.name for frame in frames if not frame_pass.records.path(frame.name).is_file()]
-    if missing:
-        got = f"{len(missing)} of {len(frames)} frames that could not be measured: " + ", ".join(missing[:5])
-        got += ", ..." if len(missing) > 5 else ""
-        hint = "Fix the files named in the messages above and start again; the other frames are kept."
-        expected = "every frame, because values over fewer frames would be misleading"
-        raise FramesFailedError(str(out), got, expected, hint)
+    with suppress(OSError):  # a full disk as stderr changes no value
+        tqdm.write(text, file=sys.stderr)
 
 
-def _score_source(
-    benchmark: str, dataset: Dataset, scores: PathLike | None, teacher: str | None
-) -> ScoreSource | None:
-    if benchmark == REGIONS_BENCHMARK:
-        if scores is not None or teacher is not None:
-            hint = "Omit --scores and --teacher: only the proposer is measured."
-            raise OptionError("--scores, --teacher", "one of them", f"neither for {benchmark}", hint)
-        return None
-    if (scores is None) == (teacher is None):
-        got = "neither" if scores is None else "both"
-        hint = "Name the folder of score files, or the model to call."
-        raise OptionError("--scores, --teacher", got, "one of the two", hint)
-    if teacher is not None:
-        return Teacher.named(teacher)
-    assert scores is not None  # noqa: S101
-    return ScoreFolder.open(scores, dataset.frames)
+Measure: TypeAlias = Callable[[Frame], str | None]
+"""Measures a frame; returns why it cannot, or None."""
 
 
-def _fusion(kind: Kind | None, calibration: PathLike | None, rule: Rule) -> tuple[FrameFusion, str | None]:
-    read_rule(rule)
-    if calibration is None:
-        return FrameFusion(kind or "probability", rule, None), None
-    if kind not in (None, "raw"):
-        hint = "Omit one of the two: a calibration maps raw scores onto [0, 1]."
-        raise OptionError(
-            "--kind, --calibration", f"{kind} and a calibration", "raw with a calibration", hint
-        )
-    loaded = Calibration.load(calibration)
-    return FrameFusion("raw", rule, loaded), _sha256(loaded.to_json())
+def _here(frame_pass: FramePass, frames: Sequence[Frame]) -> Generator[tuple[Frame, str | None], None, None]:
+    steps = frame_pass.read, frame_pass.compute, frame_pass.finish
+    with closing(overlap(frames, *steps)) as done:
+        for frame, error in done:
+            yield frame, None if error is None else _reason(error)
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+def _fusing(opening: Opening, settings: Settings) -> Measure:
+    first = opening()
+    check_unchanged(first.records.out.settings, settings)
+    return partial(_measured, first)
 
 
-def _is_place(value: Any) -> bool:
-    """Whether an option of the data set names a file or a folder."""
-    return os.path.exists(str(value))  # noqa: PTH110  # no name makes it raise
+def _counting(opening: Opening, settings: Settings, thresholds: Mapping[str, float]) -> Measure:
+    first = opening()
+    check_unchanged(first.records.out.settings, settings)
+    return partial(_measured, component_pass(first, thresholds))
 
 
-def _name_by_frames(proposer: Any, frames: Sequence[Frame]) -> None:
-    """Let folders of region maps find them by the names of frames; a map may have the image's stem."""
-    hint = "Make them with: csl-plugin propose IMAGES OUT"
-    suffixes = (".png", ".npz", ".json")
-    for folder in region_folders(proposer):
-        folder.files = files_of_frames(
-            folder.path, folder.files, frames, kind="region map", suffixes=suffixes, hint=hint
-        )
+def _measured(frame_pass: FramePass, frame: Frame) -> str | None:
+    try:
+        made = frame_pass.compute(frame, frame_pass.read(frame))
+    except Exception as error:  # one bad frame must not stop the others
+        return _reason(error)
+    try:
+        frame_pass.finish(frame, made)
+    except FileError:  # a folder that cannot be written once fails the next one too
+        raise
+    except Exception as error:
+        return _reason(error)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, CSLError) else f"{type(error).__name__}: {error}"

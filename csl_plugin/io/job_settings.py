@@ -17,7 +17,7 @@ from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import read_json
 from csl_plugin.io.json_schema import Place, in_json, text
-from csl_plugin.io.json_values import differences
+from csl_plugin.io.json_values import as_stored, differences
 
 SETTINGS_NAME = "csl-plugin.json"
 """The file in an output folder with the settings that its files were made with."""
@@ -50,6 +50,24 @@ def fingerprint(settings: Settings) -> str:
 def same_settings(before: Settings, now: Settings) -> bool:
     """Whether stored settings are these, `as_stored`, places and frames too."""
     return bool(before == now)
+
+
+def check_unchanged(loaded: Settings, settings: Settings) -> None:
+    """Refuse what another process of a job loaded, if it is not what the job began with.
+
+    Args:
+        loaded: Settings of what it loaded.
+        settings: Of the job, `as_stored`.
+
+    Raises:
+        OptionError: They differ; it names how.
+    """
+    found = list(differences(flat_settings(settings), flat_settings(as_stored(loaded))))
+    if found:
+        got = ", ".join(_named(name, now) for name, _, now in found)
+        expected = ", ".join(_named(name, began) for name, began, _ in found)
+        hint = "It changed while the job began, or it differs in every process: start again, or use one job."
+        raise OptionError("jobs", f"{got} in another process", expected, hint)
 
 
 def read_settings(path: Path) -> Settings | None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from csl_plugin.arrays import shown
 from csl_plugin.errors import CSLError, FileError, OptionError, reason_of
@@ -65,10 +66,19 @@ class OutputFolder:
 
     def __init__(self, path: Path, settings: Settings) -> None:
         self.path = path
-        self._settings = as_stored(settings)
+        self._settings: Settings = as_stored(settings)
         self._fingerprint = fingerprint(self._settings)
-        self._start = 0
+        self._start = -1  # of the journal, when the job began; not known yet
         self._was_alone = True
+
+    @property
+    def settings(self) -> Settings:
+        """What the files are made with, as they are stored."""
+        return self._settings
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process of the job; each reads the journal itself."""
+        return {name: value for name, value in vars(self).items() if name != "_journal"}
 
     @contextmanager
     def taken(
@@ -203,7 +213,8 @@ class OutputFolder:
     @cached_property
     def _journal(self) -> Journal:
         journal = Journal(self.path / JOURNAL_NAME)
-        self._start = journal.place
+        if self._start < 0:
+            self._start = journal.place
         return journal
 
     def _record_failure(self, unit: str, names: Mapping[str, Path]) -> None:

@@ -67,8 +67,12 @@ class CSLNetwork(nn.Module, HubNetwork):
         self.backbone, widths = _backbone(config)
         self.pixel_decoder = PixelDecoder(widths, width)
         self.mask_features = nn.Conv2d(width, width, 1)
-        self.query_features = nn.Parameter(torch.randn(config.num_queries, config.query_width) * 0.5)
-        self.query_positions = nn.Parameter(torch.randn(config.num_queries, config.query_width) * 0.5)
+        self.query_features = nn.Parameter(
+            nn.init.normal_(torch.empty(config.num_queries, config.query_width), std=0.5)
+        )
+        self.query_positions = nn.Parameter(
+            nn.init.normal_(torch.empty(config.num_queries, config.query_width), std=0.5)
+        )
         self.region_decoder = RegionDecoder(
             width,
             config.query_width,

@@ -19,8 +19,8 @@ def grid_positions(extents: Extents, stride: int, batch: int, like: Tensor) -> T
         sizes = torch.tensor([[height, width]], device=like.device).expand(batch, 2)
     else:
         sizes = extents.sizes
-    y = (torch.arange(height // stride, device=like.device) + 0.5) * stride
-    x = (torch.arange(width // stride, device=like.device) + 0.5) * stride
+    y = (torch.arange(height // stride, dtype=torch.float32, device=like.device) + 0.5) * stride
+    x = (torch.arange(width // stride, dtype=torch.float32, device=like.device) + 0.5) * stride
     y, x = y / sizes[:, :1], x / sizes[:, 1:]
     rows, columns = y.shape[1], x.shape[1]
     both = torch.stack([y[:, :, None].expand(-1, -1, columns), x[:, None, :].expand(-1, rows, -1)], -1)

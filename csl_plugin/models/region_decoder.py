@@ -54,7 +54,7 @@ class RegionDecoder(nn.Module):
         super().__init__()
         self.width = width
         self.input_projections = nn.ModuleList(nn.Linear(embedding_width, width) for _ in _STRIDES)
-        self.level_embedding = nn.Parameter(torch.randn(len(_STRIDES), width) * 0.02)
+        self.level_embedding = nn.Parameter(nn.init.normal_(torch.empty(len(_STRIDES), width), std=0.02))
         self.layers = nn.ModuleList(_Layer(width, num_heads, feedforward_width) for _ in range(num_layers))
         self.norm = nn.LayerNorm(width)
         self.prototype = nn.Sequential(

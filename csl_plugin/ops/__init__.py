@@ -2,11 +2,13 @@
 
 `reference` holds the equations letter by letter. `cpu` works on runs of pixels. `dense` is whole-tensor torch
 for calls that are compiled, exported or differentiated, `triton` holds kernels for CUDA, `planewise` is torch
-plane by plane for every other device, for float64 and where Triton is not installed.
+plane by plane for every other device, for float64 and where Triton is missing or older than 3.3.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib
 import importlib.util
 from collections.abc import Sequence
 from types import ModuleType
@@ -19,12 +21,11 @@ from csl_plugin._tracing import is_differentiated, is_exporting
 from csl_plugin.arrays import has_values
 from csl_plugin.errors import ScoreRangeError
 from csl_plugin.ops import adaptive, cpu, dense, planewise
-from csl_plugin.ops.cpu.bands import AsStored, Bands, Upsampled, WithRoot
+from csl_plugin.ops.cpu.bands import AsStored, Bands, Upsampled
 from csl_plugin.ops.cpu.memory import empty, empty_like
 from csl_plugin.ops.cpu.runs import compacted, find_runs
 from csl_plugin.ops.dtypes import Sigmoid, to_probabilities, to_scores, to_stored
-from csl_plugin.ops.partition import Partition
-from csl_plugin.ops.pieces import Combine, average, last
+from csl_plugin.ops.partition import Partition, finest
 from csl_plugin.ops.rules import PlainRule, Rule
 
 __all__ = [
@@ -44,9 +45,6 @@ __all__ = [
 
 Scores: TypeAlias = "Tensor | Bands"
 """D as a path reads it: bands of rows on the CPU, else a tensor."""
-
-# Asked without importing it.
-_HAS_TRITON = importlib.util.find_spec("triton") is not None
 
 
 def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor:
@@ -92,22 +90,26 @@ def partition(ids: Tensor, count: int, *, split: bool, check: bool = False) -> P
     on_cpu = ids.device.type == "cpu" and not torch.compiler.is_compiling() and has_values(ids)
     if split:
         parts = _components(ids, 8)
-        return parts if on_cpu else Partition(parts.count, parts.ids.to(ids.device))
+        return parts if on_cpu else Partition(parts.count, parts.ids.to(ids.device), gapless=parts.gapless)
     # The sizes of a graph are open, and its ids are unknown.
     sparse = not is_exporting() and count > ids.shape[1] * ids.shape[2]
     if not on_cpu:
         compiled = torch.compiler.is_compiling()
         if not compiled and not has_values(ids):
             return Partition(ids.shape[1] * ids.shape[2] if sparse else count, ids)
-        if check and not sparse and not compiled:
-            _check_below(count, int(ids.max()))
-        return _consecutive(ids) if sparse else Partition(count, ids)
+        if sparse:
+            return _consecutive(ids)
+        if compiled or not check:
+            return Partition(count, ids)
+        least, most = torch.stack([ids.min(), ids.max()]).tolist()
+        _check_below(count, most)
+        return Partition(count, ids, gapless=least >= 0)
     found = [find_runs(image.numpy()) for image in ids.detach()]
     if sparse:
         compact = [compacted(image) for image in found]
-        return Partition(max(most for _, most in compact), runs=tuple(image for image, _ in compact))
+        return Partition.of_runs(max(most for _, most in compact), [image for image, _ in compact])
     _check_below(count, max(int(image.ids.max()) for image in found))
-    return Partition(count, ids, tuple(found))
+    return Partition.of_runs(count, found, ids)
 
 
 def upsample(distribution: Tensor, size: tuple[int, int], *, logits: bool) -> Tensor:
@@ -145,14 +147,14 @@ def fuse_labels(
 
 def means(distribution: Tensor, regions: Partition) -> Tensor:
     """The first step of eq. 3: region means of D, (B, C, R)."""
-    return _means(_read(distribution, [regions]), regions)
+    return _table(_read(distribution, [regions]), [regions], "product")[1]
 
 
 def apply(
     distribution: Tensor, regions: Partition, table: Tensor, rule: PlainRule, out: Tensor | None = None
 ) -> Tensor:
     """The second step of eq. 3: fused maps from D and region means, or written into `out`."""
-    return _apply(distribution, _read(distribution, [regions]), regions, table, rule, out)
+    return _apply(distribution, _read(distribution, [regions]), [regions], table, rule, out)
 
 
 def _read(
@@ -171,62 +173,50 @@ def _read(
     return Upsampled(distribution.detach(), size, logits)
 
 
-def _table(scores: Scores, partitions: Sequence[Partition], rule: Rule) -> tuple[Partition, Tensor]:
-    """One partition, and the table of what the rule needs of its regions."""
-    if rule != "adaptive":
-        return _combined(scores, partitions, average)
-    if scores.shape[1] > 1:
-        regions, means = _combined(scores, partitions, last)
-        return regions, adaptive.table_of_classes(means)
-    both = adaptive.with_root(scores) if isinstance(scores, Tensor) else WithRoot(scores)
-    regions, means = _combined(both, partitions, adaptive.of_score)
-    return regions, adaptive.table_of_score(means)
+def _table(scores: Scores, partitions: Sequence[Partition], rule: Rule) -> tuple[Sequence[Partition], Tensor]:
+    """The partitions that are heard, and the table of what the rule needs of their regions.
 
-
-def _combined(scores: Scores, partitions: Sequence[Partition], combine: Combine) -> tuple[Partition, Tensor]:
-    """One partition and its table, which give each pixel what its regions say together."""
-    if len(partitions) == 1:
-        return partitions[0], _means(scores, partitions[0])
-    if isinstance(scores, Tensor):
-        return dense.combined(scores, partitions, combine)
-    return cpu.combined(scores, partitions, combine)
-
-
-def _means(scores: Scores, regions: Partition) -> Tensor:
+    Regions are numbered through. On the CPU several partitions become one.
+    """
+    classes = scores.shape[1]
+    roots = rule == "adaptive" and classes == 1
+    heard = finest(partitions) if rule == "adaptive" and classes > 1 else partitions
     if not isinstance(scores, Tensor):
-        return cpu.means(scores, regions)
-    if _is_traced(scores):
-        return dense.means(scores, regions.ids, regions.count)
-    table: Tensor = _on_device(scores).means(scores.detach(), regions.ids, regions.count)
-    return table
+        one, means = cpu.combined(scores, heard, rule, roots=roots)
+        heard = [one]
+    elif _is_traced(scores):
+        means = dense.means(scores, heard, roots=roots)
+    else:
+        means = _on_device(scores).means(scores.detach(), heard, roots=roots)
+    return heard, adaptive.table_of(means, classes) if rule == "adaptive" else means
 
 
 def _apply(
     distribution: Tensor,
     scores: Scores,
-    regions: Partition,
+    heard: Sequence[Partition],
     table: Tensor,
     rule: Rule,
     out: Tensor | None,
 ) -> Tensor:
     """The fused maps in the distribution's dtype and memory layout, or written into `out`."""
     if isinstance(scores, Tensor) and _is_traced(scores):
-        fused = to_stored(dense.apply(scores, regions.ids, table, rule), distribution.dtype)
+        fused = to_stored(dense.apply(scores, heard, table, rule), distribution.dtype)
         return fused if out is None else out.copy_(fused)
     out = empty_like(distribution.detach()) if out is None else out
     if isinstance(scores, Tensor):
-        _path_of(rule, scores).apply(scores.detach(), regions.ids, table, rule, out)
+        _on_device(scores).apply(scores.detach(), heard, table, rule, out)
     else:
-        cpu.apply(scores, regions, table, rule, out)
+        cpu.apply(scores, heard[0], table, rule, out)
     return out
 
 
-def _labels(scores: Scores, regions: Partition, table: Tensor, rule: Rule) -> Tensor:
+def _labels(scores: Scores, heard: Sequence[Partition], table: Tensor, rule: Rule) -> Tensor:
     if not isinstance(scores, Tensor):
-        return cpu.labels(scores, regions, table, rule)
+        return cpu.labels(scores, heard[0], table, rule)
     if _is_traced(scores):
-        return dense.labels(scores, regions.ids, table, rule)
-    winners: Tensor = _path_of(rule, scores).labels(scores.detach(), regions.ids, table, rule)
+        return dense.labels(scores, heard, table, rule)
+    winners: Tensor = _on_device(scores).labels(scores.detach(), heard, table, rule)
     return winners
 
 
@@ -236,32 +226,37 @@ def _is_traced(distribution: Tensor) -> bool:
 
 def _on_device(values: Tensor) -> ModuleType:
     """What serves a tensor that does not lie on the CPU: Triton's kernels, else torch."""
-    if values.device.type != "cuda" or values.dtype == torch.float64 or not _HAS_TRITON:
-        return planewise
-    # Imported here: it imports Triton.
-    from csl_plugin.ops import triton
-
-    return triton
+    kernels = _kernels() if values.device.type == "cuda" and values.dtype != torch.float64 else None
+    return kernels or planewise
 
 
-def _path_of(rule: Rule, values: Tensor) -> ModuleType:
-    """What applies a rule there: no kernel knows "adaptive"."""
-    return planewise if rule == "adaptive" else _on_device(values)
+@functools.cache
+def _kernels() -> ModuleType | None:
+    """The kernels, imported now since they import Triton; None without one that passes tuples to a kernel."""
+    if importlib.util.find_spec("triton") is None:
+        return None
+    version = importlib.import_module("triton").__version__
+    if [int(part) for part in version.split(".")[:2]] < [3, 3]:
+        return None
+    return importlib.import_module("csl_plugin.ops.triton")
 
 
 def _components(ids: Tensor, connectivity: int) -> Partition:
     path = _on_device(ids)
     if path is not planewise:
         found, counts = path.components(ids, connectivity)
-        return Partition(int(counts.max()), found)  # the one number that is waited for
+        # The one time that is waited for the device.
+        least, most = torch.stack([found.min(), counts.max()]).tolist()
+        return Partition(most, found, gapless=least >= 0)
     images = ids.detach().cpu().numpy()
     split = [cpu.components(find_runs(image), connectivity) for image in images]
-    return Partition(max(count for _, count in split), runs=tuple(image for image, _ in split))
+    return Partition.of_runs(max(count for _, count in split), [image for image, _ in split])
 
 
 def _consecutive(ids: Tensor) -> Partition:
     known, positions = torch.unique(ids.long().clamp(min=-1), return_inverse=True)
-    return Partition(len(known), positions - int(known[0] < 0))
+    gaps = int(known[0] < 0)
+    return Partition(len(known), positions - gaps, gapless=gaps == 0)
 
 
 def _check_below(count: int, most: int) -> None:

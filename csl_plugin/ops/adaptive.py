@@ -6,29 +6,18 @@ A table (B, C + 2, R) holds what a pixel needs of its regions: a^2 * n[c] for ea
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
-from csl_plugin.ops.dtypes import root, sum_dtype, to_scores
-from csl_plugin.ops.pieces import OfPartition, halving, last
+from csl_plugin.ops.dtypes import root, sum_dtype
 
 
-def with_root(distribution: Tensor) -> Tensor:
-    """D of one class and its square root, (B, 2, H, W): what `table_of_score` takes the means of."""
-    scores = to_scores(distribution)
-    return torch.cat([scores, root(scores)], 1)
+def table_of(means: Tensor, classes: int) -> Tensor:
+    """The table of regions, from their means of D (B, C, R); where C = 1 of D and its root, (B, 2, R)."""
+    return _of_classes(means) if classes > 1 else _of_score(means)
 
 
-def of_score(found: Iterable[OfPartition]) -> Tensor:
-    """What several partitions say of D and its root: D by all, its root by the finest."""
-    each = list(found)
-    mean = halving((means[:, :1], assigned) for means, assigned in each)
-    return torch.cat([mean, last((means[:, 1:], assigned) for means, assigned in each)], 1)
-
-
-def table_of_score(means: Tensor) -> Tensor:
+def _of_score(means: Tensor) -> Tensor:
     """The table (B, 3, R) of one class, from the means (B, 2, R) of D and its root."""
     mean, rooted = means[:, :1], means[:, 1:]
     floor = rooted.to(sum_dtype(means.device)).square().to(means.dtype)
@@ -37,7 +26,7 @@ def table_of_score(means: Tensor) -> Tensor:
     return torch.cat([mean, torch.zeros_like(mean), floor], 1)
 
 
-def table_of_classes(means: Tensor) -> Tensor:
+def _of_classes(means: Tensor) -> Tensor:
     """The table (B, C + 2, R), from the means of D (B, C, R)."""
     wide = means.to(sum_dtype(means.device))
     total = wide.sum(1, keepdim=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 from csl_plugin.ops import adaptive
 from csl_plugin.ops.dtypes import Sigmoid, compute_dtype, root, sum_dtype, to_scores
 from csl_plugin.ops.partition import Partition
-from csl_plugin.ops.pieces import Combine, Pieces, combined_means, slots_of
+from csl_plugin.ops.pieces import Member, gather, places, sums, together
 from csl_plugin.ops.rules import Rule
 
 
@@ -27,32 +27,35 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
     return (planes * validity.to(planes.dtype)[:, :, None, None]).argmax(1).to(torch.int32)
 
 
-def means(distribution: Tensor, ids: Tensor, num_regions: int) -> Tensor:
-    """Region means of D, (B, C, K) in the dtype of the arithmetic; 0 for regions without a pixel."""
-    batch, classes = distribution.shape[:2]
+def means(distribution: Tensor, partitions: Sequence[Partition], *, roots: bool) -> Tensor:
+    """Region means of D, (B, C, K) in the dtype of the arithmetic; 0 for regions without a pixel.
+
+    K are the regions of all partitions, numbered through. With `roots` also those of the square root of D, as
+    further rows.
+    """
     scores = to_scores(distribution).flatten(2)
-    index = _slots(ids, num_regions)
-    total = sum_dtype(scores.device)
-    sums = torch.zeros(batch, classes, num_regions + 1, dtype=total, device=scores.device)
-    sums = sums.scatter_add(2, index[:, None].expand(-1, classes, -1), scores.to(total))
-    counts = torch.zeros(batch, num_regions + 1, dtype=torch.int64, device=scores.device)
-    counts = counts.scatter_add(1, index, torch.ones_like(index))
-    quotients = sums / counts.clamp(min=1)[:, None]
-    return quotients[..., :num_regions].to(scores.dtype)
+    wide = (torch.cat([scores, root(scores)], 1) if roots else scores).to(sum_dtype(scores.device))
+    tables = []
+    for part in partitions:
+        [(slots, _)] = places([_member(part)])
+        counts = sums(torch.ones_like(slots), slots, part.count)
+        tables.append(sums(wide, slots, part.count) / counts.clamp(min=1)[:, None])
+    return torch.cat(tables, 2).to(scores.dtype)
 
 
-def apply(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Tensor:
+def apply(distribution: Tensor, partitions: Sequence[Partition], table: Tensor, rule: Rule) -> Tensor:
     """The fused maps, (B, C, H, W) in the dtype of the arithmetic."""
     scores = to_scores(distribution).flatten(2)
-    classes, (rows, num_regions) = scores.shape[1], table.shape[1:]
-    index = _slots(ids, num_regions)
-    gathered = F.pad(table, (0, 1)).gather(2, index[:, None].expand(-1, rows, -1))
-    unassigned = (index == num_regions)[:, None]
+    classes = scores.shape[1]
+    where = list(places([_member(part) for part in partitions]))
+    padded = F.pad(table, (0, 1))
+    said = together(((gather(padded, slots), assigned) for slots, assigned in where), rule, classes)
+    unassigned = ~torch.stack([assigned for _, assigned in where]).any(0)[:, None]
     if rule == "adaptive":
-        heard, own, floor = gathered[:, :classes], gathered[:, -2:-1], gathered[:, -1:]
+        heard, own, floor = said[:, :classes], said[:, -2:-1], said[:, -1:]
         fused = adaptive.fused(scores, heard, own, floor)
         return torch.where(unassigned, scores, fused).view(distribution.shape)
-    prior = torch.where(unassigned, scores, gathered)
+    prior = torch.where(unassigned, scores, said)
     if rule == "mean":
         fused = prior
     elif rule == "product":
@@ -62,29 +65,10 @@ def apply(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Tenso
     return fused.view(distribution.shape)
 
 
-def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Tensor:
+def labels(distribution: Tensor, partitions: Sequence[Partition], table: Tensor, rule: Rule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64."""
-    return apply(distribution, ids, table, "product" if rule == "geometric" else rule).argmax(1)
+    return apply(distribution, partitions, table, "product" if rule == "geometric" else rule).argmax(1)
 
 
-def combined(
-    distribution: Tensor, partitions: Sequence[Partition], combine: Combine
-) -> tuple[Partition, Tensor]:
-    """What each pixel's regions say together: a partition into pixels, and its table (B, C, H*W)."""
-    scores = to_scores(distribution).flatten(2)
-    wide, pixels_of = scores.to(sum_dtype(scores.device)), _pixels(scores, partitions)
-    prior, unassigned = combined_means(wide, pixels_of, combine)
-    pixels = torch.arange(scores.shape[2], device=scores.device).expand_as(unassigned)
-    ids = torch.where(unassigned, -1, pixels).view(-1, *distribution.shape[2:])
-    return Partition(scores.shape[2], ids), prior.to(scores.dtype)
-
-
-def _pixels(scores: Tensor, partitions: Sequence[Partition]) -> Pieces:
-    members = torch.stack([part.ids.flatten(1).long() for part in partitions], dim=1)
-    sizes = torch.ones_like(scores[:, 0], dtype=sum_dtype(scores.device))
-    return Pieces(sizes, members, [part.count for part in partitions])
-
-
-def _slots(ids: Tensor, num_regions: int) -> Tensor:
-    """One flat slot per pixel, (B, H*W) int64; the slot after the last region is that of pixels in none."""
-    return slots_of(ids.flatten(1).long(), num_regions)[0]
+def _member(part: Partition) -> Member:
+    return part.ids.flatten(1).long(), part.count

@@ -1,107 +1,37 @@
-"""Several partitions at once: sums over regions as sums over pieces that no region boundary divides.
+"""What several partitions say together of a piece: a set of pixels that no region boundary divides.
 
 A piece is a run of pixels on the CPU and a single pixel elsewhere. All statistics of regions are sums over
-pieces, so K partitions cost one reading of D.
+pieces, so K partitions cost one reading of D. Their regions are numbered through: those of the first
+partition, then those of the second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from csl_plugin.ops.rules import Rule
 
-class Pieces(NamedTuple):
-    """The pieces of B images, padded to the same number A with pieces of no pixels.
+Member: TypeAlias = "tuple[Tensor, int]"
+"""Each piece's region in one partition, (B, A) int64, negative for unassigned; and an upper bound of them."""
 
-    Attributes:
-        sizes: Pixels of each piece, (B, A).
-        members: The region of each piece in each of K partitions, (B, K, A) int64; negative for unassigned.
-        counts: An upper bound of the region ids of each partition, K numbers.
-    """
-
-    sizes: Tensor
-    members: Tensor
-    counts: Sequence[int]
-
+Place: TypeAlias = "tuple[Tensor, Tensor]"
+"""Each piece's slot among all regions, (B, A), for none the one after them; and which have one, (B, A)."""
 
 OfPartition: TypeAlias = "tuple[Tensor, Tensor]"
-"""What one partition says: the mean of each piece's region, (B, C, A), and which pieces have one, (B, A)."""
-
-Combine: TypeAlias = Callable[[Iterable[OfPartition]], Tensor]
-"""What K partitions say together, (B, C, A)."""
+"""What one partition says: the rows of each piece's region, (B, rows, A), and which have one, (B, A)."""
 
 
-def combined_means(means: Tensor, pieces: Pieces, combine: Combine) -> tuple[Tensor, Tensor]:
-    """What the regions of a piece say together.
-
-    Args:
-        means: Mean score of each piece, (B, C, A).
-        pieces: Their sizes and regions.
-        combine: Of what the partitions say, in their order.
-
-    Returns:
-        (B, C, A), and which pieces no partition assigns, (B, A).
-    """
-    each = zip(pieces.members.unbind(1), pieces.counts, strict=True)
-    assigned = torch.stack([is_assigned(member, count) for member, count in each]).any(0)
-    return combine(_of_partitions(means, pieces)), ~assigned
-
-
-def _of_partitions(means: Tensor, pieces: Pieces) -> Iterator[OfPartition]:
-    for member, count in zip(pieces.members.unbind(1), pieces.counts, strict=True):
-        slots, assigned = slots_of(member, count)
-        sizes = sums(pieces.sizes, slots, count)
-        table = sums(means * pieces.sizes[:, None], slots, count) / sizes.clamp(min=1)[:, None]
-        yield gather(table, slots), assigned
-
-
-def average(found: Iterable[OfPartition]) -> Tensor:
-    """All partitions count the same."""
-    return _weighted(found, 1.0)
-
-
-def halving(found: Iterable[OfPartition]) -> Tensor:
-    """Each partition counts half as much as the one before it."""
-    return _weighted(found, 0.5)
-
-
-def last(found: Iterable[OfPartition]) -> Tensor:
-    """The last partition that assigns the piece counts alone."""
-    each = iter(found)
-    result, _ = next(each)
-    for means, assigned in each:
-        result = torch.where(assigned[:, None], means, result)
-    return result
-
-
-def _weighted(found: Iterable[OfPartition], ratio: float) -> Tensor:
-    """An average over those that assign; each counts `ratio` times as much as the one before."""
-    each = iter(found)
-    means, assigned = next(each)
-    weights = assigned_by = assigned.to(means.dtype)
-    total = weights[:, None] * means
-    for means, assigned in each:
-        weight = torch.pow(ratio, assigned_by) * assigned
-        total = total + weight[:, None] * means
-        weights = weights + weight
-        assigned_by = assigned_by + assigned
-    return total / torch.where(weights > 0, weights, 1.0)[:, None]
-
-
-def slots_of(member: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """One slot per piece, the last one for pieces in no region; and which pieces are assigned."""
-    assigned = is_assigned(member, count)
-    return torch.where(assigned, member, count), assigned
-
-
-def is_assigned(member: Tensor, count: int) -> Tensor:
-    """Which pieces are in a region."""
-    # An id too high is refused by a compiled call's own check of indices; elsewhere it may be unchecked.
-    return member >= 0 if torch.compiler.is_compiling() else (member >= 0) & (member < count)
+def places(members: Sequence[Member]) -> Iterator[Place]:
+    """Where the pieces are in each partition."""
+    total, first = sum(count for _, count in members), 0
+    for member, count in members:
+        assigned = _is_assigned(member, count)
+        yield torch.where(assigned, member + first, total), assigned
+        first += count
 
 
 def sums(values: Tensor, slots: Tensor, count: int) -> Tensor:
@@ -112,6 +42,49 @@ def sums(values: Tensor, slots: Tensor, count: int) -> Tensor:
     return zeros.scatter_add(-1, slots, values)[..., :count]
 
 
-def gather(table: Tensor, slots: Tensor) -> Tensor:
-    """Values of regions (B, C, R) at pieces, (B, C, A); 0 where there is no region."""
-    return F.pad(table, (0, 1)).gather(2, slots[:, None].expand(-1, table.shape[1], -1))
+def gather(padded: Tensor, slots: Tensor) -> Tensor:
+    """Values of regions and one for none, (B, rows, R + 1), at pieces, (B, rows, A)."""
+    return padded.gather(2, slots[:, None].expand(-1, padded.shape[1], -1))
+
+
+def together(found: Iterable[OfPartition], rule: Rule, classes: int) -> Tensor:
+    """What partitions say together, (B, rows, A), in their order; 0 for pieces that none assigns.
+
+    The rows are one for each class, and for the rule "adaptive" others after them.
+    """
+    if rule != "adaptive":
+        return _weighted(found, 1)
+    if classes > 1:
+        return _last(found)
+    each = list(found)
+    # Each partition counts half as much as the one before it.
+    score = _weighted(((rows[:, :1], assigned) for rows, assigned in each), 2)
+    return torch.cat([score, _last((rows[:, 1:], assigned) for rows, assigned in each)], 1)
+
+
+def _last(found: Iterable[OfPartition]) -> Tensor:
+    """The last partition that assigns the piece counts alone."""
+    each = iter(found)
+    result, _ = next(each)
+    for rows, assigned in each:
+        result = torch.where(assigned[:, None], rows, result)
+    return result
+
+
+def _weighted(found: Iterable[OfPartition], growth: int) -> Tensor:
+    """An average over those that assign; one counts `growth` times as much as the next."""
+    each = iter(found)
+    result, assigned = next(each)
+    weight = assigned.to(result.dtype)
+    for rows, assigned in each:
+        # A step toward the new rows, for the sum of several may be more than the dtype holds.
+        weight = torch.where(assigned, growth * weight + 1, weight)
+        step = (rows - result) / weight.clamp(min=1)[:, None]
+        result = torch.where(assigned[:, None], result + step, result)
+    return result
+
+
+def _is_assigned(member: Tensor, count: int) -> Tensor:
+    """Which pieces are in a region."""
+    # An id too high is refused by a compiled call's own check of indices; elsewhere it may be unchecked.
+    return member >= 0 if torch.compiler.is_compiling() else (member >= 0) & (member < count)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from csl_plugin.ops import adaptive
-from csl_plugin.ops.dtypes import Sigmoid, compute_dtype, sum_dtype, to_scores, to_stored
+from csl_plugin.ops.dtypes import Sigmoid, compute_dtype, root, sum_dtype, to_scores, to_stored
+from csl_plugin.ops.partition import Partition
+from csl_plugin.ops.pieces import Place, places, together
 from csl_plugin.ops.rules import Rule
 
 
@@ -49,36 +51,53 @@ def upsampled(planes: Tensor, size: tuple[int, int], sigmoid: Sigmoid) -> Tensor
     return result.sigmoid_() if sigmoid == "after" else result
 
 
-def means(distribution: Tensor, ids: Tensor, num_regions: int) -> Tensor:
-    """Region means of D, (B, C, K) in the dtype of the arithmetic; 0 for regions without a pixel."""
+def means(distribution: Tensor, partitions: Sequence[Partition], *, roots: bool) -> Tensor:
+    """Region means of D, (B, C, K) in the dtype of the arithmetic; 0 for regions without a pixel.
+
+    K are the regions of all partitions, numbered through. With `roots` also those of the square root of D, as
+    further rows.
+    """
     batch, classes = distribution.shape[:2]
-    dtype, total = compute_dtype(distribution.dtype), sum_dtype(distribution.device)
-    table = torch.empty(batch, classes, num_regions, dtype=dtype, device=distribution.device)
+    count, total = sum(part.count for part in partitions), sum_dtype(distribution.device)
+    rows = 2 * classes if roots else classes
+    table = torch.empty(
+        batch, rows, count, dtype=compute_dtype(distribution.dtype), device=distribution.device
+    )
     for b in range(batch):
-        slots = _slots(ids[b], num_regions)
-        counts = torch.bincount(slots, minlength=num_regions + 1).clamp_(min=1)
-        for c in range(classes):
-            plane = to_scores(distribution[b, c]).flatten().to(total)
-            sums = torch.zeros(num_regions + 1, dtype=total, device=plane.device).index_add_(0, slots, plane)
-            table[b, c] = (sums / counts)[:num_regions]
+        slots = [slots for slots, _ in _places(partitions, b)]
+
+        def summed(plane: Tensor, slots: Sequence[Tensor] = slots) -> Tensor:
+            sums = torch.zeros(count + 1, dtype=total, device=plane.device)
+            for each in slots:
+                sums.index_add_(0, each, plane.flatten().to(total))
+            return sums[:count]
+
+        counts = summed(torch.ones_like(distribution[b, 0])).clamp_(min=1)
+        for c, plane in enumerate(distribution[b]):
+            scores = to_scores(plane)
+            table[b, c] = summed(scores) / counts
+            if roots:
+                table[b, classes + c] = summed(root(scores)) / counts
     return table
 
 
-def apply(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule, out: Tensor) -> None:
+def apply(
+    distribution: Tensor, partitions: Sequence[Partition], table: Tensor, rule: Rule, out: Tensor
+) -> None:
     """Write the fused maps into `out`, which may be the distribution itself."""
     for b in range(distribution.shape[0]):
-        for c, fused in enumerate(_fused(distribution[b], ids[b], table[b], rule)):
+        for c, fused in enumerate(_fused(distribution[b], _places(partitions, b), table[b], rule)):
             out[b, c] = to_stored(fused, out.dtype)
 
 
-def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Tensor:
+def labels(distribution: Tensor, partitions: Sequence[Partition], table: Tensor, rule: Rule) -> Tensor:
     """Arg max over classes of the fused maps, (B, H, W) int64, holding two planes at a time."""
     batch, _, height, width = distribution.shape
     winners = torch.zeros(batch, height, width, dtype=torch.int64, device=distribution.device)
     # The square root keeps the order, so the product decides for it.
     rule = "product" if rule == "geometric" else rule
     for b in range(batch):
-        planes = enumerate(_fused(distribution[b], ids[b], table[b], rule))
+        planes = enumerate(_fused(distribution[b], _places(partitions, b), table[b], rule))
         _, best = next(planes)
         for c, fused in planes:
             winners[b].masked_fill_(fused > best, c)
@@ -86,30 +105,32 @@ def labels(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Tens
     return winners
 
 
-def _fused(distribution: Tensor, ids: Tensor, table: Tensor, rule: Rule) -> Iterator[Tensor]:
-    """The fused maps of one image (C, H, W), class by class; each (H, W), and read before the next."""
-    slots = _slots(ids, table.shape[1])
-    unassigned = (slots == table.shape[1]).view(ids.shape)
+def _places(partitions: Sequence[Partition], b: int) -> list[Place]:
+    """Where the pixels of one image are in each partition, flat."""
+    return list(places([(part.ids[b].flatten().long(), part.count) for part in partitions]))
 
-    def at_pixels(row: Tensor) -> Tensor:
-        return F.pad(row, (0, 1)).index_select(0, slots).view(ids.shape)
+
+def _fused(distribution: Tensor, where: Sequence[Place], table: Tensor, rule: Rule) -> Iterator[Tensor]:
+    """The fused maps of one image (C, H, W), class by class; each (H, W), and read before the next."""
+    classes, height, width = distribution.shape
+    unassigned = ~torch.stack([assigned for _, assigned in where]).any(0).view(height, width)
+
+    def said(*rows: int) -> Tensor:
+        chosen = F.pad(table[list(rows)], (0, 1))
+        found = ((chosen.index_select(1, slots)[None], assigned[None]) for slots, assigned in where)
+        return together(found, rule, classes)[0].view(-1, height, width)
 
     if rule == "adaptive":
-        own, floor = (at_pixels(row) for row in table[-2:])
-        for plane, row in zip(distribution, table[:-2], strict=True):
+        _, own, floor = said(0, -2, -1)
+        for c, plane in enumerate(distribution):
+            [heard] = said(c)
             scores = to_scores(plane)
-            fused = adaptive.fused(scores, at_pixels(row), own, floor)
-            yield torch.where(unassigned, scores, fused)
+            yield torch.where(unassigned, scores, adaptive.fused(scores, heard, own, floor))
         return
-    factors = table.sqrt() if rule == "geometric" else table
-    for plane, row in zip(distribution, factors, strict=True):
+    for c, plane in enumerate(distribution):
         scores = to_scores(plane)
-        scores = scores.sqrt() if rule == "geometric" else scores
-        prior = torch.where(unassigned, scores, at_pixels(row))
+        [prior] = said(c)
+        prior = torch.where(unassigned, scores, prior)
+        if rule == "geometric":
+            prior, scores = prior.sqrt(), scores.sqrt()
         yield prior if rule == "mean" else prior * scores
-
-
-def _slots(ids: Tensor, num_regions: int) -> Tensor:
-    """One flat slot per pixel, int64; the slot after the last region is that of pixels in none."""
-    flat = ids.flatten().long()
-    return torch.where((flat < 0) | (flat >= num_regions), num_regions, flat)

@@ -12,7 +12,7 @@ from csl_plugin.errors import OptionError
 from csl_plugin.proposers.base import Partition, Proposer, as_partitions
 from csl_plugin.regions.region_map import RegionMap
 
-if TYPE_CHECKING:  # it imports scipy
+if TYPE_CHECKING:  # a name alone does not need it
     from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions, Scale
 
 

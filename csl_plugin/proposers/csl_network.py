@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from csl_plugin._autocast import without_autocast
+from csl_plugin._autocast import in_bfloat16_where_fast, without_autocast
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
@@ -18,15 +17,14 @@ from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.models.network import STRIDE, NetworkOutput
 from csl_plugin.models.region_decoder import RegionPrediction
 from csl_plugin.proposers.base import read_images
-from csl_plugin.proposers.hierarchy.basin_tree import BasinTree, grow, pixels_of
-from csl_plugin.proposers.hierarchy.merge_tree import Values
-from csl_plugin.proposers.hierarchy.node_validity import node_validity
-from csl_plugin.proposers.hierarchy.scales import AUTO, HierarchicalRegions, Scale, as_map, scale_name
-from csl_plugin.proposers.hierarchy.watershed import (
+from csl_plugin.proposers.hierarchy.basin_tree import BasinTree, grow
+from csl_plugin.proposers.hierarchy.color import (
     color_gradient,
     opponent_color,
     relative_to_surroundings,
 )
+from csl_plugin.proposers.hierarchy.node_validity import node_validity
+from csl_plugin.proposers.hierarchy.scales import AUTO, HierarchicalRegions, Scale, as_map, scale_name
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
 
@@ -95,7 +93,7 @@ class NetworkRegions(HierarchicalRegions):
     """Regions along the boundaries that a CSL network predicts, chosen by its proposals.
 
     Boundaries are predicted at two resolutions, that of the proposals and twice that, and averaged. The
-    basins of the predicted boundary (a watershed) merge, the cheapest pair of neighbors first, as those of
+    basins of the predicted boundary (a watershed) merge, the cheapest pairs of neighbors first, as those of
     `Superpixels` do and at the same cost t d² e². t is the thickness of the two regions, d the distance of
     their mean colors, and e the network's boundary probability between them, or three tenths of the
     superpixels' edge strength where that is more. Superpixels separate what differs in texture and miss faint
@@ -106,7 +104,8 @@ class NetworkRegions(HierarchicalRegions):
     the nodes that contain it. So a region is as large as its object. With a scale, the proposals are not
     used: the tree is cut at that scale everywhere, and the cuts are nested.
 
-    Every pixel is assigned, and every region is 4-connected.
+    Every pixel is assigned, and every region is 4-connected. A processor with instructions for bfloat16 runs
+    the network in it, which moves single pixels between regions.
 
     Args:
         network: A trained network with a boundary head, in evaluation mode.
@@ -148,11 +147,11 @@ class NetworkRegions(HierarchicalRegions):
         """
         return AUTO if isinstance(scale, str) and scale == AUTO else super().checked_scale(scale)
 
-    def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
+    def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Tensor]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
         coarse = _network_input(image, self.network)
         fine = _resized(image, self.network, [_FINER * side for side in coarse.shape[2:]])
-        with torch.inference_mode(), without_autocast(coarse.device):
+        with torch.inference_mode(), in_bfloat16_where_fast(coarse):
             if AUTO in scales:
                 output = self.network(coarse)
                 boundary, proposed = output.boundary, output.regions[-1]
@@ -203,7 +202,7 @@ def _partitions(
     proposed: RegionPrediction | None,
     step: tuple[float, float],
     scales: Sequence[Scale],
-) -> list[Values]:
+) -> list[Tensor]:
     """The labels of one image from a network's predictions, one cell every `step` pixels.
 
     Without proposals the scales may only be numbers.
@@ -220,21 +219,25 @@ def _grown(image: Tensor, boundaries: Sequence[Tensor]) -> BasinTree:
 
     Args:
         image: RGB in [0, 1].
-        boundaries: Logits (1, 1, h, w), each at a resolution of its own.
+        boundaries: Logits (1, 1, h, w), each at a resolution of its own, the last at the finest.
     """
-    size = image.shape[2:]
+    finest = boundaries[-1].shape[2:]
     edges = [
-        F.interpolate(logits.detach().float().sigmoid(), size, mode="bilinear", align_corners=False)
+        F.interpolate(logits.detach().float().sigmoid(), finest, mode="bilinear", align_corners=False)
         for logits in boundaries
     ]
-    strength: Values = torch.stack(edges).mean(0)[0, 0].cpu().numpy()
-    color = opponent_color(pixels_of(image))
+    edge = torch.stack(edges).mean(0).to(image.device)
+    strength = F.interpolate(edge, image.shape[2:], mode="bilinear", align_corners=False)[0, 0]
+    color = opponent_color(image[0])
     gradient = color_gradient(color)
     # Predicted boundaries are some pixels wide; the gradient locates the edge within them.
-    relief = strength + _GRADIENT_SHARE * gradient / (gradient.mean() + np.float32(1e-6))
+    relief = (gradient * (_GRADIENT_SHARE / (gradient.mean(dtype=torch.float64).float() + 1e-6))).add_(
+        strength
+    )
     # An edge of the image that the network misses counts too, with a smaller weight.
-    edge_or_contrast = np.maximum(strength, _CONTRAST_SHARE * relative_to_surroundings(gradient))
-    return grow(relief, color, edge_or_contrast + _FAINT_EDGE)
+    contrast = relative_to_surroundings(gradient).mul_(_CONTRAST_SHARE)
+    del gradient  # of a large image every map is much memory
+    return grow(relief, color, torch.maximum(strength, contrast, out=contrast).add_(_FAINT_EDGE))
 
 
 def _identity(network: CSLNetwork) -> str:

@@ -18,7 +18,7 @@ from csl_plugin.proposers.combine import Scales, Together
 from csl_plugin.proposers.entry_points import registered_names, registered_proposer
 from csl_plugin.proposers.names import BUILT_IN, DEFAULT
 
-if TYPE_CHECKING:  # it imports scipy
+if TYPE_CHECKING:  # a name alone does not need it
     from csl_plugin.proposers.hierarchy.scales import Scale
 
 

@@ -6,22 +6,21 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from csl_plugin.proposers.hierarchy.basin_tree import grow, pixels_of
-from csl_plugin.proposers.hierarchy.merge_tree import Values
-from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions, Scale, scale_name
-from csl_plugin.proposers.hierarchy.watershed import (
+from csl_plugin.proposers.hierarchy.basin_tree import grow
+from csl_plugin.proposers.hierarchy.color import (
     color_gradient,
     opponent_color,
     relative_to_surroundings,
 )
+from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions, Scale, scale_name
 
-_SCALE = 150.0  # chosen, with the constants of watershed.py, on the 200 training images of BSDS500
+_SCALE = 150.0  # chosen, with the constants of color.py, on the 200 training images of BSDS500
 
 
 class Superpixels(HierarchicalRegions):
     """Regions of similar color, bounded by edges that stand out; no weights, no training.
 
-    The basins of the color gradient (a watershed) merge, the cheapest pair of neighbors first. A merge
+    The basins of the color gradient (a watershed) merge, the cheapest pairs of neighbors first. A merge
     costs t d² e². t is the thickness of the two regions: their harmonic area divided by the length of their
     boundary. d is the distance of their mean colors. e is the strength of the edge between them relative to
     its surroundings, because crowded edges are texture. So thick regions stay separate at a smaller contrast
@@ -63,9 +62,9 @@ class Superpixels(HierarchicalRegions):
     def __init__(self, scale: float = _SCALE) -> None:
         super().__init__(scale)
 
-    def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
-        """The labels (H, W) of one image, (1, 3, H, W), at each scale; computed on the CPU."""
-        color = opponent_color(pixels_of(image))
+    def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Tensor]:
+        """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
+        color = opponent_color(image[0])
         gradient = color_gradient(color)
         hierarchy = grow(gradient, color, relative_to_surroundings(gradient))
         return [hierarchy.cut(float(scale)) for scale in scales]

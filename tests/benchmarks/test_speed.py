@@ -144,6 +144,25 @@ def test_the_gpu_rows_run_on_any_device():
             assert entry.claim(result)
 
 
+def test_the_gpu_page_tells_copies_of_d_and_what_waits():
+    def row(name, microseconds, waits=""):
+        return gpu.Row(name, microseconds, None, 0, 0, "", waits)
+
+    rows = [
+        row("D.clone(), C=1", 10.0),
+        row("eq. 3, ours, given regions, C=1", 19.0, "never waits"),
+        row("D.clone(), C=19", 100.0),
+        row("eq. 3, ours, given regions, C=19", 210.0, "reads counts alone"),
+        row("default rule, ours, three partitions, C=19", 250.0, "4 copies to the host, 4 waits"),
+    ]
+    met = {verdict.target: verdict.met for verdict in gpu.verdicts(rows)}
+    assert met["eq. 3 with given regions, C=1: at most two copies of D"] is True
+    assert met["eq. 3 with given regions, C=19: at most two copies of D"] is False
+    waits = [is_met for target, is_met in met.items() if "synchronization" in target]
+    assert waits == [True, True, False]
+    assert "| 250.0 |  | 2.50 |" in gpu.render(rows, "a card")
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says so where there is no GPU")
 def test_without_a_gpu_it_says_so():
     done = subprocess.run(

@@ -172,10 +172,12 @@ def test_overlap_keeps_few_in_flight_and_ends_at_the_first_lost_write():
         if item == 30:
             raise FileError("disk", "full", "room", "Make room.")
 
+    def failed():
+        for item, error in overlap(range(200), read, lambda _, x: 1 / (x - 7), finish):
+            told.extend([item] * (error is not None))
+
     with pytest.raises(FileError, match="full"):
-        overlap(
-            range(200), read, lambda _, x: 1 / (x - 7), finish, failed=lambda i, e: told.append(i), done=print
-        )
+        failed()
     assert told == [7]
     assert max(most) <= 6  # the failed one is never finished
     assert max(flying, default=0) < 40

@@ -128,10 +128,12 @@ def test_ids_beyond_their_bound_are_in_no_region_off_the_cpu_and_refused_where_c
 
     scores, ids = torch.from_numpy(SCORES)[None, None], torch.from_numpy(IDS)[None]
     cut = torch.where(ids < 3, ids, -1)
+    given, without = ([ops.Partition(3, one)] for one in (ids, cut))
     for path in (dense, planewise):
-        table = path.means(scores, ids, 3)
-        assert torch.equal(table, path.means(scores, cut, 3))
-    assert torch.equal(dense.apply(scores, ids, table, "product"), dense.apply(scores, cut, table, "product"))
+        table = path.means(scores, given, roots=False)
+        assert torch.equal(table, path.means(scores, without, roots=False))
+    found, expected = (dense.apply(scores, maps, table, "product") for maps in (given, without))
+    assert torch.equal(found, expected)
     for rule in ("adaptive", "product"):
         found, expected = (
             ops.fuse(scores.requires_grad_(), [ops.Partition(3, one)] * 2, rule) for one in (ids, cut)

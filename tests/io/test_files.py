@@ -317,9 +317,17 @@ def test_float_scores_round_trip(tmp_path, data, dtype, shape, suffix):
     write_scores(path, scores)
     again, storage = read_score_file(path)
     assert again.dtype == storage.dtype == dtype
-    np.testing.assert_array_equal(again, scores)
-    write_scores(path, again, dtype=storage.dtype, key=storage.key, compressed=storage.compressed)
-    np.testing.assert_array_equal(read_scores(path), scores)
+    expected = np.moveaxis(scores, -1, 0) if storage.channels_last else scores
+    np.testing.assert_array_equal(again, expected)
+    write_scores(
+        path,
+        again,
+        dtype=storage.dtype,
+        key=storage.key,
+        compressed=storage.compressed,
+        channels_last=storage.channels_last,
+    )
+    np.testing.assert_array_equal(read_scores(path), expected)
 
 
 @many

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +85,7 @@ def test_the_default_finds_things_in_public_pictures(pictures):
     assert all(8 < len(np.unique(found)) < 80 for found in whole.values())  # 14 and 51 when new
     assert all(30 < len(np.unique(found)) < 500 for found in parts.values())  # 70 and 305
     eye, face = ellipse((300, 451), (118, 172), (32, 38)), ellipse((512, 512), (131, 225), (56, 45))
-    assert best_overlap(parts["cat"], eye) > 0.45  # 0.48
+    assert best_overlap(parts["cat"], eye) > 0.28  # 0.31 where the network runs in bfloat16, else 0.48
     assert best_overlap(parts["astronaut"], face) > 0.6  # 0.67
     assert best_overlap(whole["astronaut"], face) > 0.75  # 0.84
 
@@ -94,3 +96,14 @@ def test_equation_2_on_a_public_picture_has_few_regions(pictures):
     (proposals,) = NetworkProposals(network)(image)
     labels = soft_assignment(proposals, image.shape[2:]).labels
     assert 2 <= len(torch.unique(labels)) <= network.config.num_queries
+
+
+def test_loading_a_network_does_not_import_the_compiler():
+    """It takes longer than all else of the first call, in every process of a command."""
+    code = """
+import sys, torch
+from csl_plugin import load_proposer
+load_proposer()(torch.rand(1, 3, 48, 64))
+sys.exit("torch._dynamo" in sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,8 +9,8 @@ from torch.func import grad, jvp, vmap
 
 from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels, ops, soft_assignment
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
-from csl_plugin.ops import reference
-from csl_plugin.ops.adaptive import table_of_score
+from csl_plugin.ops import cpu, reference
+from csl_plugin.ops.adaptive import table_of
 
 PLAIN = ["product", "geometric", "mean"]
 RULES = ["adaptive", *PLAIN]
@@ -275,6 +275,37 @@ def test_holes_of_an_even_region_are_filled_and_one_bright_spot_does_not_fill_it
     assert fused[4, 4] > 7 * fused[10, 10]
 
 
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize("count", [6, 2**20])
+def test_of_classes_no_partition_before_the_last_without_gaps_is_read(split, count, monkeypatch):
+    labels = torch.arange(96).view(1, 8, 12) // 16
+    gap = labels.clone()
+    gap[0, 3, 5] = -1
+    full, holed = (ops.partition(each, count, split=split, check=True) for each in (labels, gap))
+    assert (full.gapless, holed.gapless) == (True, False)
+    heard = []
+    combined = cpu.combined
+    monkeypatch.setattr(
+        cpu, "combined", lambda d, given, *a, **k: (heard.append(list(given)), combined(d, given, *a, **k))[1]
+    )
+    scores = torch.rand(1, 3, 8, 12, generator=torch.Generator().manual_seed(0))
+    for maps, first in (
+        ([full, full, full], 2),
+        ([full, holed, full, holed], 2),
+        ([holed, full, holed, holed], 1),
+        ([holed, holed], 0),
+        ([holed], 0),
+    ):
+        fused = ops.fuse(scores, maps, "adaptive")
+        assert heard.pop() == maps[first:]
+        expected = reference.adaptive(scores[0], [part.ids[0] for part in maps])
+        torch.testing.assert_close(fused[0].double(), expected, rtol=2e-6, atol=0)
+        ops.fuse(scores[:, :1], maps, "adaptive")
+        ops.fuse(scores, maps, "mean")
+        assert heard == [maps, maps]
+        heard.clear()
+
+
 def test_one_image_of_one_partition_is_the_same_with_and_without_a_list():
     scores, labels = (
         torch.rand(3, 6, 8, generator=torch.Generator().manual_seed(0)),
@@ -324,7 +355,7 @@ def test_very_many_classes_that_agree_on_nothing(count):
 def test_rounding_does_not_lift_the_floor_above_the_largest_number():
     largest = torch.finfo(torch.float32).max
     means = torch.tensor([[[0.25, largest], [0.5, 2.0**64]]])
-    assert table_of_score(means)[0, 2].tolist() == [0.25, largest]
+    assert table_of(means, 1)[0, 2].tolist() == [0.25, largest]
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels, soft_assignment, split_components
+from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels, ops, soft_assignment, split_components
 from csl_plugin.ops import planewise
 
 
@@ -147,9 +147,9 @@ def test_runs_and_planes_agree(rule, dtype, seed, height, width):
     labels = labels[..., :width]
     scores = torch.rand(2, 3, height, width, generator=generator)
     scores = (scores * 255).to(dtype) if dtype == torch.uint8 else scores.to(dtype)
-    table = planewise.means(scores, labels, 6)
+    regions = [ops.Partition(6, labels)]
     expected = torch.empty_like(scores)
-    planewise.apply(scores, labels, table, rule, expected)
+    planewise.apply(scores, regions, planewise.means(scores, regions, roots=False), rule, expected)
     found = fuse(scores, RegionMap(labels), rule=rule, split=False)
     step = {torch.float16: 1e-3, torch.uint8: 1.0}.get(dtype, 1e-6)
     torch.testing.assert_close(found.double(), expected.double(), atol=step, rtol=1e-6)

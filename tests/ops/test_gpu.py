@@ -12,8 +12,8 @@ if not torch.cuda.is_available():
     pytest.skip("no GPU here", allow_module_level=True)
 pytest.importorskip("triton", reason="Triton is not installed")
 
-from csl_plugin import RegionProposals, fuse, ops
-from csl_plugin.ops import planewise
+from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels, ops
+from csl_plugin.ops import Partition, planewise
 from csl_plugin.ops import triton as kernels
 
 SIGMOIDS = ["none", "before", "after"]
@@ -45,10 +45,26 @@ def without_waiting():
 
 def stage(values, validity, scores, size=(512, 1024), rule="product"):
     labels = kernels.assign(values, validity, size, "before")
-    table = kernels.means(scores, labels, values.shape[1])
+    maps = [Partition(values.shape[1], labels)]
+    table = kernels.means(scores, maps, roots=False)
     out = torch.empty_like(scores)
-    kernels.apply(scores, labels, table, rule, out)
-    return labels, table, out, kernels.labels(scores, labels, table, rule)
+    kernels.apply(scores, maps, table, rule, out)
+    return labels, table, out, kernels.labels(scores, maps, table, rule)
+
+
+def three_maps(height=512, width=1024, gaps=True):
+    """Three partitions from coarse to fine, with 6, 50 and 2048 regions; the last one has gaps."""
+    maps = []
+    for side in (256, 96, 16):
+        rows, columns = torch.arange(height) // side, torch.arange(width) // side
+        maps.append((rows[:, None] * (int(columns[-1]) + 1) + columns[None])[None].int())
+    if gaps:
+        maps[2][0, 100:140, 300:500] = -1
+    return maps
+
+
+def maps_on_gpu(maps):
+    return [RegionMap(labels.cuda(), int(labels.max()) + 1) for labels in maps]
 
 
 def on_gpu(*tensors):
@@ -109,17 +125,117 @@ def test_fuses_narrow_scores_as_the_streamed_path(frame, dtype):
     scores = (frame[2] * 255).to(dtype) if dtype == torch.uint8 else frame[2].to(dtype)
     values, validity, scores = on_gpu(frame[0], frame[1], scores)
     labels, table, _, _ = stage(values, validity, scores)
-    torch.testing.assert_close(table, planewise.means(scores, labels, 100), rtol=5e-7, atol=0)
+    maps = [Partition(100, labels)]
+    torch.testing.assert_close(table, planewise.means(scores, maps, roots=False), rtol=5e-7, atol=0)
     for rule in RULES:
         out, expected = torch.empty_like(scores), torch.empty_like(scores)
-        kernels.apply(scores, labels, table, rule, out)
-        planewise.apply(scores, labels, table, rule, expected)
+        kernels.apply(scores, maps, table, rule, out)
+        planewise.apply(scores, maps, table, rule, expected)
         # One step of the dtype, for the last bit of a square root.
         step = {torch.float16: 1e-3, torch.bfloat16: 8e-3, torch.uint8: 0.0}[dtype]
         byte = float(dtype == torch.uint8 and rule == "geometric")
         torch.testing.assert_close(out.double(), expected.double(), rtol=step, atol=byte)
-        found = kernels.labels(scores, labels, table, rule)
-        assert torch.equal(found, planewise.labels(scores, labels, table, rule))
+        found = kernels.labels(scores, maps, table, rule)
+        assert torch.equal(found, planewise.labels(scores, maps, table, rule))
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+@pytest.mark.parametrize("classes", [1, 19])
+@pytest.mark.parametrize("rule", ["adaptive", *RULES])
+def test_fuses_several_partitions_as_the_cpu_engine(frame, rule, classes, gaps):
+    scores, maps = frame[2][:, :classes].contiguous(), three_maps(gaps=gaps)
+    there = maps_on_gpu(maps)
+    for split in (False, True):
+        found = fuse(scores.cuda(), there, rule=rule, split=split).cpu()
+        expected = fuse(scores, maps, rule=rule, split=split)
+        torch.testing.assert_close(found, expected, rtol=2e-6, atol=0)
+    if classes > 1:
+        labels = fuse_labels(scores.cuda(), there, rule=rule).cpu()
+        chosen, best = expected.gather(1, labels[:, None])[:, 0], expected.amax(1)
+        torch.testing.assert_close(chosen, best, rtol=5e-6, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.uint8, torch.float64])
+@pytest.mark.parametrize("classes", [1, 19])
+def test_any_dtype_by_the_default_rule(frame, classes, dtype):
+    scores = frame[2][:, :classes]
+    scores = ((scores * 255) if dtype == torch.uint8 else scores).to(dtype)
+    maps = three_maps()
+    found, expected = fuse(scores.cuda(), maps_on_gpu(maps)).cpu(), fuse(scores, maps)
+    step = {torch.float16: 1e-3, torch.bfloat16: 8e-3, torch.float64: 1e-12, torch.uint8: 0.0}[dtype]
+    byte = float(dtype == torch.uint8)
+    torch.testing.assert_close(found.double(), expected.double(), rtol=step, atol=byte)
+
+
+def test_low_resolution_by_the_default_rule(frame):
+    logits, maps = frame[2][:, :5, ::4, ::4].contiguous() * 8, three_maps()
+    low = {"size": (512, 1024), "logits": True}
+    found, expected = fuse(logits.cuda(), maps_on_gpu(maps), **low).cpu(), fuse(logits, maps, **low)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    labels = fuse_labels(logits.cuda(), maps_on_gpu(maps), **low).cpu()
+    assert (labels != expected.argmax(1)).float().mean() < 1e-4
+
+
+@pytest.mark.parametrize("classes", [1, 19])
+def test_the_default_rule_gives_the_same_bits_every_time(frame, classes):
+    scores, there = frame[2][:, :classes].contiguous().cuda(), maps_on_gpu(three_maps())
+    first = fuse(scores, there)
+    for _ in range(20):
+        assert torch.equal(fuse(scores, there), first)
+
+
+@pytest.mark.parametrize("classes", [1, 19])
+@pytest.mark.parametrize("rule", ["adaptive", "product"])
+def test_several_partitions_wait_for_nothing(frame, rule, classes):
+    scores, there = frame[2][:, :classes].contiguous().cuda(), maps_on_gpu(three_maps())
+    given = {"rule": rule, "split": False, "check": False}
+    fuse(scores, there, **given)
+    fuse_labels(scores, there, **given)
+    with without_waiting():
+        fuse(scores, there, **given)
+        fuse_labels(scores, there, **given)
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("classes", [1, 19])
+def test_the_split_reads_counts_and_the_check_the_range_of_scores(frame, classes, check):
+    scores, there = frame[2][:, :classes].contiguous().cuda(), maps_on_gpu(three_maps())
+    fuse(scores, there, check=check)
+    torch.cuda.synchronize()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        fuse(scores, there, check=check)
+        torch.cuda.synchronize()
+    copies = [event for event in profile.events() if "Memcpy DtoH" in event.name]
+    assert len(copies) == len(there) + check
+
+
+def test_the_default_rule_takes_no_copy_of_the_scores(frame):
+    scores, there = frame[2].contiguous().cuda(), maps_on_gpu(three_maps())
+    out = torch.empty_like(scores)
+    given = {"split": False, "check": False, "out": out}
+    fuse(scores, there, **given)
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    fuse(scores, there, **given)
+    assert torch.cuda.max_memory_allocated() - before <= 8 * 2**20
+
+
+@pytest.mark.parametrize("classes", [1, 19])
+def test_a_graph_captures_the_default_rule(frame, classes):
+    scores, there = frame[2][:, :classes].contiguous().cuda(), maps_on_gpu(three_maps())
+    given = {"split": False, "check": False}
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        fuse(scores, there, **given)
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = fuse(scores, there, **given)
+    scores.copy_(scores.flip(3))
+    graph.replay()
+    assert torch.equal(captured, fuse(scores, there, **given))
 
 
 @pytest.mark.parametrize("connectivity", [4, 8])
@@ -141,9 +257,14 @@ def test_the_same_bits_every_time(frame):
     given = on_gpu(*frame)
     noise = torch.randint(-1, 3, (2, 500, 700), generator=torch.Generator().manual_seed(0)).cuda()
     parts = torch.randint(-1, 3000, (1, 512, 1024), generator=torch.Generator().manual_seed(0)).cuda()
-    first = [*stage(*given), kernels.components(noise, 8)[0], kernels.means(given[2], parts, 3000)]
+
+    def everything():
+        means = kernels.means(given[2], [Partition(3000, parts)], roots=False)
+        return [*stage(*given), kernels.components(noise, 8)[0], means]
+
+    first = everything()
     for _ in range(20):
-        again = [*stage(*given), kernels.components(noise, 8)[0], kernels.means(given[2], parts, 3000)]
+        again = everything()
         assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
 
 
@@ -187,8 +308,9 @@ def test_the_stage_takes_four_kernels_and_a_fill(frame):
     torch.cuda.synchronize()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         labels = kernels.assign(given[0], given[1], (512, 1024), "before")
-        table = kernels.means(given[2], labels, 100)
-        kernels.apply(given[2], labels, table, "product", given[2])
+        maps = [Partition(100, labels)]
+        table = kernels.means(given[2], maps, roots=False)
+        kernels.apply(given[2], maps, table, "product", given[2])
         torch.cuda.synchronize()
     names = [event.name for event in profile.events() if event.device_type == torch.autograd.DeviceType.CUDA]
     ours = [name for name in names if name.startswith("_")]
@@ -217,12 +339,13 @@ def test_more_than_two_to_the_31_scores():
     assert scores.numel() > 2**31
     for c in range(classes):
         scores[:, c] = (labels % 7 + 1) * (c + 1) / 1024
-    table = kernels.means(scores, labels, 16)
+    maps = [Partition(16, labels)]
+    table = kernels.means(scores, maps, roots=False)
     regions, planes = torch.arange(16, device="cuda"), torch.arange(classes, device="cuda")
     expected = (regions[None] % 7 + 1) * (planes[:, None] + 1) / 1024
     torch.testing.assert_close(table[0], expected, rtol=5e-7, atol=0)
-    assert (kernels.labels(scores, labels, table, "product") == classes - 1).all()
-    kernels.apply(scores, labels, table, "product", scores)
+    assert (kernels.labels(scores, maps, table, "product") == classes - 1).all()
+    kernels.apply(scores, maps, table, "product", scores)
     for c in (0, classes - 1):
         means = table[0, c][labels.long()]
         assert torch.equal(scores[:, c], (means * means).half())
@@ -246,21 +369,21 @@ def test_more_than_two_to_the_31_proposals():
 
 
 @pytest.mark.parametrize("split", [False, True])
-@pytest.mark.parametrize(
-    ("rule", "steps"), [("product", ["assign", "means", "apply"]), ("adaptive", ["assign", "means"])]
-)
-def test_the_public_functions_take_this_path(frame, split, rule, steps, monkeypatch):
+@pytest.mark.parametrize("rule", ["product", "adaptive"])
+def test_the_public_functions_take_this_path(frame, split, rule, monkeypatch):
     values, validity, scores = frame
     given = RegionProposals.from_logits(values, torch.logit(validity))
     there = RegionProposals.from_logits(values.cuda(), torch.logit(validity).cuda())
     called = []
     for name in ("assign", "means", "apply"):
         original = getattr(kernels, name)
-        monkeypatch.setattr(kernels, name, lambda *a, f=original, n=name: (called.append(n), f(*a))[1])
+        monkeypatch.setattr(
+            kernels, name, lambda *a, f=original, n=name, **k: (called.append(n), f(*a, **k))[1]
+        )
     for classes in (1, 19):
         called.clear()
         found = fuse(scores[:, :classes].cuda(), there, rule=rule, split=split)
-        assert called == steps
+        assert called == ["assign", "means", "apply"]
         expected = fuse(scores[:, :classes], given, rule=rule, split=split)
         # A pixel or two may tie, and then be in another region.
         assert ((found.cpu() - expected).abs() > 1e-6).sum() < 20 * classes

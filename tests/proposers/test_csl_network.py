@@ -13,13 +13,13 @@ from csl_plugin import RegionProposals, fuse, load_proposer, soft_assignment
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers import NetworkProposals, NetworkRegions
-from csl_plugin.proposers.hierarchy.basin_tree import grow, pixels_of
-from csl_plugin.proposers.hierarchy.node_validity import node_validity
-from csl_plugin.proposers.hierarchy.watershed import (
+from csl_plugin.proposers.hierarchy.basin_tree import grow
+from csl_plugin.proposers.hierarchy.color import (
     color_gradient,
     opponent_color,
     relative_to_surroundings,
 )
+from csl_plugin.proposers.hierarchy.node_validity import node_validity
 
 SMALL = {"num_queries": 6, "embedding_width": 16, "query_width": 16, "num_layers": 2, "feedforward_width": 16}
 
@@ -39,7 +39,7 @@ def pictures(batch=2, height=50, width=70):
 def noise_hierarchy(draw, size):
     """The tree of a small noise image."""
     image = torch.from_numpy(draw.random((1, 3, *size), np.float32))
-    color = opponent_color(pixels_of(image))
+    color = opponent_color(image[0])
     gradient = color_gradient(color)
     return grow(gradient, color, relative_to_surroundings(gradient))
 
@@ -47,13 +47,14 @@ def noise_hierarchy(draw, size):
 def nodes_of(hierarchy):
     """The pixels of every node, (H, W) bool each, by walking up from each leaf."""
     tree = hierarchy.tree
-    leaf = tree.leaf_of_region[hierarchy.basins]
+    leaf = tree.leaf_of_region[hierarchy.basins].numpy()
+    parents = tree._parents.tolist()
     members = [np.zeros(leaf.shape, bool) for _ in tree.heights]
     for start in range(leaf.max() + 1):
-        node, parent = start, tree._parents[start]
+        node, parent = start, parents[start]
         members[node] |= leaf == start
         while parent != node:
-            node, parent = parent, tree._parents[parent]
+            node, parent = parent, parents[parent]
             members[node] |= leaf == start
     return members
 
@@ -102,7 +103,7 @@ def test_every_pixel_goes_by_equation_2_to_the_best_of_the_nodes_that_hold_it(se
     hierarchy = noise_hierarchy(draw, size)
     nodes = nodes_of(hierarchy)
     values = draw.choice([0.0, 0.1, 0.5, 0.9], len(nodes))
-    labels = hierarchy.assigned(values)
+    labels = hierarchy.assigned(torch.from_numpy(values)).numpy()
     for y, x in np.ndindex(size):
         # n* = arg max over n of R_n(y, x) V_n, R_n is 1 in node n and 0 elsewhere; the largest of equals.
         scores = [
@@ -141,13 +142,14 @@ def test_what_a_proposal_shows_is_a_region_at_any_size(name):
     image = torch.full((1, 3, 96, 128), 0.5)
     image[..., 24:48, 32:64] = 0.9
     image[..., 28:36, 40:48] = 0.1
-    color = opponent_color(pixels_of(image))
+    color = opponent_color(image[0])
     gradient = color_gradient(color)
     hierarchy = grow(gradient, color, relative_to_surroundings(gradient))
     mask = np.zeros((96, 128), bool)
     mask[things[name]] = True
     logits = torch.from_numpy(np.where(mask[2::4, 2::4], 20.0, -20.0))[None]
-    labels = hierarchy.assigned(node_validity(hierarchy, logits, torch.tensor([4.0]), (4.0, 4.0)))
+    validity = node_validity(hierarchy, logits, torch.tensor([4.0]), (4.0, 4.0))
+    labels = hierarchy.assigned(validity).numpy()
     found = labels == np.bincount(labels[mask]).argmax()
     assert (found & mask).sum() / (found | mask).sum() > 0.9
 

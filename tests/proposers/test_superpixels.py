@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from csl_plugin import fuse
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.proposers import Superpixels
 from csl_plugin.regions.region_map import RegionMap
@@ -220,3 +221,21 @@ def spoiled(value):
 def test_images_without_meaning_are_refused(images, error, got, hint):
     with pytest.raises(error, match=rf"^images: got .*{got}.*, expected .+\. .*{hint}"):
         Superpixels()(images)
+
+
+def test_regions_take_part_in_a_training_step():
+    image = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(0))
+    score = torch.rand(1, 1, 20, 24, requires_grad=True)
+    fuse(score, Superpixels()(image)).sum().backward()
+    assert score.grad is not None
+    assert score.grad.isfinite().all()
+
+
+def test_the_default_dtype_does_not_matter():
+    image = torch.rand(1, 3, 20, 24, generator=torch.Generator().manual_seed(0))
+    labels = Superpixels(5)(image)[0].labels
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(Superpixels(5)(image)[0].labels, labels)
+    finally:
+        torch.set_default_dtype(torch.float32)

@@ -28,7 +28,7 @@ from csl_plugin.proposers.identity import identity_of
 
 NETWORK = "csl-tiny"
 THREE = f"{NETWORK}:auto,10+superpixels:40"  # the partitions that eq. 3 gained most with before
-_RULE_CODE = ("fusion", "ops")
+_RULE_CODE, _REGION_CODE = ("fusion", "ops"), ("proposers/hierarchy",)
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,10 @@ class Row:
         return self.needs if self.needs is not None and missing_module(self.needs) else None
 
     def identity(self) -> str:
-        """Changes with the version, the proposers' weights and parameters, and the code of a default rule."""
+        """Changes with the version, the proposers' weights and parameters, and the code behind both."""
         parts = [identity_of(proposer(part)) for source in self.sources for part in source.split("+")]
-        return " ".join([self.key, str(self.version), *parts, _rule_code() if self.default_rule else ""])
+        code = (_RULE_CODE if self.default_rule else ()) + (_REGION_CODE if self.sources else ())
+        return " ".join([self.key, str(self.version), *parts, _digest_of(code)])
 
 
 def default_with(network: str) -> str:
@@ -172,8 +173,8 @@ ROWS = (
 
 
 @lru_cache
-def _rule_code() -> str:
-    """A digest of the code that a default rule may depend on."""
+def _digest_of(folders: tuple[str, ...]) -> str:
+    """A digest of the package's code in some folders."""
     package = Path(csl_plugin.__file__).parent
-    files = sorted(path for folder in _RULE_CODE for path in (package / folder).rglob("*.py"))
+    files = sorted(path for folder in folders for path in (package / folder).rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]

@@ -19,7 +19,7 @@ from csl_plugin.evaluation.formats.prediction_files import PredictionFiles
 from csl_plugin.evaluation.frames.frame_fusion import FrameFusion
 from csl_plugin.evaluation.frames.score_source import ScoreSource
 from csl_plugin.evaluation.protocols import Protocols
-from csl_plugin.evaluation.records import Records
+from csl_plugin.evaluation.records import COMPONENTS, Records
 from csl_plugin.io.file_states import sampled_states
 from csl_plugin.io.orientation import check_orientation
 from csl_plugin.metrics import State
@@ -228,3 +228,8 @@ class ComponentPass:
 
     def _sources(self, files: str) -> str:
         return json.dumps([json.loads(files), dict(self.thresholds)])
+
+
+def component_pass(first: FusionPass, thresholds: Mapping[str, float]) -> ComponentPass:
+    """The second pass after a first one, with records beside those of the first."""
+    return ComponentPass(first, thresholds, Records(first.records.out, COMPONENTS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -20,32 +20,31 @@ def overlap(
     compute: Callable[[Item, Read], Made],
     finish: Callable[[Item, Made], None],
     *,
-    failed: Callable[[Item, Exception], None],
-    done: Callable[[Item], None],
     ahead: int = 2,
-) -> None:
+) -> Generator[tuple[Item, Exception | None], None, None]:
     """Call read and finish for every item in threads, and compute in the calling thread.
 
     While an item is computed, the next `ahead` are read and the last `ahead` are finished. So memory holds at
     most 2 x ahead + 1 items. Items are computed in their order.
 
     Args:
-        items: The items.
+        items: The items; each is drawn when it is to be read.
         read: Called in a thread; an error fails only this item.
         compute: Called in the calling thread; an error fails only this item.
         finish: Called in a thread; an error fails only this item, but a FileError ends the loop: if a folder
             cannot be written once, the next item fails too.
-        failed: Called in the calling thread for an item that failed.
-        done: Called in the calling thread for an item that is finished.
         ahead: At least 1.
+
+    Yields:
+        Each item that is finished or has failed, with its error or None.
 
     Raises:
         FileError: The first of `finish`, after the started items are finished.
 
     Example:
         >>> squares = []
-        >>> overlap([1, 2], lambda x: x, lambda _, x: x * x, lambda _, y: squares.append(y),
-        ...         failed=print, done=lambda x: None)
+        >>> list(overlap([1, 2], lambda x: x, lambda _, x: x * x, lambda _, y: squares.append(y)))
+        [(1, None), (2, None)]
         >>> sorted(squares)
         [1, 4]
     """
@@ -53,7 +52,7 @@ def overlap(
     reads: deque[tuple[Item, Future[Read]]] = deque()
     writes: deque[tuple[Item, Future[None]]] = deque()
 
-    def settle(keep: int) -> None:
+    def settled(keep: int) -> Iterator[tuple[Item, Exception | None]]:
         while len(writes) > keep:
             item, future = writes.popleft()
             try:
@@ -61,9 +60,9 @@ def overlap(
             except FileError:
                 raise
             except Exception as error:  # one bad item must not stop the others
-                failed(item, error)
+                yield item, error
             else:
-                done(item)
+                yield item, None
 
     with (
         ThreadPoolExecutor(ahead, thread_name_prefix="read") as readers,
@@ -79,14 +78,14 @@ def overlap(
                 try:
                     made = compute(item, coming.result())
                 except Exception as error:  # one bad item must not stop the others
-                    failed(item, error)
+                    yield item, error
                     continue
                 finally:
                     del coming
                 writes.append((item, writers.submit(finish, item, made)))
                 del made
-                settle(ahead - 1)
-            settle(0)
+                yield from settled(ahead - 1)
+            yield from settled(0)
         except BaseException:
             for _, pending in reads:
                 pending.cancel()

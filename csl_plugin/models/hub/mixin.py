@@ -21,6 +21,7 @@ from csl_plugin.models.hub.safetensors_io import (
     write_network,
 )
 from csl_plugin.models.hub.source import origin
+from csl_plugin.models.hub.unfilled import Unfilled
 from csl_plugin.models.hub.weight_files import find_weights
 
 _CARD = """---
@@ -116,7 +117,10 @@ class HubNetwork(
             token=token,
         )
         config = read_config(files(CONFIG, LARGEST_CONFIG))
-        with torch.device("meta"):  # no memory is allocated before the file is known to fit the configuration
+        with (
+            torch.device("meta"),
+            Unfilled(),
+        ):  # no memory is allocated before the file is known to fit the configuration
             network = cls(config)
         assert isinstance(network, nn.Module)  # noqa: S101
         network = network.float()  # whatever torch.set_default_dtype says

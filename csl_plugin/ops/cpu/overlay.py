@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from csl_plugin.ops.cpu.bands import Bands
+from csl_plugin.ops.cpu.bands import Bands, WithRoot
 from csl_plugin.ops.cpu.fuse import means
 from csl_plugin.ops.cpu.runs import overlay, without
 from csl_plugin.ops.partition import Partition
-from csl_plugin.ops.pieces import Combine, Pieces, combined_means
+from csl_plugin.ops.pieces import OfPartition, gather, places, sums, together
+from csl_plugin.ops.rules import Rule
 
 
 class Overlay(NamedTuple):
-    """The runs that no region of several partitions divides.
+    """The runs that no region of several partitions divides, padded to the same number A with empty ones.
 
     Attributes:
         runs: As a partition: each run of an image is a region of its own.
-        pieces: The same runs, with their regions in each partition.
+        sizes: Pixels of each run, (B, A) float64.
+        members: The region of each run in each of K partitions, (B, K, A) int64; negative for unassigned.
+        counts: An upper bound of the region ids of each partition, K numbers.
     """
 
     runs: Partition
-    pieces: Pieces
+    sizes: Tensor
+    members: Tensor
+    counts: Sequence[int]
 
     @staticmethod
     def of(partitions: Sequence[Partition]) -> Overlay:
@@ -36,16 +42,32 @@ class Overlay(NamedTuple):
         for b, (image, regions) in enumerate(images):
             sizes[b, : len(image.lengths)] = torch.from_numpy(image.lengths)
             members[b, :, : len(image.lengths)] = torch.from_numpy(regions)
-        pieces = Pieces(sizes, members, [part.count for part in partitions])
-        return Overlay(Partition(most, runs=tuple(image for image, _ in images)), pieces)
+        runs = Partition(most, runs=tuple(image for image, _ in images))
+        return Overlay(runs, sizes, members, [part.count for part in partitions])
+
+    def region_means(self, means: Tensor) -> Iterator[OfPartition]:
+        """What each partition says, from the means of runs (B, C, A)."""
+        for member, count in zip(self.members.unbind(1), self.counts, strict=True):
+            [(slots, assigned)] = places([(member, count)])
+            sizes = sums(self.sizes, slots, count)
+            table = sums(means * self.sizes[:, None], slots, count) / sizes.clamp(min=1)[:, None]
+            yield gather(F.pad(table, (0, 1)), slots), assigned
 
 
-def combined(scores: Bands, partitions: Sequence[Partition], combine: Combine) -> tuple[Partition, Tensor]:
-    """What each pixel's regions say together: one partition into runs, and its table (B, C, runs)."""
+def combined(
+    scores: Bands, partitions: Sequence[Partition], rule: Rule, *, roots: bool
+) -> tuple[Partition, Tensor]:
+    """What each pixel's regions say together: one partition into runs, and its table (B, C, runs).
+
+    With `roots` also of the square root of D, as a further row.
+    """
+    source = WithRoot(scores) if roots else scores
+    if len(partitions) == 1:
+        return partitions[0], means(source, partitions[0])
     laid = Overlay.of(partitions)
-    prior, unassigned = combined_means(means(scores, laid.runs).double(), laid.pieces, combine)
+    each = list(laid.region_means(means(source, laid.runs).double()))
+    said = together(each, rule, scores.shape[1])
+    unassigned = ~torch.stack([assigned for _, assigned in each]).any(0)
     images = laid.runs.runs or ()
-    assigned = tuple(
-        without(image, unassigned[b, : len(image.ids)].numpy()) for b, image in enumerate(images)
-    )
-    return Partition(laid.runs.count, runs=assigned), prior.to(scores.dtype)
+    assigned = [without(image, unassigned[b, : len(image.ids)].numpy()) for b, image in enumerate(images)]
+    return Partition(laid.runs.count, runs=tuple(assigned)), said.to(scores.dtype)

@@ -6,6 +6,7 @@ can be captured in a CUDA graph; results do not depend on the order in which the
 
 from csl_plugin.ops.triton.assign import assign
 from csl_plugin.ops.triton.components import components
-from csl_plugin.ops.triton.fuse import apply, labels, means
+from csl_plugin.ops.triton.fuse import apply, labels
+from csl_plugin.ops.triton.means import means
 
 __all__ = ["apply", "assign", "components", "labels", "means"]

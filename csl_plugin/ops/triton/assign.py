@@ -56,6 +56,7 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
             raised,
             raised and sigmoid == "after",
             **shape,
+            enable_fp_fusion=True,
         )
         if not raised:
             return winners
@@ -86,6 +87,7 @@ def assign(values: Tensor, validity: Tensor, size: tuple[int, int], sigmoid: Sig
             _PIXELS // tile_width,
             tile_width,
             num_warps=4,
+            enable_fp_fusion=True,
         )
     return ids
 

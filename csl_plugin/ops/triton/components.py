@@ -52,6 +52,7 @@ def components(ids: Tensor, connectivity: int) -> tuple[Tensor, Tensor]:
             rows,
             columns,
             num_warps=8,
+            enable_fp_fusion=False,
         )
         if of_rows + of_columns > 0:
             blocks = cdiv(of_rows + of_columns, _BORDER)
@@ -69,12 +70,17 @@ def components(ids: Tensor, connectivity: int) -> tuple[Tensor, Tensor]:
                 columns,
                 _BORDER,
                 num_warps=1,
+                enable_fp_fusion=False,
             )
         blocks = cdiv(area, _PIXELS)
-        _find_roots[(batch * blocks,)](parents, numbers, area, blocks, _PIXELS, num_warps=4)
+        _find_roots[(batch * blocks,)](
+            parents, numbers, area, blocks, _PIXELS, num_warps=4, enable_fp_fusion=False
+        )
         for image in numbers:  # One by one: along an axis of several, torch scans with one block each.
             image.cumsum_(0)
-        _number[(batch * blocks,)](parents, numbers, area, blocks, _PIXELS, num_warps=4)
+        _number[(batch * blocks,)](
+            parents, numbers, area, blocks, _PIXELS, num_warps=4, enable_fp_fusion=False
+        )
     return parents, numbers[:, -1]
 
 

@@ -8,53 +8,62 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from csl_plugin.proposers.hierarchy.merge_tree import MergeTree, Values, merge_tree, region_graph
+from csl_plugin.proposers.hierarchy.merge_tree import MergeTree
+from csl_plugin.proposers.hierarchy.merging import merge_tree
+from csl_plugin.proposers.hierarchy.region_graph import region_graph
 from csl_plugin.proposers.hierarchy.watershed import basins
 from csl_plugin.regions.components import split_components
 from csl_plugin.regions.region_map import RegionMap
 
-# Bounds on the leaves, because merging them is a loop in Python. Large images get larger leaves.
+# Bounds on the leaves: the smallest regions are about as large as what the network was trained to separate.
 _PIXELS_PER_LEAF = 60
 _MIN_LEAVES, _MAX_LEAVES = 1024, 12_000
 _COLOR_DIFFERENCE = 10.0
 
 
 class BasinTree(NamedTuple):
-    """The basins of an image, (H, W), and the tree in which they merge."""
+    """The basins of an image, (H, W) int32, and the tree in which they merge."""
 
-    basins: Values
+    basins: Tensor
     tree: MergeTree
 
     def height(self, scale: float) -> float:
         """The height in the tree up to which basins are merged at a scale."""
-        thickness = scale * math.sqrt(self.basins.size) / 1000
+        thickness = scale * math.sqrt(self.basins.numel()) / 1000
         return thickness * _COLOR_DIFFERENCE**2
 
-    def cut(self, scale: float) -> Values:
-        """The labels (H, W) at one scale."""
-        return self._connected(self.tree.cut(self.height(scale)))
+    def cut(self, scale: float) -> Tensor:
+        """The labels (H, W) int32 at one scale, in reading order."""
+        part = torch.unique(self.tree.cut(self.height(scale)), return_inverse=True)[1]
+        return self._in_reading_order(part)
 
-    def assigned(self, validity: Values) -> Values:
-        """The labels (H, W) by eq. 2: every pixel goes to the most valid of the nodes that contain it.
+    def assigned(self, validity: Tensor) -> Tensor:
+        """The labels (H, W) int32 by eq. 2: every pixel goes to the most valid of the nodes that contain it.
 
         What better nodes leave of a node may be in several pieces; each piece is a region.
         """
-        return self._connected(self.tree.best(validity))
+        labels = self.tree.best(validity).int().index_select(0, self.basins.flatten())
+        parts = RegionMap(labels.view(1, *self.basins.shape))
+        return split_components(parts, connectivity=4).labels[0]
 
-    def _connected(self, part_of_basin: Values) -> Values:
-        parts = torch.from_numpy(part_of_basin[self.basins])
-        return split_components(RegionMap(parts[None]), connectivity=4).labels[0].numpy()
+    def _in_reading_order(self, part_of_basin: Tensor) -> Tensor:
+        """Labels of parts, numbered by their first pixel."""
+        pixels = self.basins.numel()
+        of_pixels = self.basins.flatten()
+        positions = torch.arange(pixels, device=of_pixels.device)
+        first_of_basin = positions.new_full(part_of_basin.shape, pixels)
+        first_of_basin.scatter_reduce_(0, of_pixels.long(), positions, "amin")
+        first = positions.new_full((int(part_of_basin.max()) + 1,), pixels)
+        first.scatter_reduce_(0, part_of_basin, first_of_basin, "amin")
+        rank = torch.empty_like(first)
+        rank[torch.argsort(first)] = torch.arange(len(first), device=first.device)
+        labels = rank.index_select(0, part_of_basin).int()
+        return labels.index_select(0, of_pixels).view(self.basins.shape)
 
 
-def grow(relief: Values, color: Values, strength: Values) -> BasinTree:
-    """Merge the basins of a relief (H, W) by color (H, W, 3) and the edge strength (H, W) between them."""
+def grow(relief: Tensor, color: Tensor, strength: Tensor) -> BasinTree:
+    """Merge the basins of a relief (H, W) by color (3, H, W) and the edge strength (H, W) between them."""
     found = basins(relief)
     graph = region_graph(found, color, strength)
-    count = min(max(found.size // _PIXELS_PER_LEAF, _MIN_LEAVES), _MAX_LEAVES)
+    count = min(max(found.numel() // _PIXELS_PER_LEAF, _MIN_LEAVES), _MAX_LEAVES)
     return BasinTree(found, merge_tree(graph, count))
-
-
-def pixels_of(image: Tensor) -> Values:
-    """An image (1, 3, H, W) as (H, W, 3) float32 on the CPU."""
-    rgb: Values = image[0].permute(1, 2, 0).to("cpu", torch.float32).contiguous().numpy()
-    return rgb

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-from scipy.sparse import coo_matrix
+import torch
 from torch import Tensor
 
 from csl_plugin.proposers.hierarchy.basin_tree import BasinTree
-from csl_plugin.proposers.hierarchy.merge_tree import Values
 
 # Chosen on the even frames of two validation sets, the last also on the even photographs of BSDS500 val.
 # Region scores are overconfident: their logits are divided by the temperature. Of two nodes that agree with
@@ -20,7 +18,7 @@ _COARSEST_SCALE = 160.0
 
 def node_validity(
     basin_tree: BasinTree, mask_logits: Tensor, validity_logits: Tensor, step: tuple[float, float]
-) -> Values:
+) -> Tensor:
     """The greatest V_q J(n, R_q) over the proposals q, times |n| to a small negative power.
 
     J is the Jaccard index of node n with the region scores R_q, where R_q is the share of a cell that belongs
@@ -36,18 +34,21 @@ def node_validity(
         (nodes,); zero for a node that contains no cell's center, -1 for one beyond the coarsest scale.
     """
     tree, (height, width) = basin_tree.tree, basin_tree.basins.shape
-    count, h, w = mask_logits.shape
-    rows = np.minimum(((np.arange(h) + 0.5) * step[0]).astype(np.int64), height - 1)
-    columns = np.minimum(((np.arange(w) + 0.5) * step[1]).astype(np.int64), width - 1)
-    leaf = tree.leaf_of_region[basin_tree.basins[rows[:, None], columns]].ravel()
-    scores: Values = (mask_logits.detach().float() / _TEMPERATURE).sigmoid().reshape(count, -1).cpu().numpy()
-    validity: Values = validity_logits.detach().float().sigmoid().cpu().numpy()
-    shape = int(tree.leaf_of_region.max()) + 1, leaf.size
-    member = coo_matrix((np.ones(leaf.size, np.float32), (leaf, np.arange(leaf.size))), shape).tocsr()
-    inside = tree.totals(member @ scores.T)
-    cells = tree.totals(np.bincount(leaf, minlength=shape[0]).astype(np.float64))
-    union = scores.sum(1) + cells[:, None] - inside
-    agreement = inside / np.maximum(union, 1e-9) * validity
-    found: Values = agreement.max(1) * np.maximum(cells, 1.0) ** _AREA_EXPONENT
-    found[tree.heights > basin_tree.height(_COARSEST_SCALE)] = -1.0
-    return found
+    device, (_, h, w) = basin_tree.basins.device, mask_logits.shape
+    centers = (torch.arange(count, dtype=torch.float64, device=device) + 0.5 for count in (h, w))
+    rows, columns = (
+        (center * cell).long().clamp(max=side - 1)
+        for center, cell, side in zip(centers, step, (height, width), strict=True)
+    )
+    basin = basin_tree.basins[rows[:, None], columns].flatten()
+    leaf = tree.leaf_of_region.index_select(0, basin)
+    logits, validity = (values.detach().to(device).float() for values in (mask_logits, validity_logits))
+    scores = (logits / _TEMPERATURE).sigmoid().double().flatten(1).T
+    of_leaves = scores.new_zeros(int(tree.leaf_of_region.max()) + 1, scores.shape[1] + 1)
+    of_leaves.index_add_(0, leaf, torch.cat([scores, torch.ones_like(scores[:, :1])], 1))
+    of_nodes = tree.totals(of_leaves)
+    inside, cells = of_nodes[:, :-1], of_nodes[:, -1:]
+    union = scores.sum(0) + cells - inside
+    agreement = inside / union.clamp(min=1e-9) * validity.sigmoid()
+    found = agreement.amax(1) * cells[:, 0].clamp(min=1) ** _AREA_EXPONENT
+    return found.masked_fill(tree.heights > basin_tree.height(_COARSEST_SCALE), -1.0)

@@ -7,16 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Final, Literal, TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from csl_plugin._autocast import without_autocast
 from csl_plugin._options import as_float
 from csl_plugin._tracing import outside_graph
 from csl_plugin.arrays import Array, shown
 from csl_plugin.errors import OptionError
 from csl_plugin.proposers.base import read_images
-from csl_plugin.proposers.hierarchy.merge_tree import Values
 from csl_plugin.regions.region_map import RegionMap
 
 AUTO: Final = "auto"
@@ -77,17 +76,21 @@ class HierarchicalRegions(ABC):
 
     def _at_scales(self, images: Array, scales: Sequence[Scale]) -> tuple[RegionMap, ...]:
         tensor = read_images(images)
-        found = zip(*(self.partitions(image, scales) for image in torch.split(tensor, 1)), strict=True)
+        # Sums are exact in float64, which other devices do not have.
+        known = tensor if tensor.device.type in ("cpu", "cuda") else tensor.cpu()
+        with torch.no_grad(), without_autocast(known.device):
+            found = zip(*(self.partitions(image, scales) for image in torch.split(known, 1)), strict=True)
         return tuple(as_map(labels, tensor.device) for labels in found)
 
     @abstractmethod
-    def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Values]:
+    def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Tensor]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
 
 
-def as_map(labels: Sequence[Values], device: torch.device) -> RegionMap:
+def as_map(labels: Sequence[Tensor], device: torch.device) -> RegionMap:
     """The labels (H, W) of each image of a batch as one map."""
-    return RegionMap(torch.from_numpy(np.stack(labels)).to(device), int(np.max(labels)) + 1)
+    batch = torch.stack(list(labels)).to(device)
+    return RegionMap(batch, int(batch.max()) + 1)
 
 
 def scale_name(scale: Scale) -> str:

@@ -1,0 +1,47 @@
+"""The option that says how many processes share the images of a command."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from csl_plugin.cli.arguments import name
+from csl_plugin.errors import OptionError
+
+_AUTO = "auto"
+
+
+def add_jobs_option(parser: Any, items: str) -> None:
+    """Add --jobs.
+
+    Args:
+        parser: Of a command.
+        items: What the processes share, such as "images".
+    """
+    parser.add_argument(
+        "--jobs",
+        metavar="N",
+        type=name,
+        default="1",
+        help=f"processes that share the {items}, or `{_AUTO}`: one a core (default: %(default)s, as in "
+        "make and joblib). The results are the same, byte by byte. Each process loads the proposer itself, "
+        "so memory grows with N, and has its share of the cores as threads. With --device cuda the processes "
+        "share the GPU, and each holds the network there",
+    )
+
+
+def jobs_of(arguments: argparse.Namespace) -> int:
+    """The number of processes that the option asks for.
+
+    Raises:
+        OptionError: Neither a number from 1 on nor auto.
+    """
+    given: str = arguments.jobs
+    if given == _AUTO:
+        from csl_plugin._processes import available_cores
+
+        return available_cores()
+    if not (given.isascii() and given.isdigit() and len(given) < 6 and int(given) >= 1):
+        hint = "Omit it for one process."
+        raise OptionError("--jobs", repr(given), f"a number from 1 to 99999, or {_AUTO}", hint)
+    return int(given)

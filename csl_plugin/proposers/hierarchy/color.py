@@ -1,0 +1,136 @@
+"""Color, and how much it changes: what tells one region of an image from another.
+
+All sums are of integers that floats hold exactly, in a fixed order: the same on every device.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from csl_plugin.proposers.hierarchy.bands import bands
+
+UNIT = 64
+"""Steps of an opponent color per CIELAB unit."""
+
+_CHROMA_WEIGHT = 2.0  # within an object, shading changes the lightness but hardly the chroma
+_SURROUNDINGS_CELL, _SURROUNDINGS_SIGMA = 4, 3.0  # pixels, and cells of so many pixels
+_FAINT_GRADIENT = 4.0  # CIELAB units per pixel; below it an edge is faint even in flat surroundings
+
+# sRGB to XYZ relative to D65 (IEC 61966-2-1), whose rows sum to one.
+_XYZ = ((0.433953, 0.376219, 0.189828), (0.212671, 0.715160, 0.072169), (0.017758, 0.109477, 0.872766))
+_LEVELS = 1 << 14
+_BINOMIAL_RADIUS = 2
+_BAND = 1 << 17  # pixels whose intermediate values stay in a processor's cache
+
+
+def opponent_color(image: Tensor) -> Tensor:
+    """CIELAB with chroma counted twice, `UNIT` steps each, (3, H, W) int16, of RGB in [0, 1]."""
+    linear, cubic = _tables(image.device)
+    matrix = torch.tensor(_XYZ, dtype=torch.float32, device=image.device)
+    found = torch.empty(image.shape, dtype=torch.int16, device=image.device)
+    for rows in bands(image[0], _BAND):
+        light = _looked_up(linear, image[:, rows].float())
+        x, y, z = (
+            _looked_up(
+                cubic, (row[0] * light[0] + row[1] * light[1] + row[2] * light[2]).clamp_(0, 1).sqrt_()
+            )
+            for row in matrix
+        )
+        for channel, lab in zip(
+            found[:, rows],
+            (y * 116 - 16, (x - y) * (500 * _CHROMA_WEIGHT), (y - z) * (200 * _CHROMA_WEIGHT)),
+            strict=True,
+        ):
+            channel.copy_(lab.mul_(UNIT).round_())
+    return found
+
+
+def color_gradient(color: Tensor) -> Tensor:
+    """Largest change of color per pixel in any direction (Di Zenzo), (H, W) float32, in CIELAB units.
+
+    The color, (3, H, W) int16, is smoothed by a binomial kernel of variance 1.
+    """
+    height, width = color.shape[1:]
+    found = torch.empty((height, width), dtype=torch.float32, device=color.device)
+    # Two differences and two times four sums of neighbors.
+    scale = 1 / (2 * 2.0**8 * UNIT)
+    radius = _BINOMIAL_RADIUS + 1
+    for rows in bands(color[0], _BAND):
+        wide = _with_rows(color, rows, radius).float()
+        wide = F.pad(wide[None], (radius, radius, 0, 0), mode="replicate")[0]
+        for _ in range(_BINOMIAL_RADIUS * 2):
+            wide = wide[:, :, 1:] + wide[:, :, :-1]
+        for _ in range(_BINOMIAL_RADIUS * 2):
+            wide = wide[:, 1:] + wide[:, :-1]
+        across = (wide[:, 1:-1, 2:] - wide[:, 1:-1, :-2]).mul_(scale)
+        down = (wide[:, 2:, 1:-1] - wide[:, :-2, 1:-1]).mul_(scale)
+        xx, yy, xy = _dot(across, across), _dot(down, down), _dot(across, down)
+        difference = xx - yy
+        found[rows] = ((difference * difference + 4 * xy * xy).sqrt_() + xx + yy).div_(2).sqrt_()
+    return found
+
+
+def relative_to_surroundings(gradient: Tensor) -> Tensor:
+    """A gradient divided by its local root mean square, (H, W): lowers texture, which is many close edges."""
+    height, width = gradient.shape
+    cell = _SURROUNDINGS_CELL
+    square = (gradient * gradient)[None, None]
+    square = F.pad(square, (0, -width % cell, 0, -height % cell), mode="replicate")
+    power = _gaussian(F.avg_pool2d(square, cell)[0, 0], _SURROUNDINGS_SIGMA)
+    power = F.interpolate(power[None, None], square.shape[2:], mode="bilinear", align_corners=False)
+    power = power[0, 0, :height, :width].add_(_FAINT_GRADIENT**2).sqrt_()
+    return torch.div(gradient, power, out=power)
+
+
+def _gaussian(values: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (H, W); sigma in cells."""
+    radius = round(4 * sigma)
+    weights = [pow(2.718281828459045, -0.5 * (step / sigma) ** 2) for step in range(radius + 1)]
+    total = weights[0] + 2 * sum(weights[1:])
+    for _ in range(2):
+        padded = F.pad(values[None, None], (radius, radius, 0, 0), mode="replicate")[0, 0]
+        size = values.shape[1]
+        blurred = values * (weights[0] / total)
+        for step, weight in enumerate(weights[1:], 1):
+            both = padded[:, radius - step :][:, :size] + padded[:, radius + step :][:, :size]
+            blurred += both * (weight / total)
+        values = blurred.T.contiguous()
+    return values
+
+
+def _dot(one: Tensor, two: Tensor) -> Tensor:
+    product = one * two
+    return product[0] + product[1] + product[2]
+
+
+def _with_rows(values: Tensor, rows: slice, radius: int) -> Tensor:
+    """Rows of (C, H, W) and so many more on either side; beyond the image its first and last row again."""
+    height = values.shape[1]
+    inner = values[:, max(rows.start - radius, 0) : rows.stop + radius]
+    above, below = max(radius - rows.start, 0), max(rows.stop + radius - height, 0)
+    if not above and not below:
+        return inner
+    return torch.cat([inner[:, :1].expand(-1, above, -1), inner, inner[:, -1:].expand(-1, below, -1)], 1)
+
+
+def _looked_up(table: Tensor, values: Tensor) -> Tensor:
+    """A function of values in [0, 1] that is tabulated at `_LEVELS` + 1 of them."""
+    nearest = (values * _LEVELS).add_(0.5).to(torch.int32)
+    return table.index_select(0, nearest.flatten()).view(values.shape)
+
+
+@cache
+def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
+    """Linear light of sRGB; and of a square, the cube root of CIELAB, which is linear near 0."""
+    steps = torch.arange(_LEVELS + 1, dtype=torch.float64) / _LEVELS
+    linear = torch.where(steps <= 0.04045, steps / 12.92, ((steps + 0.055) / 1.055) ** 2.4)
+    return linear.float().to(device), _cubic(steps * steps).float().to(device)
+
+
+def _cubic(light: Tensor) -> Tensor:
+    edge = 6 / 29
+    return torch.where(light > edge**3, light ** (1 / 3), light / (3 * edge**2) + 4 / 29)
