@@ -34,8 +34,8 @@ class BasinTree(NamedTuple):
 
     def cut(self, scale: float) -> Tensor:
         """The labels (H, W) int32 at one scale, in reading order."""
-        part = torch.unique(self.tree.cut(self.height(scale)), return_inverse=True)[1]
-        return self._in_reading_order(part)
+        nodes, part = torch.unique(self.tree.cut(self.height(scale)), return_inverse=True)
+        return self._in_reading_order(part, len(nodes))
 
     def assigned(self, validity: Tensor) -> Tensor:
         """The labels (H, W) int32 by eq. 2: every pixel goes to the most valid of the nodes that contain it.
@@ -46,14 +46,14 @@ class BasinTree(NamedTuple):
         parts = RegionMap(labels.view(1, *self.basins.shape))
         return split_components(parts, connectivity=4).labels[0]
 
-    def _in_reading_order(self, part_of_basin: Tensor) -> Tensor:
-        """Labels of parts, numbered by their first pixel."""
+    def _in_reading_order(self, part_of_basin: Tensor, count: int) -> Tensor:
+        """Labels of so many parts, numbered by their first pixel."""
         pixels = self.basins.numel()
         of_pixels = self.basins.flatten()
         positions = torch.arange(pixels, device=of_pixels.device)
         first_of_basin = positions.new_full(part_of_basin.shape, pixels)
         first_of_basin.scatter_reduce_(0, of_pixels.long(), positions, "amin")
-        first = positions.new_full((int(part_of_basin.max()) + 1,), pixels)
+        first = positions.new_full((count,), pixels)
         first.scatter_reduce_(0, part_of_basin, first_of_basin, "amin")
         rank = torch.empty_like(first)
         rank[torch.argsort(first)] = torch.arange(len(first), device=first.device)

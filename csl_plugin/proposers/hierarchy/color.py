@@ -1,10 +1,12 @@
 """Color, and how much it changes: what tells one region of an image from another.
 
-All sums are of integers that floats hold exactly, in a fixed order: the same on every device.
+Colors are integers, and what their gradient sums are integers that float32 holds exactly: no order of additions
+matters.
 """
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import torch
@@ -89,7 +91,7 @@ def relative_to_surroundings(gradient: Tensor) -> Tensor:
 def _gaussian(values: Tensor, sigma: float) -> Tensor:
     """Gaussian blur of (H, W); sigma in cells."""
     radius = round(4 * sigma)
-    weights = [pow(2.718281828459045, -0.5 * (step / sigma) ** 2) for step in range(radius + 1)]
+    weights = [math.exp(-0.5 * (step / sigma) ** 2) for step in range(radius + 1)]
     total = weights[0] + 2 * sum(weights[1:])
     for _ in range(2):
         padded = F.pad(values[None, None], (radius, radius, 0, 0), mode="replicate")[0, 0]

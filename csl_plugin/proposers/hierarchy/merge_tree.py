@@ -30,6 +30,11 @@ class MergeTree:
         self.leaf_of_region, self.heights, self.rounds = leaf_of_region, heights, rounds
         self._parents = parents
 
+    @property
+    def num_leaves(self) -> int:
+        """How many leaves there are."""
+        return self.rounds[0] if self.rounds else len(self._parents)
+
     def cut(self, threshold: float) -> Tensor:
         """The part of each region, (n,) int64 in no order, after all merges up to `threshold`."""
         nodes = torch.arange(len(self._parents), device=self._parents.device)

@@ -44,7 +44,7 @@ def node_validity(
     leaf = tree.leaf_of_region.index_select(0, basin)
     logits, validity = (values.detach().to(device).float() for values in (mask_logits, validity_logits))
     scores = (logits / _TEMPERATURE).sigmoid().double().flatten(1).T
-    of_leaves = scores.new_zeros(int(tree.leaf_of_region.max()) + 1, scores.shape[1] + 1)
+    of_leaves = scores.new_zeros(tree.num_leaves, scores.shape[1] + 1)
     of_leaves.index_add_(0, leaf, torch.cat([scores, torch.ones_like(scores[:, :1])], 1))
     of_nodes = tree.totals(of_leaves)
     inside, cells = of_nodes[:, :-1], of_nodes[:, -1:]
