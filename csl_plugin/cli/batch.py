@@ -1,10 +1,10 @@
-"""The loop that the commands over many files share: skip what is done, continue after errors, report."""
+"""The loop that the commands over many files share: skip what is done, continue after errors, count."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,15 +14,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from csl_plugin._processes import LostError, in_processes
 from csl_plugin.cli.advice import in_command_words
-from csl_plugin.cli.answer import FAILED, INTERRUPTED, SUCCESS, Answer
+from csl_plugin.cli.answer import FAILED, INTERRUPTED, SUCCESS
 from csl_plugin.cli.streams import say
 from csl_plugin.errors import CSLError
 
 if TYPE_CHECKING:
     from csl_plugin.io.job_settings import Settings
     from csl_plugin.io.output_folder import OutputFolder
-
-_LISTED = 10
 
 ToolT = TypeVar("ToolT")
 
@@ -229,61 +227,3 @@ def _done_now(
         raise
     folder.discard(unit, keep=task.outputs)
     return counted
-
-
-Note = int | Sequence[str] | Mapping[str, int]
-"""A count; names; or counts by suffix."""
-
-
-def report(
-    command: str,
-    outcome: Outcome,
-    out: Path,
-    settings: Mapping[str, Any],
-    made_with: Mapping[str, str],
-    notes: Mapping[str, Note],
-) -> Answer:
-    """The answer of a command over many files.
-
-    Args:
-        command: Its name.
-        outcome: The result of `run_tasks`.
-        out: The output folder.
-        settings: What the outputs were made with, as stored beside them.
-        made_with: The same in the words of the command line, for the text.
-        notes: Further facts by name, such as {"scores_without_image": 3}; the text omits what is empty.
-    """
-    from csl_plugin.io.job_settings import flat_settings
-
-    facts = {
-        "command": command,
-        "out": str(out),
-        "done": outcome.done,
-        "skipped": outcome.skipped,
-        "failed": outcome.failed,
-        "interrupted": outcome.interrupted,
-        **({"error": outcome.lost, "not_done": outcome.not_done} if outcome.lost else {}),
-        "seconds": round(outcome.seconds, 3),
-        **notes,
-        "settings": dict(flat_settings(settings)),
-    }
-    lines = [
-        f"{command}: {outcome.done} done, {outcome.skipped} skipped, {len(outcome.failed)} failed "
-        f"in {outcome.seconds:.1f} s -> {out}{' (interrupted)' if outcome.interrupted else ''}",
-        *([f"  not done: {outcome.not_done}"] if outcome.not_done else []),
-        "  with " + ", ".join(f"{name} {value}" for name, value in made_with.items()),
-        *(f"  {name.replace('_', ' ')}: {_words(note)}" for name, note in notes.items() if note),
-        *(f"  failed: {failure['name']}" for failure in outcome.failed[:_LISTED]),
-    ]
-    if len(outcome.failed) > _LISTED:
-        lines.append(f"  failed: {len(outcome.failed) - _LISTED} more")
-    return Answer(outcome.exit_code, facts, lines)
-
-
-def _words(note: Note) -> str:
-    if isinstance(note, int):
-        return str(note)
-    if isinstance(note, Mapping):
-        return f"{sum(note.values())} ({', '.join(f'{count} {name}' for name, count in note.items())})"
-    more = f" and {len(note) - _LISTED} more" if len(note) > _LISTED else ""
-    return ", ".join(note[:_LISTED]) + more

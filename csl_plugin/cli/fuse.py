@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
-from csl_plugin.cli.batch import ImageTask, Job, Note, folder_of, report, run_tasks
+from csl_plugin.cli.batch import ImageTask, Job, folder_of, run_tasks
+from csl_plugin.cli.batch_report import Note, report
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options, proposer_of
 from csl_plugin.cli.rule_option import add_rule_option

@@ -1,7 +1,7 @@
 """Color, and how much it changes: what tells one region of an image from another.
 
-Colors are integers, and what their gradient sums are integers that float32 holds exactly: no order of additions
-matters.
+Colors are integers, and what their gradient adds up are integers that float32 holds exactly: the order of
+additions does not matter.
 """
 
 from __future__ import annotations

@@ -1,0 +1,69 @@
+"""The answer of a command over many files: counts, failures, and what the outputs were made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from csl_plugin.cli.answer import Answer
+from csl_plugin.cli.batch import Outcome
+
+_LISTED = 10
+
+Note = int | Sequence[str] | Mapping[str, int]
+"""A count; names; or counts by suffix."""
+
+
+def report(
+    command: str,
+    outcome: Outcome,
+    out: Path,
+    settings: Mapping[str, Any],
+    made_with: Mapping[str, str],
+    notes: Mapping[str, Note],
+) -> Answer:
+    """The answer of a command over many files.
+
+    Args:
+        command: Its name.
+        outcome: The result of `run_tasks`.
+        out: The output folder.
+        settings: What the outputs were made with, as stored beside them.
+        made_with: The same in the words of the command line, for the text.
+        notes: Further facts by name, such as {"scores_without_image": 3}; the text omits what is empty.
+    """
+    from csl_plugin.io.job_settings import flat_settings
+
+    facts = {
+        "command": command,
+        "out": str(out),
+        "done": outcome.done,
+        "skipped": outcome.skipped,
+        "failed": outcome.failed,
+        "interrupted": outcome.interrupted,
+        **({"error": outcome.lost, "not_done": outcome.not_done} if outcome.lost else {}),
+        "seconds": round(outcome.seconds, 3),
+        **notes,
+        "settings": dict(flat_settings(settings)),
+    }
+    lines = [
+        f"{command}: {outcome.done} done, {outcome.skipped} skipped, {len(outcome.failed)} failed "
+        f"in {outcome.seconds:.1f} s -> {out}{' (interrupted)' if outcome.interrupted else ''}",
+        *([f"  not done: {outcome.not_done}"] if outcome.not_done else []),
+        "  with " + ", ".join(f"{name} {value}" for name, value in made_with.items()),
+        *(f"  {name.replace('_', ' ')}: {_words(note)}" for name, note in notes.items() if note),
+        *(f"  failed: {failure['name']}" for failure in outcome.failed[:_LISTED]),
+    ]
+    if len(outcome.failed) > _LISTED:
+        lines.append(f"  failed: {len(outcome.failed) - _LISTED} more")
+    return Answer(outcome.exit_code, facts, lines)
+
+
+def _words(note: Note) -> str:
+    if isinstance(note, int):
+        return str(note)
+    if isinstance(note, Mapping):
+        return f"{sum(note.values())} ({', '.join(f'{count} {name}' for name, count in note.items())})"
+    more = f" and {len(note) - _LISTED} more" if len(note) > _LISTED else ""
+    return ", ".join(note[:_LISTED]) + more
