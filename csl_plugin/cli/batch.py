@@ -144,7 +144,7 @@ def run_tasks(
         tasks: The tasks.
         verb: The command, such as "fuse"; the label of the progress bar.
         inputs: What the job reads besides the inputs of the tasks.
-        jobs: Processes that share the tasks; one is this one.
+        jobs: With more than one, so many processes share the tasks, and this one waits for them.
         overwrite: Remove what earlier jobs wrote, and start again.
 
     Raises:
