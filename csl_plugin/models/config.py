@@ -21,6 +21,7 @@ _FIELDS: dict[str, Reader[Any]] = {
     "num_classes": integer(0, 4096),
     "points": boolean,
     "boundary": boolean,
+    "finer_boundary": boolean,
     "region_classes": integer(0, 4096),
 }
 
@@ -40,6 +41,7 @@ class NetworkConfig:
         num_classes: C of the per-pixel distribution of scheme 1; 0 for none.
         points: Whether the network takes point queries.
         boundary: Whether it predicts region boundaries.
+        finer_boundary: Whether it predicts them from images of twice the size too; only with `boundary`.
         region_classes: K, for the class-aware variant that the paper compares with ("None-CA"): each learned
             query predicts one of K classes or none, and V is the largest class probability; pixels without
             class are ignored in all losses. 0 for the class-agnostic network.
@@ -62,6 +64,7 @@ class NetworkConfig:
     num_classes: int = 0
     points: bool = False
     boundary: bool = False
+    finer_boundary: bool = False
     region_classes: int = 0
 
     def __post_init__(self) -> None:
@@ -69,6 +72,9 @@ class NetworkConfig:
         if self.query_width % (4 * self.num_heads):
             got, expected = f"{self.query_width}", f"a multiple of 4 x num_heads = {4 * self.num_heads}"
             raise OptionError("query_width", got, expected, "Change either of the two.")
+        if self.finer_boundary and not self.boundary:
+            hint = "Set boundary=True, or omit it."
+            raise OptionError("finer_boundary", "True without boundary", "True with boundary", hint)
         if self.points and self.region_classes:
             hint = "Omit one of the two: a point's region has no class."
             raise OptionError("region_classes", f"{self.region_classes} with points", "0 with points", hint)

@@ -32,6 +32,11 @@ class Extents:
         inside = self.inside(stride)
         return values if inside is None else values * inside
 
+    def doubled(self) -> Extents:
+        """Those of the same images at twice their size."""
+        sizes = None if self.sizes is None else 2 * self.sizes
+        return Extents(sizes, (2 * self.padded[0], 2 * self.padded[1]))
+
     def mean(self, values: Tensor, stride: int) -> Tensor:
         """(B, C, 1, 1) means over the images' own cells."""
         inside = self.inside(stride)

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
+from csl_plugin.models.boundary import BoundaryHead, BoundaryLogits, FinerBoundaryHead
 from csl_plugin.models.compact import CompactBackbone
 from csl_plugin.models.config import NetworkConfig
 from csl_plugin.models.former_names import current_name
 from csl_plugin.models.hub.mixin import HubNetwork
-from csl_plugin.models.layers import Extents, NormalizedConvolution
+from csl_plugin.models.layers import Extents
 from csl_plugin.models.pixel_decoder import PixelDecoder
 from csl_plugin.models.positions import encode
 from csl_plugin.models.region_decoder import RegionDecoder, RegionPrediction, select_queries
@@ -33,12 +34,14 @@ class NetworkOutput(NamedTuple):
         pointed: Likewise of the regions under the given points; None without points.
         distribution: (B, C, h, w) logits of the per-pixel distribution; None without that head.
         boundary: (B, 1, ceil(H / 2), ceil(W / 2)) logits of region boundaries; None without that head.
+        finer_boundary: (B, 1, H, W) likewise, from the images at twice their size; None without those.
     """
 
     regions: list[RegionPrediction]
     pointed: list[RegionPrediction] | None
     distribution: Tensor | None
     boundary: Tensor | None
+    finer_boundary: Tensor | None = None
 
 
 class CSLNetwork(nn.Module, HubNetwork):
@@ -83,11 +86,16 @@ class CSLNetwork(nn.Module, HubNetwork):
         )
         self.point_projection = nn.Linear(width, config.query_width) if config.points else None
         self.distribution = nn.Conv2d(width, config.num_classes, 1) if config.num_classes else None
-        self.boundary = _BoundaryHead(widths[2], width) if config.boundary else None
+        self.boundary = BoundaryHead(widths[2], width) if config.boundary else None
+        self.finer_boundary = FinerBoundaryHead() if config.finer_boundary else None
         self.register_load_state_dict_pre_hook(_rename_former)  # type: ignore[no-untyped-call]
 
     def forward(
-        self, images: Tensor, sizes: Tensor | None = None, points: Tensor | None = None
+        self,
+        images: Tensor,
+        sizes: Tensor | None = None,
+        points: Tensor | None = None,
+        finer: Tensor | None = None,
     ) -> NetworkOutput:
         """Propose regions.
 
@@ -97,73 +105,98 @@ class CSLNetwork(nn.Module, HubNetwork):
                 for an image do not depend on the rest of its batch.
             points: (B, P, 2) as (y, x), fractions of each image's size in [0, 1]: point queries, one region
                 for each. Learned queries do not attend to points, and points do not attend to each other.
+            finer: (B, 3, 2 H, 2 W), the same images at twice the size, for finer boundaries.
 
         Raises:
-            ShapeError: Not (B, 3, H, W), or sizes or points that do not fit.
+            ShapeError: Not (B, 3, H, W), or sizes, points or finer images that do not fit.
             DTypeError: Images of integers.
-            OptionError: Points for a network without point queries.
+            OptionError: Points for a network without point queries, or finer images for one without finer
+                boundaries.
         """
         _check(images, sizes, points)
-        height, width = images.shape[2:]
         if points is not None and self.point_projection is None:
             hint = "Omit them, or train with points."
             raise OptionError("points", "points", "none: the network has no point queries", hint)
+        self._check_finer(images, finer)
         extents, features, embeddings = self._embed(images, sizes)
         mask_features = self.mask_features(embeddings[STRIDE])
-        cropped = slice(-(-height // STRIDE)), slice(-(-width // STRIDE))
         learned, pointed = self._regions(embeddings, mask_features, extents, points)
+        rows, columns = (slice(-(-side // STRIDE)) for side in images.shape[2:])
 
         def inner(predictions: list[RegionPrediction]) -> list[RegionPrediction]:
             return [
-                RegionPrediction(
-                    p.mask_logits[:, :, cropped[0], cropped[1]], p.validity_logits, p.class_logits
-                )
+                RegionPrediction(p.mask_logits[:, :, rows, columns], p.validity_logits, p.class_logits)
                 for p in predictions
             ]
 
-        distribution = boundary = None
+        distribution = None
+        boundaries: tuple[Tensor | None, Tensor | None] = (None, None)
         if self.distribution is not None:
-            distribution = self.distribution(embeddings[STRIDE])[:, :, cropped[0], cropped[1]]
+            distribution = self.distribution(embeddings[STRIDE])[:, :, rows, columns]
         if self.boundary is not None:
-            boundary = self._boundary(self.boundary, extents, features, embeddings, (height, width))
-        return NetworkOutput(inner(learned), inner(pointed) if pointed else None, distribution, boundary)
+            boundaries = self._boundaries(self.boundary, images, finer, extents, features, embeddings)
+        return NetworkOutput(inner(learned), inner(pointed) if pointed else None, distribution, *boundaries)
 
-    def boundaries(self, images: Tensor, sizes: Tensor | None = None) -> Tensor:
-        """The `boundary` of `forward` by itself, without the region decoder: faster.
+    def boundaries(
+        self, images: Tensor, sizes: Tensor | None = None, finer: Tensor | None = None
+    ) -> BoundaryLogits:
+        """The boundaries of `forward` by themselves, without the region decoder: faster.
 
         Args:
             images: As for `forward`.
             sizes: As for `forward`.
+            finer: As for `forward`.
 
         Raises:
             ShapeError: As for `forward`.
             DTypeError: As for `forward`.
-            OptionError: The network has no boundary head.
+            OptionError: The network has no boundary head, or none for finer images.
         """
         _check(images, sizes, None)
+        self._check_finer(images, finer)
         if self.boundary is None:
             hint = "Train one with boundary=True."
             raise OptionError("network", "a network without boundary head", "one with it", hint)
-        size = images.shape[2], images.shape[3]
-        return self._boundary(self.boundary, *self._embed(images, sizes), size)
+        return self._boundaries(self.boundary, images, finer, *self._embed(images, sizes))
 
     def _embed(
         self, images: Tensor, sizes: Tensor | None
     ) -> tuple[Extents, dict[int, Tensor], dict[int, Tensor]]:
-        padded, extents = _padded(images, sizes)
-        features = self.backbone(padded, extents)
+        extents = _extents(images, sizes)
+        features = self.backbone(_padded(images, extents), extents)
         return extents, features, self.pixel_decoder(features, extents)
 
-    @staticmethod
-    def _boundary(
-        head: nn.Module,
+    def _boundaries(
+        self,
+        head: BoundaryHead,
+        images: Tensor,
+        finer: Tensor | None,
         extents: Extents,
         features: dict[int, Tensor],
         embeddings: dict[int, Tensor],
-        size: tuple[int, int],
-    ) -> Tensor:
-        logits: Tensor = head(features[2], embeddings[STRIDE], extents)
-        return logits[:, :, : -(-size[0] // 2), : -(-size[1] // 2)]
+    ) -> BoundaryLogits:
+        height, width = images.shape[2:]
+        found, logits = head(features[2], embeddings[STRIDE], extents)
+        finer_logits = None
+        if self.finer_boundary is not None and finer is not None:
+            doubled = extents.doubled()
+            finer_logits = self.finer_boundary(_padded(finer, doubled), found, logits, doubled)
+            finer_logits = finer_logits[:, :, :height, :width]
+        return BoundaryLogits(logits[:, :, : -(-height // 2), : -(-width // 2)], finer_logits)
+
+    def _check_finer(self, images: Tensor, finer: Tensor | None) -> None:
+        if finer is None:
+            return
+        if self.finer_boundary is None:
+            hint = "Omit them, or train with finer_boundary=True."
+            raise OptionError("finer", "finer images", "none: the network has no finer boundaries", hint)
+        expected = (*images.shape[:2], 2 * images.shape[2], 2 * images.shape[3])
+        if tuple(finer.shape) != expected:
+            hint = "Resize the images to twice their size."
+            raise ShapeError("finer", f"shape {tuple(finer.shape)}", f"{expected}", hint)
+        if finer.dtype != images.dtype:
+            hint = "Convert them alike."
+            raise DTypeError("finer", str(finer.dtype), f"that of the images, {images.dtype}", hint)
 
     def _regions(
         self, embeddings: dict[int, Tensor], mask_features: Tensor, extents: Extents, points: Tensor | None
@@ -196,37 +229,28 @@ def _rename_former(module: nn.Module, state_dict: dict[str, Tensor], prefix: str
         state_dict[prefix + current_name(name.removeprefix(prefix))] = state_dict.pop(name)
 
 
-class _BoundaryHead(nn.Module):
-    def __init__(self, fine: int, coarse: int) -> None:
-        super().__init__()
-        self.fine = NormalizedConvolution(fine, 32, 3)
-        self.coarse = nn.Conv2d(coarse, 32, 1)
-        self.merge = NormalizedConvolution(32, 32, 3)
-        self.out = nn.Conv2d(32, 1, 1)
-
-    def forward(self, fine: Tensor, coarse: Tensor, extents: Extents) -> Tensor:
-        wide = F.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest")
-        values = extents.clear(F.relu(self.fine(fine) + wide), 2)
-        return self.out(F.relu(self.merge(values)))  # type: ignore[no-any-return]
-
-
 def _backbone(config: NetworkConfig) -> tuple[nn.Module, dict[int, int]]:
     """The backbone and its channels by stride."""
     kind = CompactBackbone if config.backbone == "compact" else ResNet50
     return kind(), kind.widths
 
 
-def _padded(images: Tensor, sizes: Tensor | None) -> tuple[Tensor, Extents]:
-    """Normalized images with zeros to the right and below, up to a multiple of the coarsest stride."""
-    mean = torch.tensor(IMAGENET_MEAN, device=images.device, dtype=images.dtype)[:, None, None]
-    std = torch.tensor(IMAGENET_STD, device=images.device, dtype=images.dtype)[:, None, None]
+def _extents(images: Tensor, sizes: Tensor | None) -> Extents:
+    """The images' extents in a batch that is padded up to a multiple of the coarsest stride."""
     height, width = images.shape[2:]
     below, right = -height % _COARSEST, -width % _COARSEST
     if sizes is None and (below or right):
         sizes = torch.tensor([[height, width]], device=images.device).expand(len(images), 2)
-    extents = Extents(sizes, (height + below, width + right))
+    return Extents(sizes, (height + below, width + right))
+
+
+def _padded(images: Tensor, extents: Extents) -> Tensor:
+    """Normalized images with zeros to the right and below."""
+    mean = torch.tensor(IMAGENET_MEAN, device=images.device, dtype=images.dtype)[:, None, None]
+    std = torch.tensor(IMAGENET_STD, device=images.device, dtype=images.dtype)[:, None, None]
+    below, right = extents.padded[0] - images.shape[2], extents.padded[1] - images.shape[3]
     padded = F.pad((images - mean) / std, (0, right, 0, below))
-    return extents.clear(padded, 1).contiguous(memory_format=torch.channels_last), extents
+    return extents.clear(padded, 1).contiguous(memory_format=torch.channels_last)
 
 
 def _sample(embedding: Tensor, points: Tensor, extents: Extents) -> Tensor:

@@ -12,6 +12,7 @@ from csl_plugin._autocast import in_bfloat16_where_fast, without_autocast
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
+from csl_plugin.models.boundary import BoundaryLogits
 from csl_plugin.models.former_names import former_name
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.models.network import STRIDE, NetworkOutput
@@ -33,9 +34,6 @@ _GRADIENT_SHARE = 0.02
 _CONTRAST_SHARE = 0.3
 _FAINT_EDGE = 1e-3
 _LONGEST_SIDE = 1024
-# Boundaries are predicted at this many times the resolution too: things of 20 pixels in a frame of 1920 have
-# none at the coarse one, and wide ones are uncertain at the fine one.
-_FINER = 2
 
 
 class NetworkProposals:
@@ -92,12 +90,13 @@ class NetworkProposals:
 class NetworkRegions(HierarchicalRegions):
     """Regions along the boundaries that a CSL network predicts, chosen by its proposals.
 
-    Boundaries are predicted at two resolutions, that of the proposals and twice that, and averaged. The
-    basins of the predicted boundary (a watershed) merge, the cheapest pairs of neighbors first, as those of
-    `Superpixels` do and at the same cost t d² e². t is the thickness of the two regions, d the distance of
-    their mean colors, and e the network's boundary probability between them, or three tenths of the
-    superpixels' edge strength where that is more. Superpixels separate what differs in texture and miss faint
-    outlines; the network has learned the boundaries of objects.
+    A network with a finer-boundary head looks at the image at twice the resolution of its proposals too:
+    there things of 20 pixels in a frame of 1920 have boundaries of their own. The basins of the predicted
+    boundary (a watershed) merge, the cheapest pairs of neighbors first, as those of `Superpixels` do and at
+    the same cost t d² e². t is the thickness of the two regions, d the distance of their mean colors, and e
+    the network's boundary probability between them, or three tenths of the superpixels' edge strength where
+    that is more. Superpixels separate what differs in texture and miss faint outlines; the network has
+    learned the boundaries of objects.
 
     Eq. 2 chooses which nodes of that tree are regions. R of a node is 1 inside and 0 outside, V is how well
     one of the network's proposals agrees with the node (`node_validity`), and every pixel goes to the best of
@@ -150,22 +149,24 @@ class NetworkRegions(HierarchicalRegions):
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Tensor]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
         coarse = _network_input(image, self.network)
-        fine = _resized(image, self.network, [_FINER * side for side in coarse.shape[2:]])
+        finer = None
+        if self.network.config.finer_boundary:
+            finer = _resized(image, self.network, [2 * side for side in coarse.shape[2:]])
+        proposed = None
         with torch.inference_mode(), in_bfloat16_where_fast(coarse):
             if AUTO in scales:
-                output = self.network(coarse)
-                boundary, proposed = output.boundary, output.regions[-1]
+                output = self.network(coarse, finer=finer)
+                boundary, proposed = _finest(output), output.regions[-1]
             else:
-                boundary, proposed = self.network.boundaries(coarse), None
-            boundaries = boundary, self.network.boundaries(fine)
+                boundary = _finest(self.network.boundaries(coarse, finer=finer))
         step = STRIDE * image.shape[2] / coarse.shape[2], STRIDE * image.shape[3] / coarse.shape[3]
-        return _partitions(image, boundaries, proposed, step, scales)
+        return _partitions(image, boundary, proposed, step, scales)
 
     def of_output(self, images: Tensor, output: NetworkOutput) -> tuple[RegionMap]:
         """The regions from an output of the network that exists already: no second pass.
 
-        Boundaries are those of the output alone, so small things have fewer regions of their own than in a
-        call with images.
+        Where the output has no finer boundaries, small things have fewer regions of their own than in a call
+        with images.
 
         Args:
             images: RGB, (B, 3, H, W), floating point in [0, 1].
@@ -178,27 +179,37 @@ class NetworkRegions(HierarchicalRegions):
             OptionError: The output has no boundaries.
         """
         tensor, (mask_logits, validity_logits, _) = read_images(images), output.regions[-1]
-        if output.boundary is None:
-            hint = "Pass an output of this proposer's network."
-            raise OptionError("output", "an output without boundaries", "one with them", hint)
+        boundary = _finest(output)
         labels = []
         for index, image in enumerate(torch.split(tensor, 1)):
             one = slice(index, index + 1)
             proposed = None
             if self.scale == AUTO:
                 proposed = RegionPrediction(mask_logits[one], validity_logits[one])
-            boundaries = (output.boundary[one],)
-            labels += _partitions(image, boundaries, proposed, (STRIDE, STRIDE), (self.scale,))
+            labels += _partitions(image, boundary[one], proposed, (STRIDE, STRIDE), (self.scale,))
         return (as_map(labels, tensor.device),)
 
     def __repr__(self) -> str:
         scale = scale_name(self.scale)
-        return f"NetworkRegions({_identity(self.network)}, scale={scale}, finer={_FINER})"
+        return f"NetworkRegions({_identity(self.network)}, scale={scale})"
+
+
+def _finest(output: NetworkOutput | BoundaryLogits) -> Tensor:
+    """The finest boundaries of an output, (B, 1, h, w) logits.
+
+    Raises:
+        OptionError: It has none.
+    """
+    found = output.boundary if output.finer_boundary is None else output.finer_boundary
+    if found is None:
+        hint = "Pass an output of this proposer's network."
+        raise OptionError("output", "an output without boundaries", "one with them", hint)
+    return found
 
 
 def _partitions(
     image: Tensor,
-    boundaries: Sequence[Tensor],
+    boundary: Tensor,
     proposed: RegionPrediction | None,
     step: tuple[float, float],
     scales: Sequence[Scale],
@@ -207,26 +218,21 @@ def _partitions(
 
     Without proposals the scales may only be numbers.
     """
-    tree, own = _grown(image, boundaries), {}
+    tree, own = _grown(image, boundary), {}
     if proposed is not None:
         validity = node_validity(tree, proposed.mask_logits[0], proposed.validity_logits[0], step)
         own[AUTO] = tree.assigned(validity)
     return [own[scale] if scale in own else tree.cut(float(scale)) for scale in scales]
 
 
-def _grown(image: Tensor, boundaries: Sequence[Tensor]) -> BasinTree:
-    """The tree of an image, (1, 3, H, W), along the mean of predicted boundaries.
+def _grown(image: Tensor, boundary: Tensor) -> BasinTree:
+    """The tree of an image, (1, 3, H, W), along predicted boundaries.
 
     Args:
         image: RGB in [0, 1].
-        boundaries: Logits (1, 1, h, w), each at a resolution of its own, the last at the finest.
+        boundary: Logits (1, 1, h, w).
     """
-    finest = boundaries[-1].shape[2:]
-    edges = [
-        F.interpolate(logits.detach().float().sigmoid(), finest, mode="bilinear", align_corners=False)
-        for logits in boundaries
-    ]
-    edge = torch.stack(edges).mean(0).to(image.device)
+    edge = boundary.detach().float().sigmoid().to(image.device)
     strength = F.interpolate(edge, image.shape[2:], mode="bilinear", align_corners=False)[0, 0]
     color = opponent_color(image[0])
     gradient = color_gradient(color)

@@ -20,7 +20,16 @@ class _Panel(NamedTuple):
     logarithmic: bool = False
 
 
-_PARTS = ("validity", "region", "dice", "boundary", "point_region", "point_dice", "point_validity")
+_PARTS = (
+    "validity",
+    "region",
+    "dice",
+    "boundary",
+    "finer_boundary",
+    "point_region",
+    "point_dice",
+    "point_validity",
+)
 _PANELS = (
     _Panel("Loss", {"loss": "loss"}, True),
     _Panel("Parts of the loss", {n: n.replace("_", " ") for n in (*_PARTS, "distillation")}, True),

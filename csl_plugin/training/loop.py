@@ -169,6 +169,8 @@ def _groups(network: CSLNetwork, settings: TrainingSettings) -> list[dict[str, o
     """Parameter groups by learning rate and weight decay."""
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         groups.setdefault((name.startswith("backbone."), parameter.ndim > 1), []).append(parameter)
     found: list[dict[str, object]] = []
     for (in_backbone, decays), parameters in groups.items():

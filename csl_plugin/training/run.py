@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -46,6 +47,7 @@ def train_recipe(
         out: The job's folder.
         weights: A network to start from, with the recipe's configuration: "csl-tiny", "csl-tiny-strict",
             "csl-tiny-open", a folder, or OWNER/NAME on the Hub. The recipe's `backbone` is then not loaded.
+            Of a network without finer boundaries, where the recipe has them, only that head is trained.
         workers: Processes that draw batches ahead.
         device: Where to train; `processes.device` has priority.
         processes: Those that share every batch; each draws its own slice.
@@ -105,7 +107,13 @@ def _start(recipe: Recipe, data: Path, weights: str | None) -> CSLNetwork:
         recipe.load_backbone(network, data)
         return network
     network = CSLNetwork.from_pretrained(bundled_folder(weights) if weights in BUNDLED else weights)
-    if network.config != recipe.network:
+    if network.config == recipe.network:
+        return network
+    if replace(network.config, finer_boundary=True) != recipe.network:
         hint = "Start from a network with the recipe's configuration."
         raise FileError(weights, f"{network.config}", f"{recipe.network}", hint)
-    return network
+    whole = CSLNetwork(recipe.network)
+    whole.load_state_dict({**whole.state_dict(), **network.state_dict()})
+    for name, parameter in whole.named_parameters():
+        parameter.requires_grad_(name.startswith("finer_boundary."))
+    return whole

@@ -12,8 +12,14 @@ from torch import Tensor
 
 from csl_plugin.distributed import SINGLE, Processes
 from csl_plugin.errors import OptionError
-from csl_plugin.models import CSLNetwork
-from csl_plugin.training.criterion.losses import WEIGHTS, distillation_loss, losses
+from csl_plugin.models import CSLNetwork, NetworkOutput
+from csl_plugin.models.boundary import BoundaryLogits
+from csl_plugin.training.criterion.losses import (
+    WEIGHTS,
+    distillation_loss,
+    finer_boundary_loss,
+    losses,
+)
 from csl_plugin.training.settings import TrainingSettings
 
 Teacher: TypeAlias = Callable[[Tensor], Tensor] | Literal["saved"]
@@ -60,8 +66,9 @@ def take_gradient(
 ) -> dict[str, float]:
     """Compute the gradient of a batch's losses with respect to the network's parameters.
 
-    All random draws depend on the settings' seed and the step. Where processes share a batch, each passes its
-    slice, and all get the gradient and the losses of the whole batch.
+    Where only the finer-boundary head requires gradients, its loss is the only one. All random draws depend
+    on the settings' seed and the step. Where processes share a batch, each passes its slice, and all get the
+    gradient and the losses of the whole batch.
 
     Args:
         network: In training mode; the gradient is left in its parameters.
@@ -86,13 +93,23 @@ def take_gradient(
         # Drawn for the whole batch, so that all later draws are the same in every process.
         drawn = torch.rand(size, settings.points, 2, generator=generator)
         points = drawn[list(processes.batch_slice(size))].to(device)
+    found: dict[str, Tensor] = {}
     with torch.autocast(device.type, torch.bfloat16, enabled=settings.bfloat16):
-        output = network(images, points=points)
-    classes = batch.classes.to(device) if network.config.region_classes else None
-    found = losses(output, regions, points, classes=classes, generator=generator, processes=processes)
-    if teacher is not None:
-        target, counted = _distillation_target(batch, images, regions, teacher)
-        found["distillation"] = _distillation(output.distribution, target, counted, processes)
+        if _learns_only_finer_boundaries(network):
+            output: NetworkOutput | BoundaryLogits = network.boundaries(images)
+        else:
+            output = network(images, points=points)
+        learned = _finer_boundaries(network, images) if network.config.finer_boundary else None
+    if isinstance(output, NetworkOutput):
+        classes = batch.classes.to(device) if network.config.region_classes else None
+        found = losses(output, regions, points, classes=classes, generator=generator, processes=processes)
+        if teacher is not None:
+            target, counted = _distillation_target(batch, images, regions, teacher)
+            found["distillation"] = _distillation(output.distribution, target, counted, processes)
+    if learned is not None and learned.finer_boundary is not None and output.boundary is not None:
+        found["finer_boundary"] = finer_boundary_loss(
+            learned.finer_boundary, learned.boundary, output.boundary, regions, processes
+        )
     parts = torch.stack(list(found.values()))
     values = processes.total(parts.detach()).tolist()  # the only wait for the device
     named = {"loss": math.fsum(values), **dict(zip(found, values, strict=True))}
@@ -101,6 +118,17 @@ def take_gradient(
         torch.autograd.backward(parts.sum())
         processes.sum_gradients(network.parameters())
     return named
+
+
+def _learns_only_finer_boundaries(network: CSLNetwork) -> bool:
+    learned = (name for name, parameter in network.named_parameters() if parameter.requires_grad)
+    return all(name.startswith("finer_boundary.") for name in learned)
+
+
+def _finer_boundaries(network: CSLNetwork, images: Tensor) -> BoundaryLogits:
+    """Boundaries of the images at half their size, and finer ones from the images as they are."""
+    halved = F.interpolate(images, scale_factor=0.5, mode="bilinear", align_corners=False, antialias=True)
+    return network.boundaries(halved.clamp(0, 1), finer=images)
 
 
 def _distillation_target(

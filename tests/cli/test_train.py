@@ -15,6 +15,7 @@ from csl_plugin.errors import FileError
 from csl_plugin.io import write_png, write_scores
 from csl_plugin.models import CSLNetwork
 from csl_plugin.models.resnet import ResNet50
+from csl_plugin.proposers import NetworkRegions
 from csl_plugin.training import Recipe
 
 SMALL = {"num_queries": 6, "embedding_width": 16, "query_width": 16, "num_layers": 2, "feedforward_width": 16}
@@ -100,6 +101,25 @@ def logged(folder):
 def run_recipe(folder, out, **changes):
     recipe = write_recipe(folder, **changes)
     return main(["train", str(recipe), "--data", str(folder / "data"), "--out", str(out), "--workers", "0"])
+
+
+def test_of_a_network_without_finer_boundaries_only_their_head_is_trained(data):
+    first, second = data / "first.json", data / "second.json"
+    first.write_text(json.dumps(RECIPE), encoding="utf-8")
+    finer = {**RECIPE, "network": {**RECIPE["network"], "finer_boundary": True}}
+    second.write_text(json.dumps(finer), encoding="utf-8")
+    assert main(["train", str(first), "--data", str(data / "data"), "--out", str(data / "a")]) == 0
+    given = ["--weights", str(data / "a/network")]
+    assert main(["train", str(second), "--data", str(data / "data"), "--out", str(data / "b"), *given]) == 0
+    before = load_file(data / "a/network/model.safetensors")
+    after = load_file(data / "b/network/model.safetensors")
+    assert before.keys() == {name for name in after if not name.startswith("finer_boundary.")}
+    assert all(np.array_equal(after[name], value) for name, value in before.items())
+    assert np.abs(after["finer_boundary.out.weight"]).max() > 0  # zero before the first step
+    losses = [json.loads(line) for line in (data / "b/log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert all(step["loss"] == step["finer_boundary"] for step in losses)
+    assert all(set(step) == {"step", "loss", "finer_boundary", "gradient", "rate"} for step in losses)
+    assert NetworkRegions(CSLNetwork.from_pretrained(data / "b/network"))(torch.rand(1, 3, 40, 50))
 
 
 def test_a_recipe_names_a_teacher_by_its_maps(data):

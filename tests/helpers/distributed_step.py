@@ -22,6 +22,7 @@ CONFIG = NetworkConfig(
     num_classes=3,
     points=True,
     boundary=True,
+    finer_boundary=True,
 )
 SETTINGS = TrainingSettings(steps=3, batch_size=4, crop=(32, 32), points=3, bfloat16=False)
 

@@ -24,6 +24,7 @@ SMALL = NetworkConfig(
     num_classes=3,
     points=True,
     boundary=True,
+    finer_boundary=True,
 )
 
 
@@ -34,6 +35,8 @@ def _network(config: NetworkConfig = SMALL) -> CSLNetwork:
         if isinstance(module, torch.nn.BatchNorm2d):
             torch.nn.init.uniform_(module.bias, -0.2, 0.2)
             torch.nn.init.uniform_(module.running_mean, -0.2, 0.2)
+    if network.finer_boundary is not None:  # fresh, it repeats the other boundaries
+        torch.nn.init.normal_(network.finer_boundary.out.weight, std=0.1)
     return network
 
 
@@ -48,7 +51,8 @@ def _draw(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def _maps(output: NetworkOutput) -> dict[str, torch.Tensor]:
     """Everything that an output holds, by name."""
-    found = {"distribution": output.distribution, "boundary": output.boundary}
+    names = ("distribution", "boundary", "finer_boundary")
+    found = {name: getattr(output, name) for name in names}
     for kind in ("regions", "pointed"):
         for layer, prediction in enumerate(getattr(output, kind) or []):
             found |= {f"{kind} {layer} {name}": value for name, value in prediction._asdict().items()}
@@ -62,7 +66,8 @@ def _maps(output: NetworkOutput) -> dict[str, torch.Tensor]:
 def test_any_size_goes_through(network, size):
     points = torch.tensor([[[0.0, 0.0], [1.0, 1.0], [0.5, 0.3]]])
     with torch.inference_mode():
-        output = network(_draw(1, 3, *size), points=points)
+        finer = _draw(1, 3, 2 * size[0], 2 * size[1], seed=1)
+        output = network(_draw(1, 3, *size), points=points, finer=finer)
     quarter = tuple(-(-side // 4) for side in size)
     half = tuple(-(-side // 2) for side in size)
     assert len(output.regions) == len(output.pointed) == SMALL.num_layers + 1
@@ -72,6 +77,7 @@ def test_any_size_goes_through(network, size):
             assert prediction.validity_logits.shape == (1, count)
     assert output.distribution.shape == (1, 3, *quarter)
     assert output.boundary.shape == (1, 1, *half)
+    assert output.finer_boundary.shape == (1, 1, *size)
     assert all(bool(value.isfinite().all()) for value in _maps(output).values())
 
 
@@ -80,12 +86,14 @@ def test_what_an_image_gets_does_not_depend_on_its_batch(backbone):
     network = _network(NetworkConfig(**{**SMALL.to_json(), "backbone": backbone}))
     sizes = torch.tensor([[40, 56], [64, 48], [33, 75]])
     points = _draw(3, 4, 2, seed=1)
-    batch = _draw(3, 3, 64, 75, seed=2)  # what lies beyond an image is noise, which must not count
+    # What lies beyond an image is noise, which must not count.
+    batch, finer = _draw(3, 3, 64, 75, seed=2), _draw(3, 3, 128, 150, seed=3)
     with torch.inference_mode():
-        together = _maps(network(batch, sizes, points))
+        together = _maps(network(batch, sizes, points, finer))
         for number, (height, width) in enumerate(sizes.tolist()):
             one = slice(number, number + 1)
-            alone = _maps(network(batch[one, :, :height, :width], points=points[one]))
+            own = batch[one, :, :height, :width], finer[one, :, : 2 * height, : 2 * width]
+            alone = _maps(network(own[0], points=points[one], finer=own[1]))
             assert alone.keys() == together.keys()
             for name, value in alone.items():
                 other = together[name][one]
@@ -116,6 +124,38 @@ def test_a_point_is_read_from_the_cell_under_it(network):
         second = network(images, points=near + 0.2).pointed[0].mask_logits
     torch.testing.assert_close(first[:, 0], first[:, 1])
     assert not torch.allclose(first, second)
+
+
+def test_fresh_finer_boundaries_repeat_the_others():
+    torch.manual_seed(0)
+    network, images = CSLNetwork(SMALL).eval(), _draw(2, 3, 33, 47)
+    with torch.inference_mode():
+        found = network.boundaries(images, finer=_draw(2, 3, 66, 94))
+    repeated = found.boundary.repeat_interleave(2, 2).repeat_interleave(2, 3)
+    assert torch.equal(found.finer_boundary, repeated[:, :, :33, :47])
+
+
+def test_boundaries_by_themselves_are_those_of_the_whole(network):
+    images, finer = _draw(2, 3, 40, 56), _draw(2, 3, 80, 112, seed=1)
+    with torch.inference_mode():
+        whole, alone = network(images, finer=finer), network.boundaries(images, finer=finer)
+        plain = network.boundaries(images)
+    assert torch.equal(whole.boundary, alone.boundary)
+    assert torch.equal(whole.boundary, plain.boundary)
+    assert torch.equal(whole.finer_boundary, alone.finer_boundary)
+    assert plain.finer_boundary is None
+
+
+def test_finer_images_that_do_not_fit(network):
+    images = torch.rand(2, 3, 32, 32)
+    for wrong in (images, torch.rand(1, 3, 64, 64), torch.rand(2, 3, 64, 63)):
+        with pytest.raises(ShapeError, match="finer"):
+            network(images, finer=wrong)
+    with pytest.raises(DTypeError, match="float64"):
+        network(images, finer=torch.rand(2, 3, 64, 64, dtype=torch.float64))
+    plain = _network(NetworkConfig(**{**SMALL.to_json(), "finer_boundary": False}))
+    with pytest.raises(OptionError, match="finer_boundary=True"):
+        plain.boundaries(images, finer=torch.rand(2, 3, 64, 64))
 
 
 def test_arguments_that_do_not_fit(network):
@@ -187,7 +227,7 @@ def test_it_compiles_without_graph_breaks(network):
 
 def test_every_parameter_learns(network):
     trained = copy.deepcopy(network).train()
-    output = trained(_draw(1, 3, 64, 64), points=_draw(1, 2, 2, seed=1))
+    output = trained(_draw(1, 3, 64, 64), points=_draw(1, 2, 2, seed=1), finer=_draw(1, 3, 128, 128))
     sum(value.float().square().mean() for value in _maps(output).values()).backward()
     without = [name for name, value in trained.named_parameters() if value.grad is None]
     assert without == []
@@ -242,9 +282,10 @@ def test_resnet50_has_the_public_names_and_size():
     num_classes=st.integers(0, 4096),
     backbone=st.sampled_from(["compact", "resnet50"]),
     points=st.booleans(),
-    boundary=st.booleans(),
+    boundaries=st.sampled_from([(False, False), (True, False), (True, True)]),
 )
-def test_a_configuration_survives_json(num_heads, multiple, **values):
+def test_a_configuration_survives_json(num_heads, multiple, boundaries, **values):
+    values |= dict(zip(("boundary", "finer_boundary"), boundaries, strict=True))
     query_width = min(max(1, 2 // num_heads, multiple), 1024 // (4 * num_heads)) * 4 * num_heads
     config = NetworkConfig(num_heads=num_heads, query_width=query_width, **values)
     assert NetworkConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
@@ -263,6 +304,7 @@ def test_a_configuration_survives_json(num_heads, multiple, **values):
         ("num_classes", [-1, 4097]),
         ("points", [1, "yes", None]),
         ("boundary", [0]),
+        ("finer_boundary", [True, 1]),
     ],
 )
 def test_a_value_out_of_bounds_is_refused(name, values):

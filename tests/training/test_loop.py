@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
@@ -28,6 +29,7 @@ from csl_plugin.training.criterion import (
     boundary_loss,
     boundary_targets,
     distillation_loss,
+    finer_boundary_loss,
     losses,
     match,
     region_targets,
@@ -210,6 +212,35 @@ def test_the_losses_match_plain_loops(seed, queries):
         assert float(found[name]) == pytest.approx(value, rel=1e-4), name
     assert float(found["boundary"]) == pytest.approx(4 * float(boundary_loss(output.boundary, regions)))
     assert found.keys() == {*expected, "boundary"}
+
+
+def test_finer_boundaries_learn_the_mean_of_both_passes():
+    draw = torch.Generator().manual_seed(0)
+    finer, boundary = torch.randn(2, 2, 1, 4, 6, generator=draw)
+    halved = torch.randn(2, 1, 2, 3, generator=draw)
+    regions = torch.zeros(2, 8, 12, dtype=torch.int32)
+    regions[0, :, 7:] = -1  # so nothing counts from column 6 on, which lies beside it
+    wide = F.interpolate(halved.sigmoid(), (4, 6), mode="bilinear", align_corners=False)
+    total, count = 0.0, 0
+    for image, row, column in itertools.product(range(2), range(4), range(6)):
+        if image == 0 and column >= 3:
+            continue
+        cell = image, 0, row, column
+        target = (float(boundary[cell].sigmoid()) + float(wide[cell])) / 2
+        value = float(finer[cell].sigmoid())
+        total -= target * math.log(value) + (1 - target) * math.log(1 - value)
+        count += 1
+    found = finer_boundary_loss(finer, halved, boundary, regions)
+    assert float(found) == pytest.approx(4 * total / count, rel=1e-5)
+
+
+def test_finer_boundaries_teach_the_rest_of_the_network_nothing():
+    torch.manual_seed(0)
+    network = CSLNetwork(NetworkConfig(num_queries=4, num_layers=1, boundary=True, finer_boundary=True))
+    images = torch.rand(1, 3, 32, 32)
+    network.boundaries(images, finer=torch.rand(1, 3, 64, 64)).finer_boundary.sum().backward()
+    learned = {name for name, value in network.named_parameters() if value.grad is not None}
+    assert learned == {name for name, _ in network.named_parameters() if name.startswith("finer_boundary.")}
 
 
 def test_a_point_is_compared_with_the_region_under_it():

@@ -92,6 +92,30 @@ def boundary_loss(logits: Tensor, regions: Tensor, processes: Processes = SINGLE
     return loss / processes.total(weights.sum()).clamp(min=1.0)
 
 
+def finer_boundary_loss(
+    finer: Tensor, halved: Tensor, boundary: Tensor, regions: Tensor, processes: Processes = SINGLE
+) -> Tensor:
+    """Binary cross-entropy of the finer boundaries with what the network itself predicts in two passes.
+
+    The target is the mean of the boundaries at both sizes: at half the size wide ones are certain, at the
+    full size those of small things are there. Labels serve only to leave out what is ignored.
+
+    Args:
+        finer: (B, 1, H / 2, W / 2) logits for images of half the size and the images as the finer ones.
+        halved: (B, 1, h, w) logits of the boundary head for the images of half the size.
+        boundary: (B, 1, H / 2, W / 2) logits of the boundary head for the images.
+        regions: (B, H, W), as for `losses`.
+        processes: As for `losses`.
+    """
+    _, counted = boundary_targets(regions)
+    size = (boundary.shape[2], boundary.shape[3])
+    with torch.no_grad():
+        wide = F.interpolate(halved.float().sigmoid(), size, mode="bilinear", align_corners=False)
+        target = (boundary.float().sigmoid() + wide) / 2
+    loss = F.binary_cross_entropy_with_logits(finer.float(), target, counted, reduction="sum")
+    return _BOUNDARY * loss / processes.total(counted.sum()).clamp(min=1.0)
+
+
 def distillation_loss(
     distribution: Tensor, teacher: Tensor, counted: Tensor | None = None, processes: Processes = SINGLE
 ) -> Tensor:
