@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from csl_plugin.models.compact import ResidualBlock
 from csl_plugin.models.layers import Extents, NormalizedConvolution
 
 _WIDTH = 32
@@ -46,17 +45,17 @@ class BoundaryHead(nn.Module):
 class FinerBoundaryHead(nn.Module):
     """Boundaries at the resolution of the images, from the images at twice their size.
 
-    What is around a pixel is known from the smaller images; the larger ones are only looked at closely. So it
-    costs a fraction of the network at twice the resolution, whose boundaries it learns. No gradient goes from
-    here into the rest of the network.
+    What is around a pixel is known from the smaller images; the larger ones are only looked at closely, by few
+    layers without normalization. So it costs a fraction of the network at twice the resolution, whose
+    boundaries it learns. No gradient goes from here into the rest of the network.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = NormalizedConvolution(3, _WIDTH // 2, 3, 2)
-        self.down = NormalizedConvolution(_WIDTH // 2, _WIDTH, 3, 2)
+        self.stem = nn.Conv2d(3, _WIDTH // 2, 3, 2, 1)
+        self.down = nn.Conv2d(_WIDTH // 2, _WIDTH, 3, 2, 1)
         self.coarse = nn.Conv2d(_WIDTH + 1, _WIDTH, 1)
-        self.blocks = nn.ModuleList(ResidualBlock(_WIDTH) for _ in range(2))
+        self.blocks = nn.ModuleList(_Block() for _ in range(2))
         self.out = nn.Conv2d(_WIDTH, 4, 1)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)  # type: ignore[arg-type]
@@ -74,6 +73,17 @@ class FinerBoundaryHead(nn.Module):
         near = F.relu(self.down(extents.clear(F.relu(self.stem(finer)), 2)))
         values = extents.clear(near + self.coarse(torch.cat([features, logits], 1)), 4)
         for block in self.blocks:
-            values = block(values, extents, 4)
+            values = block(values, extents)
         # One logit for each of the four cells in one of the boundary head's, relative to that one's.
         return F.pixel_shuffle(self.out(values) + logits, 2)
+
+
+class _Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(_WIDTH, _WIDTH, 3, 1, 1)
+        self.second = nn.Conv2d(_WIDTH, _WIDTH, 3, 1, 1)
+
+    def forward(self, values: Tensor, extents: Extents) -> Tensor:
+        inner = extents.clear(F.relu(self.first(values)), 4)
+        return extents.clear(F.relu(values + self.second(inner)), 4)

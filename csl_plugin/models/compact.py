@@ -39,7 +39,7 @@ class _Stage(nn.Module):
         super().__init__()
         self.stride = stride
         self.down = NormalizedConvolution(before, after, 3, 2)
-        self.blocks = nn.ModuleList(ResidualBlock(after) for _ in range(2))
+        self.blocks = nn.ModuleList(_Block(after) for _ in range(2))
 
     def forward(self, values: Tensor, extents: Extents) -> Tensor:
         values = extents.clear(F.relu(self.down(values)), self.stride)
@@ -48,15 +48,12 @@ class _Stage(nn.Module):
         return values
 
 
-class ResidualBlock(nn.Module):
-    """Two convolutions and what went into them, at one stride."""
-
+class _Block(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         self.first = NormalizedConvolution(width, width, 3)
         self.second = NormalizedConvolution(width, width, 3)
 
     def forward(self, values: Tensor, extents: Extents, stride: int) -> Tensor:
-        """(B, C, H / stride, W / stride) to the same."""
         inner = extents.clear(F.relu(self.first(values)), stride)
         return extents.clear(F.relu(values + self.second(inner)), stride)
