@@ -45,8 +45,8 @@ class BoundaryHead(nn.Module):
 class FinerBoundaryHead(nn.Module):
     """Boundaries at the resolution of the images, from the images at twice their size.
 
-    What is around a pixel is known from the smaller images; the larger ones are only looked at closely, by few
-    layers without normalization. So it costs a fraction of the network at twice the resolution, whose
+    What is around a pixel is known from the smaller images; the larger ones are only looked at closely, by
+    few layers without normalization. So it costs a fraction of the network at twice the resolution, whose
     boundaries it learns. No gradient goes from here into the rest of the network.
     """
 

@@ -13,29 +13,40 @@ class Extents:
     Args:
         sizes: (B, 2) height and width of each image in pixels; None where no image is padded.
         padded: (H, W) of the batch.
+        common: Height and width of all images, where they have the same and are padded.
     """
 
-    def __init__(self, sizes: Tensor | None, padded: tuple[int, int]) -> None:
-        self.sizes, self.padded = sizes, padded
+    def __init__(
+        self, sizes: Tensor | None, padded: tuple[int, int], common: tuple[int, int] | None = None
+    ) -> None:
+        self.sizes, self.padded, self._common = sizes, padded, common
+        self._masks: dict[int, Tensor] = {}
 
     def inside(self, stride: int) -> Tensor | None:
         """(B, 1, H / stride, W / stride) bool; None where no image is padded."""
         if self.sizes is None:
             return None
-        cells = (self.sizes + stride - 1) // stride
-        rows = torch.arange(self.padded[0] // stride, device=cells.device) < cells[:, :1]
-        columns = torch.arange(self.padded[1] // stride, device=cells.device) < cells[:, 1:]
-        return (rows[:, :, None] & columns[:, None, :])[:, None]
+        if stride not in self._masks:
+            cells = (self.sizes + stride - 1) // stride
+            rows = torch.arange(self.padded[0] // stride, device=cells.device) < cells[:, :1]
+            columns = torch.arange(self.padded[1] // stride, device=cells.device) < cells[:, 1:]
+            self._masks[stride] = (rows[:, :, None] & columns[:, None, :])[:, None]
+        return self._masks[stride]
 
     def clear(self, values: Tensor, stride: int) -> Tensor:
-        """(B, C, H / stride, W / stride), set to zero outside the images."""
+        """(B, C, H / stride, W / stride), set to zero outside the images; may overwrite what it gets."""
+        if self._common is not None and not torch.is_grad_enabled():
+            values[:, :, -(-self._common[0] // stride) :] = 0
+            values[:, :, :, -(-self._common[1] // stride) :] = 0
+            return values
         inside = self.inside(stride)
         return values if inside is None else values * inside
 
     def doubled(self) -> Extents:
         """Those of the same images at twice their size."""
         sizes = None if self.sizes is None else 2 * self.sizes
-        return Extents(sizes, (2 * self.padded[0], 2 * self.padded[1]))
+        common = None if self._common is None else (2 * self._common[0], 2 * self._common[1])
+        return Extents(sizes, (2 * self.padded[0], 2 * self.padded[1]), common)
 
     def mean(self, values: Tensor, stride: int) -> Tensor:
         """(B, C, 1, 1) means over the images' own cells."""

@@ -29,8 +29,8 @@ class NetworkOutput(NamedTuple):
     """The predictions for a batch of images, h = ceil(H / 4), w = ceil(W / 4).
 
     Attributes:
-        regions: Of the N learned queries, one prediction per decoder layer and one before the first; the
-            last is the final one.
+        regions: Of the N learned queries, the final prediction last. In training mode, before it, one from
+            before the first decoder layer and one from after each.
         pointed: Likewise of the regions under the given points; None without points.
         distribution: (B, C, h, w) logits of the per-pixel distribution; None without that head.
         boundary: (B, 1, ceil(H / 2), ceil(W / 2)) logits of region boundaries; None without that head.
@@ -238,19 +238,20 @@ def _backbone(config: NetworkConfig) -> tuple[nn.Module, dict[int, int]]:
 def _extents(images: Tensor, sizes: Tensor | None) -> Extents:
     """The images' extents in a batch that is padded up to a multiple of the coarsest stride."""
     height, width = images.shape[2:]
-    below, right = -height % _COARSEST, -width % _COARSEST
-    if sizes is None and (below or right):
-        sizes = torch.tensor([[height, width]], device=images.device).expand(len(images), 2)
-    return Extents(sizes, (height + below, width + right))
+    padded = height + -height % _COARSEST, width + -width % _COARSEST
+    if sizes is not None or padded == (height, width):
+        return Extents(sizes, padded)
+    own = torch.tensor([[height, width]], device=images.device).expand(len(images), 2)
+    return Extents(own, padded, (height, width))
 
 
 def _padded(images: Tensor, extents: Extents) -> Tensor:
     """Normalized images with zeros to the right and below."""
     mean = torch.tensor(IMAGENET_MEAN, device=images.device, dtype=images.dtype)[:, None, None]
-    std = torch.tensor(IMAGENET_STD, device=images.device, dtype=images.dtype)[:, None, None]
+    scale = 1 / torch.tensor(IMAGENET_STD, device=images.device, dtype=images.dtype)[:, None, None]
+    normal = torch.addcmul(-mean * scale, images.contiguous(memory_format=torch.channels_last), scale)
     below, right = extents.padded[0] - images.shape[2], extents.padded[1] - images.shape[3]
-    padded = F.pad((images - mean) / std, (0, right, 0, below))
-    return extents.clear(padded, 1).contiguous(memory_format=torch.channels_last)
+    return extents.clear(F.pad(normal, (0, right, 0, below)) if below or right else normal, 1)
 
 
 def _sample(embedding: Tensor, points: Tensor, extents: Extents) -> Tensor:

@@ -87,19 +87,22 @@ class RegionDecoder(nn.Module):
             extents: Of the batch.
 
         Returns:
-            A prediction before the first layer and one after each.
+            In training mode a prediction before the first layer and one after each; else the last one.
         """
         memory = [
             self._memory(embeddings[stride], stride, level, extents) for level, stride in enumerate(_STRIDES)
         ]
-        predictions = [self._predict(queries, mask_features)]
+        # A mean of similarities is the similarity to the mean: no mask at stride 4 is needed on the way.
+        pooled = [F.avg_pool2d(mask_features.detach(), stride // 4) for stride in _STRIDES]
+        predicted = []
         for number, layer in enumerate(self.layers):
+            predicted.append(queries)
             level = number % len(_STRIDES)
             keys, values, inside = memory[level]
-            masks = _cross_attention_mask(predictions[-1].mask_logits.detach(), _STRIDES[level], inside)
+            masks = _cross_attention_mask(self._similarity(queries.detach(), pooled[level]), inside)
             queries = layer(queries, positions, attention_mask, keys, values, masks)
-            predictions.append(self._predict(queries, mask_features))
-        return predictions
+        predicted.append(queries)
+        return [self._predict(queries, mask_features) for queries in predicted[0 if self.training else -1 :]]
 
     def _memory(
         self, embedding: Tensor, stride: int, level: int, extents: Extents
@@ -111,11 +114,14 @@ class RegionDecoder(nn.Module):
         inside = extents.inside(stride)
         return values + positions.to(values.dtype), values, None if inside is None else inside.flatten(2)
 
+    def _similarity(self, queries: Tensor, features: Tensor) -> Tensor:
+        """Of the queries' prototypes to features (B, D, h, w): (B, N, h, w)."""
+        prototypes: Tensor = self.prototype(self.norm(queries))
+        return (prototypes @ features.flatten(2)).view(*prototypes.shape[:2], *features.shape[2:])
+
     def _predict(self, queries: Tensor, mask_features: Tensor) -> RegionPrediction:
-        queries = self.norm(queries)
-        prototypes = self.prototype(queries)
-        mask_logits = torch.einsum("bnd,bdhw->bnhw", prototypes, mask_features)
-        logits = self.validity(queries)
+        mask_logits = self._similarity(queries, mask_features)
+        logits = self.validity(self.norm(queries))
         if logits.shape[-1] == 1:
             return RegionPrediction(mask_logits, logits[..., 0])
         return RegionPrediction(mask_logits, class_validity_logits(logits), logits)
@@ -167,10 +173,9 @@ class _Attention(nn.Module):
         return tensor.view(batch, count, self.num_heads, width // self.num_heads).transpose(1, 2)
 
 
-def _cross_attention_mask(mask_logits: Tensor, stride: int, inside: Tensor | None) -> Tensor:
+def _cross_attention_mask(mask_logits: Tensor, inside: Tensor | None) -> Tensor:
     """Where queries attend, (B, N, cells): in their region, or in the whole image if that is empty."""
-    step = stride // 4
-    mask = F.avg_pool2d(mask_logits, step, step).flatten(2) >= 0
+    mask = mask_logits.flatten(2) >= 0
     if inside is not None:
         mask = mask & inside
     everywhere = torch.ones_like(mask) if inside is None else inside.expand_as(mask)

@@ -70,7 +70,7 @@ def test_any_size_goes_through(network, size):
         output = network(_draw(1, 3, *size), points=points, finer=finer)
     quarter = tuple(-(-side // 4) for side in size)
     half = tuple(-(-side // 2) for side in size)
-    assert len(output.regions) == len(output.pointed) == SMALL.num_layers + 1
+    assert len(output.regions) == len(output.pointed) == 1
     for regions, count in ((output.regions, 6), (output.pointed, 3)):
         for prediction in regions:
             assert prediction.mask_logits.shape == (1, count, *quarter)
@@ -117,13 +117,40 @@ def test_learned_queries_do_not_see_points_nor_points_each_other(network):
 
 def test_a_point_is_read_from_the_cell_under_it(network):
     """Points within one cell start from the same embedding; points of other cells do not."""
-    images = _draw(1, 3, 32, 32)
+    network, images = copy.deepcopy(network).train(), _draw(1, 3, 32, 32)
     near = torch.tensor([[[0.51, 0.51], [0.6, 0.6]]])  # 16.3 and 19.2 of 32 pixels: cell 4
     with torch.inference_mode():
         first = network(images, points=near).pointed[0].mask_logits
         second = network(images, points=near + 0.2).pointed[0].mask_logits
     torch.testing.assert_close(first[:, 0], first[:, 1])
     assert not torch.allclose(first, second)
+
+
+def test_every_layer_predicts_in_training_mode_and_the_last_one_always(network):
+    images = _draw(1, 3, 33, 47)
+    trained = copy.deepcopy(network).train()
+    with torch.no_grad():
+        every, last = trained(images).regions, network(images).regions
+    assert len(every) == SMALL.num_layers + 1
+    assert torch.equal(every[-1].mask_logits, last[0].mask_logits)
+    assert torch.equal(every[-1].validity_logits, last[0].validity_logits)
+    assert not torch.allclose(every[-2].mask_logits, last[0].mask_logits)
+
+
+def test_queries_attend_within_the_region_predicted_before(network):
+    """The masked attention of Mask2Former, from the masks themselves: their means over cells, at least 0."""
+    masks, seen = [], []
+    trained = copy.deepcopy(network).train()
+    for layer in trained.region_decoder.layers:
+        layer.register_forward_pre_hook(lambda _, given: seen.append(given[5]))
+    with torch.no_grad():
+        output = trained(_draw(1, 3, 64, 96))
+    for stride, prediction in zip((32, 16, 8), output.regions, strict=False):
+        cells = torch.nn.functional.avg_pool2d(prediction.mask_logits, stride // 4)
+        masks.append((cells >= 0).flatten(2))
+        clear = (cells.abs() > 1e-5).flatten(2)  # where rounding does not decide
+        masks[-1] |= ~masks[-1].any(2, keepdim=True)
+        assert torch.equal(masks[-1] & clear, seen[len(masks) - 1] & clear)
 
 
 def test_fresh_finer_boundaries_repeat_the_others():
