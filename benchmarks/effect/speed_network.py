@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -22,13 +23,14 @@ from benchmarks import machine
 from benchmarks.effect.networks.bundled import bundled_network, recipe_of
 from benchmarks.effect.page.command import page_parser, publish
 from benchmarks.effect.page.measured import markdown
+from benchmarks.effect.rows.anomaly import FASTER
 from benchmarks.speed.peers.segmentation import regions_of
 from benchmarks.timing import one_thread, quartiles, spread, take_turns
 from csl_plugin import CSLWrapper, load_proposer
 from csl_plugin.adapters import OutputAdapter
 from csl_plugin.io import image_batch, list_images, read_image
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers import DEFAULT, NetworkProposals, NetworkRegions, csl_network
+from csl_plugin.proposers import DEFAULT, NetworkProposals, csl_network
 from csl_plugin.proposers.hierarchy import basin_tree
 from csl_plugin.proposers.hierarchy.basin_tree import BasinTree
 from csl_plugin.training import Recipe, batches
@@ -43,7 +45,6 @@ _LARGE = 1_000_000  # pixels
 PARTS: tuple[tuple[Any, str, str], ...] = (
     (Segmenter, "forward", "teacher"),
     (CSLNetwork, "forward", "network"),
-    (CSLNetwork, "boundaries", "network, finer boundaries"),
     (csl_network, "opponent_color", "colors"),
     (csl_network, "color_gradient", "gradient"),
     (csl_network, "relative_to_surroundings", "contrast"),
@@ -94,17 +95,16 @@ def small_teacher() -> Segmenter:
 def inference(image: Tensor, rounds: int) -> dict[str, list[float]]:
     """Seconds of the network's calls and of the wrapper, by call."""
     network, teacher = bundled_network(), small_teacher()
-    regions, eq2, adapter = NetworkRegions(network), NetworkProposals(network), OutputAdapter("logits")
-    default = load_proposer()
+    eq2, default, adapter = NetworkProposals(network), load_proposer(), OutputAdapter("logits")
+    faster = {f"`{name}`": partial(load_proposer(name), image) for name in FASTER}
     return take_turns(
         {
             "network, only boundaries": lambda: network.boundaries(image),
             "network, whole forward": lambda: network(image),
-            "csl-tiny's regions": lambda: regions(image),
             "region scores for eq. 2": lambda: eq2(image),
-            "default regions, two partitions": lambda: default(image),
+            f"the default regions, `{DEFAULT}`": lambda: default(image),
+            **faster,
             "teacher only": lambda: teacher(image),
-            "CSLWrapper, csl-tiny's regions": lambda: CSLWrapper(teacher, regions, adapter)(image),
             "CSLWrapper, eq. 2": lambda: CSLWrapper(teacher, eq2, adapter)(image),
             "CSLWrapper(teacher), the default": lambda: CSLWrapper(teacher, default, adapter)(image),
             **regions_of(image),

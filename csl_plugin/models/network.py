@@ -87,7 +87,7 @@ class CSLNetwork(nn.Module, HubNetwork):
         self.point_projection = nn.Linear(width, config.query_width) if config.points else None
         self.distribution = nn.Conv2d(width, config.num_classes, 1) if config.num_classes else None
         self.boundary = BoundaryHead(widths[2], width) if config.boundary else None
-        self.finer_boundary = FinerBoundaryHead() if config.finer_boundary else None
+        self.finer_boundary = FinerBoundaryHead(width) if config.finer_boundary else None
         self.register_load_state_dict_pre_hook(_rename_former)  # type: ignore[no-untyped-call]
 
     def forward(
@@ -180,7 +180,8 @@ class CSLNetwork(nn.Module, HubNetwork):
         finer_logits = None
         if self.finer_boundary is not None and finer is not None:
             doubled = extents.doubled()
-            finer_logits = self.finer_boundary(_padded(finer, doubled), found, logits, doubled)
+            closer = _padded(finer, doubled)
+            finer_logits = self.finer_boundary(closer, found, logits, embeddings[STRIDE], doubled)
             finer_logits = finer_logits[:, :, :height, :width]
         return BoundaryLogits(logits[:, :, : -(-height // 2), : -(-width // 2)], finer_logits)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from csl_plugin.errors import FileError
 
 BUNDLED = {
-    "csl-tiny": "cbc07e023f2e53ff2b3e4cfd62771c838f6df48142e02c2331c7fdaabb5b3dec",
+    "csl-tiny": "72e3e023d7f437807400de4f7ea2240c358dd78c07aaeadc788ff2eb03102dfa",
     "csl-tiny-strict": "56b2f6cfabfa9ce5f37c2a2d8af7cd93e0412d57427d7020e84c86c9654c1c95",
     "csl-tiny-open": "556a05d8cf20131f206ee64d600c7b3f6713959f3cbda7695ca81b618e6b2f8d",
 }

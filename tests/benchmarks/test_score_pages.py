@@ -183,6 +183,10 @@ def test_the_default_is_what_a_user_calls():
         if row.key in ("strict", "open"):
             regions = load_proposer(anomaly_rows.default_with(f"csl-tiny-{row.key}"))(image)
             np.testing.assert_array_equal(row.method(case), fuse(score, regions))
+    rows = {row.key: row for row in anomaly_rows.ROWS}
+    for name in anomaly_rows.FASTER:
+        fused = rows[f"default-{name.replace(':', '-')}"].method(case)
+        np.testing.assert_array_equal(fused, fuse(score, load_proposer(name)(image)))
 
 
 # Nothing is made twice

@@ -7,6 +7,7 @@ import inspect
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,15 +39,16 @@ def test_a_bundled_network_is_whole_small_and_described(name):
     weights = (folder / "model.safetensors").read_bytes()
     assert len(weights) < 12_000_000
     assert hashlib.sha256(weights).hexdigest() in (folder / "README.md").read_text(encoding="utf-8")
-    recipe = Recipe.read(folder / "recipe.json")
-    assert CSLNetwork.from_pretrained(folder).config == recipe.network
+    first, second = Recipe.read(folder / "recipe.json"), Recipe.read(folder / "finer.json")
+    assert second.network == replace(first.network, finer_boundary=True)
+    assert CSLNetwork.from_pretrained(folder).config == second.network
 
 
 def test_settings_of_earlier_jobs_name_the_same_networks():
-    network = f"NetworkRegions(compact {DIGESTS['csl-tiny']}, scale=auto, finer=2)"
+    network = f"NetworkRegions(compact {DIGESTS['csl-tiny']}, scale=auto)"
     assert repr(load_proposer()) == f"Scales({network}, (auto, 5))"
     for name, digest in DIGESTS.items():
-        assert repr(load_proposer(f"{name}:5")) == f"NetworkRegions(compact {digest}, scale=5, finer=2)"
+        assert repr(load_proposer(f"{name}:5")) == f"NetworkRegions(compact {digest}, scale=5)"
 
 
 @pytest.mark.parametrize("name", BUNDLED)

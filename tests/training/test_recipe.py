@@ -158,9 +158,10 @@ def test_an_invalid_value_is_named_with_its_place(tmp_path, place, value, said):
         Recipe.read(path)
 
 
+@pytest.mark.parametrize("file", ["recipe.json", "finer.json"])
 @pytest.mark.parametrize("name", ["csl-tiny", "csl-tiny-open", "csl-tiny-strict"])
-def test_the_recipes_that_ship_are_read(name):
-    path = Path(str(resources.files("csl_plugin"))) / "weights" / name / "recipe.json"
+def test_the_recipes_that_ship_are_read(name, file):
+    path = Path(str(resources.files("csl_plugin"))) / "weights" / name / file
     recipe = Recipe.read(path)
     assert recipe.document == json.loads(path.read_text())
     assert Recipe(recipe.network, recipe.settings, recipe.document) == recipe

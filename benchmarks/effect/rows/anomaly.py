@@ -27,6 +27,7 @@ from csl_plugin.proposers import DEFAULT
 from csl_plugin.proposers.identity import identity_of
 
 NETWORK = "csl-tiny"
+FASTER = (NETWORK, f"{NETWORK}:5", "superpixels")
 THREE = f"{NETWORK}:auto,10+superpixels:40"  # the partitions that eq. 3 gained most with before
 _RULE_CODE, _REGION_CODE = ("fusion", "ops"), ("proposers/hierarchy",)
 
@@ -167,6 +168,16 @@ ROWS = (
             default_rule=True,
         )
         for name in ("csl-tiny-strict", "csl-tiny-open")
+    ),
+    *(
+        Row(
+            f"default-{name.replace(':', '-')}",
+            f"the default's rule with {name}",
+            partial(_default, source=name),
+            sources=(name,),
+            default_rule=True,
+        )
+        for name in FASTER
     ),
     TRUE,
 )
