@@ -18,14 +18,16 @@ from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.models.network import STRIDE, NetworkOutput
 from csl_plugin.models.region_decoder import RegionPrediction
 from csl_plugin.proposers.base import read_images
-from csl_plugin.proposers.hierarchy.basin_tree import BasinTree, grow
+from csl_plugin.proposers.hierarchy.basin_tree import grow
 from csl_plugin.proposers.hierarchy.color import (
     color_gradient,
+    mean,
     opponent_color,
     relative_to_surroundings,
 )
 from csl_plugin.proposers.hierarchy.node_validity import node_validity
 from csl_plugin.proposers.hierarchy.scales import AUTO, HierarchicalRegions, Scale, as_map, scale_name
+from csl_plugin.proposers.hierarchy.terrain import Terrain
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
 
@@ -218,15 +220,15 @@ def _partitions(
 
     Without proposals the scales may only be numbers.
     """
-    tree, own = _grown(image, boundary), {}
+    tree, own = grow(_terrain(image, boundary)), {}
     if proposed is not None:
         validity = node_validity(tree, proposed.mask_logits[0], proposed.validity_logits[0], step)
         own[AUTO] = tree.assigned(validity)
     return [own[scale] if scale in own else tree.cut(float(scale)) for scale in scales]
 
 
-def _grown(image: Tensor, boundary: Tensor) -> BasinTree:
-    """The tree of an image, (1, 3, H, W), along predicted boundaries.
+def _terrain(image: Tensor, boundary: Tensor) -> Terrain:
+    """What the tree of an image, (1, 3, H, W), grows from along predicted boundaries.
 
     Args:
         image: RGB in [0, 1].
@@ -236,14 +238,11 @@ def _grown(image: Tensor, boundary: Tensor) -> BasinTree:
     strength = F.interpolate(edge, image.shape[2:], mode="bilinear", align_corners=False)[0, 0]
     color = opponent_color(image[0])
     gradient = color_gradient(color)
-    # Predicted boundaries are some pixels wide; the gradient locates the edge within them.
-    relief = (gradient * (_GRADIENT_SHARE / (gradient.mean(dtype=torch.float64).float() + 1e-6))).add_(
-        strength
-    )
     # An edge of the image that the network misses counts too, with a smaller weight.
     contrast = relative_to_surroundings(gradient).mul_(_CONTRAST_SHARE)
-    del gradient  # of a large image every map is much memory
-    return grow(relief, color, torch.maximum(strength, contrast, out=contrast).add_(_FAINT_EDGE))
+    # Predicted boundaries are some pixels wide; the gradient locates the edge within them.
+    relief = gradient.mul_(_GRADIENT_SHARE / (mean(gradient) + 1e-6)).add_(strength)
+    return Terrain(relief, color, torch.maximum(strength, contrast, out=contrast).add_(_FAINT_EDGE))
 
 
 def _identity(network: CSLNetwork) -> str:

@@ -13,6 +13,7 @@ from csl_plugin.proposers.hierarchy.color import (
     relative_to_surroundings,
 )
 from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions, Scale, scale_name
+from csl_plugin.proposers.hierarchy.terrain import Terrain
 
 _SCALE = 150.0  # chosen, with the constants of color.py, on the 200 training images of BSDS500
 
@@ -64,10 +65,14 @@ class Superpixels(HierarchicalRegions):
 
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Tensor]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
-        color = opponent_color(image[0])
-        gradient = color_gradient(color)
-        hierarchy = grow(gradient, color, relative_to_surroundings(gradient))
+        hierarchy = grow(_terrain(image[0]))
         return [hierarchy.cut(float(scale)) for scale in scales]
 
     def __repr__(self) -> str:
         return f"Superpixels(scale={scale_name(self.scale)})"
+
+
+def _terrain(image: Tensor) -> Terrain:
+    color = opponent_color(image)
+    gradient = color_gradient(color)
+    return Terrain(gradient, color, relative_to_surroundings(gradient))

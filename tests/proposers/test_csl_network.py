@@ -20,6 +20,7 @@ from csl_plugin.proposers.hierarchy.color import (
     relative_to_surroundings,
 )
 from csl_plugin.proposers.hierarchy.node_validity import node_validity
+from csl_plugin.proposers.hierarchy.terrain import Terrain
 
 SMALL = {"num_queries": 6, "embedding_width": 16, "query_width": 16, "num_layers": 2, "feedforward_width": 16}
 
@@ -41,7 +42,7 @@ def noise_hierarchy(draw, size):
     image = torch.from_numpy(draw.random((1, 3, *size), np.float32))
     color = opponent_color(image[0])
     gradient = color_gradient(color)
-    return grow(gradient, color, relative_to_surroundings(gradient))
+    return grow(Terrain(gradient, color, relative_to_surroundings(gradient)))
 
 
 def nodes_of(hierarchy):
@@ -144,7 +145,7 @@ def test_what_a_proposal_shows_is_a_region_at_any_size(name):
     image[..., 28:36, 40:48] = 0.1
     color = opponent_color(image[0])
     gradient = color_gradient(color)
-    hierarchy = grow(gradient, color, relative_to_surroundings(gradient))
+    hierarchy = grow(Terrain(gradient, color, relative_to_surroundings(gradient)))
     mask = np.zeros((96, 128), bool)
     mask[things[name]] = True
     logits = torch.from_numpy(np.where(mask[2::4, 2::4], 20.0, -20.0))[None]

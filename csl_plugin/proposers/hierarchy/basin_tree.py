@@ -8,10 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from csl_plugin.proposers.hierarchy.bands import bands
 from csl_plugin.proposers.hierarchy.merge_tree import MergeTree
 from csl_plugin.proposers.hierarchy.merging import merge_tree
 from csl_plugin.proposers.hierarchy.region_graph import region_graph
-from csl_plugin.proposers.hierarchy.watershed import basins
+from csl_plugin.proposers.hierarchy.terrain import Terrain
+from csl_plugin.proposers.hierarchy.watershed import basins, flow
 from csl_plugin.regions.components import split_components
 from csl_plugin.regions.region_map import RegionMap
 
@@ -19,6 +21,8 @@ from csl_plugin.regions.region_map import RegionMap
 _PIXELS_PER_LEAF = 60
 _MIN_LEAVES, _MAX_LEAVES = 1024, 12_000
 _COLOR_DIFFERENCE = 10.0
+
+_BAND = 1 << 21
 
 
 class BasinTree(NamedTuple):
@@ -48,12 +52,13 @@ class BasinTree(NamedTuple):
 
     def _in_reading_order(self, part_of_basin: Tensor, count: int) -> Tensor:
         """Labels of so many parts, numbered by their first pixel."""
-        pixels = self.basins.numel()
         of_pixels = self.basins.flatten()
-        positions = torch.arange(pixels, device=of_pixels.device)
-        first_of_basin = positions.new_full(part_of_basin.shape, pixels)
-        first_of_basin.scatter_reduce_(0, of_pixels.long(), positions, "amin")
-        first = positions.new_full((count,), pixels)
+        pixels = len(of_pixels)
+        first_of_basin = part_of_basin.new_full(part_of_basin.shape, pixels)
+        for part in bands(of_pixels, _BAND):
+            positions = torch.arange(part.start, part.stop, device=of_pixels.device)
+            first_of_basin.scatter_reduce_(0, of_pixels[part].long(), positions, "amin")
+        first = first_of_basin.new_full((count,), pixels)
         first.scatter_reduce_(0, part_of_basin, first_of_basin, "amin")
         rank = torch.empty_like(first)
         rank[torch.argsort(first)] = torch.arange(len(first), device=first.device)
@@ -61,9 +66,14 @@ class BasinTree(NamedTuple):
         return labels.index_select(0, of_pixels).view(self.basins.shape)
 
 
-def grow(relief: Tensor, color: Tensor, strength: Tensor) -> BasinTree:
-    """Merge the basins of a relief (H, W) by color (3, H, W) and the edge strength (H, W) between them."""
-    found = basins(relief)
-    graph = region_graph(found, color, strength)
+def grow(terrain: Terrain) -> BasinTree:
+    """Merge the basins of the relief by the color and the edge strength between them.
+
+    The maps are deleted from the terrain, one after the other.
+    """
+    target = flow(terrain.relief)
+    del terrain.relief
+    found = basins(target)
+    graph = region_graph(found, terrain)
     count = min(max(found.numel() // _PIXELS_PER_LEAF, _MIN_LEAVES), _MAX_LEAVES)
     return BasinTree(found, merge_tree(graph, count))

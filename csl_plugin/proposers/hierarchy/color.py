@@ -26,6 +26,7 @@ _FAINT_GRADIENT = 4.0  # CIELAB units per pixel; below it an edge is faint even 
 _XYZ = ((0.433953, 0.376219, 0.189828), (0.212671, 0.715160, 0.072169), (0.017758, 0.109477, 0.872766))
 _LEVELS = 1 << 14
 _BINOMIAL_RADIUS = 2
+_BAND_OF_SUMS = 1 << 21  # torch widens all of what it sums
 _BAND = 1 << 17  # pixels whose intermediate values stay in a processor's cache
 
 
@@ -76,14 +77,25 @@ def color_gradient(color: Tensor) -> Tensor:
     return found
 
 
+def mean(gradient: Tensor) -> Tensor:
+    """The mean of (H, W) as a scalar; summed in float64."""
+    sums = [gradient[rows].sum(dtype=torch.float64) for rows in bands(gradient, _BAND_OF_SUMS)]
+    return (torch.stack(sums).sum() / gradient.numel()).float()
+
+
 def relative_to_surroundings(gradient: Tensor) -> Tensor:
     """A gradient divided by its local root mean square, (H, W): lowers texture, which is many close edges."""
     height, width = gradient.shape
     cell = _SURROUNDINGS_CELL
-    square = (gradient * gradient)[None, None]
-    square = F.pad(square, (0, -width % cell, 0, -height % cell), mode="replicate")
-    power = _gaussian(F.avg_pool2d(square, cell)[0, 0], _SURROUNDINGS_SIGMA)
-    power = F.interpolate(power[None, None], square.shape[2:], mode="bilinear", align_corners=False)
+    cells = gradient.new_empty((-(-height // cell), -(-width // cell)))
+    for rows in bands(cells, _BAND // cell**2):
+        part = gradient[rows.start * cell : rows.stop * cell]
+        square = (part * part)[None, None]
+        square = F.pad(square, (0, -width % cell, 0, -len(part) % cell), mode="replicate")
+        cells[rows] = F.avg_pool2d(square, cell)[0, 0]
+    power = _gaussian(cells, _SURROUNDINGS_SIGMA)
+    whole = [side * cell for side in cells.shape]
+    power = F.interpolate(power[None, None], whole, mode="bilinear", align_corners=False)
     power = power[0, 0, :height, :width].add_(_FAINT_GRADIENT**2).sqrt_()
     return torch.div(gradient, power, out=power)
 

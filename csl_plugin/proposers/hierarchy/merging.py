@@ -10,7 +10,7 @@ from torch import Tensor
 from csl_plugin.proposers.hierarchy.color import UNIT
 from csl_plugin.proposers.hierarchy.forest import roots
 from csl_plugin.proposers.hierarchy.merge_tree import MergeTree
-from csl_plugin.proposers.hierarchy.region_graph import STRENGTH_STEPS, RegionGraph, contracted
+from csl_plugin.proposers.hierarchy.region_graph import STRENGTH_STEPS, RegionGraph, contracted, joined, parts
 
 # Merging one pair at a time gives the same regions, but is a loop over them. In a round the cheapest share of
 # the regions merges; where few are left, each is a large part of the image and the order matters more.
@@ -69,15 +69,18 @@ def _round(graph: RegionGraph, share: float) -> tuple[Tensor, int, Tensor]:
         decided on, (n,), zero for the others.
     """
     regions = len(graph.sizes)
-    costs = _costs(graph)
-    boundaries = torch.arange(len(costs), device=costs.device)
+    means = graph.colors / (graph.sizes * UNIT)
+    costs = joined([_costs(part, means) for _, part in parts(graph)])
     cheapest = costs.new_full((regions,), math.inf)
     for side in (graph.first, graph.second):
         cheapest.scatter_reduce_(0, side, costs, "amin")
-    best = boundaries.new_full((regions,), len(costs) - 1)
-    for side in (graph.first, graph.second):
-        candidates = torch.where(costs == cheapest.index_select(0, side), boundaries, len(costs) - 1)
-        best.scatter_reduce_(0, side, candidates, "amin")
+    last = len(costs) - 1
+    best = graph.first.new_full((regions,), last)
+    for start, part in parts(graph):
+        boundaries = torch.arange(start, start + len(part.first), device=costs.device)
+        for side in (part.first, part.second):
+            chosen = costs[start : start + len(side)] == cheapest.index_select(0, side)
+            best.scatter_reduce_(0, side, torch.where(chosen, boundaries, last), "amin")
     merging = max(math.ceil(share * regions), 1)
     limit = cheapest.kthvalue(merging).values if merging < regions else cheapest.amax()
     deciding = cheapest <= limit
@@ -91,14 +94,13 @@ def _round(graph: RegionGraph, share: float) -> tuple[Tensor, int, Tensor]:
     return number.index_select(0, root), int(number[-1]) + 1, torch.where(deciding, cheapest, 0.0)
 
 
-def _costs(graph: RegionGraph) -> Tensor:
-    """The cost of merging across each boundary, (m,).
+def _costs(graph: RegionGraph, means: Tensor) -> Tensor:
+    """The cost of merging across each boundary, (m,), where regions have these mean colors, (3, n).
 
     The squared error that the merge adds to piecewise constant features, per unit of boundary that it removes
     (Mumford and Shah's functional; Koepfler et al. merge by it), times the squared mean edge strength.
     """
     one, two, length = graph.first, graph.second, graph.lengths
-    means = graph.colors / (graph.sizes * UNIT)
     size_one, size_two = graph.sizes.index_select(0, one), graph.sizes.index_select(0, two)
     difference = means.index_select(1, one) - means.index_select(1, two)
     square = difference * difference

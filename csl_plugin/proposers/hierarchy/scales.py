@@ -89,7 +89,7 @@ class HierarchicalRegions(ABC):
 
 def as_map(labels: Sequence[Tensor], device: torch.device) -> RegionMap:
     """The labels (H, W) of each image of a batch as one map."""
-    batch = torch.stack(list(labels)).to(device)
+    batch = (torch.stack(list(labels)) if len(labels) > 1 else labels[0][None]).to(device)
     return RegionMap(batch, int(batch.max()) + 1)
 
 

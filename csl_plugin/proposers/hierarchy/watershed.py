@@ -12,8 +12,8 @@ from csl_plugin.proposers.hierarchy.forest import roots
 _BAND = 1 << 17
 
 
-def basins(relief: Tensor) -> Tensor:
-    """Basins of a relief: every pixel flows to its lowest 4-neighbor until none is lower.
+def flow(relief: Tensor) -> Tensor:
+    """Where every pixel flows: to its lowest 4-neighbor if that is lower, else it stays.
 
     On a plateau a pixel flows to the neighbor of the lowest index, so that flat areas have few basins.
 
@@ -21,15 +21,39 @@ def basins(relief: Tensor) -> Tensor:
         relief: (H, W) float, without nan.
 
     Returns:
+        A pixel's number in reading order for each pixel, (H, W) int32.
+    """
+    target = torch.empty(relief.shape, dtype=torch.int32, device=relief.device)
+    for rows in bands(relief, _BAND):
+        own = torch.arange(
+            rows.start * relief.shape[1],
+            rows.stop * relief.shape[1],
+            dtype=torch.int32,
+            device=relief.device,
+        )
+        torch.add(own.view(target[rows].shape), _steps(relief, rows), out=target[rows])
+    return target
+
+
+def basins(target: Tensor) -> Tensor:
+    """Basins of a relief: the pixels that flow to the same one.
+
+    Args:
+        target: What `flow` found, (H, W) int32; the basins are written over it.
+
+    Returns:
         Basin of each pixel, (H, W) int32 from 0 on without gaps; basins are 4-connected.
     """
-    pixels = torch.arange(relief.numel(), dtype=torch.int32, device=relief.device)
-    target = torch.empty_like(pixels).view(relief.shape)
-    for rows in bands(relief, _BAND):
-        torch.add(pixels.view(relief.shape)[rows], _steps(relief, rows), out=target[rows])
-    minimum = roots(target.flatten())
-    number = torch.cumsum(minimum == pixels, 0, dtype=torch.int32).sub_(1)
-    return number.index_select(0, minimum).view(relief.shape)
+    found = roots(target.view(-1))
+    number = torch.empty_like(found)
+    count = found.new_zeros(1)
+    for part in bands(found, _BAND):
+        own = torch.arange(part.start, part.stop, dtype=torch.int32, device=found.device)
+        torch.cumsum(found[part] == own, 0, dtype=torch.int32, out=number[part]).add_(count)
+        count = number[part][-1:]
+    for part in bands(found, _BAND):
+        torch.sub(number.index_select(0, found[part]), 1, out=found[part])
+    return found.view(target.shape)
 
 
 def _steps(relief: Tensor, rows: slice) -> Tensor:

@@ -81,10 +81,19 @@ def test_a_flat_image_has_no_gradient_and_noise_has_little_relative_to_its_surro
 def test_bands_do_not_show(monkeypatch):
     image = noise((37, 11))
     whole = opponent_color(image), color_gradient(opponent_color(image))
+    relative = relative_to_surroundings(whole[1])
     for pixels in (1, 40, 150):
         monkeypatch.setattr(color, "_BAND", pixels)
         assert torch.equal(opponent_color(image), whole[0])
         assert torch.equal(color_gradient(whole[0]), whole[1])
+        assert torch.equal(relative_to_surroundings(whole[1]), relative)
+
+
+def test_the_mean_is_summed_in_float64(monkeypatch):
+    gradient = torch.cat([torch.full((1, 8), 2.0**24), torch.ones((24, 8)), torch.zeros((7, 8))])
+    for elements in (8, 1 << 21):
+        monkeypatch.setattr(color, "_BAND_OF_SUMS", elements)
+        assert float(color.mean(gradient)) == (2.0**24 + 24) / 32
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])

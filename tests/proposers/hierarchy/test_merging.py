@@ -10,12 +10,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from csl_plugin.proposers.hierarchy import basin_tree as basin_tree_module
+from csl_plugin.proposers.hierarchy import forest as forest_module
 from csl_plugin.proposers.hierarchy import region_graph as region_graph_module
 from csl_plugin.proposers.hierarchy import watershed as watershed_module
+from csl_plugin.proposers.hierarchy.basin_tree import grow
 from csl_plugin.proposers.hierarchy.color import UNIT, opponent_color
 from csl_plugin.proposers.hierarchy.merging import merge_tree
 from csl_plugin.proposers.hierarchy.region_graph import STRENGTH_STEPS, contracted, region_graph
-from csl_plugin.proposers.hierarchy.watershed import basins
+from csl_plugin.proposers.hierarchy.terrain import Terrain
+from csl_plugin.proposers.hierarchy.watershed import basins, flow
 
 SEEDS = st.integers(0, 10**6)
 
@@ -24,7 +28,12 @@ def scene(seed, size):
     """The basins, colors and edge strengths of noise."""
     draw = torch.Generator().manual_seed(seed)
     color = opponent_color(torch.rand((3, *size), generator=draw))
-    return basins(torch.rand(size, generator=draw)), color, torch.rand(size, generator=draw)
+    return basins(flow(torch.rand(size, generator=draw))), color, torch.rand(size, generator=draw)
+
+
+def graph_of(labels, color, strength):
+    """The graph, which does not look at the relief."""
+    return region_graph(labels, Terrain(torch.empty(0), color, strength))
 
 
 def boundaries_of(labels, strength):
@@ -46,7 +55,7 @@ def boundaries_of(labels, strength):
 def test_every_pixel_flows_to_the_lowest_point_below_it(seed, size):
     draw = np.random.default_rng(seed)
     relief = draw.integers(0, 6, size).astype(np.float32)  # with plateaus
-    found = basins(torch.from_numpy(relief)).numpy()
+    found = basins(flow(torch.from_numpy(relief))).numpy()
 
     def lowest(y, x):
         around = [(y - 1, x), (y, x - 1), (y, x), (y, x + 1), (y + 1, x)]
@@ -67,7 +76,7 @@ def test_every_pixel_flows_to_the_lowest_point_below_it(seed, size):
 @settings(max_examples=50, deadline=None)
 def test_a_graph_counts_what_the_pixels_say(seed, size):
     labels, color, strength = scene(seed, size)
-    graph = region_graph(labels, color, strength)
+    graph = graph_of(labels, color, strength)
     for region in range(int(labels.max()) + 1):
         inside = labels == region
         assert graph.sizes[region] == inside.sum()
@@ -82,25 +91,45 @@ def test_a_graph_counts_what_the_pixels_say(seed, size):
 @settings(max_examples=50, deadline=None)
 def test_a_graph_of_groups_is_the_graph_of_their_pixels(seed, size):
     labels, color, strength = scene(seed, size)
-    graph = region_graph(labels, color, strength)
+    graph = graph_of(labels, color, strength)
     draw = np.random.default_rng(seed)
     group = torch.from_numpy(draw.integers(0, 3, len(graph.sizes)))
     group = torch.unique(group, return_inverse=True)[1]
-    expected = region_graph(group[labels.long()].int(), color, strength)
+    expected = graph_of(group[labels.long()].int(), color, strength)
     for ours, theirs in zip(contracted(graph, group, int(group.max()) + 1), expected, strict=True):
         assert torch.equal(ours, theirs)
 
 
-def test_bands_do_not_show(monkeypatch):
-    labels, color, strength = scene(1, (37, 11))
+@pytest.mark.parametrize("elements", [1, 40, 150])
+def test_bands_do_not_show(monkeypatch, elements):
     relief = torch.rand(37, 11, generator=torch.Generator().manual_seed(0))
-    whole, drops = region_graph(labels, color, strength), basins(relief)
-    for pixels in (1, 40, 150):
-        for module in (region_graph_module, watershed_module):
-            monkeypatch.setattr(module, "_BAND", pixels)
-        assert torch.equal(basins(relief), drops)
-        for ours, theirs in zip(region_graph(labels, color, strength), whole, strict=True):
-            assert torch.equal(ours, theirs)
+    labels, color, strength = scene(1, (37, 11))
+
+    def grown():
+        tree = merge_tree(graph_of(labels, color, strength), max_leaves=30)
+        whole = grow(Terrain(relief.clone(), color, strength))
+        cuts = [tree.cut(float(height)) for height in tree.heights[30:60:10]]
+        return [
+            basins(flow(relief)),
+            *graph_of(labels, color, strength),
+            tree.heights,
+            *cuts,
+            whole.cut(40.0),
+        ]
+
+    expected = grown()
+    for module in (basin_tree_module, forest_module, region_graph_module, watershed_module):
+        monkeypatch.setattr(module, "_BAND", elements)
+    monkeypatch.setattr(region_graph_module, "_BOUNDARIES", elements)
+    for ours, theirs in zip(grown(), expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_growing_keeps_no_map_of_the_image():
+    _, color, strength = scene(1, (20, 30))
+    terrain = Terrain(strength.clone(), color, strength)
+    grow(terrain)
+    assert not vars(terrain)
 
 
 def greedy(graph):
@@ -142,7 +171,7 @@ def greedy(graph):
 @settings(max_examples=50, deadline=None)
 def test_few_regions_merge_one_pair_at_a_time(seed, size):
     labels, color, strength = scene(seed, size)
-    graph = region_graph(labels, color, strength)
+    graph = graph_of(labels, color, strength)
     if len(graph.sizes) > 14:  # beyond it a round merges more than one pair
         group = torch.arange(len(graph.sizes)) % 14
         graph = contracted(graph, group, 14)
@@ -159,7 +188,7 @@ def test_few_regions_merge_one_pair_at_a_time(seed, size):
 @pytest.mark.parametrize("max_leaves", [50, 300, 10_000])
 def test_a_tree_of_many_regions_is_nested_connected_and_whole(max_leaves):
     labels, color, strength = scene(3, (90, 110))
-    graph = region_graph(labels, color, strength)
+    graph = graph_of(labels, color, strength)
     tree = merge_tree(graph, max_leaves)
     leaves = int(tree.leaf_of_region.max()) + 1
     assert leaves <= max_leaves
@@ -194,7 +223,7 @@ def test_a_tree_of_many_regions_is_nested_connected_and_whole(max_leaves):
 @settings(max_examples=20, deadline=None)
 def test_the_best_node_of_a_region_is_the_best_that_contains_it(seed):
     labels, color, strength = scene(seed, (12, 13))
-    tree = merge_tree(region_graph(labels, color, strength), max_leaves=10_000)
+    tree = merge_tree(graph_of(labels, color, strength), max_leaves=10_000)
     draw = np.random.default_rng(seed)
     values = torch.from_numpy(draw.choice([0.1, 0.5, 0.9], len(tree.heights)))
     parents, found = tree._parents.tolist(), tree.best(values).tolist()
