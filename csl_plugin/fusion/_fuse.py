@@ -81,7 +81,9 @@ def fuse(
     Note:
         Arithmetic is in float32 (float64 for float64), sums over regions in float64, counts in int64. Beyond
         the result it takes a few H x W planes; with `size` or `logits` D in the dtype of the arithmetic; a
-        few copies of D where gradients are recorded. Gradients flow to `distribution`, also in torch.func.
+        few copies of D where gradients are recorded. On the CPU, the memory of the last result of 32 to 256
+        MiB that nothing refers to any more is kept for the next of its size. Gradients flow to
+        `distribution`, also in torch.func.
         With check=False and split=False it compiles with fullgraph=True and is exported by torch.export;
         integer labels given to such a call must be below H * W. torch.jit.trace is refused.
 
