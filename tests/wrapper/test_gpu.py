@@ -35,7 +35,6 @@ def test_the_network_computes_where_the_images_are(source, first):
     proposer = load_proposer(source)
     segment = CSLWrapper(model().cuda() if first == "model" else model(), proposer, OutputAdapter("logits"))
     segment = segment.cuda()
-    torch.cuda.reset_peak_memory_stats()
     used = []
     there = getattr(proposer, "proposer", proposer).near(IMAGES.cuda())
     handle = there.network.register_forward_pre_hook(lambda _, args: used.append(args[0].device.type))
