@@ -52,7 +52,7 @@ effect: $(VENV)/ready-to-bench  ## The pages of docs/results on data in DATA; tr
 	$(VENV)/bin/python -m benchmarks.effect --data $(DATA) $(ARGS)
 
 gpu:  ## The GPU's tests and speed, with the torch of $(PYTHON)
-	$(PYTHON) -m pytest tests/ops/test_gpu.py || test $$? -eq 5  # 5: all of it was skipped
+	$(PYTHON) -m pytest tests/ops/test_gpu.py tests/wrapper/test_gpu.py || test $$? -eq 5  # 5: all of it was skipped
 	$(PYTHON) -m benchmarks.speed.gpu $(ARGS)
 
 clean:  ## Remove the environments and what was built

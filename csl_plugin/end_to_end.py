@@ -7,14 +7,15 @@ from typing import TypeAlias
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.models import CSLNetwork
 from csl_plugin.ops import to_probabilities
 from csl_plugin.proposers import NetworkProposals, NetworkRegions, Proposer
-from csl_plugin.proposers.base import Partition, as_partitions
+from csl_plugin.proposers.base import Partition
+from csl_plugin.proposers.held import WithProposer, propose
 from csl_plugin.regions.assignment import soft_assignment
 from csl_plugin.regions.components import split_components
 from csl_plugin.regions.proposals import RegionProposals
@@ -25,7 +26,7 @@ Score: TypeAlias = Callable[[Tensor], Tensor]
 """From a distribution (B, C, H, W) in [0, 1] to scores (B, K, H, W) >= 0, higher is more anomalous."""
 
 
-class EndToEnd(nn.Module):
+class EndToEnd(WithProposer):
     """A network distilled from a teacher, then eq. 2 and fusion: no teacher at inference.
 
     Args:
@@ -35,7 +36,8 @@ class EndToEnd(nn.Module):
             from an anomaly score.
         proposer: Where regions come from; by default the network's own region scores by eq. 2. They come
             from the same forward pass as the distribution, and so do those of `NetworkRegions(network)` with
-            the same network, which have sharper boundaries and take longer.
+            the same network, which have sharper boundaries and take longer. It is no part of the module;
+            the network is.
         rule: As for `csl_plugin.fuse`; the paper's eq. 3 is "product".
         split: As for `csl_plugin.fuse`.
 
@@ -93,7 +95,7 @@ class EndToEnd(nn.Module):
         if isinstance(proposer, (NetworkProposals, NetworkRegions)) and proposer.network is self.network:
             regions: tuple[Partition, ...] = proposer.of_output(images, output)
         else:
-            regions = as_partitions(proposer(images))
+            regions = propose(proposer, images)
         size = (images.shape[2], images.shape[3])
         logits, rule, split = output.distribution.float(), self.rule, self.split
         if self.score is None:

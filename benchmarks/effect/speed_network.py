@@ -57,6 +57,7 @@ PARTS: tuple[tuple[Any, str, str], ...] = (
     (stage, "fuse", "fusion"),
 )
 REST = "the rest"
+TEACHER, WRAPPED = "teacher only", "CSLWrapper(teacher), the default"
 _HEAD = """\
 # Speed of the network
 
@@ -66,12 +67,13 @@ Written by `python -m benchmarks.effect.speed_network`; do not edit.
 |---|---|
 {facts}
 
-`csl-tiny`, float32, one thread. Median and quartiles over {rounds} rounds at 360 x 480 and {large} at 1024 x
+`csl-tiny`, one thread; the network in bfloat16 where the processor has instructions for it. Median and quartiles over {rounds} rounds at 360 x 480 and {large} at 1024 x
 2048, the calls in turns. Images are CamVid val frames, side by side where one does not fill the size. The
 first two rows of a table are of the network at the image's size. Proposers shrink images whose longer side
 exceeds 1024 pixels to it for the network; the watershed and all later parts work at the full size. The
 teacher is the segmenter of `examples/train_segmenter.py`: 3.1 million parameters, logits of {classes} classes
-upsampled to the image's size. A larger teacher adds its own time. The default regions are {default}.
+upsampled to the image's size. A larger teacher adds its own time. The wrapper's own share is its time
+less the teacher's in the same round. The default regions are {default}.
 """
 
 
@@ -97,20 +99,22 @@ def inference(image: Tensor, rounds: int) -> dict[str, list[float]]:
     network, teacher = bundled_network(), small_teacher()
     eq2, default, adapter = NetworkProposals(network), load_proposer(), OutputAdapter("logits")
     faster = {f"`{name}`": partial(load_proposer(name), image) for name in FASTER}
-    return take_turns(
+    found = take_turns(
         {
             "network, only boundaries": lambda: network.boundaries(image),
             "network, whole forward": lambda: network(image),
             "region scores for eq. 2": lambda: eq2(image),
             f"the default regions, `{DEFAULT}`": lambda: default(image),
             **faster,
-            "teacher only": lambda: teacher(image),
+            TEACHER: lambda: teacher(image),
             "CSLWrapper, eq. 2": lambda: CSLWrapper(teacher, eq2, adapter)(image),
-            "CSLWrapper(teacher), the default": lambda: CSLWrapper(teacher, default, adapter)(image),
+            WRAPPED: lambda: CSLWrapper(teacher, default, adapter)(image),
             **regions_of(image),
         },
         rounds,
     )
+    pairs = zip(found[WRAPPED], found[TEACHER], strict=True)
+    return {**found, "CSLWrapper's own share, the default": [whole - alone for whole, alone in pairs]}
 
 
 def shares(image: Tensor, rounds: int) -> dict[str, list[float]]:
@@ -189,6 +193,19 @@ def training(recipe: Recipe, data: Path, steps: int) -> dict[str, list[float]]:
     return found
 
 
+def call_rows(calls: dict[str, list[float]]) -> list[list[str]]:
+    """Frames per second, milliseconds, and how many times the teacher's in the same round, by call."""
+    return [
+        [
+            name,
+            spread([1 / value for value in values], 2),
+            spread([1000 * value for value in values], 0),
+            spread([value / alone for value, alone in zip(values, calls[TEACHER], strict=True)], 2),
+        ]
+        for name, values in calls.items()
+    ]
+
+
 def share_rows(parts: dict[str, list[float]]) -> list[list[str]]:
     """Milliseconds and share of the sum of medians, by part."""
     medians = {name: quartiles(values)[1] for name, values in parts.items()}
@@ -210,11 +227,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for size in SIZES:
         rounds = options.rounds if size[0] * size[1] < _LARGE else options.large_rounds
         image = street(options.data / "camvid" / "images" / "val", size)
-        rows = [
-            [name, spread([1 / value for value in values], 2), spread([1000 * value for value in values], 0)]
-            for name, values in inference(image, rounds).items()
-        ]
-        lines += [f"## {size[0]} x {size[1]}", "", *markdown(["", "frames per second", "ms"], rows)]
+        heading = ["", "frames per second", "ms", "times the teacher"]
+        lines += [f"## {size[0]} x {size[1]}", "", *markdown(heading, call_rows(inference(image, rounds)))]
         lines += ["Where `CSLWrapper(teacher)` spends its time:", ""]
         lines += markdown(["part", "ms", "share"], share_rows(shares(image, rounds)))
     recipe = Recipe.read(recipe_of())

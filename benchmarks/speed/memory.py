@@ -8,6 +8,7 @@ This needs Linux; elsewhere the memory columns stay empty.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import json
 import os
@@ -25,7 +26,8 @@ from benchmarks.speed.stages import build
 Peaks = dict[str, dict[str, int]]
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0"}
+ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0"}
+"""The environment of a process whose allocator returns each freed block at once."""
 
 
 def extra_bytes(specs: Iterable[Spec]) -> Peaks:
@@ -34,7 +36,7 @@ def extra_bytes(specs: Iterable[Spec]) -> Peaks:
         return {}
     command = [sys.executable, "-m", "benchmarks.speed.memory"]
     given = json.dumps([spec.to_json() for spec in specs])
-    environment = {**os.environ, **_ALLOCATOR}
+    environment = {**os.environ, **ALLOCATOR}
     done = subprocess.run(
         command, input=given, env=environment, stdout=subprocess.PIPE, text=True, check=True
     )
@@ -55,15 +57,38 @@ def _growth(entry: Contestant) -> int:
     gc.collect()
     gc.disable()
     _RESET.write_text("5")
-    before = _kilobytes("VmRSS")
+    before = kilobytes("VmRSS")
     result, _ = call(entry)
-    grown = _kilobytes("VmHWM") - before
+    grown = kilobytes("VmHWM") - before
     gc.enable()
     del result
     return max(grown, 0) * 1024
 
 
-def _kilobytes(field: str) -> int:
+def heap_in_use() -> int:
+    """Bytes that were allocated and not freed, without the free pieces between them; of the main thread.
+
+    Raises:
+        AttributeError: Not the C library that counts them (glibc 2.33).
+    """
+    read = ctypes.CDLL(None).mallinfo2
+    read.restype = _Heap
+    found = read()
+    return int(found.uordblks) + int(found.hblkhd)
+
+
+class _Heap(ctypes.Structure):
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in (
+            *("arena", "ordblks", "smblks", "hblks", "hblkhd"),
+            *("usmblks", "fsmblks", "uordblks", "fordblks", "keepcost"),
+        )
+    ]
+
+
+def kilobytes(field: str) -> int:
+    """A size in this process's status, such as VmRSS."""
     line = next(line for line in _STATUS.read_text().splitlines() if line.startswith(field))
     return int(line.split()[1])
 

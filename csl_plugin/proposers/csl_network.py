@@ -28,6 +28,7 @@ from csl_plugin.proposers.hierarchy.color import (
 from csl_plugin.proposers.hierarchy.node_validity import node_validity
 from csl_plugin.proposers.hierarchy.scales import AUTO, HierarchicalRegions, Scale, as_map, scale_name
 from csl_plugin.proposers.hierarchy.terrain import Terrain
+from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
 
@@ -38,7 +39,7 @@ _FAINT_EDGE = 1e-3
 _LONGEST_SIDE = 1024
 
 
-class NetworkProposals:
+class NetworkProposals(FollowsImages):
     """The region scores and validities of a CSL network, as eq. 2 takes them.
 
     Args:
@@ -69,9 +70,10 @@ class NetworkProposals:
             ScoreRangeError: A value is outside [0, 1] or not finite.
         """
         tensor = read_images(images)
-        resized = _network_input(tensor, self.network)
+        network = self.near(tensor).network
+        resized = _network_input(tensor, network)
         with torch.inference_mode(), without_autocast(resized.device):
-            output = self.network(resized)
+            output = network(resized)
         return self.of_output(tensor, output)
 
     def of_output(self, images: Tensor, output: NetworkOutput) -> tuple[RegionProposals]:
@@ -89,7 +91,7 @@ class NetworkProposals:
         return f"NetworkProposals({_identity(self.network)})"
 
 
-class NetworkRegions(HierarchicalRegions):
+class NetworkRegions(FollowsImages, HierarchicalRegions):
     """Regions along the boundaries that a CSL network predicts, chosen by its proposals.
 
     A network with a finer-boundary head looks at the image at twice the resolution of its proposals too:

@@ -17,6 +17,7 @@ from csl_plugin.proposers.bundled import bundled_folder
 from csl_plugin.proposers.combine import Scales, Together
 from csl_plugin.proposers.entry_points import registered_names, registered_proposer
 from csl_plugin.proposers.names import BUILT_IN, DEFAULT
+from csl_plugin.proposers.placement import FollowsImages
 
 if TYPE_CHECKING:  # a name alone does not need it
     from csl_plugin.proposers.hierarchy.scales import Scale
@@ -57,7 +58,9 @@ def load_proposer(
         revision: A commit, tag or branch of a network on the Hub; other sources have none.
         variant: Of a network's weights, such as "fp16" for `model.fp16.safetensors`; by default none, or the
             only one that is there. Other sources have none.
-        device: The device of a network's weights; by default the CPU. Superpixels and folders need none.
+        device: Where a network computes, images from elsewhere are carried there; None for the device of the
+            images, with a copy of the weights on each device that images come from. Superpixels and folders
+            need none; a registered proposer takes it as it likes.
 
     Returns:
         A callable from RGB images (B, 3, H, W) in [0, 1] to a tuple of partitions, each `RegionProposals` or
@@ -111,7 +114,7 @@ def load_proposer(
 
         found = published(name, revision)
         if found.kind is not None:
-            return load_transformers(found, device, variant)
+            return _placed(load_transformers(found, device, variant), device)
         return _of_network(name, found.revision, variant, device)
     raise FileError(
         "source",
@@ -144,9 +147,15 @@ def _of_network(
     from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
 
     network = CSLNetwork.from_pretrained(source, revision=revision, variant=variant, device=device)
-    if not network.config.boundary:
-        return NetworkProposals(network)
-    return NetworkRegions(network)
+    maker = NetworkRegions if network.config.boundary else NetworkProposals
+    return _placed(maker(network), device)
+
+
+def _placed(proposer: Proposer, device: torch.device | str | None) -> Proposer:
+    """The proposer of a network that was loaded for a device, or for that of the images."""
+    if device is None and isinstance(proposer, FollowsImages):
+        proposer.follow_images()
+    return proposer
 
 
 def _at_scales(proposer: Proposer, source: str, scales: str) -> Proposer:

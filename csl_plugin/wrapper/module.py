@@ -17,6 +17,7 @@ from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeErr
 from csl_plugin.fusion import Rule
 from csl_plugin.fusion.rules import read_rule
 from csl_plugin.proposers import Proposer, load_proposer
+from csl_plugin.proposers.held import WithProposer
 from csl_plugin.wrapper.call import named_masks
 from csl_plugin.wrapper.host import ForwardOfModel, attribute_of
 from csl_plugin.wrapper.stage import FusionStage, as_one_tensor
@@ -24,13 +25,16 @@ from csl_plugin.wrapper.stage import FusionStage, as_one_tensor
 __all__ = ["CSLWrapper"]
 
 
-class CSLWrapper(nn.Module):
+class CSLWrapper(WithProposer):
     """A segmentation model followed by structure-constrained fusion: same call, same type of output.
 
     The model does not change: no hook is added, and its weights, state_dict and training flag stay. Its
     distribution D is read from the output, fused with the regions of the input image (`fuse`), and written
     back in place of the model's scores, at their resolution. The output then holds the fused distribution,
     also where the model returns logits: take its arg max, without a softmax before.
+
+    The proposer is no part of the module, whatever it is: parameters, state_dict, dtype, device and training
+    flag are the model's. Networks that `load_proposer` loads compute on the images' device.
 
     In a batch the result of an image does not depend on its neighbors: the proposer sees each image without
     the padding that `pixel_mask` and the like declare, and images of several sizes may come in a list where
@@ -54,6 +58,7 @@ class CSLWrapper(nn.Module):
         OptionError: An unknown preset or rule, or a `split` or `check` that is neither True nor False. When
             called: within torch.jit or torch.fx.symbolic_trace.
         OutputError: When called: the output is not recognized, or no argument holds images.
+        DeviceError: When called: the proposer is a module of yours on another device than the scores.
         ShapeError: When called: more images than the model takes in one call.
 
     Example:

@@ -15,7 +15,8 @@ from csl_plugin.adapters.image_batch import reduced, window
 from csl_plugin.errors import OutputError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.proposers import Proposer
-from csl_plugin.proposers.base import Partition, as_partitions
+from csl_plugin.proposers.base import Partition
+from csl_plugin.proposers.held import propose
 from csl_plugin.regions.region_map import RegionMap
 
 
@@ -82,7 +83,7 @@ class FusionStage:
         """The regions of images without padding, at the size of their distribution and on its device."""
         size = (distribution.shape[2], distribution.shape[3])
         with torch.no_grad(), outside_transforms():
-            proposed = as_partitions(self.proposer(images.to(distribution.device)))
+            proposed = propose(self.proposer, images.to(distribution.device))
             # A map is resized; proposals fit any size.
             return tuple(each.resize(size) if isinstance(each, RegionMap) else each for each in proposed)
 

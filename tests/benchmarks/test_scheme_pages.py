@@ -237,8 +237,10 @@ def test_the_speed_of_all_parts(data, tmp_path, monkeypatch):
         *(name for *_, name in speed_network.PARTS),
         speed_network.REST,
         "CSLWrapper(teacher), the default",
+        "CSLWrapper's own share, the default",
     ):
         assert text.count(f"| {row} |") == 2
+    assert text.count("| teacher only |") == text.count("| 1.00 (1.00 ... 1.00) |") == 2
     assert "matching and losses" in text
 
 

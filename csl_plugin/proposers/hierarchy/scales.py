@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, Self, TypeAlias
 
 import torch
 from torch import Tensor
@@ -79,8 +79,13 @@ class HierarchicalRegions(ABC):
         # Sums are exact in float64, which other devices do not have.
         known = tensor if tensor.device.type in ("cpu", "cuda") else tensor.cpu()
         with torch.no_grad(), without_autocast(known.device):
-            found = zip(*(self.partitions(image, scales) for image in torch.split(known, 1)), strict=True)
+            here = self.near(known)
+            found = zip(*(here.partitions(image, scales) for image in torch.split(known, 1)), strict=True)
         return tuple(as_map(labels, tensor.device) for labels in found)
+
+    def near(self, images: Tensor) -> Self:  # noqa: ARG002 - what has a network looks at their device
+        """What computes the regions of images on this device."""
+        return self
 
     @abstractmethod
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Tensor]:

@@ -17,6 +17,7 @@ from csl_plugin.errors import CSLError, OptionError, OutputError, reason_of
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.models.validity import class_validity_logits, object_validity_logits
 from csl_plugin.proposers.base import read_images
+from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded, scaled
 from csl_plugin.regions.proposals import RegionProposals
 
@@ -42,7 +43,7 @@ _VALIDITY_LOGITS: dict[Validity, Callable[[Tensor], Tensor]] = {
 }
 
 
-class MaskClassificationProposals:
+class MaskClassificationProposals(FollowsImages):
     """Region scores and validities of a network from transformers that predicts a mask and a class per query.
 
     R is the sigmoid of the mask logits, at the network's own resolution, for any aspect ratio of the image.
@@ -112,9 +113,14 @@ class MaskClassificationProposals:
             OutputError: The model fails, or its output has no masks with classes.
         """
         tensor = read_images(images)
+        masks, validity = self.near(tensor)._predicted(tensor)
+        return (RegionProposals.from_logits(masks.to(tensor.device), validity.to(tensor.device)),)
+
+    def _predicted(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits of masks (B, N, h, w) and of validity (B, N), on the network's device."""
         parameter = next(self.model.parameters())
         with torch.inference_mode(), without_autocast(parameter.device):
-            pixels = self.normalization(self._resized(tensor.to(parameter.device, torch.float32)))
+            pixels = self.normalization(self._resized(images.to(parameter.device, torch.float32)))
             size = (pixels.shape[2], pixels.shape[3])
             canvas = self._canvas(size)
             with as_output_error(self._kind):
@@ -127,8 +133,7 @@ class MaskClassificationProposals:
                 hint = "Pass the model as transformers builds it."
                 raise OutputError("model", got, "(B, N, h, w) and (B, N, K + 1)", hint)
             validity = _VALIDITY_LOGITS[self.validity](classes.float())
-            masks = cropped(masks.float(), canvas, size)
-        return (RegionProposals.from_logits(masks.to(tensor.device), validity.to(tensor.device)),)
+            return cropped(masks.float(), canvas, size), validity
 
     def _resized(self, images: Tensor) -> Tensor:
         longest = max(images.shape[2:])

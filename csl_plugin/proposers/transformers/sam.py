@@ -14,6 +14,7 @@ from csl_plugin._options import checked_integer
 from csl_plugin.arrays import Array
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.proposers.base import read_images
+from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.proposers.transformers.mask2former import as_output_error, check_model
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded, scaled
 from csl_plugin.regions.proposals import RegionProposals
@@ -27,7 +28,7 @@ _COMPARED = 128  # samples per side at which masks are compared
 _CANDIDATES = 4  # times `num_regions`: how many masks are compared with one another
 
 
-class PromptedPointProposals:
+class PromptedPointProposals(FollowsImages):
     """Region scores and validities of SAM or SAM2, prompted by a grid of points.
 
     Every point gives three masks. R is the sigmoid of their logits. V is the predicted quality of the mask
@@ -89,9 +90,10 @@ class PromptedPointProposals:
             OutputError: The model fails.
         """
         tensor = read_images(images)
-        device = next(self.model.parameters()).device
+        here = self.near(tensor)
+        device = next(here.model.parameters()).device
         with torch.inference_mode(), without_autocast(device), as_output_error(self._kind):
-            found = [self._propose(image[None]) for image in tensor]
+            found = [here._propose(image[None]) for image in tensor]
             most = max(len(validity) for _, validity in found)
             scores = [F.pad(masks, (0, 0, 0, 0, 0, most - len(masks))) for masks, _ in found]
             validity = [F.pad(values, (0, most - len(values))) for _, values in found]
