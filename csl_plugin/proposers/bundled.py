@@ -8,8 +8,8 @@ from csl_plugin.errors import FileError
 
 BUNDLED = {
     "csl-tiny": "72e3e023d7f437807400de4f7ea2240c358dd78c07aaeadc788ff2eb03102dfa",
-    "csl-tiny-strict": "56b2f6cfabfa9ce5f37c2a2d8af7cd93e0412d57427d7020e84c86c9654c1c95",
-    "csl-tiny-open": "556a05d8cf20131f206ee64d600c7b3f6713959f3cbda7695ca81b618e6b2f8d",
+    "csl-tiny-strict": "572ab7b4fb9c7acb9f4b6f509a9d319d03ffbf371f1af10648c3d0638661967c",
+    "csl-tiny-open": "074ec2ff0c9c7aff1415c23b0a0a98e32280b6bd55150141e6384031d176bde2",
 }
 """The SHA-256 of each network's `model.safetensors`."""
 
