@@ -67,13 +67,14 @@ Written by `python -m benchmarks.effect.speed_network`; do not edit.
 |---|---|
 {facts}
 
-`csl-tiny`, one thread; the network in bfloat16 where the processor has instructions for it. Median and quartiles over {rounds} rounds at 360 x 480 and {large} at 1024 x
-2048, the calls in turns. Images are CamVid val frames, side by side where one does not fill the size. The
-first two rows of a table are of the network at the image's size. Proposers shrink images whose longer side
-exceeds 1024 pixels to it for the network; the watershed and all later parts work at the full size. The
-teacher is the segmenter of `examples/train_segmenter.py`: 3.1 million parameters, logits of {classes} classes
-upsampled to the image's size. A larger teacher adds its own time. The wrapper's own share is its time
-less the teacher's in the same round. The default regions are {default}.
+`csl-tiny`, one thread; the network in bfloat16 where the processor has instructions for it. Median and
+quartiles over {rounds} rounds at 360 x 480 and {large} at 1024 x 2048, the calls in turns. Images are CamVid
+val frames, side by side where one does not fill the size. The first two rows of a table are of the network at
+the image's size, in float32. Proposers shrink images whose longer side exceeds 1024 pixels to it for the
+network; the watershed and all later parts work at the full size. The teacher is the segmenter of
+`examples/train_segmenter.py`: 3.1 million parameters, logits of {classes} classes upsampled to the image's
+size. A larger teacher adds its own time. The wrapper's own share is its time less the teacher's in the same
+round. The default regions are {default}.
 """
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
@@ -249,10 +248,22 @@ def _extents(images: Tensor, sizes: Tensor | None) -> Extents:
 def _padded(images: Tensor, extents: Extents) -> Tensor:
     """Normalized images with zeros to the right and below."""
     mean = torch.tensor(IMAGENET_MEAN, device=images.device, dtype=images.dtype)[:, None, None]
-    scale = 1 / torch.tensor(IMAGENET_STD, device=images.device, dtype=images.dtype)[:, None, None]
-    normal = torch.addcmul(-mean * scale, images.contiguous(memory_format=torch.channels_last), scale)
-    below, right = extents.padded[0] - images.shape[2], extents.padded[1] - images.shape[3]
-    return extents.clear(F.pad(normal, (0, right, 0, below)) if below or right else normal, 1)
+    std = torch.tensor(IMAGENET_STD, device=images.device, dtype=images.dtype)[:, None, None]
+    normal = (images - mean).div_(std)
+    height, width = images.shape[2:]
+    # Written once in the layout and the dtype of the convolutions: a copy of a large image takes long.
+    kind, dtype = images.device.type, images.dtype
+    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+        dtype = torch.get_autocast_dtype(kind)
+    padded = torch.empty(
+        (*images.shape[:2], *extents.padded),
+        dtype=dtype,
+        device=images.device,
+        memory_format=torch.channels_last,
+    )
+    padded[:, :, height:], padded[:, :, :, width:] = 0, 0
+    padded[:, :, :height, :width] = normal
+    return extents.clear(padded, 1)
 
 
 def _sample(embedding: Tensor, points: Tensor, extents: Extents) -> Tensor:

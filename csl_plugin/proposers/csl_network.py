@@ -268,4 +268,5 @@ def _resized(images: Tensor, network: CSLNetwork, size: Sequence[int]) -> Tensor
     images = images.to(parameter.device, torch.float32)
     if images.shape[2:] != torch.Size(size):
         images = F.interpolate(images, list(size), mode="bilinear", align_corners=False, antialias=True)
-    return images.clamp(0, 1).to(parameter.dtype)
+        images = images.clamp_(0, 1)
+    return images.to(parameter.dtype)
