@@ -38,7 +38,7 @@ class BoundaryHead(nn.Module):
     def forward(self, fine: Tensor, coarse: Tensor, extents: Extents) -> tuple[Tensor, Tensor]:
         """Features (B, 32, H / 2, W / 2) of boundaries, and logits (B, 1, H / 2, W / 2)."""
         wide = F.interpolate(self.coarse(coarse), scale_factor=2.0, mode="nearest")
-        features = F.relu_(self.merge(extents.clear(F.relu_(self.fine(fine).add_(wide)), 2)))
+        features = F.relu(self.merge(extents.clear(F.relu(self.fine(fine) + wide), 2)))
         return features, self.out(features)
 
 
@@ -80,13 +80,13 @@ class FinerBoundaryHead(nn.Module):
             extents: Of the finer images.
         """
         features, logits, embedding = features.detach(), logits.detach(), embedding.detach()
-        near = F.relu_(self.down(extents.clear(F.relu_(self.stem(finer)), 2)))
-        near = extents.clear(self.coarse(torch.cat([features, logits], 1)).add_(near), 4)
-        around = extents.clear(F.relu_(self.further_down(near).add_(self.embedding(embedding))), 8)
+        near = F.relu(self.down(extents.clear(F.relu(self.stem(finer)), 2)))
+        near = extents.clear(near + self.coarse(torch.cat([features, logits], 1)), 4)
+        around = extents.clear(F.relu(self.further_down(near) + self.embedding(embedding)), 8)
         for block in self.around:
             around = block(around, extents)
         wide = F.interpolate(self.up(around), scale_factor=2.0, mode="nearest")
-        values = self.near(extents.clear(F.relu_(near + wide), 4), extents)
+        values = self.near(extents.clear(F.relu(near + wide), 4), extents)
         # One logit for each of the four cells in one of the boundary head's, relative to that one's.
         return F.pixel_shuffle(self.out(values) + logits, 2)
 
@@ -99,5 +99,5 @@ class _Block(nn.Module):
         self.second = nn.Conv2d(width, width, 3, 1, 1)
 
     def forward(self, values: Tensor, extents: Extents) -> Tensor:
-        inner = extents.clear(F.relu_(self.first(values)), self.stride)
-        return extents.clear(F.relu_(self.second(inner).add_(values)), self.stride)
+        inner = extents.clear(F.relu(self.first(values)), self.stride)
+        return extents.clear(F.relu(values + self.second(inner)), self.stride)

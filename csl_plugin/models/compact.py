@@ -26,7 +26,7 @@ class CompactBackbone(nn.Module):
 
     def forward(self, images: Tensor, extents: Extents) -> dict[int, Tensor]:
         """(B, 3, H, W), normalized, to features by stride."""
-        values = extents.clear(F.relu_(self.stem(images)), 2)
+        values = extents.clear(F.relu(self.stem(images)), 2)
         features = {2: values}
         for stride, stage in zip(list(self.widths)[1:], self.stages, strict=True):
             values = stage(values, extents)
@@ -42,7 +42,7 @@ class _Stage(nn.Module):
         self.blocks = nn.ModuleList(_Block(after) for _ in range(2))
 
     def forward(self, values: Tensor, extents: Extents) -> Tensor:
-        values = extents.clear(F.relu_(self.down(values)), self.stride)
+        values = extents.clear(F.relu(self.down(values)), self.stride)
         for block in self.blocks:
             values = block(values, extents, self.stride)
         return values
@@ -55,5 +55,5 @@ class _Block(nn.Module):
         self.second = NormalizedConvolution(width, width, 3)
 
     def forward(self, values: Tensor, extents: Extents, stride: int) -> Tensor:
-        inner = extents.clear(F.relu_(self.first(values)), stride)
-        return extents.clear(F.relu_(self.second(inner).add_(values)), stride)
+        inner = extents.clear(F.relu(self.first(values)), stride)
+        return extents.clear(F.relu(values + self.second(inner)), stride)

@@ -253,7 +253,8 @@ def _padded(images: Tensor, extents: Extents) -> Tensor:
     height, width = images.shape[2:]
     # Written once in the layout and the dtype of the convolutions: a copy of a large image takes long.
     kind, dtype = images.device.type, images.dtype
-    if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+    autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    if autocast and dtype != torch.float64:  # which autocast leaves alone
         dtype = torch.get_autocast_dtype(kind)
     padded = torch.empty(
         (*images.shape[:2], *extents.padded),

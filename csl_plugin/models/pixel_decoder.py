@@ -33,6 +33,6 @@ class PixelDecoder(nn.Module):
                 values = values + mean[:, :, None, None]
             else:  # nearest, so that no padding is mixed in
                 values = values + F.interpolate(above, scale_factor=2.0, mode="nearest")
-            above = extents.clear(F.relu_(output(extents.clear(values, stride))), stride)
+            above = extents.clear(F.relu(output(extents.clear(values, stride))), stride)
             embeddings[stride] = above
         return embeddings

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from torch import Tensor, nn
 
 from csl_plugin.errors import DeviceError
 from csl_plugin.proposers.base import Partition, Proposer, as_partitions
+
+_MISPLACED = re.compile("same device|[Ii]nput type|weight type|device type|expected device")
+"""How torch words it where tensors of one call lie on several devices."""
 
 
 class WithProposer(nn.Module):
@@ -36,7 +40,7 @@ def propose(proposer: Proposer, images: Tensor) -> tuple[Partition, ...]:
         return as_partitions(proposer(images))
     except RuntimeError as error:
         devices = {each.device for each in proposer.parameters()} if isinstance(proposer, nn.Module) else {}
-        if not devices or images.device in devices:
+        if not devices or images.device in devices or not _MISPLACED.search(str(error)):
             raise
         got = f"a {type(proposer).__name__} on {', '.join(sorted(map(str, devices)))}"
         hint = f"Move it by itself, proposer.to('{images.device}'): .to() of the module around it does not."

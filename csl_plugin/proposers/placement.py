@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import copy
+from threading import Lock
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+
+_MAKING = Lock()
 
 
 class FollowsImages:
@@ -20,6 +23,8 @@ class FollowsImages:
 
     def follow_images(self) -> Self:
         """Compute on the device of the images from now on; returns itself.
+
+        Call it again after a change of the network: copies do not follow one.
 
         Example:
             >>> import torch
@@ -40,9 +45,10 @@ class FollowsImages:
         device = images.device
         if self._copies is None or device in _devices(self):
             return self
-        if device not in self._copies:
-            self._copies[device] = self._on(device)
-        return self._copies[device]
+        with _MAKING:  # one copy, whatever thread comes first
+            if device not in self._copies:
+                self._copies[device] = self._on(device)
+            return self._copies[device]
 
     def _on(self, device: torch.device) -> Self:
         there = copy.copy(self)

@@ -47,7 +47,8 @@ def train_recipe(
         out: The job's folder.
         weights: A network to start from, with the recipe's configuration: "csl-tiny", "csl-tiny-strict",
             "csl-tiny-open", a folder, or OWNER/NAME on the Hub. The recipe's `backbone` is then not loaded.
-            Of a network without finer boundaries, where the recipe has them, only that head is trained.
+            Of a network without finer boundaries, where the recipe has them, only that head is trained,
+            without labels or teacher; of one with them, where the recipe has none, it is left out.
         workers: Processes that draw batches ahead.
         device: Where to train; `processes.device` has priority.
         processes: Those that share every batch; each draws its own slice.
@@ -107,13 +108,15 @@ def _start(recipe: Recipe, data: Path, weights: str | None) -> CSLNetwork:
         recipe.load_backbone(network, data)
         return network
     network = CSLNetwork.from_pretrained(bundled_folder(weights) if weights in BUNDLED else weights)
-    if network.config == recipe.network:
-        return network
-    if replace(network.config, finer_boundary=True) != recipe.network:
+    if replace(network.config, finer_boundary=False) != replace(recipe.network, finer_boundary=False):
         hint = "Start from a network with the recipe's configuration."
         raise FileError(weights, f"{network.config}", f"{recipe.network}", hint)
-    whole = CSLNetwork(recipe.network)
-    whole.load_state_dict({**whole.state_dict(), **network.state_dict()})
-    for name, parameter in whole.named_parameters():
-        parameter.requires_grad_(name.startswith("finer_boundary."))
-    return whole
+    if network.config == recipe.network:
+        return network
+    given, started = network.state_dict(), CSLNetwork(recipe.network)
+    own = started.state_dict()
+    started.load_state_dict({name: given.get(name, value) for name, value in own.items()})
+    if recipe.network.finer_boundary:
+        for name, parameter in started.named_parameters():
+            parameter.requires_grad_(name not in given)
+    return started

@@ -121,8 +121,8 @@ def take_gradient(
 
 
 def _learns_only_finer_boundaries(network: CSLNetwork) -> bool:
-    learned = (name for name, parameter in network.named_parameters() if parameter.requires_grad)
-    return all(name.startswith("finer_boundary.") for name in learned)
+    learned = [name for name, parameter in network.named_parameters() if parameter.requires_grad]
+    return bool(learned) and all(name.startswith("finer_boundary.") for name in learned)
 
 
 def _finer_boundaries(network: CSLNetwork, images: Tensor) -> BoundaryLogits:

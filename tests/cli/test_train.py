@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -120,6 +121,27 @@ def test_of_a_network_without_finer_boundaries_only_their_head_is_trained(data):
     assert all(step["loss"] == step["finer_boundary"] for step in losses)
     assert all(set(step) == {"step", "loss", "finer_boundary", "gradient", "rate"} for step in losses)
     assert NetworkRegions(CSLNetwork.from_pretrained(data / "b/network"))(torch.rand(1, 3, 40, 50))
+
+
+def test_finer_boundaries_that_a_recipe_has_not_are_left_out(data):
+    recipe, whole = data / "recipe.json", data / "whole"
+    recipe.write_text(json.dumps(RECIPE), encoding="utf-8")
+    config = Recipe.read(recipe).network
+    CSLNetwork(replace(config, finer_boundary=True)).save_pretrained(whole)
+    given = ["--data", str(data / "data"), "--out", str(data / "run"), "--weights", str(whole)]
+    assert main(["train", str(recipe), *given]) == 0
+    assert CSLNetwork.from_pretrained(data / "run/network").config == config
+    losses = json.loads((data / "run/log.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert "validity" in losses
+
+
+def test_weights_of_another_network_are_refused(data, capsys):
+    recipe, other = data / "recipe.json", data / "other"
+    recipe.write_text(json.dumps(RECIPE), encoding="utf-8")
+    CSLNetwork(replace(Recipe.read(recipe).network, boundary=False)).save_pretrained(other)
+    given = ["--data", str(data / "data"), "--out", str(data / "run"), "--weights", str(other)]
+    assert main(["train", str(recipe), *given]) == 2
+    assert "Start from a network with the recipe's configuration" in capsys.readouterr().err
 
 
 def test_a_recipe_names_a_teacher_by_its_maps(data):

@@ -153,6 +153,31 @@ def test_queries_attend_within_the_region_predicted_before(network):
         assert torch.equal(masks[-1] & clear, seen[len(masks) - 1] & clear)
 
 
+def test_hooks_see_what_modules_give(network):
+    """Steps in place on outputs of modules would change what forward hooks keep, and break backward ones."""
+    hooked, images = copy.deepcopy(network), _draw(1, 3, 64, 64).requires_grad_()
+    kept, passed = [], []
+    convolutions = [each for each in hooked.modules() if isinstance(each, torch.nn.Conv2d)]
+    for module in convolutions:
+        module.register_forward_hook(lambda _, __, found: kept.append((found, found.clone())))
+        module.register_full_backward_hook(lambda *_: passed.append(1))
+    output = hooked(images, finer=_draw(1, 3, 128, 128).requires_grad_())
+    sum(value.float().square().mean() for value in _maps(output).values()).backward()
+    with torch.no_grad():
+        hooked(images, finer=_draw(1, 3, 128, 128))
+    assert len(passed) == len(convolutions)
+    assert len(kept) == 2 * len(convolutions)
+    assert all(torch.equal(found, then) for found, then in kept)
+
+
+def test_autocast_leaves_float64_alone(network):
+    double, images = copy.deepcopy(network).double(), _draw(1, 3, 40, 56).double()
+    with torch.inference_mode():
+        expected = double.boundaries(images).boundary
+        with torch.autocast("cpu", torch.bfloat16):
+            assert torch.equal(double.boundaries(images).boundary, expected)
+
+
 def test_fresh_finer_boundaries_repeat_the_others():
     torch.manual_seed(0)
     network, images = CSLNetwork(SMALL).eval(), _draw(2, 3, 33, 47)

@@ -130,7 +130,9 @@ def test_two_processes_continue_a_job_as_one_does(data, tmp_path, monkeypatch, c
     assert [line["step"] for line in logs[1]] == [1, 2, 3, 4]
     for first, second in zip(*logs, strict=True):
         # A network of four steps has other regions where its weights are 1e-6 apart.
-        measured = [log.pop(name) for name in ("covering", "best_iou") if name in first for log in (first, second)]
+        measured = [
+            log.pop(name) for name in ("covering", "best_iou") if name in first for log in (first, second)
+        ]
         assert all(0 < value <= 1 for value in measured)
         assert second == pytest.approx(first, rel=1e-3, abs=1e-4)
     assert (two / "network/model.safetensors").is_file()

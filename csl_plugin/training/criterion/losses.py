@@ -42,7 +42,7 @@ def losses(
     """The weighted losses of a batch by name; their sum is minimized.
 
     Args:
-        output: Of the network, for images whose sides are multiples of 4.
+        output: Of the network in training mode, for images whose sides are multiples of 4.
         regions: (B, H, W) integer region ids from 0; negative pixels are ignored. A query without a region
             may hold any of them, so "no region" counts for it by the share of its image that is not ignored.
         points: (B, P, 2), the points that the network was given.
