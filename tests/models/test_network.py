@@ -153,6 +153,7 @@ def test_queries_attend_within_the_region_predicted_before(network):
         assert torch.equal(masks[-1] & clear, seen[len(masks) - 1] & clear)
 
 
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")  # what is detached has no gradient
 def test_hooks_see_what_modules_give(network):
     """Steps in place on outputs of modules would change what forward hooks keep, and break backward ones."""
     hooked, images = copy.deepcopy(network), _draw(1, 3, 64, 64).requires_grad_()
