@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks import machine
 from benchmarks.speed import report
-from benchmarks.speed.gpu_rows import Contestant, contestants
+from benchmarks.speed.gpu_rows import FROM_THE_IMAGE, Contestant, contestants
 from benchmarks.speed.targets import MEGABYTE, Verdict
 
 _SIZE = (1024, 2048)
@@ -133,6 +133,7 @@ def verdicts(rows: list[Row]) -> Iterator[Verdict]:
         ("whole stage, ours, C=19", 270),
         ("whole stage, ours, labels, C=19", 220),
         ("components, ours", 150),
+        (FROM_THE_IMAGE, 25_000),
     ):
         taken = time(name)
         measured = "not measured" if taken is None else f"{taken:.0f}"

@@ -13,7 +13,20 @@ from torch import Tensor
 from benchmarks.speed import inputs
 from benchmarks.speed.oracle import AssignOracle, float64_means
 from benchmarks.speed.peers import equations
-from csl_plugin import RegionMap, RegionProposals, fuse, fuse_labels, ops, soft_assignment, split_components
+from csl_plugin import (
+    RegionMap,
+    RegionProposals,
+    fuse,
+    fuse_labels,
+    load_proposer,
+    ops,
+    soft_assignment,
+    split_components,
+)
+from csl_plugin.io import image_batch
+
+FROM_THE_IMAGE = "default proposer and rule, C=1"
+_MOST_COUNTS = 400
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,7 @@ def contestants(
     yield from _assignment(p, device)
     labels = soft_assignment(RegionProposals.from_logits(*_batched(p)), size).labels
     yield _components(labels.to(device), len(p.validity))
+    yield from _from_the_image(labels[0], device)
     for count in classes:
         distribution = inputs.distribution(labels[0], count)
         yield from _fusion(p, labels[0], distribution, device)
@@ -86,6 +100,20 @@ def _components(labels: Tensor, count: int) -> Contestant:
     region_map = RegionMap(labels, num_regions=count)
     return Contestant(
         "components, ours", partial(split_components, region_map), output_bytes=4 * labels.numel()
+    )
+
+
+def _from_the_image(labels: Tensor, device: torch.device) -> Iterator[Contestant]:
+    """All that a user's first call does besides the segmenter."""
+    image = image_batch(inputs.photograph(labels)).to(device)
+    score = inputs.distribution(labels, 1).to(device)
+    propose = load_proposer()
+    # Each round of merging reads how many regions are left, and how many boundaries.
+    yield Contestant("default proposer", partial(propose, image), counts=_MOST_COUNTS)
+    yield Contestant(
+        FROM_THE_IMAGE,
+        lambda: fuse(score, propose(image), check=False),
+        counts=_MOST_COUNTS + len(propose(image)),
     )
 
 
