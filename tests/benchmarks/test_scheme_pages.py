@@ -174,8 +174,9 @@ def test_a_student_starts_as_csl_tiny():
         "distribution.bias",
     }
     assert all(torch.equal(started[name], value) for name, value in start.state_dict().items())
+    without = {"boundary": False, "finer_boundary": False}
     with pytest.raises(FileError, match="boundary"):
-        distillation.started(CSLNetwork(NetworkConfig(**{**config.to_json(), "boundary": False})))
+        distillation.started(CSLNetwork(NetworkConfig(**{**config.to_json(), **without})))
 
 
 # Pages

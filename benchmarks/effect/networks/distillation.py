@@ -131,7 +131,7 @@ def student(network: CSLNetwork, images: Path, labels: Path, work: Path) -> Stud
 def _recipe(num_classes: int, steps: int) -> Recipe:
     start = Recipe.read(recipe_of())
     return Recipe(
-        replace(start.network, num_classes=num_classes),
+        replace(bundled_network().config, num_classes=num_classes),
         replace(start.settings, steps=steps, learning_rate=_PEAK, warm_up=_WARM_UP),
         {
             **start.document,
