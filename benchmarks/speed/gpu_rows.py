@@ -24,6 +24,7 @@ from csl_plugin import (
     split_components,
 )
 from csl_plugin.io import image_batch
+from csl_plugin.proposers import Proposer
 
 FROM_THE_IMAGE = "default proposer and rule, C=1"
 _MOST_COUNTS = 400
@@ -108,13 +109,14 @@ def _from_the_image(labels: Tensor, device: torch.device) -> Iterator[Contestant
     image = image_batch(inputs.photograph(labels)).to(device)
     score = inputs.distribution(labels, 1).to(device)
     propose = load_proposer()
-    # Each round of merging reads how many regions are left, and how many boundaries.
+    # Each round of merging reads how many regions are left, and how many boundaries; fusion, the components.
     yield Contestant("default proposer", partial(propose, image), counts=_MOST_COUNTS)
-    yield Contestant(
-        FROM_THE_IMAGE,
-        lambda: fuse(score, propose(image), check=False),
-        counts=_MOST_COUNTS + len(propose(image)),
-    )
+    whole = partial(_proposed_and_fused, propose, image, score)
+    yield Contestant(FROM_THE_IMAGE, whole, counts=_MOST_COUNTS)
+
+
+def _proposed_and_fused(propose: Proposer, image: Tensor, score: Tensor) -> Tensor:
+    return fuse(score, propose(image), check=False)
 
 
 def _fusion(

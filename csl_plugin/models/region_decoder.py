@@ -99,7 +99,8 @@ class RegionDecoder(nn.Module):
             predicted.append(queries)
             level = number % len(_STRIDES)
             keys, values, inside = memory[level]
-            masks = _cross_attention_mask(self._similarity(queries.detach(), pooled[level]), inside)
+            similarity = self._similarity(self.norm(queries.detach()), pooled[level])
+            masks = _cross_attention_mask(similarity, inside)
             queries = layer(queries, positions, attention_mask, keys, values, masks)
         predicted.append(queries)
         return [self._predict(queries, mask_features) for queries in predicted[0 if self.training else -1 :]]
@@ -115,13 +116,14 @@ class RegionDecoder(nn.Module):
         return values + positions.to(values.dtype), values, None if inside is None else inside.flatten(2)
 
     def _similarity(self, queries: Tensor, features: Tensor) -> Tensor:
-        """Of the queries' prototypes to features (B, D, h, w): (B, N, h, w)."""
-        prototypes: Tensor = self.prototype(self.norm(queries))
+        """Of the prototypes of normalized queries to features (B, D, h, w): (B, N, h, w)."""
+        prototypes: Tensor = self.prototype(queries)
         return (prototypes @ features.flatten(2)).view(*prototypes.shape[:2], *features.shape[2:])
 
     def _predict(self, queries: Tensor, mask_features: Tensor) -> RegionPrediction:
+        queries = self.norm(queries)
         mask_logits = self._similarity(queries, mask_features)
-        logits = self.validity(self.norm(queries))
+        logits = self.validity(queries)
         if logits.shape[-1] == 1:
             return RegionPrediction(mask_logits, logits[..., 0])
         return RegionPrediction(mask_logits, class_validity_logits(logits), logits)
