@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
     from csl_plugin.errors import CSLError
     from csl_plugin.fusion import fuse, fuse_labels
+    from csl_plugin.objects import Objects, find_objects
     from csl_plugin.proposers import load_proposer
     from csl_plugin.regions.assignment import hard_assignment, soft_assignment
     from csl_plugin.regions.components import split_components
@@ -35,8 +36,10 @@ __all__ = [
     "CSLError",
     "CSLWrapper",
     "Calibration",
+    "Objects",
     "RegionMap",
     "RegionProposals",
+    "find_objects",
     "fuse",
     "fuse_labels",
     "hard_assignment",
@@ -49,8 +52,10 @@ _PLACES = {
     "CSLError": "errors",
     "CSLWrapper": "wrapper",
     "Calibration": "calibration",
+    "Objects": "objects",
     "RegionMap": "regions",
     "RegionProposals": "regions",
+    "find_objects": "objects",
     "fuse": "fusion",
     "fuse_labels": "fusion",
     "hard_assignment": "regions",

@@ -14,8 +14,9 @@ from tests.helpers.structure import cycles, imports, modules, part, parts
 ORDER = [
     "errors", "_version", "_opencv", "_entry_points", "_graph_break",
     "_torch_internals", "_autocast", "_tracing", "arrays", "_options", "_devices", "_processes",
-    "distributed", "ops", "regions", "io", "viz", "metrics", "datasets", "calibration", "fusion", "models",
-    "adapters", "proposers", "end_to_end", "wrapper", "training", "demo", "", "evaluation", "cli", "__main__",
+    "distributed", "ops", "regions", "io", "viz", "metrics", "datasets", "calibration", "fusion", "objects",
+    "models", "adapters", "proposers", "end_to_end", "wrapper", "training", "demo", "", "evaluation", "cli",
+    "__main__",
 ]  # fmt: skip
 
 # Kernels are written out for the compiler; the next larger file would have to be split.
@@ -23,8 +24,8 @@ LARGE = {"csl_plugin.ops.triton.assign": 420}
 
 SURFACE = {
     "csl_plugin": [
-        "CSLError", "CSLWrapper", "Calibration", "RegionMap", "RegionProposals", "fuse", "fuse_labels",
-        "hard_assignment", "load_proposer", "soft_assignment", "split_components",
+        "CSLError", "CSLWrapper", "Calibration", "Objects", "RegionMap", "RegionProposals", "find_objects",
+        "fuse", "fuse_labels", "hard_assignment", "load_proposer", "soft_assignment", "split_components",
     ],
     "csl_plugin.adapters": [
         "Adapter", "ClassStatistics", "FlipAverage", "ObserverPair", "OutputAdapter", "PRESETS", "Preset",
@@ -42,6 +43,7 @@ SURFACE = {
     "csl_plugin.io": ["read_image", "read_region_map", "read_scores", "write_region_map", "write_scores"],
     "csl_plugin.metrics": ["PooledAnomaly", "RegionQuality", "SemanticMetric", "bootstrap_difference"],
     "csl_plugin.models": ["CSLNetwork", "NetworkConfig", "load_backbone_weights"],
+    "csl_plugin.objects": ["Objects", "find_objects"],
     "csl_plugin.proposers": [
         "NetworkProposals", "NetworkRegions", "Proposer", "RegionMapFolder", "Superpixels", "load_proposer",
         "proposer_from_model", "regions_from_masks",

@@ -12,9 +12,9 @@ from csl_plugin._tracing import is_differentiated, outside_graph, whole
 from csl_plugin.arrays import Array, ArrayT, shown
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.fusion._out import check_out
-from csl_plugin.fusion._regions import Regions, read_partitions, read_valid
-from csl_plugin.fusion._scores import check_scores, read_distribution
+from csl_plugin.fusion.region_argument import Regions, read_partitions, read_valid
 from csl_plugin.fusion.rules import Rule, read_rule
+from csl_plugin.fusion.score_argument import check_scores, read_distribution
 
 
 def fuse(

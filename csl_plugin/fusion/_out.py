@@ -12,7 +12,7 @@ from torch import Tensor
 from csl_plugin._tracing import is_differentiated, is_transformed
 from csl_plugin.arrays import Array, as_tensor, describe, has_values
 from csl_plugin.errors import DeviceError, DTypeError, OptionError, ShapeError
-from csl_plugin.fusion._scores import Distribution
+from csl_plugin.fusion.score_argument import Distribution
 
 
 def check_out(out: Array, read: Distribution) -> None:

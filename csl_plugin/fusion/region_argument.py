@@ -13,7 +13,7 @@ from csl_plugin import ops
 from csl_plugin._tracing import outside_graph, outside_transforms, untransformed
 from csl_plugin.arrays import Array, as_tensor, describe, has_values
 from csl_plugin.errors import CSLError, DeviceError, DTypeError, ShapeError
-from csl_plugin.fusion._scores import Distribution
+from csl_plugin.fusion.score_argument import Distribution
 from csl_plugin.regions.assignment import soft_assignment
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap

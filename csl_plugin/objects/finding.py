@@ -1,0 +1,149 @@
+"""Objects of a fused map at a threshold, along the regions of the image."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, SupportsFloat
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from csl_plugin._opencv import opencv
+from csl_plugin._options import checked_integer
+from csl_plugin.arrays import Array, bounds, shown
+from csl_plugin.errors import CSLError, OptionError, ScoreRangeError, ShapeError
+from csl_plugin.fusion.region_argument import Regions, read_partitions, read_valid
+from csl_plugin.fusion.score_argument import Distribution, read_distribution
+from csl_plugin.objects.instances import Objects, border_share, sorted_objects
+from csl_plugin.objects.run_lengths import RunLengths, runs_of_crop
+
+
+def find_objects(
+    fused: Array,
+    threshold: SupportsFloat,
+    regions: Regions | None = None,
+    *,
+    min_area: int = 64,
+    split: bool = True,
+    valid: Array | None = None,
+) -> list[Objects]:
+    """The objects of fused maps: what is connected at or above a threshold, along the regions of the image.
+
+    With regions, the finest partition decides about holes and outlines: a region of which at least half is
+    at or above the threshold belongs to an object as a whole, so that its holes are filled and the outline
+    follows it. Of any other region the pixels at or above the threshold belong to one, since a thing can be
+    smaller than its region.
+
+    Args:
+        fused: Scores of one class, higher for more of it: (H, W), (1, H, W) or (B, 1, H, W), a torch tensor
+            or a numpy array, any finite values. uint8 stands for [0, 1] in steps of 1/255.
+        threshold: In the units of `fused`: a number, or a `Threshold`. A pixel equal to it counts.
+        regions: As for `csl_plugin.fuse`; of several partitions the last one, the finest, is used. Without
+            regions the pixels alone decide.
+        min_area: The least number of pixels of an object, at least 1.
+        split: Split the regions into their connected components first, as `fuse` does.
+        valid: Pixels that count, boolean (H, W) or (B, H, W). The others belong to no object.
+
+    Returns:
+        The objects of each image, a list of B `Objects`. The score of an object is the mean of `fused` over
+        its mask.
+
+    Raises:
+        DTypeError, DeviceError: As for `csl_plugin.fuse`.
+        ShapeError: As for `csl_plugin.fuse`, or more than one class.
+        ScoreRangeError: A valid pixel's score is nan or infinite.
+        OptionError: `threshold` is no finite number, or `min_area` no integer of at least 1.
+
+    Example:
+        >>> import numpy as np
+        >>> fused = np.array([[0.9, 0.2, 0.8, 0.1, 0.1]])
+        >>> found, = find_objects(fused, 0.5, np.array([[0, 0, 0, 1, 1]]), min_area=1)
+        >>> found.boxes.tolist(), found.scores.round(3).tolist()
+        ([[0, 0, 3, 1]], [0.633])
+    """
+    level = _checked_threshold(threshold)
+    least = checked_integer("min_area", min_area, 1, None, "1 keeps every object.")
+    read = _read_fused(fused)
+    mask = read_valid(valid, read)
+    finest = None if regions is None else read_partitions(regions, read, split, mask, True)[-1]
+    found = []
+    for image, scores in enumerate(read.scores[:, 0].detach()):
+        values = _values(scores)
+        counts = None if mask is None else mask[image].cpu().numpy()
+        _check_finite(values, counts)
+        marked = values >= level if counts is None else (values >= level) & counts
+        if finest is not None:
+            marked = with_whole_regions(marked, finest.ids[image].cpu().numpy(), finest.count)
+        found.append(_objects(values, marked, least))
+    return found
+
+
+def with_whole_regions(marked: NDArray[np.bool_], ids: NDArray[Any], count: int) -> NDArray[np.bool_]:
+    """The marked pixels, and all pixels of the regions of which at least half are marked.
+
+    Args:
+        marked: (H, W).
+        ids: (H, W) region ids below `count`, negative for unassigned.
+        count: Number of regions.
+    """
+    inside = np.bincount(ids[marked] + 1, minlength=count + 1)
+    chosen = 2 * inside >= np.bincount(ids.ravel() + 1, minlength=count + 1)
+    chosen[0] = False
+    chosen &= inside > 0
+    return np.asarray(marked | chosen[ids + 1])
+
+
+def _objects(values: NDArray[Any], marked: NDArray[np.bool_], least: int) -> Objects:
+    """The components of at least so many pixels."""
+    cv2 = opencv()
+    number, labels, boxes, _ = cv2.connectedComponentsWithStats(marked.view(np.uint8), connectivity=8)
+    size = (marked.shape[0], marked.shape[1])
+    runs: list[RunLengths] = []
+    scores: list[float] = []
+    border: list[float] = []
+    for place in (np.flatnonzero(boxes[1:number, cv2.CC_STAT_AREA] >= least) + 1).tolist():
+        left, top, width, height, _ = boxes[place].tolist()
+        box = np.s_[top : top + height, left : left + width]
+        crop = labels[box] == place
+        runs.append(runs_of_crop(crop, top, left, size))
+        scores.append(float(values[box][crop].mean(dtype=np.float64)))
+        border.append(border_share(crop, top, left, size))
+    return sorted_objects(size, runs, np.array(scores, np.float64), border)
+
+
+def _checked_threshold(threshold: SupportsFloat) -> float:
+    try:
+        level = math.nan if isinstance(threshold, (str, bytes, bool)) else float(threshold)
+    except (TypeError, ValueError, OverflowError):
+        level = math.nan
+    if not math.isfinite(level):
+        hint = "Fit one with Threshold.fit_share(...), or choose it on the scale of the fused map."
+        raise OptionError("threshold", shown(threshold), "a finite number, or a Threshold", hint)
+    return level
+
+
+def _read_fused(fused: Array) -> Distribution:
+    try:
+        read = read_distribution(fused)
+    except CSLError as error:
+        raise type(error)("fused", error.got, error.expected, error.hint) from None
+    if read.scores.shape[1] != 1:
+        got, hint = f"{read.scores.shape[1]} classes", "Pass the fused map of one class, fused[:, c : c + 1]."
+        raise ShapeError("fused", got, "one class: (H, W), (1, H, W) or (B, 1, H, W)", hint)
+    return read
+
+
+def _values(scores: Tensor) -> NDArray[Any]:
+    """One map as float32 or float64 on the CPU."""
+    if scores.dtype == torch.uint8:
+        return np.asarray(scores.cpu().numpy() / np.float32(255))
+    return np.asarray((scores if scores.itemsize >= 4 else scores.float()).cpu().numpy())
+
+
+def _check_finite(values: NDArray[Any], counts: NDArray[np.bool_] | None) -> None:
+    low, high = bounds(torch.from_numpy(values if counts is None else values[counts]))
+    if not math.isfinite(low) or not math.isfinite(high):
+        hint = "Find out what produced them, or mark such pixels as not valid."
+        raise ScoreRangeError("fused", "nan or infinity", "finite scores", hint)
