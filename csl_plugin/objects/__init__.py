@@ -2,5 +2,6 @@
 
 from csl_plugin.objects.finding import find_objects
 from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.threshold import Threshold
 
-__all__ = ["Objects", "find_objects"]
+__all__ = ["Objects", "Threshold", "find_objects"]
