@@ -70,6 +70,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
+    jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.io import IMAGE_SUFFIXES, SCORE_SUFFIXES, list_images, other_suffixes
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.proposers.on_files import region_folders
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     inputs += [arguments.calibration] if arguments.calibration else []
     inputs += scores.values()
     tasks = _tasks(arguments, job.tool, images, scores)
-    folder, jobs = OutputFolder(out, job.settings), jobs_of(arguments)
+    folder = OutputFolder(out, job.settings)
     outcome = run_tasks(job, folder, tasks, "fuse", inputs, jobs=jobs, overwrite=arguments.overwrite)
     unpaired = [score.name for stem, score in scores.items() if stem not in images]
     both = (*IMAGE_SUFFIXES, *SCORE_SUFFIXES) if arguments.images == arguments.scores else None
