@@ -116,6 +116,15 @@ def test_a_coarse_region_closes_a_gap():
     assert joined.boxes.tolist() == [[0, 0, 10, 4]]
 
 
+def test_the_score_of_an_image_is_the_share_of_its_objects_times_their_scores():
+    fused = np.zeros((10, 10))
+    fused[:2, :5], fused[6:8, 6:8] = 0.8, 0.5
+    (found,) = find_objects(fused, 0.5, min_area=1)
+    assert found.image_score == pytest.approx((10 * 0.8 + 4 * 0.5) / 100)
+    (none,) = find_objects(fused, 0.9, min_area=1)
+    assert none.image_score == 0
+
+
 def test_what_the_edge_cuts_off():
     fused = np.zeros((6, 8))
     fused[2:4, 0:3] = 1  # 2 of 10 sides are on the edge
