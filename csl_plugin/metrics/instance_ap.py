@@ -84,7 +84,7 @@ class InstanceAP:
 
     def __init__(self, *, min_truth: int = MIN_TRUTH) -> None:
         self.min_truth = checked_integer("min_truth", min_truth, 0, None, "Omit it for 10 pixels.")
-        self._parts: list[_Matches] = []
+        self._parts: list[Matches] = []
         self._frames = 0
 
     def update(self, objects: Instances, labels: Array, instances: Array | None = None) -> None:
@@ -111,7 +111,7 @@ class InstanceAP:
 
     def state(self) -> dict[str, NDArray[Any]]:
         """The labeled instances, and of each predicted one what it may find and the share that is ignored."""
-        joined = _Matches.joined(self._parts)
+        joined = self.matches()
         return {
             "frames": np.array([self._frames], np.int64),
             "truths": np.array([joined.truths], np.int64),
@@ -141,7 +141,7 @@ class InstanceAP:
             raise invalid_state("truth", "an instance beyond their number")
         self._frames += int(state_counts(state, "frames", 1)[0])
         copies = (np.array(each) for each in (score, shares["iou"], truth, shares["ignored"]))
-        self._parts.append(_Matches(truths, *copies))
+        self._parts.append(Matches(truths, *copies))
 
     def merge(self, other: InstanceAP) -> None:
         """Add another metric.
@@ -153,9 +153,13 @@ class InstanceAP:
         self._parts += other._parts
         self._frames += other._frames
 
+    def matches(self) -> Matches:
+        """Of all frames so far."""
+        return Matches.joined(self._parts)
+
     def compute(self) -> InstanceValues:
         """The values over all frames so far."""
-        joined = _Matches.joined(self._parts)
+        joined = self.matches()
         precisions = np.array([_average_precision(joined, level) for level in OVERLAPS.tolist()])
         return InstanceValues(
             ap=float(precisions.mean()),
@@ -168,7 +172,7 @@ class InstanceAP:
 
 
 @dataclass(frozen=True, eq=False)
-class _Matches:
+class Matches:
     """Predicted instances, and the labeled one that each overlaps by more than half of their union.
 
     Attributes:
@@ -186,7 +190,7 @@ class _Matches:
     ignored: NDArray[np.float64]
 
     @classmethod
-    def joined(cls, parts: list[_Matches]) -> _Matches:
+    def joined(cls, parts: list[Matches]) -> Matches:
         """Those of several frames, whose labeled instances are numbered through."""
         empty = np.empty(0)
         score, iou, ignored = (
@@ -198,6 +202,16 @@ class _Matches:
             found.append(np.where(part.truth == _NONE, _NONE, part.truth + truths))
             truths += part.truths
         return cls(truths, score, iou, np.concatenate(found), ignored)
+
+    def judged(self, level: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """The scores of the predictions that are right or false at a level of IoU, and which are right."""
+        matched = self.iou > level
+        false = self.score[~matched & (self.ignored <= level)]
+        own = matched & (self.truth != _NONE)
+        truth, score = self.truth[own], self.score[own]
+        order = np.lexsort((-score, truth))
+        best = np.append(True, np.diff(truth[order]) != 0)[: order.size]  # others that find it are false
+        return np.concatenate([false, score[order]]), np.concatenate([np.zeros(false.size, bool), best])
 
 
 def _components(truth: NDArray[np.bool_]) -> NDArray[np.int32]:
@@ -221,7 +235,7 @@ def _match(
     ids: NDArray[np.int32],
     labeled: NDArray[np.bool_],
     min_truth: int,
-) -> _Matches:
+) -> Matches:
     sizes = np.bincount(ids.ravel())
     sizes[0] = 0
     counts = sizes >= max(min_truth, 1)
@@ -246,29 +260,22 @@ def _match(
         ignored = int((ignored_before[span[1]] - ignored_before[span[0]]).sum()) / area
         rows.append((score, iou, place, ignored))
     columns = np.array(rows, np.float64).reshape(-1, 4).T.copy()
-    return _Matches(int(counts.sum()), columns[0], columns[1], columns[2].astype(np.int64), columns[3])
+    return Matches(int(counts.sum()), columns[0], columns[1], columns[2].astype(np.int64), columns[3])
 
 
 def _cumulated(flags: NDArray[np.bool_]) -> NDArray[np.int32]:
     return np.concatenate([np.zeros(1, np.int32), np.cumsum(flags, dtype=np.int32)])
 
 
-def _average_precision(found: _Matches, level: float) -> float:
+def _average_precision(found: Matches, level: float) -> float:
     """The area under precision over recall at one level of IoU."""
     if not found.truths:
         return np.nan
-    matched = found.iou > level
-    false = found.score[~matched & (found.ignored <= level)]
-    own = matched & (found.truth != _NONE)
-    truth, score = found.truth[own], found.score[own]
-    order = np.lexsort((-score, truth))
-    first = np.append(True, np.diff(truth[order]) != 0)[: order.size]
-    right, repeated = score[order][first], score[order][~first]
-    wrong = np.sort(np.concatenate([false, repeated]))
-    right = np.sort(right)
-    thresholds = np.unique(np.concatenate([right, wrong]))[::-1]
-    tp = right.size - right.searchsorted(thresholds)
-    fp = wrong.size - wrong.searchsorted(thresholds)
+    score, right = found.judged(level)
+    right_scores, wrong_scores = np.sort(score[right]), np.sort(score[~right])
+    thresholds = np.unique(score)[::-1]
+    tp = right_scores.size - right_scores.searchsorted(thresholds)
+    fp = wrong_scores.size - wrong_scores.searchsorted(thresholds)
     precision = np.append(1.0, tp / (tp + fp))
     recall = np.append(0.0, tp / found.truths)
     return float((np.diff(recall) * (precision[1:] + precision[:-1])).sum() / 2)

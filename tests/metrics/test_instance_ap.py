@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from csl_plugin import Objects, find_objects
 from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError, ShapeError
-from csl_plugin.metrics import InstanceAP, PooledAnomaly
+from csl_plugin.metrics import InstanceAP, PooledAnomaly, bootstrap_difference
 from csl_plugin.metrics.instance_ap import OVERLAPS
 from tests.helpers.data import GOLDEN
 from tests.helpers.instance_cases import CASES, SIZE, digest, draw_case
@@ -220,3 +220,22 @@ def test_ten_thousand_objects_need_no_dense_masks(monkeypatch):
     metric = InstanceAP(min_truth=1)
     metric.update(found, labels)
     assert metric.compute().ap == 1.0
+
+
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_bootstrap_agrees_with_drawing_the_frames_themselves(levels):
+    before, after = (draw_case(seed, 4, levels=levels, false=6) for seed in (21, 22))
+    states = [[measured([frame]).state() for frame in frames] for frames in (before, after)]
+    intervals = bootstrap_difference(InstanceAP(), *states, draws=60, seed=3, level=0.8)
+    weights = np.random.default_rng(3).multinomial(4, np.full(4, 1 / 4), size=60)
+    differences = {"ap": [], "ap50": []}
+    for drawn in weights:
+        values = []
+        for frames in (before, after):
+            repeated = [frame for frame, times in zip(frames, drawn, strict=True) for _ in range(times)]
+            values.append(measured(repeated).compute())
+        for name, kept in differences.items():
+            kept.append(getattr(values[1], name) - getattr(values[0], name))
+    for name, found in differences.items():
+        low, high = np.nanquantile(found, [0.1, 0.9])
+        assert (intervals[name].low, intervals[name].high) == pytest.approx((low, high), abs=1e-12)

@@ -16,6 +16,7 @@ from csl_plugin.metrics import (
     ComponentSettings,
     ObjectCounts,
     ObjectMetric,
+    bootstrap_difference,
 )
 from tests.metrics.test_components import blobs
 
@@ -127,3 +128,25 @@ def test_other_states_and_other_metrics_are_refused():
         ObjectMetric(None)
     with pytest.raises(ShapeError):
         metric.update(frame[0], frame[1][1:])
+
+
+def test_bootstrap_agrees_with_drawing_the_frames_themselves():
+    labels = [np.where(np.arange(40)[:, None] < 40 * (seed > 0), blobs(seed)[1], 0) for seed in range(4)]
+    sides = [
+        [(components_of(blobs(seed)[0] > threshold), label) for seed, label in enumerate(labels)]
+        for threshold in (0.1, 0.3)
+    ]
+    states = [[measured([frame]).state() for frame in frames] for frames in sides]
+    intervals = bootstrap_difference(ObjectMetric(SMALL), *states, draws=60, seed=3, level=0.8)
+    weights = np.random.default_rng(3).multinomial(4, np.full(4, 1 / 4), size=60)
+    differences = {"siou_gt": [], "ppv": [], "mean_f1": []}
+    for drawn in weights:
+        values = []
+        for frames in sides:
+            repeated = [frame for frame, times in zip(frames, drawn, strict=True) for _ in range(times)]
+            values.append(measured(repeated).compute().where_defined())
+        for name, kept in differences.items():
+            kept.append(getattr(values[1], name) - getattr(values[0], name))
+    for name, found in differences.items():
+        low, high = np.nanquantile(found, [0.1, 0.9])
+        assert (intervals[name].low, intervals[name].high) == pytest.approx((low, high), abs=1e-12)
