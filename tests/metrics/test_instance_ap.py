@@ -133,6 +133,15 @@ def test_without_instances_they_are_the_components_of_the_anomalous_pixels():
     assert values.ap == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize(("pixels", "levels"), [(10, 0), (11, 1), (15, 5), (16, 6), (20, 10)])
+def test_the_iou_has_to_exceed_the_level(pixels, levels):
+    labels, mask = np.zeros((1, 40), np.uint8), np.zeros((1, 1, 40), bool)
+    labels[:, :20] = mask[:, :, :pixels] = 1  # an IoU of pixels / 20
+    metric = InstanceAP()
+    metric.update(Objects.from_masks(mask, np.ones(1)), labels)
+    assert metric.compute().by_overlap.tolist() == [1.0] * levels + [0.0] * (10 - levels)
+
+
 def test_objects_of_a_fused_map_are_measured_as_they_are():
     fused = np.zeros((40, 60))
     fused[5:15, 5:15] = 0.9

@@ -90,6 +90,14 @@ def test_found_missed_and_false_are_counted_at_one_half():
     assert counts == ObjectCounts(found=1, missed=2, false=2)
 
 
+@pytest.mark.parametrize(("pixels", "found"), [(9, 0), (10, 1)])
+def test_a_found_object_has_half_of_its_pixels(pixels, found):
+    labels, mask = np.zeros((1, 40), np.uint8), np.zeros((1, 1, 40), bool)
+    labels[:, :20] = mask[:, :, :pixels] = 1
+    counts = measured([(Objects.from_masks(mask, np.ones(1)), labels)]).compute().counts
+    assert counts == ObjectCounts(found=found, missed=1 - found, false=0)
+
+
 def test_no_object_and_no_label_are_normal_results():
     labels = blobs(0)[1]
     nothing = components_of(np.zeros(labels.shape, bool))
