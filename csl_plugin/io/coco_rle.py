@@ -65,11 +65,6 @@ def read_run_lengths(record: Any) -> tuple[tuple[int, int], NDArray[np.int64]]:
 def encode_rle(mask: NDArray[Any]) -> dict[str, Any]:
     """A mask as COCO's compressed run lengths.
 
-    The text holds the lengths of runs of 0 and 1 alternately, down the columns, beginning with 0. From the
-    fourth on, each is stored as the difference from the length two before it. Every number is cut into groups
-    of five bits, the lowest first, with a sixth bit that marks more to follow; a group is the character
-    48 + value.
-
     Args:
         mask: (H, W), bool or 0 and 1.
 
@@ -89,20 +84,37 @@ def encode_rle(mask: NDArray[Any]) -> dict[str, Any]:
     counts = np.diff(bounds)
     if flat.size and flat[0]:
         counts = np.concatenate([[0], counts])
-    stored = counts.copy()
-    stored[3:] -= counts[1:-2]
-    return {"size": [int(side) for side in mask.shape], "counts": "".join(map(_compressed, stored.tolist()))}
+    return {"size": [int(side) for side in mask.shape], "counts": compressed_run_lengths(counts)}
 
 
-def _compressed(number: int) -> str:
-    characters = []
-    while True:
-        group = number & 31
-        number >>= 5  # arithmetic: a negative number ends at -1
-        more = number != (-1 if group & 16 else 0)
-        characters.append(chr(48 + group + (32 if more else 0)))
-        if not more:
-            return "".join(characters)
+def compressed_run_lengths(counts: NDArray[Any]) -> str:
+    """Run lengths as COCO's text.
+
+    From the fourth on, each is stored as the difference from the length two before it. Every number is cut
+    into groups of five bits, the lowest first, with a sixth bit that marks more to follow; a group is the
+    character 48 + value.
+
+    Args:
+        counts: (K,) lengths of the runs of 0 and 1 alternately, down the columns, beginning with 0.
+
+    Example:
+        >>> compressed_run_lengths(np.array([1, 3, 2]))
+        '132'
+    """
+    left = np.asarray(counts, np.int64)
+    left = np.concatenate([left[:3], left[3:] - left[1:-2]])
+    groups = np.zeros((len(left), _LONGEST_NUMBER), np.uint8)
+    used = np.zeros(groups.shape, bool)
+    open_ = np.ones(len(left), bool)
+    for place in range(_LONGEST_NUMBER):
+        used[:, place] = open_
+        group = (left & 31).astype(np.uint8)
+        left = left >> 5  # arithmetic: a negative number ends at -1
+        open_ = open_ & (left != np.where(group & 16, -1, 0))
+        groups[:, place] = 48 + group + 32 * open_
+        if not open_.any():
+            break
+    return groups[used].tobytes().decode("ascii")
 
 
 def _decompressed(text: str | bytes, pixels: int) -> NDArray[np.int64]:

@@ -14,6 +14,8 @@ LARGEST_JSON = 1 << 20
 """Bytes of the largest JSON file that is read, unless its reader says otherwise."""
 
 _DEEPEST, _MOST_DIGITS = 64, 30
+_LARGEST_OBJECTS = 512 << 20  # bytes of Python objects
+_CONTAINER, _NUMBER = 240, 40  # bytes of an object, at most, and of a number in a list
 
 
 def read_json(path: Path, expected: str, *, largest: int = LARGEST_JSON) -> Any:
@@ -34,6 +36,28 @@ def read_json(path: Path, expected: str, *, largest: int = LARGEST_JSON) -> Any:
     if len(data) > largest:
         hint = "Check that the path is right."
         raise FileError(str(path), "a very long file", f"{expected} of at most {largest} bytes", hint)
+    return parse_json(data, str(path), expected)
+
+
+def read_large_json(path: Path, expected: str, *, largest: int, hint: str) -> Any:
+    """The value in a JSON file of many values, whose size as Python objects is estimated before it is parsed.
+
+    Args:
+        path: As for `read_json`.
+        expected: What the file should hold, for the error.
+        largest: Bytes that it may have.
+        hint: How to make the file smaller, a sentence.
+
+    Raises:
+        FileError: As for `read_json`, or of too many values.
+    """
+    check_file(path, largest)
+    with as_file_error(path, expected):
+        data = path.read_bytes()
+    objects, commas = data.count(b"[") + data.count(b"{"), data.count(b",")
+    if _CONTAINER * objects + _NUMBER * commas > _LARGEST_OBJECTS:
+        got = f"{objects} lists and objects, {commas} commas"
+        raise FileError(str(path), got, f"fewer, as in {expected}", hint)
     return parse_json(data, str(path), expected)
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.errors import DTypeError, FileError, ShapeError
-from csl_plugin.io.json_files import parse_json
-from csl_plugin.io.limits import as_file_error, check_extent, check_file
+from csl_plugin.errors import DTypeError, ShapeError
+from csl_plugin.io.json_files import read_large_json
+from csl_plugin.io.limits import as_file_error, check_extent
 from csl_plugin.io.numpy_files import npz_keys, open_npz, read_npz
 from csl_plugin.io.region_maps import check_region_ids, read_region_map
 from csl_plugin.proposers.masks import regions_from_masks
@@ -20,8 +20,6 @@ from csl_plugin.regions.region_map import check_size
 MASK_SUFFIXES = (".json",)
 
 _LARGEST_JSON = 64 << 20
-_LARGEST_OBJECTS = 512 << 20  # bytes of Python objects
-_CONTAINER, _NUMBER = 240, 40  # bytes of an object, at most, and of a number in a list
 _MAP, _MASKS = "mask_id", "masks"
 _NO_ENTITY = 255
 
@@ -67,7 +65,8 @@ def read_regions(path: str | os.PathLike[str]) -> NDArray[np.int32]:
 
 
 def _of_json(path: Path) -> NDArray[np.int32]:
-    held = _json_values(path)
+    hint = "Write one file per image, with compressed run lengths."
+    held = read_large_json(path, "the masks of one image as JSON", largest=_LARGEST_JSON, hint=hint)
     size = None
     if isinstance(held, dict) and isinstance(held.get("annotations"), list):
         image = held.get("image")
@@ -82,19 +81,6 @@ def _of_json(path: Path) -> NDArray[np.int32]:
             check_extent(path, check_size(size), itemsize=4)
             _check_image(path, held, size)
         return _painted(held, size)
-
-
-def _json_values(path: Path) -> Any:
-    """The values of a JSON file, whose size as Python objects is estimated first."""
-    check_file(path, _LARGEST_JSON)
-    with as_file_error(path, "masks as JSON"):
-        data = path.read_bytes()
-        objects = data.count(b"[") + data.count(b"{")
-        if _CONTAINER * objects + _NUMBER * data.count(b",") > _LARGEST_OBJECTS:
-            got = f"{objects} lists and objects, {data.count(b',')} commas"
-            hint = "Write one file per image, with compressed run lengths."
-            raise FileError(str(path), got, "fewer, as in the masks of one image", hint)
-    return parse_json(data, str(path), "masks as JSON")
 
 
 def _check_image(path: Path, records: list[dict[str, Any]], size: tuple[int, int]) -> None:

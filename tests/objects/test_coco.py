@@ -1,0 +1,176 @@
+"""COCO results: as COCO's own API reads them, read back, and refused where they are damaged."""
+
+import json
+from contextlib import redirect_stdout
+from io import StringIO
+
+import numpy as np
+import pytest
+
+from csl_plugin.errors import CSLError, DTypeError, FileError, OptionError
+from csl_plugin.objects.formats import read_coco, read_images, write_coco
+from csl_plugin.objects.formats.coco import images_path
+from tests.objects.drawn import SIZE, assert_same, drawn_objects, noise_objects
+
+
+@pytest.fixture
+def found():
+    drawn = drawn_objects()
+    return {"b.png": drawn, "none.png": drawn.take([]), "a ü.jpg": noise_objects(3), "c.jpg": drawn.take([2])}
+
+
+def test_results_come_back(found, tmp_path):
+    write_coco(tmp_path / "new" / "coco.json", found)
+    read = read_coco(tmp_path / "new" / "coco.json")
+    assert list(read) == list(found)
+    for name, objects in found.items():
+        assert_same(read[name], objects)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_cocos_own_api_reads_them(found, tmp_path):
+    coco = pytest.importorskip("pycocotools.coco")
+    write_coco(tmp_path / "coco.json", found)
+    with redirect_stdout(StringIO()):
+        truth = coco.COCO(str(images_path(tmp_path / "coco.json")))
+        results = truth.loadRes(str(tmp_path / "coco.json"))
+    assert [image["file_name"] for image in truth.imgs.values()] == list(found)
+    for place, objects in enumerate(found.values(), 1):
+        records = results.loadAnns(results.getAnnIds(imgIds=[place]))
+        assert [record["score"] for record in records] == objects.scores.tolist()
+        for record, mask, area, box in zip(
+            records, objects.masks(), objects.areas, objects.boxes, strict=True
+        ):
+            np.testing.assert_array_equal(results.annToMask(record), mask)
+            assert record["area"] == area
+            assert record["category_id"] == 1
+            left, top, right, bottom = box.tolist()
+            assert record["bbox"].tolist() == [left, top, right - left, bottom - top]
+
+
+def test_cocos_evaluation_of_results_against_themselves_is_perfect(found, tmp_path):
+    coco, cocoeval = pytest.importorskip("pycocotools.coco"), pytest.importorskip("pycocotools.cocoeval")
+    found = {name: objects.take(objects.areas > 1) for name, objects in found.items()}
+    write_coco(tmp_path / "coco.json", found)
+    with redirect_stdout(StringIO()):
+        truth = coco.COCO(str(images_path(tmp_path / "coco.json")))
+        results = truth.loadRes(str(tmp_path / "coco.json"))
+        measured = cocoeval.COCOeval(results, results, "segm")
+        measured.evaluate()
+        measured.accumulate()
+        measured.summarize()
+    assert measured.stats[0] == pytest.approx(1.0)
+
+
+def test_ids_and_category_of_a_ground_truth(found, tmp_path):
+    images = [
+        {"id": 70, "file_name": "val/none.jpg", "height": 60, "width": 90, "license": 3},
+        {"id": 8, "file_name": "val/b.jpg", "height": 60, "width": 90},
+        {"id": 99, "file_name": "val/other.jpg", "height": 1, "width": 1},
+    ]
+    truth = {"info": {}, "images": images, "categories": [{"id": 254, "name": "anomaly", "extra": 1}]}
+    (tmp_path / "truth.json").write_text(json.dumps({**truth, "annotations": [{"anything": 1}]}))
+    known = read_images(tmp_path / "truth.json")
+    write_coco(tmp_path / "coco.json", {name: found[name] for name in ("b.png", "none.png")}, known)
+    results = json.loads((tmp_path / "coco.json").read_text())
+    assert {(result["image_id"], result["category_id"]) for result in results} == {(8, 254)}
+    read = read_coco(tmp_path / "coco.json", tmp_path / "truth.json")
+    assert {name: len(objects) for name, objects in read.items()} == {
+        "val/none.jpg": 0,
+        "val/b.jpg": 4,
+        "val/other.jpg": 0,
+    }
+    assert read_images(images_path(tmp_path / "coco.json")).category == 254
+    with pytest.raises(OptionError, match=r"no images named like a ü.jpg"):
+        write_coco(tmp_path / "more.json", found, known)
+    with pytest.raises(OptionError, match=r"size \(1, 1\) for other.jpg, expected \(60, 90\)"):
+        write_coco(tmp_path / "more.json", {"other.jpg": found["b.png"]}, known)
+    with pytest.raises(OptionError, match="two images named like"):
+        write_coco(tmp_path / "more.json", {"b.png": found["b.png"], "b.jpg": found["b.png"]}, known)
+    assert not (tmp_path / "more.json").exists()
+
+
+def test_results_of_others_have_more_names_and_uncompressed_runs(tmp_path):
+    write_coco(tmp_path / "coco.json", {"a.jpg": drawn_objects()})
+    record = {"size": [60, 90], "counts": [0, 10, 0, 5, 5385]}
+    extra = {"bbox": [0, 0, 1, 15], "category_id": "any", "id": 4}
+    (tmp_path / "coco.json").write_text(
+        json.dumps([{"image_id": 1, "segmentation": record, "score": 2, **extra}])
+    )
+    (objects,) = read_coco(tmp_path / "coco.json").values()
+    assert (objects.areas.tolist(), objects.boxes.tolist()) == ([15], [[0, 0, 1, 15]])
+    assert objects.runs[0].tolist() == [0, 15, 5385]
+
+
+RLE = {"size": [60, 90], "counts": [0, 10, 5390]}
+GOOD = {"image_id": 1, "segmentation": RLE, "score": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "said"),
+    [
+        ({}, FileError, "got an object of 0, expected a list"),
+        ([3], FileError, r"\[0\]: got 3, expected an object"),
+        ([GOOD, {"image_id": 1}], FileError, r"\[1\]: got no segmentation, score"),
+        ([{**GOOD, "image_id": 2}], FileError, r"\[0\].image_id: got 2, expected one of 1 images"),
+        ([{**GOOD, "image_id": True}], FileError, "image_id: got true"),
+        ([{**GOOD, "score": "0.5"}], FileError, "score: got '0.5'"),
+        ([{**GOOD, "score": 10**400}], FileError, "no strict JSON"),
+        ([{**GOOD, "segmentation": [[1, 2, 3, 4, 5, 6]]}], DTypeError, "segmentation: got a list"),
+        ([{**GOOD, "segmentation": {**RLE, "counts": [5400]}}], FileError, "a mask without a pixel"),
+        ([{**GOOD, "segmentation": {**RLE, "counts": [0, 10]}}], FileError, "counts of 10 pixels"),
+        ([{**GOOD, "segmentation": {"size": [90, 60], "counts": [0, 5400]}}], FileError, "expected .60, 90"),
+        ([{**GOOD, "segmentation": {"size": [10**6, 10**6], "counts": "0"}}], FileError, "1 to 100000000"),
+        ([{**GOOD, "segmentation": {**RLE, "counts": "oooo"}}], FileError, "truncated"),
+    ],
+)
+def test_damaged_results_are_refused(tmp_path, value, error, said):
+    write_coco(tmp_path / "coco.json", {"a.jpg": drawn_objects()})
+    (tmp_path / "coco.json").write_text(json.dumps(value))
+    with pytest.raises(error, match=said) as caught:
+        read_coco(tmp_path / "coco.json")
+    assert "coco.json" in str(caught.value)
+
+
+IMAGE = {"id": 1, "file_name": "a.jpg", "height": 60, "width": 90}
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ([], "expected an object with images"),
+        ({"images": 3}, "images: got 3"),
+        ({"images": [{"id": 1}]}, r"images\[0\]: got no file_name, height, width"),
+        ({"images": [{**IMAGE, "id": "one"}]}, r"images\[0\].id: got 'one'"),
+        ({"images": [{**IMAGE, "width": 0}]}, "width: got 0"),
+        ({"images": [{**IMAGE, "height": 10**8}]}, "at most 100000000 pixels"),
+        ({"images": [IMAGE, IMAGE]}, "the id 1 2 times"),
+        ({"images": [IMAGE, {**IMAGE, "id": 2}]}, "the file_name 'a.jpg' 2 times"),
+        ({"images": [IMAGE], "categories": [{"id": -1}]}, r"categories\[0\].id: got -1"),
+    ],
+)
+def test_damaged_images_are_refused(tmp_path, value, said):
+    (tmp_path / "images.json").write_text(json.dumps(value))
+    with pytest.raises(FileError, match=said):
+        read_images(tmp_path / "images.json")
+
+
+def test_what_would_take_too_much_memory_is_refused_before_it_is_parsed(tmp_path):
+    write_coco(tmp_path / "coco.json", {"a.jpg": drawn_objects()})
+    (tmp_path / "coco.json").write_text("[" + "{}," * 2_500_000 + "{}]")
+    with pytest.raises(FileError, match=r"lists and objects, .* expected fewer"):
+        read_coco(tmp_path / "coco.json")
+    (tmp_path / "coco.json").unlink()
+    with pytest.raises(CSLError, match=r"coco\.json: got No such file"):
+        read_coco(tmp_path / "coco.json")
+    images_path(tmp_path / "coco.json").unlink()
+    with pytest.raises(CSLError, match=r"coco-images\.json"):
+        read_coco(tmp_path / "coco.json")
+
+
+def test_no_path_goes_through_dense_masks(found, tmp_path, monkeypatch):
+    monkeypatch.setattr("csl_plugin.objects.instances.Objects.masks", None)
+    monkeypatch.setattr("csl_plugin.objects.instances.mask_of_runs", None)
+    write_coco(tmp_path / "coco.json", found)
+    assert sum(map(len, read_coco(tmp_path / "coco.json").values())) == sum(map(len, found.values()))
+    assert found["b.png"].size == SIZE
