@@ -25,9 +25,9 @@ def add_parser(subparsers: Any) -> None:
         "demo",
         help="one picture of the effect of fusion on a photograph",
         description="Score every pixel of a photograph by how unusual it is in its image (the Reed-Xiaoli "
-        "anomaly detector, which needs no training), fuse the score with the image's regions, and write "
-        "DIR/demo.png: photograph, regions, both scores and the masks of both. A demo.png of another "
-        "program is not replaced.",
+        "anomaly detector, which needs no training), fuse the score with the image's regions, find objects "
+        "in it, and write DIR/demo.png: photograph, regions, both scores, the pixels that stand out and the "
+        "objects. A demo.png of another program is not replaced.",
     )
     parser.add_argument("image", metavar="IMAGE", nargs="?", type=path, help="a photograph (default: a cat)")
     parser.add_argument("--out", metavar="DIR", type=path, default=Path("demo_out"), help="(%(default)s)")
@@ -67,6 +67,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         "partitions": len(regions),
         "regions": shown.num_regions,
         "pieces": list(shown.pieces),
+        "objects": len(shown.objects),
         "seconds": round(seconds, 3),
     }
     lines = [
@@ -102,7 +103,9 @@ def _summary(shown: Demonstration) -> str:
         verdict = "fewer specks, but on this image not whole objects"
     else:
         verdict = "on this image the regions do not clean up the mask"
+    found = len(shown.objects)
     return (
         f"The top {TOP:.0%} of the pixels are {before} separate pieces before fusion and {after} after: "
-        f"{verdict}. Without ground truth this shows the effect of fusion, not the quality of detection."
+        f"{verdict}. Along the regions they are {found} object{'s' * (found != 1)}. Without ground truth "
+        "this shows the effect of fusion, not the quality of detection."
     )

@@ -11,6 +11,7 @@ from csl_plugin._opencv import opencv
 from csl_plugin.arrays import resize_nearest
 from csl_plugin.demo.rx import rx_score
 from csl_plugin.fusion import fuse
+from csl_plugin.objects import Objects, find_objects
 from csl_plugin.regions.region_map import RegionMap
 from csl_plugin.viz.colors import Picture, Values, draw_edges, heat_colors, highlight, region_colors
 from csl_plugin.viz.scaling import fit, resize
@@ -28,7 +29,8 @@ class Demonstration:
         score: RX score of every pixel, (H, W) float64 in [0, 1].
         fused: The score fused with the regions, (H, W) float64 in [0, 1].
         num_regions: Number of regions of the finest partition.
-        pieces: Number of connected components of the two masks, of the score and of the fused score.
+        pieces: Number of connected components of the highest scores, and of the highest fused scores.
+        objects: Those at the threshold of the highest fused scores, along the regions.
         picture: (h, w, 3) uint8 RGB.
     """
 
@@ -36,11 +38,12 @@ class Demonstration:
     fused: Values
     num_regions: int
     pieces: tuple[int, int]
+    objects: Objects
     picture: Picture
 
 
 def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> Demonstration:
-    """Score a photograph, fuse the score, and draw photograph, regions, both scores and both masks.
+    """Score a photograph, fuse the score, find objects, and draw all of it.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -53,29 +56,31 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
     labels, count = finest.labels[0].cpu().numpy(), _count(finest)
     masks = [top_share(values, TOP) for values in (score, fused)]
     before, after = (_pieces(mask) for mask in masks)
+    (objects,) = find_objects(fused, np.nextafter(np.quantile(fused, 1 - TOP), np.inf), regions)
 
     size = fit(image.shape[:2], _BOX)
     photograph, ids = resize(image, size), resize_nearest(labels, size)
     heats = [heat_colors(resize(values, size), 0.0, 1.0) for values in (score, fused)]
-    marks = [highlight(photograph, resize(mask.astype(np.float32), size)) for mask in masks]
+    marked = masks[0], objects.label_map() > 0
+    marks = [highlight(photograph, resize(mask.astype(np.float32), size)) for mask in marked]
     partition = draw_edges(region_colors(photograph, ids), ids)
     picture = sheet(
         [
             [
                 Panel(photograph, "Photograph", note),
                 Panel(heats[0], "Score of every pixel", "RX anomaly detector", (0.0, 1.0)),
-                Panel(marks[0], f"Top {TOP:.0%} of the score", _in_words(before, "piece")),
+                Panel(marks[0], f"Top {TOP:.0%} of the score", _in_words(before, "separate piece")),
             ],
             [
                 Panel(partition, "Regions", _of_partitions(count, len(regions))),
                 Panel(heats[1], "Score fused with the regions", 'rule "adaptive"', (0.0, 1.0)),
-                Panel(marks[1], f"Top {TOP:.0%} of the fused score", _in_words(after, "piece")),
+                Panel(marks[1], "Objects of the fused score", _of_objects(objects)),
             ],
         ],
         text=18.0,
     )
     # The two lowest bits are not visible and take a third of the file.
-    return Demonstration(score, fused, count, (before, after), picture | np.uint8(3))
+    return Demonstration(score, fused, count, (before, after), objects, picture | np.uint8(3))
 
 
 def top_share(values: Values, share: float) -> NDArray[np.bool_]:
@@ -104,5 +109,13 @@ def _of_partitions(count: int, partitions: int) -> str:
     return f"{count}, class-agnostic" + (f", finest of {partitions} partitions" if partitions > 1 else "")
 
 
+def _of_objects(objects: Objects) -> str:
+    if not len(objects):
+        return f"none at its top {TOP:.0%}"
+    return (
+        f"{_in_words(len(objects), 'object')} at its top {TOP:.0%}, the first scores {objects.scores[0]:.2f}"
+    )
+
+
 def _in_words(count: int, noun: str) -> str:
-    return f"{count} separate {noun}{'s' * (count != 1)}"
+    return f"{count} {noun}{'s' * (count != 1)}"
