@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -13,14 +12,12 @@ from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
 from csl_plugin.cli.batch import ImageTask, Job, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
+from csl_plugin.cli.fusion_options import add_fusion_options, fusion_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
-from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options, proposer_of
-from csl_plugin.cli.rule_option import add_rule_option
-from csl_plugin.errors import FileError, OptionError
+from csl_plugin.cli.scored_images import scores_of
 from csl_plugin.proposers.names import DEFAULT
 
 if TYPE_CHECKING:
-    from csl_plugin.calibration import Calibration
     from csl_plugin.cli.score_fusion import ScoreFusion
 
 
@@ -40,23 +37,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("images", metavar="IMAGES", type=path, help="a folder of images, or one image")
     parser.add_argument("scores", metavar="SCORES", type=path, help="a folder of score maps, or one")
     parser.add_argument("out", metavar="OUT", type=path, help="the output folder")
-    add_proposer_options(parser, SEVERAL)
-    add_rule_option(parser)
-    parser.add_argument(
-        "--no-split", action="store_true", help="do not split regions into connected components"
-    )
-    parser.add_argument(
-        "--calibration",
-        metavar="FILE",
-        type=path,
-        help="JSON file of a Calibration, applied before fusion; required for negative scores but logits",
-    )
-    parser.add_argument(
-        "--logits",
-        action="store_true",
-        help="the scores are logits: softmax over the classes, or sigmoid where there is one, after they are "
-        "upsampled; probabilities are written",
-    )
+    add_fusion_options(parser)
     add_jobs_option(parser, "images")
     parser.add_argument("--overlays", action="store_true", help="also write OUT/overlays/<stem>.png")
     parser.add_argument(
@@ -76,7 +57,7 @@ def run(arguments: argparse.Namespace) -> Answer:
 
     out: Path = arguments.out
     images = list_images(arguments.images)
-    scores = _scores(arguments.scores, images, alone=arguments.images.is_file())
+    scores = scores_of(arguments.scores, images, alone=arguments.images.is_file())
     made_with = {
         "rule": arguments.rule,
         "split": "no" if arguments.no_split else "yes",
@@ -106,28 +87,20 @@ def run(arguments: argparse.Namespace) -> Answer:
 
 def _job(arguments: argparse.Namespace) -> Job[ScoreFusion]:
     """What one process needs to fuse; nothing of it is sent to another."""
-    from csl_plugin.cli.score_fusion import ScoreFusion
     from csl_plugin.io.job_settings import versions
-    from csl_plugin.proposers.identity import identity_of
     from csl_plugin.proposers.on_files import region_places
 
-    calibration, digest = _calibration(arguments)
-    proposer = proposer_of(arguments)
+    fusion = fusion_of(arguments)
     settings = {
         "command": "fuse",
         "versions": versions(),
         "places": {
             "images": str(folder_of(arguments.images)),
             "scores": str(folder_of(arguments.scores)),
-            **region_places(proposer),
+            **region_places(fusion.proposer),
         },
-        "rule": arguments.rule,
-        "split": not arguments.no_split,
-        "proposer": identity_of(proposer),
-        "calibration": digest,
-        **({"logits": True} if arguments.logits else {}),
+        **fusion.settings,
     }
-    fusion = ScoreFusion(proposer, arguments.rule, not arguments.no_split, calibration, arguments.logits)
     return Job(settings, fusion, partial(_job, arguments))
 
 
@@ -155,46 +128,3 @@ def _tasks(
         needed = (target,) if picture is None else (target, picture)
         tasks.append(ImageTask(image, work, needed, read))
     return tasks
-
-
-def _scores(place: Path, images: Mapping[str, Path], *, alone: bool) -> dict[str, Path]:
-    """The score maps by the stems of their images.
-
-    Args:
-        place: A folder of score maps, or one.
-        images: By stem.
-        alone: Whether the image was named as a file.
-
-    Raises:
-        FileError: There is no score map, or none of any image.
-    """
-    from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, holding
-
-    scores = files_by_stem(place, SCORE_SUFFIXES)
-    if not scores:
-        hint = "Pass the folder that holds the score maps themselves."
-        got = holding(place, SCORE_SUFFIXES, "a score map")
-        raise FileError(str(place), got, ", ".join(SCORE_SUFFIXES), hint)
-    if alone and place.is_file():
-        return dict(zip(images, scores.values(), strict=True))
-    if not scores.keys() & images.keys():
-        got = f"{len(scores)} score maps, such as {next(iter(scores.values())).name}, and none of any image"
-        expected = f"one named after each image, such as {next(iter(images))}{SCORE_SUFFIXES[0]}"
-        raise FileError(str(place), got, expected, "Rename them: files are matched by stem.")
-    return scores
-
-
-def _calibration(arguments: argparse.Namespace) -> tuple[Calibration | None, str | None]:
-    """The calibration and its digest, if there is one."""
-    from csl_plugin.calibration import Calibration
-    from csl_plugin.io.limits import as_file_error, check_file
-
-    file: Path | None = arguments.calibration
-    if file is None:
-        return None, None
-    if arguments.logits:
-        hint = "Omit one of the two: a calibration maps raw scores, not logits, onto [0, 1]."
-        raise OptionError("--logits, --calibration", "both", "one of them", hint)
-    check_file(file)
-    with as_file_error(file, "the JSON file of a Calibration"):
-        return Calibration.load(file), hashlib.sha256(file.read_bytes()).hexdigest()

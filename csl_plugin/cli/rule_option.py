@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from csl_plugin.fusion import Rule
+
+DEFAULT_RULE: Rule = "adaptive"
 
 _HELP = (
     "how a pixel and its regions combine: `adaptive`, on the scale of the scores, one score filled up to "
     "what is typical of its finest region, classes as far as that agrees on one; `product`, region mean x "
     "score, eq. 3 of the paper; "
-    "`geometric`, its square root, of the same order; `mean`, the region mean alone (default: %(default)s)"
+    "`geometric`, its square root, of the same order; `mean`, the region mean alone "
+    f"(default: {DEFAULT_RULE})"
 )
 
 
@@ -19,4 +25,4 @@ def add_rule_option(parser: Any) -> None:
         parser: Of a command.
     """
     choices = ("adaptive", "product", "geometric", "mean")
-    parser.add_argument("--rule", choices=choices, default="adaptive", help=_HELP)
+    parser.add_argument("--rule", choices=choices, default=DEFAULT_RULE, help=_HELP)

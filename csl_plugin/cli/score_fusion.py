@@ -1,8 +1,8 @@
-"""The work of `csl-plugin fuse` on one score file."""
+"""The fused map of an image file and its score file, which `csl-plugin fuse` and others go on with."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +17,36 @@ from csl_plugin.io import ScoreStorage, read_image, read_score_file, write_png, 
 from csl_plugin.io.limits import check_extent
 from csl_plugin.io.orientation import check_orientation
 from csl_plugin.io.score_layout import does_not_fit, fits
+from csl_plugin.proposers.identity import identity_of
 from csl_plugin.proposers.on_files import propose_regions
 
 if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
     from csl_plugin.fusion import Rule
+    from csl_plugin.regions import RegionMap
 
 UPSAMPLED = "scores_upsampled"
+
+
+@dataclass(frozen=True, eq=False)
+class FusedImage:
+    """An image with its regions and its fused map.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        regions: The partitions, from coarse to fine, split into connected components where that was asked.
+        scores: (H, W) or (C, H, W), as they were fused.
+        fused: The fused map, of the same shape.
+        storage: How the file stores its score map.
+        upsampled: The file's map was smaller than the image.
+    """
+
+    pixels: NDArray[np.uint8]
+    regions: tuple[RegionMap, ...]
+    scores: NDArray[Any]
+    fused: NDArray[Any]
+    storage: ScoreStorage
+    upsampled: bool
 
 
 @dataclass(frozen=True)
@@ -35,6 +58,7 @@ class ScoreFusion:
         rule: As for `csl_plugin.fuse`.
         split: Whether regions are split into connected components.
         calibration: Maps raw scores onto [0, 1], after they are upsampled.
+        calibration_sha256: Of its file.
         logits: The files hold logits.
     """
 
@@ -42,7 +66,32 @@ class ScoreFusion:
     rule: Rule
     split: bool
     calibration: Calibration | None
+    calibration_sha256: str | None
     logits: bool
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """What decides the fused maps besides the files, as JSON values."""
+        return {
+            "rule": self.rule,
+            "split": self.split,
+            "proposer": identity_of(self.proposer),
+            "calibration": self.calibration_sha256,
+            **({"logits": True} if self.logits else {}),
+        }
+
+    def fused_image(self, image: Path, score: Path) -> FusedImage:
+        """Read an image and its score map, and fuse them at the image's size.
+
+        Raises:
+            CSLError: A file is missing, unreadable or of another size, or the scores cannot be fused.
+        """
+        pixels, stored, storage = read_scored_image(image, score)
+        size = (pixels.shape[0], pixels.shape[1])
+        values = self._distribution(score, stored, storage, size)
+        regions = regions_of(self.proposer, pixels, image.stem, split=self.split)
+        fused = fuse(values, regions, rule=self.rule, split=False)
+        return FusedImage(pixels, regions, values, fused, storage, stored.shape[-2:] != size)
 
     def fuse_file(self, *, image: Path, score: Path, target: Path, picture: Path | None) -> Sequence[str]:
         """Fuse one score map and write it at the image's size, and its overlay if there is a path for it.
@@ -51,38 +100,29 @@ class ScoreFusion:
             `UPSAMPLED` if the scores are smaller than the image.
 
         Raises:
-            CSLError: A file is missing, unreadable or of another size, or the scores cannot be fused.
+            CSLError: As for `fused_image`, or a file cannot be written.
         """
-        pixels = read_image(image)
-        size = (pixels.shape[0], pixels.shape[1])
-        stored, storage = read_score_file(score, size=size)
-        check_orientation(score.name, stored.shape, image, size, scaled=True)
-        values = self._distribution(score, stored, storage, size)
-        regions = propose_regions(self.proposer, pixels, image.stem)
-        if self.split:
-            regions = tuple(split_components(partition) for partition in regions)
-        fused = fuse(values, regions, rule=self.rule, split=False)
+        made = self.fused_image(image, score)
         write_scores(
             target,
-            fused,
-            dtype=storage.dtype,
-            key=storage.key,
-            compressed=storage.compressed,
-            channels_last=storage.channels_last,
+            made.fused,
+            dtype=made.storage.dtype,
+            key=made.storage.key,
+            compressed=made.storage.compressed,
+            channels_last=made.storage.channels_last,
         )
         if picture is not None:
             from csl_plugin.viz import overlay
 
-            write_png(picture, overlay(pixels, regions[0].labels[0].cpu().numpy(), values, fused))
-        return (UPSAMPLED,) if stored.shape[-2:] != size else ()
+            labels = made.regions[0].labels[0].cpu().numpy()
+            write_png(picture, overlay(made.pixels, labels, made.scores, made.fused))
+        return (UPSAMPLED,) if made.upsampled else ()
 
     def _distribution(
         self, score: Path, stored: NDArray[Any], storage: ScoreStorage, size: tuple[int, int]
     ) -> NDArray[Any]:
         """The scores to fuse, at the image's size."""
         own = (stored.shape[-2], stored.shape[-1])
-        if not fits(own, size):
-            raise does_not_fit(score.name, own, size)
         values = stored if stored.dtype == np.float64 else stored.astype(np.float32)
         if self.logits:
             _check_logits(score.name, values, storage)
@@ -97,6 +137,28 @@ class ScoreFusion:
             values = self.calibration(values)
             _check(score.name, values, squared=False)
         return values
+
+
+def read_scored_image(image: Path, score: Path) -> tuple[NDArray[np.uint8], NDArray[Any], ScoreStorage]:
+    """The pixels of an image, its score map as stored, of its size or smaller, and how the file stores it.
+
+    Raises:
+        CSLError: A file is missing or unreadable, or the map is none of this image.
+    """
+    pixels = read_image(image)
+    size = (pixels.shape[0], pixels.shape[1])
+    stored, storage = read_score_file(score, size=size)
+    check_orientation(score.name, stored.shape, image, size, scaled=True)
+    own = (stored.shape[-2], stored.shape[-1])
+    if not fits(own, size):
+        raise does_not_fit(score.name, own, size)
+    return pixels, stored, storage
+
+
+def regions_of(proposer: Any, pixels: NDArray[np.uint8], stem: str, *, split: bool) -> tuple[RegionMap, ...]:
+    """The partitions of an image, split into connected components if that is asked."""
+    regions = propose_regions(proposer, pixels, stem)
+    return tuple(split_components(partition) for partition in regions) if split else regions
 
 
 def no_score(fusion: ScoreFusion, *, image: Path, folder: Path) -> Sequence[str]:

@@ -1,0 +1,64 @@
+"""Fused maps in files, taken as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from csl_plugin.cli.score_fusion import FusedImage, read_scored_image, regions_of
+from csl_plugin.errors import FileError, ShapeError
+from csl_plugin.io.job_settings import SETTINGS_NAME, read_settings
+
+_OF_MAPS = ("rule", "split", "proposer", "calibration", "logits")
+
+
+@dataclass(frozen=True)
+class FusedMaps:
+    """Fused maps that files hold, and the proposer of the regions that objects follow.
+
+    Args:
+        proposer: Gives the regions.
+        split: Whether regions are split into connected components.
+        settings: What the maps were made with, as `csl-plugin fuse` stored it beside them; empty where they
+            have another origin.
+    """
+
+    proposer: Any
+    split: bool
+    settings: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, place: Path, proposer: Any, *, split: bool) -> FusedMaps:
+        """The maps of a folder, or of one file.
+
+        Raises:
+            FileError: The folder's settings cannot be read, or are those of another command.
+        """
+        file = (place if place.is_dir() else place.parent) / SETTINGS_NAME
+        stored = read_settings(file)
+        if stored is None:
+            return cls(proposer, split, {})
+        if stored["command"] != "fuse":
+            hint = "Pass the output folder of csl-plugin fuse."
+            got = f"an output folder of csl-plugin {stored['command']}"
+            raise FileError(str(file.parent), got, "fused maps", hint)
+        return cls(proposer, split, {name: stored[name] for name in _OF_MAPS if name in stored})
+
+    def fused_image(self, image: Path, score: Path) -> FusedImage:
+        """Read an image and its fused map, and propose its regions.
+
+        Raises:
+            CSLError: A file is missing, unreadable or of another size.
+        """
+        pixels, stored, storage = read_scored_image(image, score)
+        size = (pixels.shape[0], pixels.shape[1])
+        if stored.shape[-2:] != size:
+            hint = "Omit --fused if these are scores before fusion, which may be smaller than the image."
+            raise ShapeError(score.name, f"size {stored.shape[-2:]}", f"the image's {size}", hint)
+        values = stored if stored.dtype == np.float64 else stored.astype(np.float32)
+        regions = regions_of(self.proposer, pixels, image.stem, split=self.split)
+        return FusedImage(pixels, regions, values, values, storage, False)
