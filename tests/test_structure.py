@@ -44,7 +44,11 @@ SURFACE = {
     "csl_plugin.metrics": ["PooledAnomaly", "RegionQuality", "SemanticMetric", "bootstrap_difference"],
     "csl_plugin.models": ["CSLNetwork", "NetworkConfig", "load_backbone_weights"],
     "csl_plugin.objects": ["Objects", "find_objects"],
-    "csl_plugin.objects.formats": ["read_coco", "read_images", "write_coco"],
+    "csl_plugin.objects.formats": [
+        "brush_results", "polygon_results", "read_coco", "read_images", "read_objects", "to_supervision",
+        "write_boxes", "write_coco", "write_label_map", "write_label_studio", "write_objects",
+        "write_polygons",
+    ],
     "csl_plugin.proposers": [
         "NetworkProposals", "NetworkRegions", "Proposer", "RegionMapFolder", "Superpixels", "load_proposer",
         "proposer_from_model", "regions_from_masks",
