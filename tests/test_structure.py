@@ -43,7 +43,7 @@ SURFACE = {
     "csl_plugin.io": ["read_image", "read_region_map", "read_scores", "write_region_map", "write_scores"],
     "csl_plugin.metrics": ["PooledAnomaly", "RegionQuality", "SemanticMetric", "bootstrap_difference"],
     "csl_plugin.models": ["CSLNetwork", "NetworkConfig", "load_backbone_weights"],
-    "csl_plugin.objects": ["Objects", "find_objects"],
+    "csl_plugin.objects": ["Objects", "Polygon", "find_objects", "objects_picture", "polygons_of"],
     "csl_plugin.objects.formats": [
         "brush_results", "polygon_results", "read_coco", "read_images", "read_objects", "to_supervision",
         "write_boxes", "write_coco", "write_label_map", "write_label_studio", "write_objects",
