@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
     from csl_plugin.errors import CSLError
     from csl_plugin.fusion import fuse, fuse_labels
-    from csl_plugin.objects import Objects, find_objects
+    from csl_plugin.objects import Objects, Threshold, find_objects
     from csl_plugin.proposers import load_proposer
     from csl_plugin.regions.assignment import hard_assignment, soft_assignment
     from csl_plugin.regions.components import split_components
@@ -39,6 +39,7 @@ __all__ = [
     "Objects",
     "RegionMap",
     "RegionProposals",
+    "Threshold",
     "find_objects",
     "fuse",
     "fuse_labels",
@@ -55,6 +56,7 @@ _PLACES = {
     "Objects": "objects",
     "RegionMap": "regions",
     "RegionProposals": "regions",
+    "Threshold": "objects",
     "find_objects": "objects",
     "fuse": "fusion",
     "fuse_labels": "fusion",

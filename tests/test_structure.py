@@ -24,8 +24,9 @@ LARGE = {"csl_plugin.ops.triton.assign": 420}
 
 SURFACE = {
     "csl_plugin": [
-        "CSLError", "CSLWrapper", "Calibration", "Objects", "RegionMap", "RegionProposals", "find_objects",
-        "fuse", "fuse_labels", "hard_assignment", "load_proposer", "soft_assignment", "split_components",
+        "CSLError", "CSLWrapper", "Calibration", "Objects", "RegionMap", "RegionProposals", "Threshold",
+        "find_objects", "fuse", "fuse_labels", "hard_assignment", "load_proposer", "soft_assignment",
+        "split_components",
     ],
     "csl_plugin.adapters": [
         "Adapter", "ClassStatistics", "FlipAverage", "ObserverPair", "OutputAdapter", "PRESETS", "Preset",
@@ -43,7 +44,9 @@ SURFACE = {
     "csl_plugin.io": ["read_image", "read_region_map", "read_scores", "write_region_map", "write_scores"],
     "csl_plugin.metrics": ["PooledAnomaly", "RegionQuality", "SemanticMetric", "bootstrap_difference"],
     "csl_plugin.models": ["CSLNetwork", "NetworkConfig", "load_backbone_weights"],
-    "csl_plugin.objects": ["Objects", "Polygon", "find_objects", "objects_picture", "polygons_of"],
+    "csl_plugin.objects": [
+        "Objects", "Polygon", "Threshold", "find_objects", "objects_picture", "polygons_of",
+    ],
     "csl_plugin.objects.formats": [
         "brush_results", "polygon_results", "read_coco", "read_images", "read_objects", "to_supervision",
         "write_boxes", "write_coco", "write_label_map", "write_label_studio", "write_objects",

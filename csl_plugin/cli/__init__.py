@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_COMMANDS = ("fuse", "propose", "demo", "eval", "benchmark", "train")
+_COMMANDS = ("fuse", "propose", "objects", "demo", "eval", "benchmark", "train")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -39,6 +39,9 @@ _ADVICE: dict[tuple[type[CSLError], str], Advice] = {
 _OF_COMMAND: dict[tuple[str, type[CSLError], str], Advice] = {
     ("train", FileError, "source"): Advice("--weights", "Check the name of the network."),
     ("train", OptionError, "source"): Advice("--weights", "Check the name of the network."),
+    ("objects", OptionError, "images"): Advice("--image-ids"),
+    ("objects", OptionError, "threshold"): Advice("--threshold"),
+    ("objects", CSLError, "fused"): Advice("SCORES"),
     ("eval", ScoreRangeError, "scores"): Advice(
         "SCORES", "Find out what produced these values; --protocol pooled takes infinite ones."
     ),

@@ -1,10 +1,11 @@
-"""Confidence intervals of the difference between two methods, by bootstrap over frames."""
+"""Confidence intervals by bootstrap over frames: of a ratio, and of the difference between two methods."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,6 +109,31 @@ def bootstrap_difference(
         raise DTypeError("metric", type(metric).__name__, "one of these metrics", hint)
     differences = found[1] - found[0]
     return {name: _interval(differences[:, index], level) for index, name in enumerate(names)}
+
+
+def bootstrap_ratio(
+    numerators: NDArray[Any], denominators: NDArray[Any], *, draws: int = 1000, seed: int = 0
+) -> Interval:
+    """The 95 % percentile interval of a ratio of two sums over frames, as a precision is one.
+
+    Args:
+        numerators: (frames,) of each frame.
+        denominators: (frames,) of each frame, from 0.
+        draws: Number of draws of frames, with replacement.
+        seed: Of the random numbers.
+
+    Returns:
+        From low to high; draws whose denominators are all 0 are omitted.
+
+    Example:
+        >>> bootstrap_ratio(np.array([1, 0, 1, 0]), np.ones(4))
+        Interval(low=0.0, high=1.0)
+    """
+    frames = len(numerators)
+    weights = np.random.default_rng(seed).multinomial(frames, np.full(frames, 1 / frames), size=draws)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        drawn = (weights @ numerators) / (weights @ denominators)
+    return _interval(np.where(np.isfinite(drawn), drawn, np.nan), 0.95)
 
 
 def _interval(differences: NDArray[np.float64], level: float) -> Interval:

@@ -119,7 +119,7 @@ def _checked_threshold(threshold: SupportsFloat) -> float:
     except (TypeError, ValueError, OverflowError):
         level = math.nan
     if not math.isfinite(level):
-        hint = "Fit one with Threshold.fit_share(...), or choose it on the scale of the fused map."
+        hint = "Fit one with Threshold.fit_objects(maps), or choose it on the scale of the fused map."
         raise OptionError("threshold", shown(threshold), "a finite number, or a Threshold", hint)
     return level
 
