@@ -72,11 +72,13 @@ class Calibration(ABC):
         return AffineCalibration(low, high)
 
     @staticmethod
-    def fit_sigmoid(maps: Iterable[Array]) -> Calibration:
+    def fit_sigmoid(maps: Iterable[Array], *, lower_is_anomalous: bool = False) -> Calibration:
         """The sigmoid with the mean of a data set's scores as center and their deviation as scale.
 
         Args:
             maps: The raw score maps of in-distribution images, of any shape, read one at a time.
+            lower_is_anomalous: Reverse the order, for scores that are high for normal pixels, such as the
+                maximal logit.
 
         Raises:
             DTypeError: A single array, or an entry that is no array.
@@ -91,10 +93,13 @@ class Calibration(ABC):
                 count, mean = total, mean + shift * size / total
                 low, high = min(low, float(scores.min())), max(high, float(scores.max()))
         _check_spread(count, high - low)
-        return SigmoidCalibration(mean, math.sqrt(squares / count))
+        deviation = math.sqrt(squares / count)
+        return SigmoidCalibration(mean, -deviation if lower_is_anomalous else deviation)
 
     @staticmethod
-    def fit_quantile(maps: Iterable[Array], *, levels: int = 256, sample: int = 20_000) -> Calibration:
+    def fit_quantile(
+        maps: Iterable[Array], *, levels: int = 256, sample: int = 20_000, lower_is_anomalous: bool = False
+    ) -> Calibration:
         """The cumulative distribution of in-distribution scores, with exponential tails.
 
         The middle 7/8 of [0, 1] interpolates the quantiles of the data set linearly. The sixteenth at each
@@ -104,6 +109,7 @@ class Calibration(ABC):
             maps: The raw score maps of in-distribution images, of any shape, read one at a time.
             levels: Number of quantiles, 2 to 65536.
             sample: Pixels drawn from each map, without replacement and with a fixed seed; at least 1.
+            lower_is_anomalous: As for `fit_sigmoid`.
 
         Raises:
             OptionError: `levels` or `sample` is out of range.
@@ -125,7 +131,9 @@ class Calibration(ABC):
             if knots[-1] - knot >= _LEAST:  # of equal quantiles the highest share stays
                 knots.append(knot)
                 values.append(_TAIL + (1 - 2 * _TAIL) * share)
-        return QuantileCalibration(tuple(knots[::-1]), tuple(values[::-1]))
+        rising = tuple(values[::-1])
+        mapped = tuple(1 - value for value in rising) if lower_is_anomalous else rising
+        return QuantileCalibration(tuple(knots[::-1]), mapped)
 
     def __call__(self, scores: ArrayT) -> ArrayT:
         """Map raw scores onto [0, 1].
@@ -227,7 +235,10 @@ class AffineCalibration(Calibration):
 
 @dataclass(frozen=True)
 class QuantileCalibration(Calibration):
-    """See `Calibration.fit_quantile`: `knots`, increasing raw scores, become `values`, increasing too."""
+    """See `Calibration.fit_quantile`: `knots`, increasing raw scores, become `values`.
+
+    These increase too, or they decrease, for scores that are high for normal pixels.
+    """
 
     kind: ClassVar[str] = "quantile"
     knots: tuple[float, ...]
@@ -240,19 +251,32 @@ class QuantileCalibration(Calibration):
             len(self.knots) == len(self.values) >= 2
             and _moderate(*self.knots, *self.values)
             and all(b - a >= _LEAST for a, b in pairwise(self.knots))
-            and all(a < b for a, b in zip((0.0, *self.values), (*self.values, 1.0), strict=True))
+            and all(a < b for a, b in zip((0.0, *self._rising), (*self._rising, 1.0), strict=True))
         )
         if not ordered:
             raise OptionError(
                 "knots, values",
                 f"{len(self.knots)} and {len(self.values)} numbers",
-                "at least two of each, both increasing, the values inside (0, 1)",
+                "at least two of each, both in order, the knots increasing, the values inside (0, 1)",
                 "Make them with Calibration.fit_quantile.",
             )
 
+    @property
+    def _falls(self) -> bool:
+        return len(self.values) > 1 and self.values[0] > self.values[-1]
+
+    @property
+    def _rising(self) -> tuple[float, ...]:
+        """The values of the same map without reversal."""
+        return tuple(1 - value for value in self.values) if self._falls else self.values
+
     def _map(self, scores: Tensor) -> Tensor:
+        mapped = self._mapped(scores)
+        return 1 - mapped if self._falls else mapped
+
+    def _mapped(self, scores: Tensor) -> Tensor:
         knots = torch.tensor(self.knots, dtype=scores.dtype, device=scores.device)
-        values = torch.tensor(self.values, dtype=scores.dtype, device=scores.device)
+        values = torch.tensor(self._rising, dtype=scores.dtype, device=scores.device)
         right = torch.searchsorted(knots, scores.contiguous()).clamp(1, len(self.knots) - 1)
         left = right - 1
         rises = values[1:] - values[:-1]

@@ -114,6 +114,16 @@ def test_a_negative_scale_and_swapped_ends_turn_the_order_round():
         assert (np.diff(turned(raw)) < 0).all()
 
 
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_to_scores_that_are_high_for_normal_pixels_reverses_the_order(name):
+    maps = normal_maps()
+    plain, reversed_map = FITS[name](maps), FITS[name](maps, lower_is_anomalous=True)
+    raw = np.linspace(-20.0, 25.0, 500)
+    np.testing.assert_allclose(reversed_map(raw), 1 - plain(raw), atol=1e-12)
+    assert (np.diff(reversed_map(raw)) < 0).all()
+    assert Calibration.from_json(reversed_map.to_json()) == reversed_map
+
+
 def test_the_formulas():
     raw = np.array([-1.0, 0.5, 4.0])
     np.testing.assert_allclose(Calibration.sigmoid(0.5, 2.0)(raw), 1 / (1 + np.exp(-(raw - 0.5) / 2)))
@@ -192,7 +202,7 @@ def test_json_round_trip(calibration, tmp_path):
 def test_negated_maxima_fuse_once_calibrated():
     max_logit = np.random.default_rng(0).normal(5, 3, (12, 16)).astype(np.float32)
     labels = np.arange(12 * 16).reshape(12, 16) // 48
-    with pytest.raises(CSLError, match=r"Calibration\.sigmoid"):
+    with pytest.raises(CSLError, match=r"csl-plugin calibrate"):
         fuse(-max_logit, labels)
     assert np.isfinite(fuse(Calibration.sigmoid(5.0, -3.0)(max_logit), labels)).all()
 
@@ -245,7 +255,8 @@ def test_bad_input_is_named(make, message):
         '{"kind": "sigmoid", "center": 0, "scale": NaN}',
         '{"kind": "sigmoid", "center": true, "scale": 1}',
         '{"kind": ["sigmoid"], "center": 0, "scale": 1}',
-        '{"kind": "quantile", "knots": [0, 1], "values": [0.5, 0.4]}',
+        '{"kind": "quantile", "knots": [0, 1], "values": [0.5, 0.5]}',
+        '{"kind": "quantile", "knots": [0, 1, 2], "values": [0.5, 0.4, 0.6]}',
         '{"kind": "quantile", "knots": [1, 0], "values": [0.4, 0.5]}',
         '{"kind": "quantile", "knots": [0, 1], "values": [0.0, 0.5]}',
         '{"kind": "quantile", "knots": 3, "values": 4}',

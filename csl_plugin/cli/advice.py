@@ -37,6 +37,17 @@ _ADVICE: dict[tuple[type[CSLError], str], Advice] = {
     (ScoreRangeError, "distribution"): Advice("SCORES", "Find out what produced these values."),
 }
 _OF_COMMAND: dict[tuple[str, type[CSLError], str], Advice] = {
+    ("calibrate", ScoreRangeError, "maps"): Advice(
+        "SCORES", "Pass the raw score maps of images without anomalies."
+    ),
+    ("threshold", ScoreRangeError, "maps"): Advice(
+        "SCORES", "A threshold is not fitted on nothing: pass the scores of images without anomalies."
+    ),
+    ("threshold", ScoreRangeError, "labels"): Advice("--labels"),
+    ("threshold", OptionError, "share"): Advice("--pixels"),
+    ("threshold", OptionError, "per_image"): Advice("--objects", "Ask for fewer, or pass --min-area."),
+    ("threshold", OptionError, "min_area"): Advice("--min-area"),
+    ("threshold", OptionError, "recall"): Advice("--recall"),
     ("train", FileError, "source"): Advice("--weights", "Check the name of the network."),
     ("train", OptionError, "source"): Advice("--weights", "Check the name of the network."),
     ("objects", OptionError, "images"): Advice("--image-ids"),

@@ -52,7 +52,7 @@ def report(
         f"in {outcome.seconds:.1f} s -> {out}{' (interrupted)' if outcome.interrupted else ''}",
         *([f"  not done: {outcome.not_done}"] if outcome.not_done else []),
         "  with " + ", ".join(f"{name} {value}" for name, value in made_with.items()),
-        *(f"  {name.replace('_', ' ')}: {_words(note)}" for name, note in notes.items() if note),
+        *(f"  {name.replace('_', ' ')}: {in_words(note)}" for name, note in notes.items() if note),
         *(f"  failed: {failure['name']}" for failure in outcome.failed[:_LISTED]),
     ]
     if len(outcome.failed) > _LISTED:
@@ -60,7 +60,8 @@ def report(
     return Answer(outcome.exit_code, facts, lines)
 
 
-def _words(note: Note) -> str:
+def in_words(note: Note) -> str:
+    """A further fact as text."""
     if isinstance(note, int):
         return str(note)
     if isinstance(note, Mapping):

@@ -12,10 +12,9 @@ from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
 from csl_plugin.cli.batch import ImageTask, Job, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
-from csl_plugin.cli.fusion_options import add_fusion_options, fusion_of
+from csl_plugin.cli.fusion_options import add_fusion_options, chosen, fusion_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
-from csl_plugin.cli.scored_images import scores_of
-from csl_plugin.proposers.names import DEFAULT
+from csl_plugin.cli.scored_images import left_out, scores_of
 
 if TYPE_CHECKING:
     from csl_plugin.cli.score_fusion import ScoreFusion
@@ -51,20 +50,13 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
-    from csl_plugin.io import IMAGE_SUFFIXES, SCORE_SUFFIXES, list_images, other_suffixes
+    from csl_plugin.io import list_images
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.proposers.on_files import region_folders
 
     out: Path = arguments.out
     images = list_images(arguments.images)
     scores = scores_of(arguments.scores, images, alone=arguments.images.is_file())
-    made_with = {
-        "rule": arguments.rule,
-        "split": "no" if arguments.no_split else "yes",
-        "proposer": arguments.proposer or DEFAULT,
-        "calibration": arguments.calibration.name if arguments.calibration else "none",
-        **({"logits": "yes"} if arguments.logits else {}),
-    }
     job = _job(arguments)
     inputs = [folder.path for folder in region_folders(job.tool.proposer)]
     inputs += [arguments.calibration] if arguments.calibration else []
@@ -72,17 +64,12 @@ def run(arguments: argparse.Namespace) -> Answer:
     tasks = _tasks(arguments, job.tool, images, scores)
     folder, jobs = OutputFolder(out, job.settings), jobs_of(arguments)
     outcome = run_tasks(job, folder, tasks, "fuse", inputs, jobs=jobs, overwrite=arguments.overwrite)
-    unpaired = [score.name for stem, score in scores.items() if stem not in images]
-    both = (*IMAGE_SUFFIXES, *SCORE_SUFFIXES) if arguments.images == arguments.scores else None
     notes: dict[str, Note] = {
         "images": len(images),
         "scores_upsampled": outcome.counted["scores_upsampled"],
-        "scores_without_image": len(unpaired),
-        "unpaired_scores": unpaired,
-        "skipped_images": other_suffixes(arguments.images, both or IMAGE_SUFFIXES),
-        "skipped_scores": {} if both else other_suffixes(arguments.scores, SCORE_SUFFIXES),
+        **left_out(arguments.images, arguments.scores, images, scores),
     }
-    return report("fuse", outcome, out, job.settings, made_with, notes)
+    return report("fuse", outcome, out, job.settings, chosen(arguments), notes)
 
 
 def _job(arguments: argparse.Namespace) -> Job[ScoreFusion]:

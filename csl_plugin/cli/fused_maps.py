@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from csl_plugin.cli.score_fusion import FusedImage, read_scored_image, regions_of
+from csl_plugin.cli.score_fusion import FusedImage, ScoreFusion, read_scored_image, regions_of
 from csl_plugin.errors import FileError, ShapeError
+from csl_plugin.io import ScoreStorage
 from csl_plugin.io.job_settings import SETTINGS_NAME, read_settings
+from csl_plugin.proposers.identity import identity_of
 
 _OF_MAPS = ("rule", "split", "proposer", "calibration", "logits")
 
@@ -54,11 +57,30 @@ class FusedMaps:
         Raises:
             CSLError: A file is missing, unreadable or of another size.
         """
-        pixels, stored, storage = read_scored_image(image, score)
-        size = (pixels.shape[0], pixels.shape[1])
-        if stored.shape[-2:] != size:
-            hint = "Omit --fused if these are scores before fusion, which may be smaller than the image."
-            raise ShapeError(score.name, f"size {stored.shape[-2:]}", f"the image's {size}", hint)
-        values = stored if stored.dtype == np.float64 else stored.astype(np.float32)
+        pixels, values, storage = _read(image, score)
         regions = regions_of(self.proposer, pixels, image.stem, split=self.split)
         return FusedImage(pixels, regions, values, values, storage, False)
+
+    def fused_map(self, image: Path, score: Path) -> NDArray[Any]:
+        """The fused map alone; no regions are proposed."""
+        return _read(image, score)[1]
+
+
+def settings_of_objects(source: ScoreFusion | FusedMaps, min_area: int) -> Mapping[str, Any]:
+    """What decides the objects of fused maps besides the threshold, for `Threshold.check_made_with`.
+
+    Args:
+        source: Where the maps come from.
+        min_area: As for `csl_plugin.find_objects`.
+    """
+    regions = f"{identity_of(source.proposer)}{'' if source.split else ', not split'}"
+    return {**source.settings, "regions": regions, "min_area": min_area}
+
+
+def _read(image: Path, score: Path) -> tuple[NDArray[np.uint8], NDArray[Any], ScoreStorage]:
+    pixels, stored, storage = read_scored_image(image, score)
+    size = (pixels.shape[0], pixels.shape[1])
+    if stored.shape[-2:] != size:
+        hint = "Omit --fused if these are scores before fusion, which may be smaller than the image."
+        raise ShapeError(score.name, f"size {stored.shape[-2:]}", f"the image's {size}", hint)
+    return pixels, stored if stored.dtype == np.float64 else stored.astype(np.float32), storage

@@ -11,6 +11,7 @@ from csl_plugin.cli.arguments import path
 from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options, proposer_of
 from csl_plugin.cli.rule_option import DEFAULT_RULE, add_rule_option
 from csl_plugin.errors import OptionError
+from csl_plugin.proposers.names import DEFAULT
 
 if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
@@ -57,6 +58,17 @@ def add_fused_option(parser: Any) -> None:
         "and only the regions are proposed",
     )
     parser.set_defaults(rule=None)
+
+
+def chosen(arguments: argparse.Namespace) -> dict[str, str]:
+    """What the options say, in their own words, for the text of an answer."""
+    return {
+        "rule": arguments.rule or DEFAULT_RULE,
+        "split": "no" if arguments.no_split else "yes",
+        "proposer": arguments.proposer or DEFAULT,
+        "calibration": arguments.calibration.name if arguments.calibration else "none",
+        **({"logits": "yes"} if arguments.logits else {}),
+    }
 
 
 def source_of(arguments: argparse.Namespace) -> ScoreFusion | FusedMaps:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from csl_plugin import fuse, ops, split_components
-from csl_plugin.errors import DTypeError, FileError, ScoreRangeError
+from csl_plugin.errors import DTypeError, FileError, ScoreRangeError, ShapeError
 from csl_plugin.io import ScoreStorage, read_image, read_score_file, write_png, write_scores
 from csl_plugin.io.limits import check_extent
 from csl_plugin.io.orientation import check_orientation
@@ -93,6 +93,10 @@ class ScoreFusion:
         fused = fuse(values, regions, rule=self.rule, split=False)
         return FusedImage(pixels, regions, values, fused, storage, stored.shape[-2:] != size)
 
+    def fused_map(self, image: Path, score: Path) -> NDArray[Any]:
+        """The fused map alone; as `fused_image`."""
+        return self.fused_image(image, score).fused
+
     def fuse_file(self, *, image: Path, score: Path, target: Path, picture: Path | None) -> Sequence[str]:
         """Fuse one score map and write it at the image's size, and its overlay if there is a path for it.
 
@@ -137,6 +141,26 @@ class ScoreFusion:
             values = self.calibration(values)
             _check(score.name, values, squared=False)
         return values
+
+
+def single_class(score: Path, fused: NDArray[Any]) -> NDArray[Any]:
+    """A fused map as (H, W).
+
+    Args:
+        score: Its file.
+        fused: (H, W) or (C, H, W).
+
+    Raises:
+        ShapeError: Several classes.
+        ScoreRangeError: nan or infinity.
+    """
+    if fused.ndim == 3 and fused.shape[0] > 1:
+        hint = "Keep the channel of the anomaly score."
+        raise ShapeError(score.name, f"{fused.shape[0]} classes", "the scores of one class", hint)
+    if not np.isfinite(fused).all():
+        got = f"nan or infinity in {int((~np.isfinite(fused)).sum())} of {fused.size} values"
+        raise ScoreRangeError(score.name, got, "finite scores", "Find out what produced them.")
+    return fused.reshape(fused.shape[-2:])
 
 
 def read_scored_image(image: Path, score: Path) -> tuple[NDArray[np.uint8], NDArray[Any], ScoreStorage]:
@@ -195,7 +219,7 @@ def _check(name: str, values: NDArray[Any], *, squared: bool) -> None:
         raise ScoreRangeError(name, f"scores up to {high:.4g}", "scores whose square can be stored", hint)
     got = f"{int((values < 0).sum())} negative of {values.size} values, down to {low:.4g}"
     hint = (
-        "Fusion reverses the order of negative scores: pass --logits if they are logits, or "
-        "--calibration FILE, the JSON file of a map of raw scores onto [0, 1]."
+        "Fusion reverses the order of negative scores: pass --logits if they are logits, or --calibration "
+        "FILE, which csl-plugin calibrate SCORES FILE makes from raw scores of images without anomalies."
     )
     raise ScoreRangeError(name, got, expected, hint)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from csl_plugin.cli.batch_report import Note
 from csl_plugin.errors import FileError
 
 
@@ -33,3 +34,31 @@ def scores_of(place: Path, images: Mapping[str, Path], *, alone: bool) -> dict[s
         expected = f"one named after each image, such as {next(iter(images))}{SCORE_SUFFIXES[0]}"
         raise FileError(str(place), got, expected, "Rename them: files are matched by stem.")
     return scores
+
+
+def left_out(
+    image_place: Path, score_place: Path, images: Mapping[str, Path], scores: Mapping[str, Path]
+) -> dict[str, Note]:
+    """What a command does not read of the two places: score maps without an image, and other files.
+
+    Args:
+        image_place: The folder of the images, or one.
+        score_place: The folder of the score maps, or one.
+        images: By stem.
+        scores: By stem.
+
+    Returns:
+        "scores_without_image", their number; "unpaired_scores", their names; "skipped_images" and
+        "skipped_scores", counts by suffix.
+    """
+    from csl_plugin.io import IMAGE_SUFFIXES, SCORE_SUFFIXES, other_suffixes
+
+    unpaired = [score.name for stem, score in scores.items() if stem not in images]
+    together = image_place == score_place
+    of_images = (*IMAGE_SUFFIXES, *SCORE_SUFFIXES) if together else IMAGE_SUFFIXES
+    return {
+        "scores_without_image": len(unpaired),
+        "unpaired_scores": unpaired,
+        "skipped_images": other_suffixes(image_place, of_images),
+        "skipped_scores": {} if together else other_suffixes(score_place, SCORE_SUFFIXES),
+    }

@@ -83,6 +83,9 @@ OPTIONS = {
     "fuse": ["--proposer", "--device", "--revision", "--rule", "--calibration",
              "--no-split", "--logits", "--overlays", "--overwrite"],
     "propose": ["--proposer", "--device", "--revision", "--overwrite"],
+    "calibrate": ["--kind", "--lower-is-anomalous"],
+    "threshold fit": ["--objects", "--pixels", "--recall", "--f1", "--labels", "--min-area", "--fused",
+                      "--proposer", "--rule", "--calibration", "--no-split", "--logits"],
     "demo": ["--out"],
     "eval anomaly": ["--protocol", "--fpr-rule", "--components"],
     "eval semantic": ["--classes", "--unseen"],
@@ -99,6 +102,11 @@ VALUES = {
     "--fpr-rule": ["first", "linear"],
     "--components": ["anomaly", "obstacle"],
     "--classes": NUMBERS,
+    "--objects": NUMBERS,
+    "--pixels": [*NUMBERS, "0.01"],
+    "--recall": [*NUMBERS, "0.95"],
+    "--min-area": NUMBERS,
+    "--labels": ["labels", "empty", "scores"],
     "--draws": ["0", "-1", "1", "9" * 30, "x"],
     "--workers": ["0", "-1", "x", "9" * 30],
     "--unseen": ["", "0", "1,0", "1,1", "x", "-1", "9" * 30, ",", "0 1"],
@@ -111,10 +119,11 @@ VALUES = {
     "--split": ["val", "", "..", "\ud800", "a/b"],
     "--method": ["", "..", "a/b", "\ud800", "x" * 300, "ObsNet"],
 }
-FLAGS = {"--no-split", "--logits", "--overlays", "--overwrite", "--void-votes", "--help", "--version",
+FLAGS = {"--no-split", "--logits", "--overlays", "--overwrite", "--void-votes", "--f1", "--fused",
+         "--lower-is-anomalous", "--help", "--version",
          "--nonsense", "--json"}  # fmt: skip
-NEEDED = {"fuse": 3, "propose": 2, "demo": 1, "eval anomaly": 2, "eval semantic": 2, "eval regions": 2,
-          "benchmark": 1, "train": 1}  # fmt: skip
+NEEDED = {"fuse": 3, "propose": 2, "calibrate": 2, "threshold fit": 3, "demo": 1,
+          "eval anomaly": 2, "eval semantic": 2, "eval regions": 2, "benchmark": 1, "train": 1}  # fmt: skip
 
 
 def odd_words(seed):
@@ -129,6 +138,8 @@ def odd_words(seed):
         words.append(rng.choice(["folder", "smiyc-anomaly-track", "x"]) if command == "benchmark" else path())
     if command in ("fuse", "propose") and rng.random() < 0.7:
         words[1:] = ["images", *(["scores"] if command == "fuse" else []), f"out/{seed}"]
+    if command in ("calibrate", "threshold fit") and rng.random() < 0.7:
+        words += ["images", "scores", f"out/{seed}.json"][command == "calibrate" :]
     for option in rng.sample(OPTIONS[command], rng.randint(0, len(OPTIONS[command]))):
         if option == "--weights":
             words += [option, rng.choice(["empty", "images/a.png", "nowhere/x/y", "", "\0", "loop"])]
@@ -149,6 +160,8 @@ def test_seeded_lists(place, monkeypatch, capsys, part):
 COMMANDS = {
     "fuse": ("fuse", "images", "scores", "out/named"),
     "propose": ("propose", "images", "out/named"),
+    "calibrate": ("calibrate", "negative", "out/named.json"),
+    "threshold": ("threshold", "fit", "images", "scores", "out/threshold.json"),
     "demo": ("demo", "images/a.png"),
     "anomaly": ("eval", "anomaly", "scores", "labels"),
     "semantic": ("eval", "semantic", "labels", "labels"),
@@ -166,7 +179,9 @@ def test_every_path_of_every_command(place, monkeypatch, capsys, command, odd):
     monkeypatch.chdir(place)
     words = COMMANDS[command]
     for index in range(1, len(words)):
-        if words[index] in ("anomaly", "semantic", "regions", "folder") or words[index].startswith("--"):
+        if words[index] in ("anomaly", "semantic", "regions", "folder", "fit") or words[index].startswith(
+            "--"
+        ):
             continue
         changed = [*words[:index], odd, *words[index + 1 :]]
         more = ["--classes", "2"] if command in ("semantic", "regions") else []

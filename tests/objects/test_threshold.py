@@ -55,6 +55,11 @@ def test_the_share_is_kept_and_no_smaller_value_keeps_it(kind, data, share):
     assert np.mean(pooled >= below(value, kind)) > share
 
 
+def test_a_share_that_floats_cannot_hold_is_counted_exactly():
+    threshold = Threshold.fit_pixels([np.arange(100.0)], 0.29)  # 0.29 * 100 is 28.999999999999996
+    assert threshold.expected["normal_pixels_above"].value == 0.29
+
+
 def test_values_of_several_widths_keep_the_share_in_the_narrowest():
     maps = [np.linspace(0, 1, 50), np.linspace(0, 1, 50, dtype=np.float32)]
     value = float(Threshold.fit_pixels(maps, 0.1))
