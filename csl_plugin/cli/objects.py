@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import name, path
-from csl_plugin.cli.batch import ImageTask, Job, Outcome, folder_of, run_tasks
+from csl_plugin.cli.batch import ImageTask, Job, Outcome, SetTask, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
-from csl_plugin.cli.fusion_options import add_fused_option, add_fusion_options, source_of
+from csl_plugin.cli.fusion_options import add_fused_option, add_fusion_options, chosen, source_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
-from csl_plugin.cli.rule_option import DEFAULT_RULE
-from csl_plugin.cli.scored_images import scores_of
+from csl_plugin.cli.scored_images import left_out, scores_of
 from csl_plugin.cli.threshold_option import add_threshold_options, threshold_of
-from csl_plugin.proposers.names import DEFAULT
 
 if TYPE_CHECKING:
+    from csl_plugin.cli.fused_maps import FusedMaps
     from csl_plugin.cli.object_finding import ObjectFinding
     from csl_plugin.cli.object_set import ObjectSet
+    from csl_plugin.cli.score_fusion import ScoreFusion
     from csl_plugin.objects import Threshold
 
 _FORMATS = ("coco", "csv", "json", "labels", "polygons", "label-studio", "label-studio-polygons")
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
     from csl_plugin.cli.object_finding import shown_name
     from csl_plugin.cli.object_set import ObjectSet
-    from csl_plugin.io import IMAGE_SUFFIXES, SCORE_SUFFIXES, list_images, other_suffixes
+    from csl_plugin.io import list_images
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.objects.formats import read_images
     from csl_plugin.proposers.on_files import region_folders
@@ -100,9 +100,9 @@ def run(arguments: argparse.Namespace) -> Answer:
     known = read_images(arguments.image_ids) if arguments.image_ids else None
     if known is not None:
         known.named(shown_name(image) for image in images.values())
-    threshold = threshold_of(arguments)
-    job = _job(arguments, threshold)
-    source = job.tool.source
+    source = source_of(arguments)
+    threshold = threshold_of(arguments, source, _min_area(arguments))
+    job = _job(arguments, threshold, source)
     inputs = [folder.path for folder in region_folders(source.proposer)]
     given = (arguments.calibration, arguments.image_ids, arguments.fit_on)
     inputs += [each for each in given if each]
@@ -116,24 +116,25 @@ def run(arguments: argparse.Namespace) -> Answer:
         inputs,
         jobs=jobs_of(arguments),
         overwrite=arguments.overwrite,
-        of_all=of_all.tasks(arguments.format or ["coco"]),
+        of_all=[*of_all.tasks(arguments.format or ["coco"]), _fitted_file(arguments, threshold)],
     )
-    unpaired = [score.name for stem, score in scores.items() if stem not in images]
-    both = (*IMAGE_SUFFIXES, *SCORE_SUFFIXES) if arguments.images == arguments.scores else None
     notes: dict[str, Note] = {
         "images": len(images),
-        "scores_without_image": len(unpaired),
-        "unpaired_scores": unpaired,
-        "skipped_images": other_suffixes(arguments.images, both or IMAGE_SUFFIXES),
-        "skipped_scores": {} if both else other_suffixes(arguments.scores, SCORE_SUFFIXES),
+        **left_out(arguments.images, arguments.scores, images, scores),
     }
-    made_with = {
-        "min area": arguments.min_area,
-        "rule": "of the maps" if arguments.fused else arguments.rule or DEFAULT_RULE,
-        "proposer": arguments.proposer or DEFAULT,
-    }
+    made_with = chosen(arguments)
+    if arguments.fused:
+        made_with = {"rule": "of the maps", "split": made_with["split"], "proposer": made_with["proposer"]}
+    made_with["min area"] = arguments.min_area
     answer = report("objects", outcome, arguments.out, job.settings, made_with, notes)
     return _with_objects(answer, outcome, images, of_all, threshold)
+
+
+def _fitted_file(arguments: argparse.Namespace, threshold: Threshold) -> SetTask:
+    """The writing of a threshold that was fitted."""
+    file: Path = arguments.out / "threshold.json"
+    stored = threshold.to_json()
+    return SetTask(lambda _: threshold.save(file), (file,), lambda _: stored, arguments.fit_on is not None)
 
 
 def _with_objects(
@@ -165,15 +166,16 @@ def _min_area(arguments: argparse.Namespace) -> int:
     return int(given)
 
 
-def _job(arguments: argparse.Namespace, threshold: Threshold) -> Job[ObjectFinding]:
+def _job(
+    arguments: argparse.Namespace, threshold: Threshold, source: ScoreFusion | FusedMaps
+) -> Job[ObjectFinding]:
     """What one process needs to find objects; of it the threshold alone is sent to another."""
+    from csl_plugin.cli.fused_maps import settings_of_objects
     from csl_plugin.cli.object_finding import ObjectFinding
     from csl_plugin.io.job_settings import versions
-    from csl_plugin.proposers.identity import identity_of
     from csl_plugin.proposers.on_files import region_places
 
-    source, min_area = source_of(arguments), _min_area(arguments)
-    own = {"fused": True, "regions": identity_of(source.proposer), "split_regions": source.split}
+    min_area = _min_area(arguments)
     settings = {
         "command": "objects",
         "versions": versions(),
@@ -182,14 +184,17 @@ def _job(arguments: argparse.Namespace, threshold: Threshold) -> Job[ObjectFindi
             "scores": str(folder_of(arguments.scores)),
             **region_places(source.proposer),
         },
-        **source.settings,
-        **(own if arguments.fused else {}),
+        **settings_of_objects(source, min_area),
         "threshold": threshold.value,
-        "min_area": min_area,
+        **({"fused": True} if arguments.fused else {}),
     }
-    threshold.check_made_with(settings)
     finding = ObjectFinding(source, threshold.value, min_area)
-    return Job(settings, finding, partial(_job, arguments, threshold))
+    return Job(settings, finding, partial(_loaded, arguments, threshold))
+
+
+def _loaded(arguments: argparse.Namespace, threshold: Threshold) -> Job[ObjectFinding]:
+    """The job as another process loads it."""
+    return _job(arguments, threshold, source_of(arguments))
 
 
 def _tasks(
@@ -213,9 +218,9 @@ def _tasks(
             continue
         plain = out / PLAIN / f"{image.stem}.json"
         formats = {
-            chosen: out / chosen / f"{image.stem}{suffix}"
-            for chosen, suffix in OF_IMAGE.items()
-            if chosen in (arguments.format or ())
+            kind: out / kind / f"{image.stem}{suffix}"
+            for kind, suffix in OF_IMAGE.items()
+            if kind in (arguments.format or ())
         }
         picture = out / "overlays" / f"{image.stem}.png" if arguments.overlays else None
         work = partial(

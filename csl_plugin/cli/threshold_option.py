@@ -6,11 +6,12 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.arguments import name, path
+from csl_plugin.errors import OptionError
 
 if TYPE_CHECKING:
+    from csl_plugin.cli.fused_maps import FusedMaps
+    from csl_plugin.cli.score_fusion import ScoreFusion
     from csl_plugin.objects import Threshold
-
-_FALSE_OBJECTS = 0.1
 
 
 def add_threshold_options(parser: Any) -> None:
@@ -38,23 +39,57 @@ def add_threshold_options(parser: Any) -> None:
         "--false-objects",
         metavar="N",
         type=float,
-        help="for --fit-on: so many false objects per image at the most, on average (default: "
-        f"{_FALSE_OBJECTS})",
+        help="for --fit-on: so many false objects per image at the most, on average (default: 0.1)",
     )
 
 
-def threshold_of(arguments: argparse.Namespace) -> Threshold:
-    """The threshold that --threshold names.
+def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
+    """The threshold that the options name, which fits the source.
+
+    Args:
+        arguments: With the options.
+        source: Makes the fused maps.
+        min_area: As for `csl_plugin.find_objects`.
 
     Raises:
-        FileError: Neither a number nor the file of a threshold.
-        OptionError: A number that is not finite.
+        FileError: Neither a number nor the file of a threshold; or no frames to fit one on.
+        OptionError: A number that is not finite, or a threshold of maps or objects that were made otherwise.
+        CSLError: The frames cannot be used, or nothing can be fitted on them.
     """
+    from csl_plugin.cli.fused_maps import settings_of_objects
     from csl_plugin.objects import Threshold
 
+    if arguments.fit_on is not None:
+        return _fitted(arguments, source, min_area)
+    if arguments.false_objects is not None:
+        hint = "Omit it: a threshold that is given has a budget already."
+        raise OptionError("--false-objects", "given with --threshold", "it with --fit-on", hint)
     given: str = arguments.threshold
     try:
         value = float(given)
     except ValueError:
-        return Threshold.load(given)
+        threshold = Threshold.load(given)
+        threshold.check_made_with(settings_of_objects(source, min_area))
+        return threshold
     return Threshold.given(value)
+
+
+def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
+    from csl_plugin.cli.fused_maps import FusedMaps
+    from csl_plugin.cli.object_budget_fit import PER_IMAGE, fit_by_objects, refuse_missing
+    from csl_plugin.cli.scored_images import scores_of
+    from csl_plugin.io import list_images
+
+    images = list_images(arguments.fit_on / "images")
+    place = arguments.fit_on / "scores"
+    scores = scores_of(place, images, alone=False)
+    refuse_missing(place, images, scores, "score map")
+    if isinstance(source, FusedMaps):
+        normal = FusedMaps.of(place, source.proposer, split=source.split)
+        if normal.settings != source.settings:
+            got, hint = "fused maps that were made otherwise than SCORES", "Fuse both in the same way."
+            raise OptionError("--fit-on", got, "maps of the same settings", hint)
+        source = normal
+    per_image = PER_IMAGE if arguments.false_objects is None else arguments.false_objects
+    pairs = [(image, scores[stem]) for stem, image in images.items()]
+    return fit_by_objects(source, pairs, per_image, min_area)

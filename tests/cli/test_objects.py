@@ -240,6 +240,70 @@ def test_wrong_usage_is_refused_before_anything_is_written(place, monkeypatch, c
     assert not (place / "out").exists()
 
 
+# --- a threshold fitted on frames without anomalies ---------------------------------------------------
+
+
+@pytest.fixture
+def normal(place):
+    for seed in range(6):
+        make_frame(place / "normal", f"n{seed}", seed + 10, False)
+        write_region_map(place / "regions" / f"n{seed}.png", np.zeros(SIZE, np.int32))
+    return place / "normal"
+
+
+def test_the_threshold_is_fitted_as_threshold_fit_does(place, normal, capsys):
+    fit_on = ("--fit-on", str(normal), "--false-objects", "0.2", "--min-area", "30")
+    assert run(place, "--json", threshold=fit_on) == 0
+    facts = facts_of_last(capsys)
+    folders = [str(normal / "images"), str(normal / "scores"), str(place / "t.json")]
+    options = ["--proposer", str(place / "regions"), "--objects", "0.2", "--min-area", "30"]
+    assert main(["threshold", "fit", *folders, *options]) == 0
+    threshold = Threshold.load(place / "t.json")
+    assert facts["settings"]["threshold"] == threshold.value
+    assert Threshold.load(place / "out/threshold.json") == threshold
+    assert facts["threshold"]["expected"]["false_objects_per_image"]["value"] <= 0.2
+    assert facts["objects"] >= 2
+    assert run(place, "--json", threshold=fit_on) == 0
+    assert facts_of_last(capsys)["skipped"] == 3
+    given = ("--threshold", str(place / "out/threshold.json"), "--min-area", "30")
+    assert run(place, "--json", threshold=given, out="other") == 0
+    assert facts_of_last(capsys)["objects"] == facts["objects"]
+
+
+def test_fused_maps_are_fitted_on_maps_of_the_same_settings(place, normal, capsys):
+    proposer = ["--proposer", str(place / "regions")]
+    for folder, rule in ((place, "product"), (normal, "mean")):
+        images, fused = str(folder / "images"), str(folder / "fused")
+        assert main(["fuse", images, str(folder / "scores"), fused, *proposer, "--rule", rule]) == 0
+    (normal / "scores").rename(normal / "raw")
+    (normal / "fused").rename(normal / "scores")
+    capsys.readouterr()
+    assert run(place, "--json", "--fused", scores="fused", threshold=("--fit-on", str(normal))) == 2
+    assert "--fit-on: got fused maps that were made otherwise" in facts_of_last(capsys)["error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--fit-on", "nowhere"], "nowhere/images: got nothing there"),
+        (["--fit-on", "."], "scores: got no score map for d.png"),
+        (["--fit-on", "normal", "--false-objects", "-1"], "--false-objects: got -1"),
+        (["--fit-on", "normal", "--threshold", "1"], "not allowed with argument"),
+        (["--threshold", "1", "--false-objects", "1"], "--false-objects: got given with --threshold"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(place, normal, monkeypatch, capsys, options, said):
+    monkeypatch.chdir(place)
+    write_png(place / "images" / "d.png", np.zeros((*SIZE, 3), np.uint8))
+    words = ["objects", "images", "scores", "out", "--proposer", "regions", "--json", *options]
+    assert code_of(words) == 2
+    assert said in facts_of_last(capsys)["error"]
+    assert not (place / "out").exists()
+
+
+# --- stopped --------------------------------------------------------------------------------------------
+
+
 @pytest.mark.slow
 def test_a_stopped_job_goes_on_and_leaves_no_file_of_all_images(place):
     for number in range(40):
