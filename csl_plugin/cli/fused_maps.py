@@ -14,6 +14,8 @@ from csl_plugin.cli.score_fusion import FusedImage, ScoreFusion, read_scored_ima
 from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.io import ScoreStorage
 from csl_plugin.io.job_settings import SETTINGS_NAME, read_settings
+from csl_plugin.proposers.combine import Together
+from csl_plugin.proposers.folder import RegionMapFolder
 from csl_plugin.proposers.identity import identity_of
 
 _OF_MAPS = ("rule", "split", "proposer", "calibration", "logits")
@@ -66,15 +68,43 @@ class FusedMaps:
         return _read(image, score)[1]
 
 
-def settings_of_objects(source: ScoreFusion | FusedMaps, min_area: int) -> Mapping[str, Any]:
+def settings_of_maps(source: ScoreFusion | FusedMaps) -> dict[str, Any]:
+    """What decides fused maps besides the files, for `Threshold.made_with`.
+
+    A folder of region maps is named by the proposer that made them, since other images have another folder;
+    where that is not known, the regions are not named.
+    """
+    settings = dict(source.settings)
+    origin = settings.pop("proposer", None)
+    if isinstance(source, ScoreFusion):
+        origin = _origin(source.proposer)
+    elif RegionMapFolder.__name__ in str(origin):
+        origin = None
+    return {**settings, "proposer": origin} if origin else settings
+
+
+def settings_of_objects(source: ScoreFusion | FusedMaps, min_area: int) -> dict[str, Any]:
     """What decides the objects of fused maps besides the threshold, for `Threshold.check_made_with`.
 
     Args:
         source: Where the maps come from.
         min_area: As for `csl_plugin.find_objects`.
     """
-    regions = f"{identity_of(source.proposer)}{'' if source.split else ', not split'}"
-    return {**source.settings, "regions": regions, "min_area": min_area}
+    settings, origin = settings_of_maps(source), _origin(source.proposer)
+    if origin:
+        settings["regions"] = origin if source.split else f"{origin}, not split"
+    return {**settings, "min_area": min_area}
+
+
+def _origin(proposer: Any) -> str | None:
+    """What regions come from, wherever they are stored; None where nobody knows."""
+    if isinstance(proposer, Together):
+        origins = [_origin(each) for each in proposer.proposers]
+        return " + ".join(map(str, origins)) if all(origins) else None
+    if not isinstance(proposer, RegionMapFolder):
+        return identity_of(proposer)
+    stored = read_settings(proposer.path / SETTINGS_NAME) or {}
+    return str(stored["proposer"]) if "proposer" in stored else None
 
 
 def _read(image: Path, score: Path) -> tuple[NDArray[np.uint8], NDArray[Any], ScoreStorage]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.cli.batch_report import in_words
+from csl_plugin.cli.fused_maps import settings_of_maps
 from csl_plugin.cli.fusion_options import chosen, source_of
 from csl_plugin.cli.object_budget_fit import PER_IMAGE, Pairs, Source, fit_by_objects, refuse_missing, shown
 from csl_plugin.cli.pairs import LABEL_SUFFIXES
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         threshold = _by_labels(arguments, source, pairs, labels)
     elif arguments.pixels is not None:
         maps = (single_class(score, source.fused_map(image, score)) for image, score in shown(pairs))
-        threshold = replace(Threshold.fit_pixels(maps, arguments.pixels), made_with=source.settings)
+        threshold = replace(Threshold.fit_pixels(maps, arguments.pixels), made_with=settings_of_maps(source))
     else:
         threshold = _by_objects(arguments, source, pairs)
     threshold.save(file)
@@ -89,7 +90,7 @@ def _by_labels(
         threshold = Threshold.fit_f1(maps, label_maps)
     else:
         threshold = Threshold.fit_recall(maps, label_maps, arguments.recall)
-    return replace(threshold, made_with=source.settings)
+    return replace(threshold, made_with=settings_of_maps(source))
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
@@ -100,10 +101,10 @@ def _check_options(arguments: argparse.Namespace) -> None:
             hint = "Or fit without labels: --objects or --pixels, on images without anomalies."
             raise OptionError(way, "no --labels", "the folder of the labels", hint)
         hint = "Omit it: --objects and --pixels take images without anomalies."
-        raise OptionError("--labels", "given", "it with --f1 or --recall", hint)
+        raise OptionError("--labels", "neither --f1 nor --recall", "one of the two with it", hint)
     if arguments.min_area is not None and (labeled or arguments.pixels is not None):
         hint = "Omit it: only --objects counts objects."
-        raise OptionError("--min-area", "given", "it with --objects", hint)
+        raise OptionError("--min-area", "a threshold of pixels", "--objects", hint)
 
 
 def _labels(place: Path, images: Mapping[str, Path], *, alone: bool) -> list[Path]:

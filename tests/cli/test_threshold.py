@@ -128,6 +128,22 @@ def test_fused_maps_of_another_origin_have_no_settings(place):
     assert threshold.made_with == {}
 
 
+def test_stored_regions_are_known_by_what_made_them(place):
+    """A threshold fitted with region maps of some images holds for region maps of others."""
+    assert main(["propose", "images", "maps", "--proposer", "superpixels:40"]) == 0
+    assert fit("--proposer", "superpixels:40", file="one.json") == 0
+    assert fit("--proposer", "maps", file="two.json") == 0
+    one, two = Threshold.load("one.json"), Threshold.load("two.json")
+    assert one == two
+    assert (one.made_with["proposer"], one.made_with["regions"]) == ("Superpixels(scale=40)",) * 2
+    (place / "maps" / "csl-plugin.json").unlink()
+    assert fit("--proposer", "maps", "--no-split", file="three.json") == 0
+    assert {"proposer", "regions"}.isdisjoint(Threshold.load("three.json").made_with)
+    assert main(["fuse", "images", "scores", "out", "--proposer", "maps"]) == 0
+    assert fit("--fused", "--pixels", "0.1", scores="out", file="four.json") == 0
+    assert set(Threshold.load("four.json").made_with) == {"rule", "split", "calibration"}
+
+
 def test_raw_scores_take_a_calibration(place):
     assert main(["calibrate", "raw", "c.json", "--lower-is-anomalous"]) == 0
     assert fit("--calibration", "c.json", scores="raw") == 0
@@ -170,8 +186,8 @@ def test_an_earlier_threshold_is_replaced_and_another_file_is_not(place, capsys)
 REFUSED = {
     "f1 alone": (["--f1"], "--f1: got no --labels"),
     "recall alone": (["--recall", "0.9"], "--recall: got no --labels"),
-    "labels alone": (["--labels", "labels"], "--labels: got given, expected it with --f1 or --recall"),
-    "min area": (["--pixels", "0.1", "--min-area", "3"], "--min-area: got given"),
+    "labels alone": (["--labels", "labels"], "--labels: got neither --f1 nor --recall"),
+    "min area": (["--pixels", "0.1", "--min-area", "3"], "--min-area: got a threshold of pixels"),
     "share": (["--pixels", "1"], "--pixels: got 1.0"),
     "objects": (["--objects", "-1"], "--objects: got -1.0"),
     "recall": (["--recall", "2", "--labels", "labels"], "--recall: got 2.0"),

@@ -37,7 +37,7 @@ _CALLS = ("tests/test_bad_inputs.py", "tests/fusion", *_ORACLE_TESTS)
 _ASSIGN = ("tests/ops/test_cpu_assign.py", *_ORACLE_TESTS)
 # Which tests are about which files, the quickest first.
 TESTS: Mapping[str, tuple[str, ...]] = {
-    "csl_plugin/calibration.py": ("tests/test_calibration.py",),
+    "csl_plugin/calibration/*.py": ("tests/test_calibration.py",),
     "csl_plugin/fusion/*.py": _CALLS,
     "csl_plugin/regions/*.py": _CALLS,
     "csl_plugin/ops/cpu/assign.py": _ASSIGN,

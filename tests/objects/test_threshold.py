@@ -15,6 +15,7 @@ from hypothesis.extra import numpy as arrays
 from csl_plugin import CSLError, RegionMap, Threshold, find_objects
 from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.objects.expectation import FIGURES, Figure
+from tests.helpers.mutated_json import mutated
 
 KINDS = [np.float16, np.float32, np.float64, np.uint8]
 SIZE = 6, 7
@@ -140,6 +141,11 @@ def smooth(seed, size=(60, 80)):
 
     noise = np.random.default_rng(seed).random(size).astype(np.float32)
     return cv2.GaussianBlur(noise, (0, 0), 2)
+
+
+TWO = [smooth(0), smooth(1)]
+MASK = np.zeros((60, 80), np.uint8)
+MASK[:10, :10] = 1
 
 
 def test_a_search_over_many_scores_ends_close_to_where_the_budget_ends():
@@ -335,6 +341,23 @@ def test_other_json_is_refused(text, tmp_path):
         Threshold.load(tmp_path / "t.json")
 
 
+def test_damaged_files_give_a_threshold_or_are_refused_by_name(tmp_path):
+    document = json.loads(Threshold.fit_objects(TWO, min_area=16).to_json())
+    file, read = tmp_path / "t.json", 0
+    for text in mutated(document, 300, seed=0):
+        file.write_bytes(text)
+        try:
+            threshold = Threshold.load(file)
+        except FileError as error:
+            assert "t.json" in error.argument  # noqa: PT017
+        else:
+            assert Threshold.from_json(threshold.to_json()) == threshold
+            assert np.isfinite(float(threshold))
+            assert str(threshold)
+            read += 1
+    assert 0 < read < 200
+
+
 # --- settings -------------------------------------------------------------------------------------------
 
 
@@ -351,9 +374,6 @@ def test_a_setting_that_differs_is_named_and_one_that_is_unknown_is_not_compared
 
 # --- refused --------------------------------------------------------------------------------------------
 
-TWO = [smooth(0), smooth(1)]
-MASK = np.zeros((60, 80), np.uint8)
-MASK[:10, :10] = 1
 REFUSED = {
     "no map": (lambda: Threshold.fit_pixels([]), ScoreRangeError, "no image"),
     "no map for objects": (lambda: Threshold.fit_objects([]), ScoreRangeError, "no image"),

@@ -17,14 +17,13 @@ import torch
 from torch import Tensor
 
 from csl_plugin._options import as_float, checked_integer
-from csl_plugin.arrays import Array, ArrayT, as_tensor, describe, has_values, shown
-from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError
+from csl_plugin.arrays import Array, ArrayT, as_tensor, describe, shown
+from csl_plugin.calibration.fitting import LEAST, MOST, mean_and_deviation, quantile_knots
+from csl_plugin.errors import DTypeError, OptionError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import parse_json, read_json
 from csl_plugin.io.json_schema import Place, array, choice, number, record, table
 from csl_plugin.ops.dtypes import sum_dtype
-
-__all__ = ["Calibration"]
 
 
 class Calibration(ABC):
@@ -84,16 +83,7 @@ class Calibration(ABC):
             DTypeError: A single array, or an entry that is no array.
             ScoreRangeError: No map, a value that is not finite or beyond 1e100, or equal scores only.
         """
-        count, mean, squares, low, high = 0, 0.0, 0.0, math.inf, -math.inf
-        with np.errstate(all="ignore"):
-            for scores in _each(maps):
-                size, own = scores.size, float(scores.mean())
-                shift, total = own - mean, count + size
-                squares += float(((scores - own) ** 2).sum()) + shift * shift * count * size / total
-                count, mean = total, mean + shift * size / total
-                low, high = min(low, float(scores.min())), max(high, float(scores.max()))
-        _check_spread(count, high - low)
-        deviation = math.sqrt(squares / count)
+        mean, deviation = mean_and_deviation(maps)
         return SigmoidCalibration(mean, -deviation if lower_is_anomalous else deviation)
 
     @staticmethod
@@ -119,21 +109,9 @@ class Calibration(ABC):
         hint = "The default suits most data sets."
         levels = checked_integer("levels", levels, 2, 1 << 16, hint)
         sample = checked_integer("sample", sample, 1, None, hint)
-        draw = np.random.default_rng(0)
-        with np.errstate(all="ignore"):
-            drawn = [draw.permutation(scores.ravel())[:sample] for scores in _each(maps)]
-            pooled = np.concatenate(drawn) if drawn else np.zeros(0)
-            _check_spread(pooled.size, float(np.ptp(pooled)) if pooled.size else 0.0)
-            shares = np.linspace(0.0, 1.0, levels)
-            quantiles = np.quantile(pooled, shares)
-        knots, values = [float(quantiles[-1])], [1 - _TAIL]
-        for knot, share in zip(quantiles[-2::-1].tolist(), shares[-2::-1].tolist(), strict=True):
-            if knots[-1] - knot >= _LEAST:  # of equal quantiles the highest share stays
-                knots.append(knot)
-                values.append(_TAIL + (1 - 2 * _TAIL) * share)
-        rising = tuple(values[::-1])
+        knots, rising = quantile_knots(maps, levels, sample)
         mapped = tuple(1 - value for value in rising) if lower_is_anomalous else rising
-        return QuantileCalibration(tuple(knots[::-1]), mapped)
+        return QuantileCalibration(knots, mapped)
 
     def __call__(self, scores: ArrayT) -> ArrayT:
         """Map raw scores onto [0, 1].
@@ -199,11 +177,11 @@ class SigmoidCalibration(Calibration):
 
     def __post_init__(self) -> None:
         _as_floats(self)
-        if not (_moderate(self.center, self.scale) and abs(self.scale) >= _LEAST):
+        if not (_moderate(self.center, self.scale) and abs(self.scale) >= LEAST):
             raise OptionError(
                 "center, scale",
                 f"{shown(self.center)}, {shown(self.scale)}",
-                f"finite numbers up to {_MOST:g}, and a scale other than 0, from {_LEAST:g} on",
+                f"finite numbers up to {MOST:g}, and a scale other than 0, from {LEAST:g} on",
                 "Take the mean and the standard deviation of in-distribution scores.",
             )
 
@@ -221,11 +199,11 @@ class AffineCalibration(Calibration):
 
     def __post_init__(self) -> None:
         _as_floats(self)
-        if not (_moderate(self.low, self.high) and abs(self.high - self.low) >= _LEAST):
+        if not (_moderate(self.low, self.high) and abs(self.high - self.low) >= LEAST):
             raise OptionError(
                 "low, high",
                 f"{shown(self.low)}, {shown(self.high)}",
-                f"two different finite numbers up to {_MOST:g}, at least {_LEAST:g} apart",
+                f"two different finite numbers up to {MOST:g}, at least {LEAST:g} apart",
                 "Take the ends of the score's range.",
             )
 
@@ -250,7 +228,7 @@ class QuantileCalibration(Calibration):
         ordered = (
             len(self.knots) == len(self.values) >= 2
             and _moderate(*self.knots, *self.values)
-            and all(b - a >= _LEAST for a, b in pairwise(self.knots))
+            and all(b - a >= LEAST for a, b in pairwise(self.knots))
             and all(a < b for a, b in zip((0.0, *self._rising), (*self._rising, 1.0), strict=True))
         )
         if not ordered:
@@ -294,10 +272,7 @@ class QuantileCalibration(Calibration):
         return torch.where(scores.isnan(), scores, mapped)
 
 
-_TAIL = 1 / 16
-# Between these no difference, square or quotient of scores leaves the numbers of float64.
-_LEAST, _MOST = 1e-100, 1e100
-_REAL = number(-_MOST, _MOST)
+_REAL = number(-MOST, MOST)
 _KINDS = {
     "sigmoid": record(SigmoidCalibration, {"center": _REAL, "scale": _REAL}, "center", "scale"),
     "affine": record(AffineCalibration, {"low": _REAL, "high": _REAL}, "low", "high"),
@@ -314,41 +289,6 @@ def _calibration(value: Any, place: Place) -> Calibration:
     return made
 
 
-def _each(maps: Iterable[Array]) -> Iterable[np.ndarray[Any, np.dtype[np.float64]]]:
-    """Every map as float64, checked."""
-    if isinstance(maps, (Tensor, np.ndarray)) or not isinstance(maps, Iterable):
-        raise DTypeError(
-            "maps",
-            describe(maps),
-            "an iterable of score maps, one per image",
-            "Wrap a single array in a list.",
-        )
-    for scores in maps:
-        tensor = as_tensor("maps", scores).detach()
-        if tensor.is_complex() or tensor.dtype == torch.bool or not has_values(tensor):
-            raise DTypeError("maps", describe(scores), "maps of real numbers", "Pass the raw scores.")
-        values = tensor.to(device="cpu", dtype=torch.float64).numpy()
-        if not (np.abs(values) <= _MOST).all():
-            raise ScoreRangeError(
-                "maps",
-                "a value that is not finite, or too large",
-                f"finite scores up to {_MOST:g}",
-                "Omit such pixels with scores[mask].",
-            )
-        if values.size:
-            yield values
-
-
-def _check_spread(count: int, spread: float) -> None:
-    if spread < _LEAST:
-        raise ScoreRangeError(
-            "maps",
-            "no scores" if count == 0 else "scores that are all equal",
-            f"scores that differ, by at least {_LEAST:g}",
-            "Pass the raw score maps of in-distribution images.",
-        )
-
-
 def _as_floats(calibration: Any) -> None:
     """Make its numbers Python's own: a mean of a float32 array is of numpy's type."""
     for name, given in vars(calibration).items():
@@ -359,4 +299,4 @@ def _as_floats(calibration: Any) -> None:
 
 def _moderate(*numbers: object) -> bool:
     """Whether all are real numbers within the bounds."""
-    return all(abs(as_float(number)) <= _MOST for number in numbers)
+    return all(abs(as_float(number)) <= MOST for number in numbers)
