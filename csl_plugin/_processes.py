@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -22,6 +22,8 @@ from csl_plugin.errors import CSLError, reason_of
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
+# A server that has imported torch is forked; after a fork of this process the threads of torch would hang.
+_START = "forkserver" if sys.platform == "linux" else "spawn"
 _AHEAD = 2  # items for each process, so that none waits while an earlier item takes longer
 
 
@@ -34,6 +36,24 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def import_early(modules: Sequence[str]) -> None:
+    """Import modules for the processes to come, in a process of its own, while this one goes on.
+
+    On Linux they are forked from that process and need not import anything again. Elsewhere, and where such a
+    process is there already, nothing happens.
+
+    Args:
+        modules: Full names.
+    """
+    if _START != "forkserver":
+        return
+    from multiprocessing import forkserver
+
+    multiprocessing.set_forkserver_preload(list(modules))
+    with _interrupts_held():
+        forkserver.ensure_running()
 
 
 def in_processes(
@@ -62,7 +82,8 @@ def in_processes(
     waiting = iter(items)
     given: deque[tuple[ItemT, Future[Any]]] = deque()
     threads = max(1, available_cores() // jobs)
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin, (prepare, threads))
+    begin = (prepare, threads, dict(os.environ))
+    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context(_START), _begin, begin)
     try:
         while True:
             with _interrupts_held():
@@ -113,8 +134,11 @@ _function: Callable[[], Callable[[Any], Any]]
 """In a worker: returns the function that is called for every item."""
 
 
-def _begin(prepare: Callable[[], Callable[[Any], Any]], threads: int) -> None:
+def _begin(prepare: Callable[[], Callable[[Any], Any]], threads: int, environment: Mapping[str, str]) -> None:
     import torch
+
+    os.environ.clear()  # a forked process has that of the server, which may be older
+    os.environ.update(environment)
 
     global _function
     _function = cache(prepare)  # called with the first item, whose result its error then is

@@ -88,6 +88,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     Raises:
         CSLError: The benchmark cannot start or continue.
     """
+    jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.evaluation import FramesFailedError, run_benchmark
 
     if not 1 <= arguments.draws <= _MOST_DRAWS:
@@ -114,7 +115,7 @@ def run(arguments: argparse.Namespace) -> Answer:
             rule=arguments.rule,
             method=arguments.method,
             draws=arguments.draws,
-            jobs=jobs_of(arguments),
+            jobs=jobs,
             overwrite=arguments.overwrite,
             **options,
         )

@@ -50,6 +50,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
+    jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.io import list_images
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.proposers.on_files import region_folders
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     inputs += [arguments.calibration] if arguments.calibration else []
     inputs += scores.values()
     tasks = _tasks(arguments, job.tool, images, scores)
-    folder, jobs = OutputFolder(out, job.settings), jobs_of(arguments)
+    folder = OutputFolder(out, job.settings)
     outcome = run_tasks(job, folder, tasks, "fuse", inputs, jobs=jobs, overwrite=arguments.overwrite)
     notes: dict[str, Note] = {
         "images": len(images),

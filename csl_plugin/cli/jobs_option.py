@@ -30,17 +30,26 @@ def add_jobs_option(parser: Any, items: str) -> None:
     )
 
 
+# What every job loads, most of it torch.
+_LOADED = ("csl_plugin.cli.score_fusion", "csl_plugin.proposers.csl_network", "csl_plugin.models")
+
+
 def jobs_of(arguments: argparse.Namespace) -> int:
-    """The number of processes that the option asks for.
+    """The number of processes that the option asks for; from here on they are prepared in the background.
 
     Raises:
         OptionError: Neither a number from 1 on nor auto.
     """
-    given: str = arguments.jobs
-    if given == _AUTO:
-        from csl_plugin._processes import available_cores
+    from csl_plugin._processes import available_cores, import_early
 
-        return available_cores()
+    given: str = arguments.jobs
+    jobs = available_cores() if given == _AUTO else _number(given)
+    if jobs > 1:
+        import_early(_LOADED)
+    return jobs
+
+
+def _number(given: str) -> int:
     if not (given.isascii() and given.isdigit() and len(given) < 6 and int(given) >= 1):
         hint = "Omit it for one process."
         raise OptionError("--jobs", repr(given), f"a number from 1 to 99999, or {_AUTO}", hint)

@@ -88,6 +88,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
+    jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.cli.object_finding import shown_name
     from csl_plugin.cli.object_set import ObjectSet
     from csl_plugin.io import list_images
@@ -114,7 +115,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         _tasks(arguments, job.tool, images, scores),
         "objects",
         inputs,
-        jobs=jobs_of(arguments),
+        jobs=jobs,
         overwrite=arguments.overwrite,
         of_all=[*of_all.tasks(arguments.format or ["coco"]), _fitted_file(arguments, threshold)],
     )
@@ -170,12 +171,13 @@ def _job(
     arguments: argparse.Namespace, threshold: Threshold, source: ScoreFusion | FusedMaps
 ) -> Job[ObjectFinding]:
     """What one process needs to find objects; of it the threshold alone is sent to another."""
-    from csl_plugin.cli.fused_maps import settings_of_objects
     from csl_plugin.cli.object_finding import ObjectFinding
     from csl_plugin.io.job_settings import versions
+    from csl_plugin.proposers.identity import identity_of
     from csl_plugin.proposers.on_files import region_places
 
     min_area = _min_area(arguments)
+    own = {"fused": True, "regions": identity_of(source.proposer), "split_regions": source.split}
     settings = {
         "command": "objects",
         "versions": versions(),
@@ -184,9 +186,10 @@ def _job(
             "scores": str(folder_of(arguments.scores)),
             **region_places(source.proposer),
         },
-        **settings_of_objects(source, min_area),
+        **source.settings,
+        **(own if arguments.fused else {}),
         "threshold": threshold.value,
-        **({"fused": True} if arguments.fused else {}),
+        "min_area": min_area,
     }
     finding = ObjectFinding(source, threshold.value, min_area)
     return Job(settings, finding, partial(_loaded, arguments, threshold))

@@ -45,6 +45,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
+    jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.io import IMAGE_SUFFIXES, list_images, other_suffixes
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.proposers.on_files import region_files, region_folders
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         read = (image, *region_files(job.tool, stem))
         work = partial(propose_file, image=image, target=target)
         tasks.append(ImageTask(image, work, (target,), read))
-    folder, jobs = OutputFolder(out, job.settings), jobs_of(arguments)
+    folder = OutputFolder(out, job.settings)
     inputs = [each.path for each in region_folders(job.tool)]
     outcome = run_tasks(job, folder, tasks, "propose", inputs, jobs=jobs, overwrite=arguments.overwrite)
     notes: dict[str, Note] = {

@@ -9,7 +9,7 @@ from csl_plugin.cli.arguments import name, path
 from csl_plugin.errors import OptionError
 
 if TYPE_CHECKING:
-    from csl_plugin.cli.fused_maps import FusedMaps
+    from csl_plugin.cli.fused_maps import FusedMaps, settings_of_maps
     from csl_plugin.cli.score_fusion import ScoreFusion
     from csl_plugin.objects import Threshold
 
@@ -75,7 +75,7 @@ def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps,
 
 
 def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
-    from csl_plugin.cli.fused_maps import FusedMaps
+    from csl_plugin.cli.fused_maps import FusedMaps, settings_of_maps
     from csl_plugin.cli.object_budget_fit import PER_IMAGE, fit_by_objects, refuse_missing
     from csl_plugin.cli.scored_images import scores_of
     from csl_plugin.io import list_images
@@ -86,7 +86,7 @@ def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_
     refuse_missing(place, images, scores, "score map")
     if isinstance(source, FusedMaps):
         normal = FusedMaps.of(place, source.proposer, split=source.split)
-        if normal.settings != source.settings:
+        if settings_of_maps(normal) != settings_of_maps(source):
             got, hint = "fused maps that were made otherwise than SCORES", "Fuse both in the same way."
             raise OptionError("--fit-on", got, "maps of the same settings", hint)
         source = normal

@@ -249,13 +249,13 @@ def _padded(images: Tensor, extents: Extents) -> Tensor:
     """Normalized images with zeros to the right and below."""
     mean = torch.tensor(IMAGENET_MEAN, device=images.device, dtype=images.dtype)[:, None, None]
     std = torch.tensor(IMAGENET_STD, device=images.device, dtype=images.dtype)[:, None, None]
-    normal = (images - mean).div_(std)
     height, width = images.shape[2:]
     # Written once in the layout and the dtype of the convolutions: a copy of a large image takes long.
     kind, dtype = images.device.type, images.dtype
     autocast = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
     if autocast and dtype != torch.float64:  # which autocast leaves alone
         dtype = torch.get_autocast_dtype(kind)
+    normal = (images - mean).div_(std).to(dtype)  # a copy that changes dtype and layout at once is slow
     padded = torch.empty(
         (*images.shape[:2], *extents.padded),
         dtype=dtype,

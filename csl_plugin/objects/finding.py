@@ -10,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from csl_plugin._opencv import opencv
 from csl_plugin._options import checked_integer
 from csl_plugin.arrays import Array, bounds, shown
 from csl_plugin.errors import CSLError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.fusion.region_argument import Regions, read_partitions, read_valid
 from csl_plugin.fusion.score_argument import Distribution, read_distribution
-from csl_plugin.objects.instances import Objects, border_share, sorted_objects
-from csl_plugin.objects.run_lengths import RunLengths, runs_of_crop
+from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.marked import objects_of, with_whole_regions
+from csl_plugin.ops.cpu.runs import Runs, find_runs
+from csl_plugin.ops.partition import Partition
 
 
 def find_objects(
@@ -75,42 +76,15 @@ def find_objects(
         _check_finite(values, counts)
         marked = values >= level if counts is None else (values >= level) & counts
         if finest is not None:
-            marked = with_whole_regions(marked, finest.ids[image].cpu().numpy(), finest.count)
-        found.append(_objects(values, marked, least))
+            marked = with_whole_regions(marked, _runs(finest, image))
+        found.append(objects_of(values, marked, least))
     return found
 
 
-def with_whole_regions(marked: NDArray[np.bool_], ids: NDArray[Any], count: int) -> NDArray[np.bool_]:
-    """The marked pixels, and all pixels of the regions of which at least half are marked.
-
-    Args:
-        marked: (H, W).
-        ids: (H, W) region ids below `count`, negative for unassigned.
-        count: Number of regions.
-    """
-    inside = np.bincount(ids[marked] + 1, minlength=count + 1)
-    chosen = 2 * inside >= np.bincount(ids.ravel() + 1, minlength=count + 1)
-    chosen[0] = False
-    chosen &= inside > 0
-    return np.asarray(marked | chosen[ids + 1])
-
-
-def _objects(values: NDArray[Any], marked: NDArray[np.bool_], least: int) -> Objects:
-    """The components of at least so many pixels."""
-    cv2 = opencv()
-    number, labels, boxes, _ = cv2.connectedComponentsWithStats(marked.view(np.uint8), connectivity=8)
-    size = (marked.shape[0], marked.shape[1])
-    runs: list[RunLengths] = []
-    scores: list[float] = []
-    border: list[float] = []
-    for place in (np.flatnonzero(boxes[1:number, cv2.CC_STAT_AREA] >= least) + 1).tolist():
-        left, top, width, height, _ = boxes[place].tolist()
-        box = np.s_[top : top + height, left : left + width]
-        crop = labels[box] == place
-        runs.append(runs_of_crop(crop, top, left, size))
-        scores.append(float(values[box][crop].mean(dtype=np.float64)))
-        border.append(border_share(crop, top, left, size))
-    return sorted_objects(size, runs, np.array(scores, np.float64), border)
+def _runs(partition: Partition, image: int) -> Runs:
+    if partition.runs is not None:
+        return partition.runs[image]
+    return find_runs(partition.ids[image].cpu().numpy())
 
 
 def _checked_threshold(threshold: SupportsFloat) -> float:

@@ -10,6 +10,7 @@ from torch import Tensor
 from csl_plugin.proposers.hierarchy.color import UNIT
 from csl_plugin.proposers.hierarchy.forest import roots
 from csl_plugin.proposers.hierarchy.merge_tree import MergeTree
+from csl_plugin.proposers.hierarchy.ordering import positions
 from csl_plugin.proposers.hierarchy.region_graph import STRENGTH_STEPS, RegionGraph, contracted, joined, parts
 
 # Merging one pair at a time gives the same regions, but is a loop over them. In a round the cheapest share of
@@ -41,17 +42,17 @@ def merge_tree(graph: RegionGraph, max_leaves: int) -> MergeTree:
     while len(graph.first):
         share = _SHARE if len(graph.sizes) > _FINAL_REGIONS else _FINAL_SHARE
         group, count, cost = _round(graph, share)
-        members = torch.bincount(group, minlength=count)
-        merged = members > 1
-        into = torch.empty_like(members)
-        into[group] = node
-        made = int(merged.sum())
-        into[merged] = torch.arange(end, end + made, device=into.device)
-        child = merged.index_select(0, group)
-        parents[node[child]] = into.index_select(0, group[child])
+        merged = torch.bincount(group, minlength=count) > 1
+        new = positions(merged)
+        child = positions(merged.index_select(0, group))
+        made = len(new)
+        into = torch.empty_like(group[:count]).index_copy_(0, group, node)
+        into.index_copy_(0, new, torch.arange(end, end + made, device=into.device))
+        below, above = node.index_select(0, child), into.index_select(0, group.index_select(0, child))
+        parents.index_copy_(0, below, above)
         # A merge may cost less than one before it; partitions are nested only if heights never fall.
-        height = torch.maximum(heights.index_select(0, node), cost)
-        heights.scatter_reduce_(0, parents[node[child]], height[child], "amax")
+        height = torch.maximum(heights.index_select(0, below), cost.index_select(0, child))
+        heights.scatter_reduce_(0, above, height, "amax")
         rounds.append(end)
         graph, node, end = contracted(graph, group, count), into, end + made
     return MergeTree(leaf_of_region, parents[:end], heights[:end], rounds)

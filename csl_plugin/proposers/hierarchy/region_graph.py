@@ -105,7 +105,7 @@ def _boundaries(labels: Tensor, strength: Tensor, rows: slice, count: int) -> tu
 def contracted(graph: RegionGraph, group: Tensor, count: int) -> RegionGraph:
     """The graph of groups of regions: region i belongs to group[i], (n,) int64 below `count`."""
     sizes = totals(graph.sizes, group, count)
-    colors = torch.stack([totals(channel, group, count) for channel in graph.colors])
+    colors = graph.colors.new_zeros(3, count).scatter_add_(1, group.expand(3, -1), graph.colors)
     keys, kept = [], []
     for start, part in parts(graph):
         first, second = group.index_select(0, part.first), group.index_select(0, part.second)

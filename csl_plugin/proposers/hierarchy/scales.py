@@ -78,7 +78,7 @@ class HierarchicalRegions(ABC):
         tensor = read_images(images)
         # Sums are exact in float64, which other devices do not have.
         known = tensor if tensor.device.type in ("cpu", "cuda") else tensor.cpu()
-        with torch.no_grad(), without_autocast(known.device):
+        with torch.inference_mode(), without_autocast(known.device):
             here = self.near(known)
             found = zip(*(here.partitions(image, scales) for image in torch.split(known, 1)), strict=True)
         return tuple(as_map(labels, tensor.device) for labels in found)
@@ -94,7 +94,7 @@ class HierarchicalRegions(ABC):
 
 def as_map(labels: Sequence[Tensor], device: torch.device) -> RegionMap:
     """The labels (H, W) of each image of a batch as one map."""
-    batch = (torch.stack(list(labels)) if len(labels) > 1 else labels[0][None]).to(device)
+    batch = torch.stack(list(labels)).to(device)  # outside of inference mode: a tensor that a graph may keep
     return RegionMap(batch, int(batch.max()) + 1)
 
 

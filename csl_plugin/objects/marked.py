@@ -1,0 +1,111 @@
+"""From the pixels that a threshold marks to objects: whole regions, and what is connected."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.run_lengths import RunLengths
+from csl_plugin.ops.cpu.runs import Runs, components, find_runs
+
+
+def with_whole_regions(marked: NDArray[np.bool_], regions: Runs) -> NDArray[np.bool_]:
+    """The marked pixels, and all pixels of the regions of which at least half are marked.
+
+    Args:
+        marked: (H, W).
+        regions: The runs of the regions, of the same size.
+    """
+    inside = np.add.reduceat(marked.reshape(-1), regions.starts, dtype=np.int64)
+    known = regions.ids >= 0
+    ids = regions.ids[known].astype(np.int64)
+    count = int(ids.max(initial=-1)) + 1
+    marks = np.bincount(ids, inside[known], count)
+    chosen = (marks > 0) & (2 * marks >= np.bincount(ids, regions.lengths[known], count))
+    filled = np.zeros(len(known), np.bool_)
+    filled[known] = chosen[ids]
+    return np.asarray(marked | np.repeat(filled, regions.lengths).reshape(marked.shape))
+
+
+def objects_of(values: NDArray[Any], marked: NDArray[np.bool_], least: int) -> Objects:
+    """The 8-connected components of at least so many marked pixels, with the mean of the values in each.
+
+    Args:
+        values: (H, W).
+        marked: (H, W).
+        least: Pixels.
+    """
+    size = height, width = marked.shape[0], marked.shape[1]
+    stretches = find_runs(marked.view(np.int8))
+    across, count = components(replace(stretches, ids=stretches.ids - 1), 8)
+    # Columns first, as masks are stored: the component of a vertical run is that of its first pixel.
+    upright = find_runs(np.ascontiguousarray(marked.T).view(np.int8))
+    below, above = _inside(replace(upright, ids=upright.ids - 1)), _inside(across)
+    column, row = np.divmod(below.starts, height)
+    holder = np.searchsorted(across.starts, row * width + column, side="right") - 1
+    below = replace(below, ids=across.ids[holder])
+
+    areas = np.bincount(above.ids, above.lengths, count).astype(np.int64)
+    pixels = np.repeat(above.ids, above.lengths)
+    sums = np.bincount(pixels, values[marked].astype(np.float64), count)
+    kept = np.flatnonzero(areas >= least)
+    scores = sums[kept] / areas[kept]
+    runs = _down_the_columns(below, count, height * width)
+    firsts = np.array([runs[place][0] for place in kept.tolist()], np.int64)
+    order = np.lexsort((firsts, -scores))
+    kept = kept[order]
+    boxes = np.stack([*_ends(below, count, height), *_ends(above, count, width)], axis=1)
+    border = (_cut_off(above, count, width) + _cut_off(below, count, height)) / (
+        2 * np.bincount(above.ids, minlength=count) + 2 * np.bincount(below.ids, minlength=count)
+    )
+    return Objects(
+        size,
+        tuple(runs[place] for place in kept.tolist()),
+        boxes[kept][:, [0, 2, 1, 3]],
+        areas[kept],
+        scores[order],
+        border[kept],
+    )
+
+
+def _inside(runs: Runs) -> Runs:
+    """Only the runs that belong to something."""
+    inside = runs.ids >= 0
+    return replace(runs, starts=runs.starts[inside], lengths=runs.lengths[inside], ids=runs.ids[inside])
+
+
+def _ends(runs: Runs, count: int, length: int) -> tuple[NDArray[Any], NDArray[Any]]:
+    """The first line that each component has a run in, and the line after its last."""
+    lines = runs.starts // length
+    first, last = np.full(count, len(runs.starts) and lines.max()), np.zeros(count, np.int64)
+    np.minimum.at(first, runs.ids, lines)
+    np.maximum.at(last, runs.ids, lines + 1)
+    return first, last
+
+
+def _cut_off(runs: Runs, count: int, length: int) -> NDArray[Any]:
+    """How many ends of each component's runs lie on the edge of the image."""
+    first = runs.starts % length
+    on_edge = (first == 0).astype(np.float64) + (first + runs.lengths == length)
+    return np.bincount(runs.ids, on_edge, count)
+
+
+def _down_the_columns(upright: Runs, count: int, pixels: int) -> list[RunLengths]:
+    """The run lengths of each component's mask from its vertical runs; a run may go on in the next column."""
+    order = np.argsort(upright.ids, kind="stable")
+    ids, starts = upright.ids[order], upright.starts[order]
+    ends = starts + upright.lengths[order]
+    goes_on = (ids[1:] == ids[:-1]) & (starts[1:] == ends[:-1])
+    begins, stops = np.append(True, ~goes_on)[: len(ids)], np.append(~goes_on, True)[: len(ids)]
+    ids, turns = ids[begins], np.stack([starts[begins], ends[stops]], axis=1)
+    each = np.bincount(ids, minlength=count)
+    bounds = np.cumsum(each)
+    found = []
+    for first, last in zip((bounds - each).tolist(), bounds.tolist(), strict=True):
+        counts = np.diff(turns[first:last].reshape(-1), prepend=0, append=pixels)
+        found.append(counts if counts[-1] else counts[:-1])
+    return found
