@@ -16,7 +16,7 @@ from csl_plugin.errors import CSLError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.fusion.region_argument import Regions, read_partitions, read_valid
 from csl_plugin.fusion.score_argument import Distribution, read_distribution
 from csl_plugin.objects.instances import Objects
-from csl_plugin.objects.marked import objects_of, with_whole_regions
+from csl_plugin.objects.marked import by_regions, objects_of
 from csl_plugin.ops.cpu.runs import Runs, find_runs
 from csl_plugin.ops.partition import Partition
 
@@ -32,24 +32,26 @@ def find_objects(
 ) -> list[Objects]:
     """The objects of fused maps: what is connected at or above a threshold, along the regions of the image.
 
-    With regions, the finest partition decides about holes and outlines: a region of which at least half is
-    at or above the threshold belongs to an object as a whole, so that its holes are filled and the outline
-    follows it. Of any other region the pixels at or above the threshold belong to one, since a thing can be
-    smaller than its region.
+    With regions, they decide and not the pixels. A region of the finest partition belongs to an object as a
+    whole where at least half of its pixels are at or above the threshold, and not at all elsewhere: holes are
+    filled, specks vanish, and outlines follow the image. Then, from fine to coarse, a region of which at
+    least half belongs to objects is one as a whole, which closes gaps. What is less than half of its finest
+    region is not found; without regions the pixels alone decide.
 
     Args:
         fused: Scores of one class, higher for more of it: (H, W), (1, H, W) or (B, 1, H, W), a torch tensor
             or a numpy array, any finite values. uint8 stands for [0, 1] in steps of 1/255.
         threshold: In the units of `fused`: a number, or a `Threshold`. A pixel equal to it counts.
-        regions: As for `csl_plugin.fuse`; of several partitions the last one, the finest, is used. Without
-            regions the pixels alone decide.
+        regions: As for `csl_plugin.fuse`: one partition or several, from coarse to fine. A pixel that is in
+            none of the finest decides for itself.
         min_area: The least number of pixels of an object, at least 1.
         split: Split the regions into their connected components first, as `fuse` does.
         valid: Pixels that count, boolean (H, W) or (B, H, W). The others belong to no object.
 
     Returns:
-        The objects of each image, a list of B `Objects`. The score of an object is the mean of `fused` over
-        its mask.
+        The objects of each image, a list of B `Objects`. The score of an object is the mean of those of its
+        pixels that are at or above the threshold, so it does not hang on a single one, and what was filled in
+        does not lower it.
 
     Raises:
         DTypeError, DeviceError: As for `csl_plugin.fuse`.
@@ -62,22 +64,22 @@ def find_objects(
         >>> fused = np.array([[0.9, 0.2, 0.8, 0.1, 0.1]])
         >>> found, = find_objects(fused, 0.5, np.array([[0, 0, 0, 1, 1]]), min_area=1)
         >>> found.boxes.tolist(), found.scores.round(3).tolist()
-        ([[0, 0, 3, 1]], [0.633])
+        ([[0, 0, 3, 1]], [0.85])
     """
     level = _checked_threshold(threshold)
     least = checked_integer("min_area", min_area, 1, None, "1 keeps every object.")
     read = _read_fused(fused)
     mask = read_valid(valid, read)
-    finest = None if regions is None else read_partitions(regions, read, split, mask, True)[-1]
+    partitions = [] if regions is None else read_partitions(regions, read, split, mask, True)
     found = []
     for image, scores in enumerate(read.scores[:, 0].detach()):
         values = _values(scores)
         counts = None if mask is None else mask[image].cpu().numpy()
         _check_finite(values, counts)
         marked = values >= level if counts is None else (values >= level) & counts
-        if finest is not None:
-            marked = with_whole_regions(marked, _runs(finest, image))
-        found.append(objects_of(values, marked, least))
+        if partitions:
+            marked = by_regions(marked, [_runs(partition, image) for partition in partitions])
+        found.append(objects_of(values, level, marked, least))
     return found
 
 

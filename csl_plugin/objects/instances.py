@@ -81,6 +81,15 @@ class Objects:
     def __repr__(self) -> str:
         return f"Objects(size={self.size}, number={len(self)})"
 
+    @property
+    def image_score(self) -> float:
+        """How anomalous the image is: the share of it that its objects cover, weighted by their scores.
+
+        On the scale of the map; 0 where there is no object. A single pixel hardly moves it, and it is the
+        same at any resolution. Of overlapping objects each counts.
+        """
+        return float((self.areas * self.scores).sum() / (self.size[0] * self.size[1]))
+
     def take(self, kept: NDArray[Any] | Sequence[int]) -> Objects:
         """Some of the objects, by their indices or by one flag for each.
 

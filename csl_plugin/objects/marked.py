@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,13 +14,28 @@ from csl_plugin.objects.run_lengths import RunLengths
 from csl_plugin.ops.cpu.runs import Runs, components, find_runs
 
 
-def with_whole_regions(marked: NDArray[np.bool_], regions: Runs) -> NDArray[np.bool_]:
-    """The marked pixels, and all pixels of the regions of which at least half are marked.
+def by_regions(marked: NDArray[np.bool_], partitions: Sequence[Runs]) -> NDArray[np.bool_]:
+    """What regions make of the marked pixels.
+
+    Each region of the finest partition is marked as a whole where at least half of its pixels are, and not at
+    all elsewhere. Then, from fine to coarse, so are regions of which at least half has become marked.
 
     Args:
-        marked: (H, W).
-        regions: The runs of the regions, of the same size.
+        marked: (H, W). A pixel that is in no region of the finest partition decides for itself.
+        partitions: The runs of each, of the same size, from coarse to fine.
     """
+    finest = partitions[-1]
+    alone = finest.ids < 0
+    chosen = _halves(marked, finest)
+    if alone.any():
+        chosen |= marked & np.repeat(alone, finest.lengths).reshape(marked.shape)
+    for coarser in reversed(partitions[:-1]):
+        chosen |= _halves(chosen, coarser)
+    return chosen
+
+
+def _halves(marked: NDArray[np.bool_], regions: Runs) -> NDArray[np.bool_]:
+    """All pixels of the regions of which at least half is marked."""
     inside = np.add.reduceat(marked.reshape(-1), regions.starts, dtype=np.int64)
     known = regions.ids >= 0
     ids = regions.ids[known].astype(np.int64)
@@ -28,14 +44,15 @@ def with_whole_regions(marked: NDArray[np.bool_], regions: Runs) -> NDArray[np.b
     chosen = (marks > 0) & (2 * marks >= np.bincount(ids, regions.lengths[known], count))
     filled = np.zeros(len(known), np.bool_)
     filled[known] = chosen[ids]
-    return np.asarray(marked | np.repeat(filled, regions.lengths).reshape(marked.shape))
+    return np.repeat(filled, regions.lengths).reshape(marked.shape)
 
 
-def objects_of(values: NDArray[Any], marked: NDArray[np.bool_], least: int) -> Objects:
-    """The 8-connected components of at least so many marked pixels, with the mean of the values in each.
+def objects_of(values: NDArray[Any], level: float, marked: NDArray[np.bool_], least: int) -> Objects:
+    """The 8-connected components of at least so many marked pixels.
 
     Args:
-        values: (H, W).
+        values: (H, W). The score of an object is the mean of those at or above the level in it.
+        level: Of the values. In each component some are at or above it.
         marked: (H, W).
         least: Pixels.
     """
@@ -50,10 +67,11 @@ def objects_of(values: NDArray[Any], marked: NDArray[np.bool_], least: int) -> O
     below = replace(below, ids=across.ids[holder])
 
     areas = np.bincount(above.ids, above.lengths, count).astype(np.int64)
-    pixels = np.repeat(above.ids, above.lengths)
-    sums = np.bincount(pixels, values[marked].astype(np.float64), count)
     kept = np.flatnonzero(areas >= least)
-    scores = sums[kept] / areas[kept]
+    pixels, inner = np.repeat(above.ids, above.lengths), values[marked]
+    high = inner >= level
+    sums = np.bincount(pixels[high], inner[high].astype(np.float64), count)
+    scores = sums[kept] / np.bincount(pixels[high], minlength=count)[kept]
     runs = _down_the_columns(below, count, height * width)
     firsts = np.array([runs[place][0] for place in kept.tolist()], np.int64)
     order = np.lexsort((firsts, -scores))
