@@ -15,7 +15,7 @@ from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.io import ScoreStorage
 from csl_plugin.io.job_settings import SETTINGS_NAME, read_settings
 from csl_plugin.proposers.combine import Together
-from csl_plugin.proposers.folder import RegionMapFolder
+from csl_plugin.proposers.folder import STORED_REGIONS, RegionMapFolder
 from csl_plugin.proposers.identity import identity_of
 
 _OF_MAPS = ("rule", "split", "proposer", "calibration", "logits")
@@ -78,7 +78,7 @@ def settings_of_maps(source: ScoreFusion | FusedMaps) -> dict[str, Any]:
     origin = settings.pop("proposer", None)
     if isinstance(source, ScoreFusion):
         origin = _origin(source.proposer)
-    elif RegionMapFolder.__name__ in str(origin):
+    elif STORED_REGIONS in str(origin):
         origin = None
     return {**settings, "proposer": origin} if origin else settings
 

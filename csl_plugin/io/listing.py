@@ -10,6 +10,7 @@ from unicodedata import normalize
 
 from csl_plugin.errors import FileError
 from csl_plugin.io.job_settings import SETTINGS_NAME
+from csl_plugin.io.journal import JOURNAL_NAME
 
 
 def known_suffix(path: Path, suffixes: Sequence[str], hint: str) -> str:
@@ -83,8 +84,8 @@ def files_by_stem(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict
 def other_suffixes(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict[str, int]:
     """How many files of a folder have none of the suffixes, by their suffix, the most frequent first.
 
-    Hidden files, folders and the file that a command keeps its settings in are not counted, and of a single
-    file there is none.
+    Hidden files, folders and the files in which a command keeps its settings and its journal are not counted,
+    and of a single file there is none.
 
     Raises:
         FileError: The path does not exist or cannot be read.
@@ -96,7 +97,7 @@ def other_suffixes(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dic
         if file != path
         and file.suffix.lower() not in suffixes
         and not file.name.startswith(".")
-        and file.name != SETTINGS_NAME
+        and file.name not in (SETTINGS_NAME, JOURNAL_NAME)
         and not _is_folder(file)
     )
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))

@@ -19,6 +19,9 @@ from csl_plugin.io.region_maps import REGION_SUFFIXES
 from csl_plugin.proposers.mask_files import MASK_SUFFIXES, read_regions
 from csl_plugin.regions.region_map import RegionMap
 
+STORED_REGIONS = "region maps of a folder"
+"""The identity of every folder of region maps."""
+
 
 class RegionMapFolder:
     """A proposer that reads region maps from a folder, the file with the stem of each image.
@@ -95,7 +98,7 @@ class RegionMapFolder:
 
     def identity(self) -> str:
         """The same for every folder; a job compares each file with the output that was made from it."""
-        return "region maps of a folder"
+        return STORED_REGIONS
 
     def __len__(self) -> int:
         return len(self.files)

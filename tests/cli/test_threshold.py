@@ -115,7 +115,9 @@ def test_fused_maps_of_the_command_fuse_give_the_same(place, capsys):
     assert one == two
     maps = FusedMaps.of(place / "out", load_proposer(), split=True)
     two.check_made_with(settings_of_objects(maps, 64))
-    assert "with maps as they are" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "with maps as they are" in said
+    assert "skipped" not in said.rpartition("two.json")[2]
     assert fit("--fused", "--pixels", "0.02", scores="out", file="three.json") == 0
     expected = Threshold.fit_pixels([fused for fused, _ in fused_maps()], 0.02)
     assert float(Threshold.load("three.json")) == float(expected)
