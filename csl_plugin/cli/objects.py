@@ -152,6 +152,7 @@ def _with_objects(
         "objects": sum(counts),
         "images_without_objects": counts.count(0),
         "objects_of_images": dict(zip(found, counts, strict=True)),
+        "image_scores": {name: objects.image_score for name, objects in found.items()},
     }
     line = f"  objects: {sum(counts)} in {len(counts)} images, {counts.count(0)} of them without any"
     first, *rest = answer.lines

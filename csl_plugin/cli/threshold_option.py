@@ -9,7 +9,7 @@ from csl_plugin.cli.arguments import name, path
 from csl_plugin.errors import OptionError
 
 if TYPE_CHECKING:
-    from csl_plugin.cli.fused_maps import FusedMaps, settings_of_maps
+    from csl_plugin.cli.fused_maps import FusedMaps
     from csl_plugin.cli.score_fusion import ScoreFusion
     from csl_plugin.objects import Threshold
 

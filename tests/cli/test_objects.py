@@ -83,6 +83,8 @@ def test_objects_are_those_of_the_library(place, capsys):
     assert_same(found["a.png"], expected(place, "a"))
     assert (facts["objects"], facts["images_without_objects"]) == (2, 1)
     assert facts["objects_of_images"] == {"a.png": 1, "b.png": 1, "c.png": 0}
+    assert facts["image_scores"]["a.png"] == expected(place, "a").image_score > 0
+    assert facts["image_scores"]["c.png"] == 0
     assert facts["settings"]["threshold"] == 0.5
     assert facts["threshold"]["kind"] == "given"
 

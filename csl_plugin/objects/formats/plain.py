@@ -25,8 +25,9 @@ def write_objects(
 ) -> None:
     """Write the objects of one image as JSON, atomically.
 
-    Under `objects`, sorted as they are: `box` [left, top, right, bottom], the last two beyond the last pixel;
-    `score`, `area`, `border_share`, and `mask`, COCO's compressed run lengths.
+    `image_score` is that of `Objects`. Under `objects`, sorted as they are: `box` [left, top, right, bottom],
+    the last two beyond the last pixel; `score`, `area`, `border_share`, and `mask`, COCO's compressed run
+    lengths.
 
     Args:
         path: The file.
@@ -55,7 +56,13 @@ def write_objects(
         strict=True,
     )
     names = ("box", "score", "area", "border_share", "mask")
-    head = {"format": _FORMAT, "image": image, "size": list(objects.size), "threshold": threshold}
+    head = {
+        "format": _FORMAT,
+        "image": image,
+        "size": list(objects.size),
+        "threshold": threshold,
+        "image_score": objects.image_score,
+    }
     lines = ",\n".join(json.dumps(dict(zip(names, each, strict=True))) for each in values)
     with atomic_path(path) as temporary:
         temporary.write_text(f'{json.dumps(head)[:-1]}, "objects": [\n{lines}\n]}}\n', encoding="utf-8")
