@@ -22,6 +22,7 @@ def add_parser(subparsers: Any) -> None:
     )
     kinds = parser.add_subparsers(title="tasks", metavar="TASK", dest="task", required=True)
     _add_anomaly(kinds)
+    _add_objects(kinds)
     semantic = kinds.add_parser(
         "semantic",
         help="IoU of class maps",
@@ -55,8 +56,9 @@ def add_parser(subparsers: Any) -> None:
 def _add_anomaly(kinds: Any) -> None:
     parser = kinds.add_parser(
         "anomaly",
-        help="AUPR, AUROC, FPR95 and component metrics of anomaly scores",
-        description="Labels hold 0 for normal and 1 for anomalous pixels; every other value is void.",
+        help="AUPR, AUROC, FPR95, calibration error and component metrics of anomaly scores",
+        description="Labels hold 0 for normal and 1 for anomalous pixels; every other value is void. The "
+        "expected calibration error (ece) is that of scores in [0, 1], in 15 bins of equal width.",
     )
     parser.add_argument(
         "predictions",
@@ -88,6 +90,32 @@ def _add_anomaly(kinds: Any) -> None:
     parser.set_defaults(run=_run_anomaly)
 
 
+def _add_objects(kinds: Any) -> None:
+    parser = kinds.add_parser(
+        "objects",
+        help="instance AP, and found, missed and false objects",
+        description="Labels hold 0 for normal and 1 for anomalous pixels; every other value is void. The "
+        "labeled objects are the connected components of the anomalous pixels.",
+    )
+    parser.add_argument(
+        "predictions",
+        metavar="PRED",
+        type=path,
+        help="COCO results, .json, with the file that names their images beside them, as csl-plugin objects "
+        "writes both",
+    )
+    parser.add_argument("labels", metavar="LABELS", type=path, help="labels of the same stems: .png")
+    parser.add_argument(
+        "--components",
+        choices=("anomaly", "obstacle"),
+        default="obstacle",
+        help="the least sizes of objects: those of AnomalyTrack (labeled 100 pixels, predicted 500) or of "
+        "ObstacleTrack and OoDIS (10 and 50; default: obstacle)",
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object of fractions")
+    parser.set_defaults(run=_run_objects)
+
+
 def _add_classes(parser: Any, run: Any) -> None:
     parser.add_argument("labels", metavar="LABELS", type=path, help="labels of the same stems: .png of ids")
     parser.add_argument("--classes", metavar="C", type=int, required=True, help="number of classes")
@@ -98,6 +126,12 @@ def _add_classes(parser: Any, run: Any) -> None:
 
 def _run_anomaly(arguments: argparse.Namespace) -> Answer:
     from csl_plugin.cli.eval_anomaly import run
+
+    return run(arguments)
+
+
+def _run_objects(arguments: argparse.Namespace) -> Answer:
+    from csl_plugin.cli.eval_objects import run
 
     return run(arguments)
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from csl_plugin.cli.anomaly_labels import one_sided
 from csl_plugin.cli.answer import Answer
-from csl_plugin.cli.measuring import answer, label_values, measure, named_values
+from csl_plugin.cli.measuring import answer, measure
 from csl_plugin.cli.pairs import Pairs, find_pairs
-from csl_plugin.errors import FileError, OptionError, ShapeError
+from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.io import SCORE_SUFFIXES, read_scores
 from csl_plugin.metrics import (
     ANOMALY_METRICS,
@@ -21,10 +22,9 @@ from csl_plugin.metrics import (
     ComponentMetric,
     PerImageAnomaly,
     PooledAnomaly,
+    Reliability,
     SmiycAnomaly,
 )
-
-_EXPECTED = "0 for normal and 1 for anomalous pixels"
 
 
 def run(arguments: argparse.Namespace) -> Answer:
@@ -42,13 +42,16 @@ def run(arguments: argparse.Namespace) -> Answer:
     chosen: SmiycAnomaly | PooledAnomaly | PerImageAnomaly = smiyc
     if arguments.protocol != "smiyc":
         chosen = (PooledAnomaly if arguments.protocol == "pooled" else PerImageAnomaly)(fpr_rule=rule)
-    metrics = [chosen] if chosen is smiyc or not arguments.components else [chosen, smiyc]
+    reliability = Reliability()
+    metrics = [chosen, reliability]
+    if chosen is not smiyc and arguments.components:
+        metrics.append(smiyc)
     measure(pairs, _read_scores, metrics, "pixels")
     values = chosen.compute()
     facts: dict[str, Any] = {"protocol": arguments.protocol, "fpr_rule": rule, "num_frames": len(pairs)}
     warnings = []
     if not (values.num_positive and values.num_negative):
-        warnings.append(_one_sided(arguments.labels, pairs))
+        warnings.append(one_sided(arguments.labels, pairs, "AP, AUROC and FPR95"))
     elif isinstance(chosen, PerImageAnomaly):
         facts["num_defined"] = whole = _num_defined(chosen)
         if whole < len(pairs):
@@ -58,12 +61,21 @@ def run(arguments: argparse.Namespace) -> Answer:
             )
     defined = values.where_defined()
     found: dict[str, float] = {name: getattr(defined, name) for name in ANOMALY_METRICS}
+    calibration = reliability.compute()
+    found["ece"] = calibration.ece
+    if calibration.num_outside:
+        warnings.append(
+            f"{calibration.num_outside} labeled pixels have scores outside 0 to 1, so ece is not defined, "
+            "the error of probabilities"
+        )
     if arguments.components:
         track = arguments.components
         threshold = smiyc.compute().best_f1_threshold if values.num_positive else math.nan
         found |= _component_values(track, threshold, pairs, warnings)
         facts |= {"components": track, "threshold": threshold}
-    return answer("anomaly", found, facts, pairs, warnings)
+    curve = {name: getattr(calibration, name).tolist() for name in ("score", "frequency", "pixels")}
+    details = {"reliability": curve if math.isfinite(calibration.ece) else None}
+    return answer("anomaly", found, facts, pairs, warnings, details=details)
 
 
 def _component_values(track: str, threshold: float, pairs: Pairs, warnings: list[str]) -> dict[str, float]:
@@ -90,26 +102,6 @@ def _component_values(track: str, threshold: float, pairs: Pairs, warnings: list
 def _num_defined(metric: PerImageAnomaly) -> int:
     state = metric.state()
     return int(((state["num_positive"] > 0) & (state["num_negative"] > 0)).sum())
-
-
-def _one_sided(labels: Path, pairs: Pairs) -> str:
-    """The warning that the metrics are undefined: no pixel is anomalous, or none is normal.
-
-    Raises:
-        FileError: The labels are binary masks of 0 and 255, or hold neither 0 nor 1.
-    """
-    found = label_values(pairs)
-    if found == [0, 255]:
-        hint = "255 is void here. Where it means anomalous, divide the labels by 255 and save them again."
-        raise FileError(str(labels), "labels of 0 and 255", _EXPECTED, hint)
-    if not {0, 1} & set(found):
-        got = f"labels of {named_values(found)}"
-        raise FileError(str(labels), got, _EXPECTED, "Map your labels onto these values.")
-    missing = "anomalous (1)" if 1 not in found else "normal (0)"
-    return (
-        f"no pixel is {missing}, so AP, AUROC and FPR95 are not defined; the labels hold "
-        f"{named_values(found)}. Save normal pixels as 0 and anomalous ones as 1"
-    )
 
 
 def _read_scores(path: Path) -> NDArray[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,22 @@ def answer(
     pairs: Pairs,
     warnings: Sequence[str],
     per_class: Sequence[float] = (),
+    *,
+    details: Mapping[str, Any] = MappingProxyType({}),
+    lines: Sequence[str] = (),
 ) -> Answer:
-    """Values and settings: a table in per cent, or JSON of fractions; warnings go to stderr too."""
+    """Values and settings: a table in per cent, or JSON of fractions; warnings go to stderr too.
+
+    Args:
+        task: Its name.
+        found: The values.
+        facts: The settings, and what else is in both.
+        pairs: What was measured.
+        warnings: What is not defined, and why.
+        per_class: The value of each class.
+        details: What is in the JSON alone.
+        lines: What is in the text alone, below the table.
+    """
     for warning in warnings:
         say(f"warning: {warning}")
     values = {**found, **({"per_class": per_class} if per_class else {})}
@@ -57,17 +72,19 @@ def answer(
         "task": task,
         **values,
         **facts,
+        **details,
         "skipped_files": pairs.skipped,
         "warnings": [*warnings],
     }
     width = max(map(len, found))
-    lines = [f"{task}: " + ", ".join(f"{name} {_word(value)}" for name, value in facts.items())]
-    lines += [f"  {name:<{width}}  {_per_cent(value)}" for name, value in found.items()]
-    lines += [f"  {f'class {index}':<{width}}  {_per_cent(value)}" for index, value in enumerate(per_class)]
+    table = [f"{task}: " + ", ".join(f"{name} {_word(value)}" for name, value in facts.items())]
+    table += [f"  {name:<{width}}  {_per_cent(value)}" for name, value in found.items()]
+    table += [f"  {f'class {index}':<{width}}  {_per_cent(value)}" for index, value in enumerate(per_class)]
+    table += lines
     if pairs.skipped:
         suffixes = ", ".join(f"{count} {suffix}" for suffix, count in pairs.skipped.items())
-        lines.append(f"  skipped files: {sum(pairs.skipped.values())} ({suffixes})")
-    return Answer(SUCCESS, null_for_nan(written), lines)
+        table.append(f"  skipped files: {sum(pairs.skipped.values())} ({suffixes})")
+    return Answer(SUCCESS, null_for_nan(written), table)
 
 
 def _per_cent(value: float) -> str:

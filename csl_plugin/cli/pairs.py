@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,8 +76,8 @@ def find_pairs(predictions: Path, labels: Path, suffixes: Sequence[str]) -> Pair
         labeled = {stem: label for stem, label in labeled.items() if stem in predicted}
     if labels.is_file():
         predicted = {stem: path for stem, path in predicted.items() if stem in labeled}
-    _refuse_unpaired(labels, predicted, labeled, "label")
-    _refuse_unpaired(predictions, labeled, predicted, "prediction")
+    refuse_unpaired(labels, predicted, labeled, "label")
+    refuse_unpaired(predictions, labeled, predicted, "prediction")
     if predictions == labels:
         skipped = Counter(other_suffixes(predictions, (*suffixes, *LABEL_SUFFIXES)))
     else:
@@ -138,7 +138,18 @@ def naming_files(pair: Pair) -> Iterator[None]:
         raise type(error)(argument, said.got, said.expected, said.hint) from error
 
 
-def _refuse_unpaired(place: Path, files: dict[str, Path], others: dict[str, Path], kind: str) -> None:
+def refuse_unpaired(place: Path, files: Mapping[str, Path], others: Collection[str], kind: str) -> None:
+    """Refuse files without a counterpart.
+
+    Args:
+        place: Where the counterparts should be.
+        files: By stem.
+        others: The stems of the counterparts.
+        kind: What is missing, for the error.
+
+    Raises:
+        FileError: A file has none.
+    """
     unpaired = [path.name for stem, path in files.items() if stem not in others]
     if unpaired:
         names = ", ".join(unpaired[:_NAMED]) + (

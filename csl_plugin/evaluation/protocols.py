@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from csl_plugin.datasets import Dataset
 from csl_plugin.evaluation.records import Records, States
 from csl_plugin.metrics import (
-    COMPONENT_METRICS,
     COMPONENT_SETTINGS,
     ComponentMetric,
+    ComponentValues,
     PooledAnomaly,
     RegionVoteMetric,
     SemanticMetric,
@@ -105,12 +105,12 @@ class Protocols:
 
     def summed_components(
         self, side: str, records: Records, frames: Sequence[str], threshold: float
-    ) -> Values:
+    ) -> ComponentValues:
         """The component metrics over all frames."""
         metric = self._component_metric(threshold)
         for state in States(records, f"{side}.components", frames):
             metric.add_state(state)
-        return select(metric.compute().where_defined(), COMPONENT_METRICS)
+        return metric.compute().where_defined()
 
     def difference(
         self, records: Records, frames: Sequence[str], draws: int

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
 from typing import Any
 
 from csl_plugin.evaluation.protocols import Task, Values
 from csl_plugin.evaluation.published_results import PublishedRow
 from csl_plugin.io.json_values import null_for_nan
+from csl_plugin.metrics import ObjectCounts
 
 _QUOTED_PATH = re.compile(r"'(/[^']*/)([^'/]+)'")
 
@@ -57,6 +58,23 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class ReliabilityCurve:
+    """How far a score is the probability of anomaly: pixels in bins of equal width of the score.
+
+    Args:
+        ece: The expected calibration error.
+        score: The mean score of each bin; nan where it is empty.
+        frequency: The share of its pixels that is anomalous; nan where it is empty.
+        pixels: Their number.
+    """
+
+    ece: float
+    score: tuple[float, ...]
+    frequency: tuple[float, ...]
+    pixels: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class FrameChange:
     """The value of a single frame before and after, as fractions: AP, or mIoU over the classes in it."""
 
@@ -92,6 +110,9 @@ class Result:
         settings: What the result was made with; names in place of absolute paths.
         outputs: Places of files for official tools by their kind, relative to the output folder.
         warnings: What is not defined and why, and files that were left out; sentences.
+        reliability: Of anomaly scores that are probabilities, by side; where there are curves.
+        objects: Found, missed and false objects at the threshold of the best pixel F1, by side; where the
+            data set has component metrics.
     """
 
     benchmark: str
@@ -111,6 +132,8 @@ class Result:
     settings: Mapping[str, Any]
     outputs: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    reliability: Mapping[str, ReliabilityCurve] = field(default_factory=dict)
+    objects: Mapping[str, ObjectCounts] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """JSON values, nan as null; equal for equal inputs, also after interruptions."""
@@ -133,6 +156,8 @@ class Result:
             "classes": list(self.classes),
             "per_class": null_for_nan(self.per_class),
             "curves": {side: null_for_nan(asdict(curve)) for side, curve in self.curves.items()},
+            "reliability": {side: null_for_nan(asdict(curve)) for side, curve in self.reliability.items()},
+            "objects": {side: asdict(counts) for side, counts in self.objects.items()},
             "frames": [null_for_nan(asdict(change)) for change in self.changes],
             "printed_per_cent": [row.as_json() for row in self.published_rows],
             "settings": dict(self.settings),

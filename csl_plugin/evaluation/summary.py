@@ -17,10 +17,17 @@ from csl_plugin.evaluation.frames import ComponentPass, FusionPass
 from csl_plugin.evaluation.protocols import SIDES, select
 from csl_plugin.evaluation.published_results import published_rows_of
 from csl_plugin.evaluation.records import COMPONENTS, Records
+from csl_plugin.evaluation.reliability import reliability_curves
 from csl_plugin.evaluation.report import result_files
 from csl_plugin.evaluation.result import Curve, FrameChange, ProtocolValues, Result, with_names
-from csl_plugin.evaluation.undefined import check_labels, warnings_of
-from csl_plugin.metrics import ANOMALY_METRICS, SEMANTIC_METRICS, AnomalyValues
+from csl_plugin.evaluation.undefined import NO_PROBABILITIES, check_labels, warnings_of
+from csl_plugin.metrics import (
+    ANOMALY_METRICS,
+    COMPONENT_METRICS,
+    SEMANTIC_METRICS,
+    AnomalyValues,
+    ComponentValues,
+)
 
 _CURVE_POINTS = 400
 _UNIT = "result"
@@ -125,7 +132,9 @@ class Summary:
         if self.measured:
             values = next(iter(self.values.values()))["csl"]
             check_labels(dataset, self.measured, first.protocols.task, values)
-        protocols = self._protocols(components) if self.measured else ()
+        found = self._components(components)
+        protocols = self._protocols(found) if self.measured else ()
+        curves = self._curves() if self.measured else {}
         benchmark = first.predictions.benchmark
         title = DATASETS[dataset.name].title.partition(" (")[0]
         if dataset.name == "folder":
@@ -145,19 +154,36 @@ class Summary:
             protocols=protocols,
             classes=tuple(dataset.classes),
             per_class=self._per_class() if self.measured else {},
-            curves=self._curves() if self.measured else {},
+            curves=curves,
             changes=self._changes(),
             published_rows=published_rows_of(benchmark, dataset.subset, method),
             settings=with_names(self.settings),
             outputs=first.predictions.finish(dataset.frames),
-            warnings=(*dataset.notes, *warnings_of(first.protocols, protocols, self.measured)),
+            warnings=(
+                *dataset.notes,
+                *warnings_of(first.protocols, protocols, self.measured),
+                *((NO_PROBABILITIES,) if curves and first.fusion.scale != "probability" else ()),
+            ),
+            reliability=reliability_curves(self.metrics["pooled"], first.fusion) if curves else {},
+            objects={side: values.counts for side, values in found.items()},
         )
 
     @property
     def _names(self) -> list[str]:
         return [frame.name for frame in self.measured]
 
-    def _protocols(self, components: ComponentPass | None) -> tuple[ProtocolValues, ...]:
+    def _components(self, components: ComponentPass | None) -> dict[str, ComponentValues]:
+        """The component metrics by side, if there was a second pass."""
+        if components is None:
+            return {}
+        return {
+            side: self.first.protocols.summed_components(
+                side, components.records, self._names, components.thresholds[side]
+            )
+            for side in SIDES
+        }
+
+    def _protocols(self, components: Mapping[str, ComponentValues]) -> tuple[ProtocolValues, ...]:
         protocols, names = self.first.protocols, self._names
         shown = ANOMALY_METRICS if protocols.task == "anomaly" else SEMANTIC_METRICS
         intervals = protocols.difference(self.first.records, names, self.draws)
@@ -166,11 +192,8 @@ class Summary:
         for protocol, by_side in self.values.items():
             sides = {side: select(_defined(values), shown) for side, values in by_side.items()}
             found.append(ProtocolValues(protocol, sides.get("base", {}), sides["csl"], known))
-        if components is not None:
-            base, csl = (
-                protocols.summed_components(side, components.records, names, components.thresholds[side])
-                for side in SIDES
-            )
+        if components:
+            base, csl = (select(components[side], COMPONENT_METRICS) for side in SIDES)
             found.append(ProtocolValues("components", base, csl, {}))
         return tuple(found)
 

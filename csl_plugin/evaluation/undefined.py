@@ -16,6 +16,11 @@ from csl_plugin.evaluation.result import ProtocolValues
 from csl_plugin.io import read_label_png
 from csl_plugin.metrics import COMPONENT_SETTINGS
 
+NO_PROBABILITIES = (
+    "Not defined: ECE and the reliability curve, because raw scores are no probabilities; with --calibration "
+    "they are."
+)
+
 _OF_UNSEEN = ("miou_unseen", "hiou")
 _NAMED = 8
 

@@ -16,12 +16,16 @@ from csl_plugin.metrics.components import (
     ComponentMetric,
     ComponentSettings,
     ComponentValues,
+    ObjectCounts,
+    ObjectMetric,
 )
+from csl_plugin.metrics.instance_ap import InstanceAP, InstanceValues
 from csl_plugin.metrics.metric import Metric, State
 from csl_plugin.metrics.per_image import PerImageAnomaly
 from csl_plugin.metrics.pooled import PooledAnomaly
 from csl_plugin.metrics.region_quality import RegionQuality, RegionQualityValues
 from csl_plugin.metrics.region_vote import RegionVoteMetric, majority_vote
+from csl_plugin.metrics.reliability import Reliability, ReliabilityValues
 from csl_plugin.metrics.semantic import SEMANTIC_METRICS, SemanticMetric, SemanticValues
 from csl_plugin.metrics.smiyc import SmiycAnomaly
 
@@ -37,14 +41,20 @@ __all__ = [
     "ComponentSettings",
     "ComponentValues",
     "FprRule",
+    "InstanceAP",
+    "InstanceValues",
     "Interval",
     "Metric",
+    "ObjectCounts",
+    "ObjectMetric",
     "PerImageAnomaly",
     "PooledAnomaly",
     "PrecisionRecall",
     "RegionQuality",
     "RegionQualityValues",
     "RegionVoteMetric",
+    "Reliability",
+    "ReliabilityValues",
     "SemanticMetric",
     "SemanticValues",
     "SmiycAnomaly",

@@ -14,6 +14,8 @@ from csl_plugin._options import as_float, checked_integer
 from csl_plugin.arrays import shown
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.metrics.anomaly_values import ANOMALY_METRICS
+from csl_plugin.metrics.components import COMPONENT_METRICS, ObjectMetric
+from csl_plugin.metrics.instance_ap import OVERLAPS, InstanceAP
 from csl_plugin.metrics.metric import State
 from csl_plugin.metrics.pooled import PooledAnomaly, sorted_sides
 from csl_plugin.metrics.region_quality import NAMES, RegionQuality
@@ -24,6 +26,7 @@ from csl_plugin.metrics.sorted_scores import SortedScores
 _LEVELS = 4096
 _SEMANTIC = ("miou", "miou_seen", "miou_unseen", "hiou")
 _REGIONS = ("covering", "best_iou")
+_INSTANCES = ("ap", "ap50")
 _AT_ONCE = 64  # draws
 
 
@@ -36,7 +39,7 @@ class Interval:
 
 
 def bootstrap_difference(
-    metric: PooledAnomaly | SemanticMetric | RegionVoteMetric | RegionQuality,
+    metric: PooledAnomaly | SemanticMetric | RegionVoteMetric | RegionQuality | ObjectMetric | InstanceAP,
     before: Sequence[State],
     after: Sequence[State],
     *,
@@ -60,8 +63,8 @@ def bootstrap_difference(
 
     Returns:
         Intervals by metric: `ap`, `auroc` and `fpr95` (first point); `miou`, `miou_seen`, `miou_unseen` and
-        `hiou`; or `covering` and `best_iou`. Draws in which a metric is undefined, as without anomalous
-        pixels, are omitted.
+        `hiou`; `covering` and `best_iou`; `siou_gt`, `ppv` and `mean_f1`; or `ap` and `ap50` of instances.
+        Draws in which a metric is undefined, as without anomalous pixels, are omitted.
 
     Note:
         Anomaly scores are binned at 4096 quantiles of all frames' scores, half of them of the anomalous
@@ -104,8 +107,16 @@ def bootstrap_difference(
     elif isinstance(metric, RegionQuality):
         names = _REGIONS
         found = [_region_draws(states, weights) for states in (before, after)]
+    elif isinstance(metric, ObjectMetric):
+        names = COMPONENT_METRICS
+        found = [_object_draws(metric, states, weights) for states in (before, after)]
+    elif isinstance(metric, InstanceAP):
+        names = _INSTANCES
+        found = [_instance_draws(metric, states, weights) for states in (before, after)]
     else:
-        hint = "Use PooledAnomaly, SemanticMetric, RegionVoteMetric or RegionQuality."
+        hint = (
+            "Use PooledAnomaly, SemanticMetric, RegionVoteMetric, RegionQuality, ObjectMetric or InstanceAP."
+        )
         raise DTypeError("metric", type(metric).__name__, "one of these metrics", hint)
     differences = found[1] - found[0]
     return {name: _interval(differences[:, index], level) for index, name in enumerate(names)}
@@ -173,6 +184,70 @@ def _region_draws(states: Sequence[State], weights: NDArray[np.int64]) -> NDArra
     covered, pixels, overlap, regions = (weights @ np.array(sums)).T
     with np.errstate(invalid="ignore"):
         return np.stack([covered / pixels, overlap / regions], axis=1)
+
+
+def _object_draws(
+    metric: ObjectMetric, states: Sequence[State], weights: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(draws, 3): sIoU, PPV and mean F1 of the weighted sums over the components of the frames."""
+    rows = []
+    for state in states:
+        own = copy.deepcopy(metric)
+        own.add_state(state)
+        counts, held = own.compute(), own.state()
+        shares = [each for name in ("siou_gt", "ppv") for each in (held[name].sum(), held[name].size)]
+        rows.append(np.concatenate([shares, counts.tp, counts.fp]))
+    sums = weights @ np.array(rows)
+    overlap, truths, precise, predicted = sums[:, :4].T
+    tp, fp = np.split(sums[:, 4:], 2, axis=1)
+    with np.errstate(invalid="ignore"):
+        f1 = (2 * tp / (tp + truths[:, None] + fp)).mean(axis=1)
+        values = np.stack([overlap / truths, precise / predicted, f1], axis=1)
+    values[truths == 0] = np.nan
+    return values
+
+
+def _instance_draws(
+    metric: InstanceAP, states: Sequence[State], weights: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(draws, 2): AP and AP50; what is right and false in a frame does not depend on other frames."""
+    found = []
+    for state in states:
+        own = copy.deepcopy(metric)
+        own.add_state(state)
+        found.append(own.matches())
+    truths = weights @ np.array([matches.truths for matches in found])
+    areas = []
+    for level in OVERLAPS.tolist():
+        judged = [matches.judged(level) for matches in found]
+        score, right = (np.concatenate(side) for side in zip(*judged, strict=True))
+        frame = np.repeat(np.arange(len(found)), [len(own) for own, _ in judged])
+        order = np.argsort(-score, kind="stable")
+        last = np.append(np.diff(score[order]) != 0, True)[: order.size]
+        of_draws = [_areas(some[:, frame[order]], right[order], last) for some in _batches(weights)]
+        areas.append(np.concatenate(of_draws))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        precisions = np.array(areas) / truths
+    values = np.stack([precisions.mean(axis=0), precisions[0]], axis=1)
+    values[truths == 0] = np.nan
+    return values
+
+
+def _areas(
+    times: NDArray[np.float64], right: NDArray[np.bool_], last: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """(draws,) the area under precision over the number found, by trapezoids.
+
+    Args:
+        times: (draws, K) how often each prediction was drawn, by falling score.
+        right: (K,) which are right.
+        last: (K,) the last one of each score.
+    """
+    tp, fp = (np.cumsum(times * side, axis=1)[:, last] for side in (right, ~right))
+    precision = np.divide(tp, tp + fp, out=np.ones_like(tp), where=tp + fp > 0)
+    steps = np.diff(tp, axis=1, prepend=0)
+    before = np.concatenate([np.ones((len(tp), 1)), precision], axis=1)[:, :-1]
+    return np.asarray((steps * (precision + before)).sum(axis=1) / 2)
 
 
 def _anomaly_draws(states: Sequence[State], weights: NDArray[np.int64]) -> NDArray[np.float64]:

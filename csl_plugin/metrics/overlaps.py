@@ -41,15 +41,42 @@ class Overlaps:
         )
 
 
-def find_overlaps(
-    predicted: NDArray[np.bool_], truth: NDArray[np.bool_], min_predicted: int, min_truth: int
-) -> Overlaps:
-    """The 8-connected components of two masks that are large enough, and their overlaps.
+@dataclass(frozen=True, eq=False)
+class Components:
+    """Components of one frame, of which some count.
+
+    Attributes:
+        ids: (H, W) integers, the component of each pixel; 0 for none.
+        sizes: (K + 1,) int64, the pixels of those that count; 0 is none, and has size 0.
+        numbers: Each id's index in `sizes`, 0 for those that do not count.
+    """
+
+    ids: NDArray[np.int32]
+    sizes: NDArray[np.int64]
+    numbers: NDArray[np.intp]
+
+    @classmethod
+    def of_ids(cls, ids: NDArray[np.int32], count: int, least: int) -> Components:
+        """Those of at least so many pixels; the ids are below `count`."""
+        sizes = np.bincount(ids[ids > 0], minlength=count)
+        keep = sizes >= max(least, 1)
+        return cls(ids, np.concatenate([[0], sizes[keep]]), np.where(keep, np.cumsum(keep), 0))
+
+    @classmethod
+    def of_mask(cls, mask: NDArray[np.bool_], least: int) -> Components:
+        """The 8-connected ones of at least so many pixels."""
+        cv2 = opencv()
+        pixels = np.ascontiguousarray(mask).view(np.uint8)
+        count, found = cv2.connectedComponents(pixels, connectivity=8, ltype=cv2.CV_32S)
+        return cls.of_ids(np.asarray(found, np.int32), count, least)
+
+
+def find_overlaps(predicted: Components, truth: NDArray[np.bool_], min_truth: int) -> Overlaps:
+    """The overlaps of predicted components with those of a label map.
 
     Args:
-        predicted: (H, W), the predicted pixels that are not void.
+        predicted: The predicted components, without void pixels; smaller ones than their minimum are deleted.
         truth: (H, W), the pixels labeled as anomaly.
-        min_predicted: Smaller predicted components are deleted.
         min_truth: Smaller labeled components become void. Predicted components lose these pixels, and may
             become smaller than their own minimum.
 
@@ -61,9 +88,10 @@ def find_overlaps(
         |k and U| / (|k or U| - |U in other labeled components|).
     """
     box = _bounding_box(truth)  # components overlap only there; it is a small part of most frames
-    ids, sizes, kept = _components(predicted, min_predicted)
-    truth_ids, truth_sizes, truth_kept = _components(truth[box], min_truth)
-    on_predicted, on_truth = kept[ids[box][truth[box]]], truth_kept[truth_ids[truth[box]]]
+    labeled = Components.of_mask(truth[box], min_truth)
+    sizes, truth_sizes = predicted.sizes, labeled.sizes
+    on_predicted = predicted.numbers[predicted.ids[box][truth[box]]]
+    on_truth = labeled.numbers[labeled.ids[truth[box]]]
     lost = np.bincount(on_predicted[on_truth == 0], minlength=sizes.size)
     rows, columns, common = _count_pairs(on_predicted, on_truth, sizes.size, truth_sizes.size)
     left = sizes - lost
@@ -83,23 +111,6 @@ def _bounding_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
     if not rows.size:
         return slice(0, 1), slice(0, 1)
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
-
-
-def _components(
-    mask: NDArray[np.bool_], least: int
-) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.intp]]:
-    """Each pixel's component id, the sizes of the kept components, and each id's index among them.
-
-    0 is no component, and has size 0.
-    """
-    cv2 = opencv()
-    pixels = np.ascontiguousarray(mask).view(np.uint8)
-    count, found = cv2.connectedComponents(pixels, connectivity=8, ltype=cv2.CV_32S)
-    ids = np.asarray(found, np.int32)
-    sizes = np.bincount(ids[mask], minlength=count)
-    keep = sizes >= max(least, 1)
-    numbers = np.where(keep, np.cumsum(keep), 0)
-    return ids, np.concatenate([[0], sizes[keep]]), numbers
 
 
 def _count_pairs(

@@ -27,21 +27,33 @@ def read_frame(scores: Array, labels: Array) -> tuple[NDArray[Any], NDArray[Any]
         ShapeError: Not (H, W), or not the same.
         DTypeError: Scores or labels of another element type.
     """
-    score_map, label_map = _to_numpy("scores", scores), _to_numpy("labels", labels)
+    score_map, label_map = _to_numpy("scores", scores), read_labels(labels)
     if score_map.dtype not in _DTYPES:
         hint = "Convert them with .astype(numpy.float32)."
         raise DTypeError("scores", describe(scores), "floating-point or uint8 scores", hint)
-    if label_map.dtype.kind not in "iub":
-        hint = "Pass 0 for normal, 1 for anomalous and 255 for void pixels."
-        raise DTypeError("labels", describe(labels), "integers", hint)
-    for argument, array, given in (("scores", score_map, scores), ("labels", label_map, labels)):
-        if array.ndim != 2 or 0 in array.shape:
-            hint = "Pass one frame at a time, without batch and channel axes."
-            raise ShapeError(argument, describe(given), "(H, W), every axis at least 1", hint)
+    _check_frame("scores", score_map, scores)
     if score_map.shape != label_map.shape:
         hint = "Resize the scores to the size of the labels first."
         raise ShapeError("scores", f"shape {score_map.shape}", f"the labels', {label_map.shape}", hint)
     return score_map, label_map
+
+
+def read_labels(labels: Array) -> NDArray[Any]:
+    """Labels as an (H, W) numpy array.
+
+    Args:
+        labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+
+    Raises:
+        ShapeError: Not (H, W), or empty.
+        DTypeError: Not integers.
+    """
+    label_map = _to_numpy("labels", labels)
+    if label_map.dtype.kind not in "iub":
+        hint = "Pass 0 for normal, 1 for anomalous and 255 for void pixels."
+        raise DTypeError("labels", describe(labels), "integers", hint)
+    _check_frame("labels", label_map, labels)
+    return label_map
 
 
 def scores_by_label(scores: Array, labels: Array) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -58,3 +70,9 @@ def _to_numpy(argument: str, value: Array) -> NDArray[Any]:
     if isinstance(value, np.ndarray) and type(value) in (np.ndarray, np.memmap):
         return np.asarray(value, value.dtype.newbyteorder("="))
     return as_array(argument, value)
+
+
+def _check_frame(argument: str, array: NDArray[Any], given: Array) -> None:
+    if array.ndim != 2 or 0 in array.shape:
+        hint = "Pass one frame at a time, without batch and channel axes."
+        raise ShapeError(argument, describe(given), "(H, W), every axis at least 1", hint)

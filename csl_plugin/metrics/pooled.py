@@ -140,6 +140,18 @@ class PooledAnomaly:
         """
         return self._scan(checked_integer("points", points, 0, 1 << 20, "Omit it for 512.")).curve()
 
+    def sides(self) -> tuple[list[SortedScores], list[SortedScores]]:
+        """The scores of the positives and of the negatives over all frames so far, in ascending parts."""
+        found = np.flatnonzero(self._halves.any(axis=0))
+        values = found.astype(np.uint16).view(np.float16)
+        order = values.argsort()
+        sides = [
+            [SortedScores(values[order], self._halves[kind, found[order]])]
+            + [SortedScores(array) for array in self._spills.of_kind(kind)]
+            for kind in (1, 0)
+        ]
+        return sides[0], sides[1]
+
     def _scan(self, points: int) -> CurveScan:
         positives, negatives = (self._spills.size(kind) + int(self._halves[kind].sum()) for kind in (1, 0))
         scan = CurveScan(positives, negatives, points)

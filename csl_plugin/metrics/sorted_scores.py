@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -52,6 +53,11 @@ class SortedScores:
     def up_to(self, edges: NDArray[np.float64]) -> NDArray[np.int64]:
         """How many scores are not larger than each edge."""
         return self._counted(self.values.searchsorted(_rounded(edges, self.values.dtype, up=False), "right"))
+
+    def blocks(self, size: int) -> Iterator[SortedScores]:
+        """The scores in parts of at most so many values, in ascending order."""
+        for start in range(0, self.values.size, size):
+            yield self.part(start, start + size)
 
     def part(self, start: int, stop: int) -> SortedScores:
         """The scores with indices `start` to `stop` - 1 in `values`."""

@@ -52,7 +52,7 @@ def objects_of(values: NDArray[Any], level: float, marked: NDArray[np.bool_], le
 
     Args:
         values: (H, W). The score of an object is the mean of those at or above the level in it.
-        level: Of the values. In each component some are at or above it.
+        level: Of the values. A component without any at or above it has the mean of all.
         marked: (H, W).
         least: Pixels.
     """
@@ -70,6 +70,7 @@ def objects_of(values: NDArray[Any], level: float, marked: NDArray[np.bool_], le
     kept = np.flatnonzero(areas >= least)
     pixels, inner = np.repeat(above.ids, above.lengths), values[marked]
     high = inner >= level
+    high |= (np.bincount(pixels[high], minlength=count) == 0)[pixels]  # a piece that its region filled in
     sums = np.bincount(pixels[high], inner[high].astype(np.float64), count)
     scores = sums[kept] / np.bincount(pixels[high], minlength=count)[kept]
     runs = _down_the_columns(below, count, height * width)

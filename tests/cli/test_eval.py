@@ -1,6 +1,7 @@
 """`csl-plugin eval` on real files: its values, its words, and its errors."""
 
 import json
+import math
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from csl_plugin.metrics import (
     PerImageAnomaly,
     PooledAnomaly,
     RegionVoteMetric,
+    Reliability,
     SemanticMetric,
     SmiycAnomaly,
 )
@@ -99,6 +101,33 @@ def test_component_values_at_the_official_threshold(place, capsys, track, protoc
     assert values.num_truth == (6 if track == "anomaly" else 12)
 
 
+@pytest.mark.parametrize("protocol", ["smiyc", "pooled", "per-image"])
+def test_calibration_error_and_reliability_curve(place, capsys, protocol):
+    assert anomaly(place, "--json", "--protocol", protocol) == 0
+    printed = json.loads(capsys.readouterr().out)
+    values = measured(Reliability(), frames_of(place))
+    assert printed["ece"] == values.ece > 0
+    assert printed["warnings"] == []
+    assert printed["reliability"]["pixels"] == values.pixels.tolist()
+    for name in ("score", "frequency"):
+        given = [math.nan if value is None else value for value in printed["reliability"][name]]
+        np.testing.assert_array_equal(given, getattr(values, name))
+
+
+def test_scores_that_are_no_probabilities_have_no_calibration_error(place, capsys):
+    scores, _ = make_frame(0)
+    scores[0], scores[-2:] = 7, [[3], [-1]]  # the first row is void
+    write_scores(place / "scores" / "0.npy", scores)
+    assert anomaly(place, "--json") == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["ece"], printed["reliability"]) == (None, None)
+    assert printed["warnings"] == [
+        f"{2 * SIZE[1]} labeled pixels have scores outside 0 to 1, so ece is not defined, the error of "
+        "probabilities"
+    ]
+    assert printed["ap"] is not None
+
+
 def test_one_file_against_one_file(place, capsys):
     arguments = [str(place / "scores" / "0.npy"), str(place / "labels" / "1.png")]
     assert main(["eval", "anomaly", *arguments, "--json"]) == 0
@@ -148,7 +177,7 @@ def test_no_component_without_an_anomalous_pixel(place, capsys, protocol):
     assert anomaly(place, *options) == 0
     streams = capsys.readouterr()
     assert streams.out.count("not defined") == 7
-    assert "%" not in streams.out
+    assert [line.split()[0] for line in streams.out.splitlines() if "%" in line] == ["ece"]
     assert streams.err.startswith("warning: no pixel is anomalous (1)")
 
 

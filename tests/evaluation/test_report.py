@@ -14,11 +14,12 @@ from csl_plugin.datasets import DATASETS
 from csl_plugin.evaluation import ProtocolValues, Result, benchmark_names, published_rows
 from csl_plugin.evaluation.published_results import published_rows_of
 from csl_plugin.evaluation.report import InlinePicture, best_and_worst, tables, verdict
-from csl_plugin.evaluation.report.curves import curve_svg
+from csl_plugin.evaluation.report.curves import curve_svg, reliability_svg
 from csl_plugin.evaluation.report.page import page
 from csl_plugin.evaluation.report.tables import markdown, per_cent, signed
-from csl_plugin.evaluation.result import Curve, FrameChange
+from csl_plugin.evaluation.result import Curve, FrameChange, ReliabilityCurve
 from csl_plugin.io import write_png, write_scores
+from csl_plugin.metrics import ObjectCounts
 
 NAN = math.nan
 HOSTILE = "<script>alert(\"x\")</script> & 'co'"
@@ -175,6 +176,48 @@ def test_tables_have_the_papers_rows_and_agreeing_protocols_once():
     assert [row.name for row in second.rows] == ["ObsNet v2", "+CSL", "change"]
 
 
+RELIABLE = ReliabilityCurve(0.1, (0.1, NAN, 0.9), (0.0, NAN, 0.75), (90, 0, 10))
+OFF = ReliabilityCurve(0.04, (0.2, 0.5, NAN), (0.1, 0.6, NAN), (50, 50, 0))
+DEPLOYED = {
+    "objects": {"base": ObjectCounts(3, 13, 72), "csl": ObjectCounts(6, 10, 77)},
+    "reliability": {"base": RELIABLE, "csl": OFF},
+}
+
+
+def test_objects_and_calibration_have_tables_of_their_own():
+    *_, objects, calibration = tables(anomaly(**DEPLOYED))
+    assert "oracle threshold" in objects.title
+    assert objects.columns == ("found", "missed", "false", "false per image")
+    rows = [(row.name, *(cell.text for cell in row.cells)) for row in objects.rows]
+    assert rows == [
+        ("ObsNet v2", "3", "13", "72", "7.20"),
+        ("+CSL", "6", "10", "77", "7.70"),
+        ("change", "+3", "\N{MINUS SIGN}3", "+5", "+0.50"),
+    ]
+    assert [cell.good for cell in objects.rows[-1].cells] == [True, True, False, False]
+    assert [row.cells[0].text for row in calibration.rows] == ["10.00", "4.00", "\N{MINUS SIGN}6.00"]
+    assert calibration.rows[-1].cells[0].good
+    text = markdown(anomaly(**DEPLOYED))
+    assert "Lower is better only for FPR95, missed and false objects and ECE." in text
+    assert "In per cent, but for numbers of objects." in text
+    same = {"objects": dict.fromkeys(("base", "csl"), ObjectCounts(1, 2, 3))}
+    assert [cell.text for cell in tables(anomaly(**same))[-1].rows[-1].cells] == ["0", "0", "0", "0.00"]
+
+
+def test_the_page_has_the_reliability_curve_with_what_is_not_empty():
+    found = checked(page(anomaly(method=HOSTILE, **DEPLOYED), {}))
+    assert found.tags.count("svg") == 2
+    assert found.text.count("ECE 10.00") == 1
+    assert "Reliability" not in checked(page(anomaly(), {})).text
+    drawn = reliability_svg({"base": ("a", RELIABLE)}, {})
+    (diagonal, line) = re.findall(r'points="([^"]*)"', drawn)
+    places = [tuple(map(float, point.split(","))) for point in line.split()]
+    assert len(places) == drawn.count("<circle") == 2
+    (left, bottom), (right, top) = (tuple(map(float, point.split(","))) for point in diagonal.split())
+    scaled = [((x - left) / (right - left), (y - bottom) / (top - bottom)) for x, y in places]
+    np.testing.assert_allclose(scaled, [(0.1, 0.0), (0.9, 0.75)], atol=2e-3)
+
+
 def test_markdown_tables_are_whole():
     text = markdown(anomaly())
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
@@ -193,6 +236,13 @@ def test_json_has_null_for_what_is_undefined():
     found = anomaly().as_json()
     assert found["figures"]["components"]["base"]["ppv"] is None
     json.dumps(found, allow_nan=False)
+
+
+def test_json_has_the_objects_and_the_bins():
+    found = json.loads(json.dumps(anomaly(**DEPLOYED).as_json(), allow_nan=False))
+    assert found["objects"]["csl"] == {"found": 6, "missed": 10, "false": 77}
+    assert found["reliability"]["base"]["score"] == [0.1, None, 0.9]
+    assert (anomaly().as_json()["objects"], anomaly().as_json()["reliability"]) == ({}, {})
 
 
 def test_numbers():

@@ -74,7 +74,8 @@ def command(place, out, *options, teacher=True):
 
 def result_values(place, out="out"):
     found = json.loads((place / out / "result.json").read_text())
-    return {name: found[name] for name in ("figures", "curves", "frames", "num_measured")}
+    names = "figures", "curves", "reliability", "objects", "frames", "num_measured"
+    return {name: found[name] for name in names}
 
 
 def environment():

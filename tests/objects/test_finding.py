@@ -106,6 +106,13 @@ def test_a_hole_is_filled_a_speck_vanishes_and_the_outline_follows_the_region():
     assert sorted(without.areas.tolist()) == [4, 150 - 9 + 20]
 
 
+def test_a_piece_that_its_region_filled_in_has_the_mean_of_its_pixels():
+    fused = np.array([[0.9, 0.9, 0.1, 0.3]])
+    (found,) = find_objects(fused, 0.5, np.array([[0, 0, 1, 0]]), min_area=1, split=False)
+    assert found.boxes.tolist() == [[0, 0, 2, 1], [3, 0, 4, 1]]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.3])
+
+
 def test_a_coarse_region_closes_a_gap():
     fine = np.arange(12)[None, :].repeat(4, axis=0) // 2
     coarse = np.arange(12)[None, :].repeat(4, axis=0) // 10

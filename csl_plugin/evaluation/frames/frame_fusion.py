@@ -96,11 +96,26 @@ class FrameFusion:
 
     def on_one_scale(self, base: NDArray[Any], stored: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Base and fused map on the scale of D, for pictures, from a base map and a stored map."""
+        return self._on_scale(base), from_float16(stored, self.scale)
+
+    def probability(self, side: str, measured: NDArray[Any]) -> NDArray[Any]:
+        """The score that `fuse` takes or gives, in [0, 1], from measured scores; `scale` is "probability".
+
+        Args:
+            side: "base" or "csl".
+            measured: Scores in any shape: unfused ones of `anomaly`, or stored ones.
+        """
+        if side == "base":
+            return self._on_scale(measured)
+        fused = from_float16(measured, self.scale)
+        return np.square(fused) if self.rule == "product" else fused
+
+    def _on_scale(self, base: NDArray[Any]) -> NDArray[Any]:
+        if not base.size:
+            return base
         raw = -base if self._reversed else base
         distribution = self._distribution(torch.as_tensor(raw).double())
-        if self.kind == "logits":
-            distribution = distribution.sigmoid()
-        return distribution.numpy(), from_float16(stored, self.scale)
+        return np.asarray((distribution.sigmoid() if self._are_logits else distribution).numpy())
 
     def semantic(
         self, scores: Tensor, regions: tuple[RegionMap, ...], num_classes: int

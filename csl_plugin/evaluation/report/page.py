@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from csl_plugin.evaluation.report.curves import curve_svg
+from csl_plugin.evaluation.report.curves import curve_svg, reliability_svg
 from csl_plugin.evaluation.report.inline_picture import InlinePicture
 from csl_plugin.evaluation.report.tables import (
     Cell,
@@ -82,6 +82,7 @@ def page(result: Result, pictures: Mapping[str, Sequence[InlinePicture]]) -> str
         f'<p class="verdict">{escape(verdict(result))}</p></header>',
         _values(result),
         _curves(result),
+        _reliability(result),
         _frames(result, pictures),
         _classes(result),
         _settings(result),
@@ -150,6 +151,20 @@ def _curves(result: Result) -> str:
     marks = {"base": f"AP {per_cent(own.base['ap'])}", "csl": f"AP {per_cent(own.csl['ap'])}"}
     curves = {side: (names[side], curve) for side, curve in result.curves.items()}
     return f"<h2>Precision and recall</h2>{curve_svg(curves, marks)}"
+
+
+def _reliability(result: Result) -> str:
+    if not result.reliability:
+        return ""
+    names = {"base": result.method, "csl": "+CSL"}
+    marks = {side: f"ECE {per_cent(curve.ece)}" for side, curve in result.reliability.items()}
+    curves = {side: (names[side], curve) for side, curve in result.reliability.items()}
+    note = (
+        "The score as the probability of anomaly, in 15 bins of equal width; a dot is a bin with pixels. On "
+        "the straight line 30 of 100 pixels with a score of 0.3 are anomalous; below it scores are too high. "
+        "The expected calibration error (ECE) weighs the bins by their pixels."
+    )
+    return f'<h2>Reliability</h2><p class="note">{note}</p>{reliability_svg(curves, marks)}'
 
 
 def _frames(result: Result, pictures: Mapping[str, Sequence[InlinePicture]]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from csl_plugin.evaluation.protocols import LOWER_IS_BETTER
 from csl_plugin.evaluation.result import ProtocolValues, Result
+from csl_plugin.metrics import ObjectCounts
 
 NAMES = {
     "ap": "AP",
@@ -33,6 +34,8 @@ PROTOCOLS = {
     "regions": "Majority vote of every region",
 }
 _PUBLISHED = "Published values"
+_OBJECTS = "Objects at the oracle threshold: the best pixel F1 of each side, which takes the labels to know"
+_CALIBRATION = "The score as the probability of anomaly: expected calibration error, in 15 bins"
 _SAME = 5e-5
 UNDEFINED, _MINUS = "not defined", "\N{MINUS SIGN}"
 
@@ -101,9 +104,9 @@ def tables(result: Result) -> list[Table]:
     """
     pixels = [found for found in result.protocols if found.protocol != "components"]
     shown: list[ProtocolValues] = []
-    for found in pixels:
-        if not any(_agree(found, other) for other in shown):
-            shown.append(found)
+    for values in pixels:
+        if not any(_agree(values, other) for other in shown):
+            shown.append(values)
     components = next((found for found in result.protocols if found.protocol == "components"), None)
     if components is not None and shown:
         first = shown[0]
@@ -112,7 +115,8 @@ def tables(result: Result) -> list[Table]:
         )
     if not shown and result.published_rows:
         return [_published_table(result)]
-    return [_table(result, found, published=found is shown[0]) for found in shown]
+    found = [_table(result, values, published=values is shown[0]) for values in shown]
+    return [*found, *_object_tables(result), *_calibration_tables(result)]
 
 
 def markdown(result: Result) -> str:
@@ -136,7 +140,7 @@ def markdown(result: Result) -> str:
 
 def notes(result: Result) -> str:
     """What a reader must know about the values."""
-    words = ["In per cent."]
+    words = ["In per cent, but for numbers of objects." if result.objects else "In per cent."]
     published = result.num_published
     if published is not None and published != result.num_measured and result.num_measured:
         words.append(
@@ -146,12 +150,18 @@ def notes(result: Result) -> str:
     if any(math.isfinite(low) for low, _ in spans):
         words.append("Beside a change: its 95 % interval, by bootstrap over the frames.")
     if result.task == "anomaly":
-        words.append("The interval is that of the exact value. Lower is better only for FPR95.")
+        lower = ["FPR95", *(["missed and false objects"] if result.objects else [])]
+        lower += ["ECE"] if result.reliability else []
+        words.append(f"The interval is that of the exact value. Lower is better only for {_listed(lower)}.")
     if any(row.table is not None for row in result.published_rows):
         words.append("The paper's rows are as printed, made with its own regions.")
     if any(row.table is None for row in result.published_rows):
         words.append("Rows of the leaderboard are as listed there.")
     return " ".join(words)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def verdict(result: Result) -> str:
@@ -209,6 +219,47 @@ def _table(result: Result, found: ProtocolValues, *, published: bool) -> Table:
         rows = [base, csl, change]
     rows += _published(result, names) if published else []
     return Table(PROTOCOLS[found.protocol], tuple(_name(found, name) for name in names), tuple(rows))
+
+
+def _object_tables(result: Result) -> list[Table]:
+    if not result.objects:
+        return []
+    base, csl = (_numbers(result.objects[side], result.num_measured) for side in ("base", "csl"))
+    changes = [after - before for before, after in zip(base, csl, strict=True)]
+    better = (1, -1, -1, -1)  # more found is better, more of the others is worse
+    cells = [
+        Cell(_count(abs(change), change), good=change * sign > 0 if change else None)
+        for change, sign in zip(changes, better, strict=True)
+    ]
+    rows = (
+        Row(result.method, tuple(Cell(_count(number)) for number in base)),
+        Row("+CSL", tuple(Cell(_count(number)) for number in csl)),
+        Row("change", tuple(cells)),
+    )
+    return [Table(_OBJECTS, ("found", "missed", "false", "false per image"), rows)]
+
+
+def _numbers(counts: ObjectCounts, frames: int) -> tuple[float, ...]:
+    return counts.found, counts.missed, counts.false, counts.false / frames
+
+
+def _count(number: float, change: float = 0) -> str:
+    text = f"{number:.2f}" if isinstance(number, float) else str(number)
+    return f"{'+' if change > 0 else _MINUS}{text}" if change else text
+
+
+def _calibration_tables(result: Result) -> list[Table]:
+    if not result.reliability:
+        return []
+    base, csl = (result.reliability[side].ece for side in ("base", "csl"))
+    change = csl - base
+    good = None if not abs(change) >= _SAME else change < 0
+    rows = (
+        Row(result.method, (Cell(per_cent(base)),)),
+        Row("+CSL", (Cell(per_cent(csl)),)),
+        Row("change", (Cell(signed(change), good=good),)),
+    )
+    return [Table(_CALIBRATION, ("ECE",), rows)]
 
 
 def _published_table(result: Result) -> Table:
