@@ -310,15 +310,17 @@ def test_what_cannot_be_fitted_is_refused(place, normal, monkeypatch, capsys, op
 
 @pytest.mark.slow
 def test_a_stopped_job_goes_on_and_leaves_no_file_of_all_images(place):
-    for number in range(40):
-        make_frame(place, f"f{number:02}", number % 3, True)
-        write_region_map(place / "regions" / f"f{number:02}.png", np.zeros(SIZE, np.int32))
     folders = [str(place / name) for name in ("images", "scores", "out")]
     options = ["--proposer", str(place / "regions"), "--threshold", "0.5", "--overlays", "--json"]
     command = [sys.executable, "-m", "csl_plugin", "objects", *folders, *options]
+    assert main(command[3:]) == 0
+    for number in range(40):
+        make_frame(place, f"f{number:02}", number % 3, True)
+        write_region_map(place / "regions" / f"f{number:02}.png", np.zeros(SIZE, np.int32))
+    assert (place / "out" / "coco.json").exists()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ)
     deadline = time.monotonic() + 60
-    while len(list((place / "out").glob("objects/*.json"))) < 3 and time.monotonic() < deadline:
+    while len(list((place / "out").glob("objects/*.json"))) < 6 and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     facts = json.loads(process.communicate(timeout=60)[0])
