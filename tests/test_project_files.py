@@ -61,7 +61,8 @@ def lowest_versions():
 
 def test_what_the_package_imports_is_what_it_declares():
     base, found = names(PROJECT["dependencies"]), imported("csl_plugin")
-    assert found - names(EXTRAS["hdf5"]) - {"triton"} == base  # torch brings Triton where it runs on a GPU
+    optional = names(EXTRAS["hdf5"] + EXTRAS["supervision"])
+    assert found - optional - {"triton"} == base  # torch brings Triton where it runs on a GPU
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,14 @@ SURFACE = {
         "bootstrap_difference",
     ],
     "csl_plugin.models": ["CSLNetwork", "NetworkConfig", "load_backbone_weights"],
-    "csl_plugin.objects": ["Objects", "Threshold", "find_objects"],
-    "csl_plugin.objects.formats": ["read_coco", "read_images", "write_coco"],
+    "csl_plugin.objects": [
+        "Objects", "Polygon", "Threshold", "find_objects", "objects_picture", "polygons_of",
+    ],
+    "csl_plugin.objects.formats": [
+        "brush_results", "polygon_results", "read_coco", "read_images", "read_objects", "to_supervision",
+        "write_boxes", "write_coco", "write_label_map", "write_label_studio", "write_objects",
+        "write_polygons",
+    ],
     "csl_plugin.proposers": [
         "NetworkProposals", "NetworkRegions", "Proposer", "RegionMapFolder", "Superpixels", "load_proposer",
         "proposer_from_model", "regions_from_masks",

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_COMMANDS = ("fuse", "propose", "calibrate", "threshold", "demo", "eval", "benchmark", "train")
+_COMMANDS = (
+    "fuse", "propose", "objects", "threshold", "calibrate", "demo", "eval", "benchmark", "train",
+)  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:

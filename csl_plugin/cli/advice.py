@@ -50,6 +50,13 @@ _OF_COMMAND: dict[tuple[str, type[CSLError], str], Advice] = {
     ("threshold", OptionError, "recall"): Advice("--recall"),
     ("train", FileError, "source"): Advice("--weights", "Check the name of the network."),
     ("train", OptionError, "source"): Advice("--weights", "Check the name of the network."),
+    ("objects", OptionError, "images"): Advice("--image-ids"),
+    ("objects", ScoreRangeError, "maps"): Advice(
+        "--fit-on", "Pass frames without anomalies, with their scores."
+    ),
+    ("objects", OptionError, "per_image"): Advice("--false-objects", "Ask for fewer, or pass --min-area."),
+    ("objects", OptionError, "threshold"): Advice("--threshold"),
+    ("objects", CSLError, "fused"): Advice("SCORES"),
     ("eval", ScoreRangeError, "scores"): Advice(
         "SCORES", "Find out what produced these values; --protocol pooled takes infinite ones."
     ),

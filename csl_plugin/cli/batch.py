@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 ToolT = TypeVar("ToolT")
 
+_OF_ALL = "of all/"  # a unit of the journal; no stem has a slash
+
 
 @dataclass(frozen=True)
 class Job(Generic[ToolT]):
@@ -55,6 +57,23 @@ class ImageTask(Generic[ToolT]):
     work: Callable[[ToolT], Sequence[str]]
     outputs: tuple[Path, ...]
     inputs: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class SetTask:
+    """The work on the results of all images together, once they are done.
+
+    Args:
+        work: Does the work on the images whose tasks are done, in order, or raises.
+        outputs: The files that it writes.
+        source: What they are made from, of these images; they stay as they are if it is the same.
+        wanted: Whether they are to be written; else they are removed unless they are up to date.
+    """
+
+    work: Callable[[Sequence[Path]], None]
+    outputs: tuple[Path, ...]
+    source: Callable[[Sequence[Path]], str]
+    wanted: bool
 
 
 @dataclass(frozen=True)
@@ -97,14 +116,17 @@ class Outcome:
         for warning in attempt.warned:
             say(f"warning: {warning}")
         if attempt.failed is not None:
-            kind, reason = attempt.failed
-            self.failed.append({"name": task.image.name, "error": kind, "reason": reason})
-            say(f"failed: {task.image.name}: {reason}")
+            self.fail(task.image.name, *attempt.failed)
         elif attempt.counted is None:
             self.skipped += 1
         else:
             self.done += 1
             self.counted.update(attempt.counted)
+
+    def fail(self, name: str, kind: str, reason: str) -> None:
+        """Note a failure, and say it."""
+        self.failed.append({"name": name, "error": kind, "reason": reason})
+        say(f"failed: {name}: {reason}")
 
 
 def folder_of(path: Path) -> Path:
@@ -132,6 +154,7 @@ def run_tasks(
     *,
     jobs: int,
     overwrite: bool,
+    of_all: Sequence[SetTask] = (),
 ) -> Outcome:
     """Take the folder, and do the tasks that are not done yet, in order; a terminal shows the progress.
 
@@ -146,6 +169,7 @@ def run_tasks(
         inputs: What the job reads besides the inputs of the tasks.
         jobs: With more than one, so many processes share the tasks, and this one waits for them.
         overwrite: Remove what earlier jobs wrote, and start again.
+        of_all: What is made of the results of all images, in this process, unless the job is stopped.
 
     Raises:
         OptionError: The folder holds an input, or files of others or of other settings; or a job is at work.
@@ -156,13 +180,15 @@ def run_tasks(
 
     outcome, start = Outcome(), perf_counter()
     taken = folder.taken(
-        outputs=[output for task in tasks for output in task.outputs],
+        outputs=[output for task in tasks for output in task.outputs]
+        + [output for made in of_all if made.wanted for output in made.outputs],
         inputs=[*inputs, *(read for task in tasks for read in task.inputs)],
         sources=partial(_sources_of, tasks),
         shared=True,
         overwrite=overwrite,
     )
     with taken, tqdm(total=len(tasks), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
+        done: list[Path] = []
         attempt = partial(_attempt, folder, verb, job.tool)
         attempts = ((task, attempt(task)) for task in tasks)
         if min(jobs, len(tasks)) > 1:
@@ -172,6 +198,11 @@ def run_tasks(
                 for task, attempted in attempts:
                     outcome.add(task, attempted)
                     bar.update()
+                    if attempted.failed is None:
+                        done.append(task.image)
+                        if of_all and outcome.done == 1 and attempted.counted is not None:
+                            folder.discard(_OF_ALL)  # of results that are no longer there
+            _of_all_images(folder, verb, of_all, done, outcome)
         except KeyboardInterrupt:
             outcome.interrupted = True
         except LostError as error:
@@ -180,6 +211,26 @@ def run_tasks(
             say(f"error: {outcome.lost}")
     outcome.seconds = perf_counter() - start
     return outcome
+
+
+def _of_all_images(
+    folder: OutputFolder, verb: str, of_all: Sequence[SetTask], done: Sequence[Path], outcome: Outcome
+) -> None:
+    kept: list[Path] = []
+    for task in of_all if done else ():
+        try:
+            source = task.source(done)
+            if not folder.is_done(task.outputs, source):
+                if not task.wanted:
+                    continue
+                with folder.writing(_OF_ALL, task.outputs, source):
+                    task.work(done)
+            kept += task.outputs
+        except CSLError as error:
+            name, kind = task.outputs[0].name, type(error).__name__
+            outcome.fail(name, kind, str(in_command_words(error, verb)))
+    if of_all:
+        folder.discard(_OF_ALL, keep=kept)
 
 
 def _prepared(

@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import tee
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.cli.batch_report import in_words
-from csl_plugin.cli.fused_maps import FusedMaps, settings_of_maps, settings_of_objects
+from csl_plugin.cli.fused_maps import settings_of_maps
 from csl_plugin.cli.fusion_options import chosen, source_of
+from csl_plugin.cli.object_budget_fit import PER_IMAGE, Pairs, Source, fit_by_objects, refuse_missing, shown
 from csl_plugin.cli.pairs import LABEL_SUFFIXES
 from csl_plugin.cli.result_file import check_replaceable
-from csl_plugin.cli.score_fusion import ScoreFusion, single_class
+from csl_plugin.cli.score_fusion import single_class
 from csl_plugin.cli.scored_images import left_out, scores_of
-from csl_plugin.errors import FileError, OptionError, ShapeError
+from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.io import files_by_stem, list_images, read_label_png
-from csl_plugin.io.atomic import as_write_error
 from csl_plugin.objects import Threshold
-from csl_plugin.regions import RegionMap
 
-_NAMED = 5
-_PER_IMAGE, _MIN_AREA = 0.1, 64
-
-Source = ScoreFusion | FusedMaps
-Pairs = Sequence[tuple[Path, Path]]
+_MIN_AREA = 64
 
 
 def run(arguments: argparse.Namespace) -> Answer:
@@ -49,14 +40,14 @@ def run(arguments: argparse.Namespace) -> Answer:
     check_replaceable(file, Threshold.load, "a threshold")
     images = list_images(arguments.images)
     scores = scores_of(arguments.scores, images, alone=arguments.images.is_file())
-    _refuse_missing(arguments.scores, images, scores, "score map")
+    refuse_missing(arguments.scores, images, scores, "score map")
     source = source_of(arguments)
     pairs = [(image, scores[stem]) for stem, image in images.items()]
     if arguments.labels is not None:
         labels = _labels(arguments.labels, images, alone=arguments.images.is_file())
         threshold = _by_labels(arguments, source, pairs, labels)
     elif arguments.pixels is not None:
-        maps = (single_class(score, source.fused_map(image, score)) for image, score in _shown(pairs))
+        maps = (single_class(score, source.fused_map(image, score)) for image, score in shown(pairs))
         threshold = replace(Threshold.fit_pixels(maps, arguments.pixels), made_with=settings_of_maps(source))
     else:
         threshold = _by_objects(arguments, source, pairs)
@@ -76,46 +67,17 @@ def run(arguments: argparse.Namespace) -> Answer:
     return Answer(SUCCESS, facts, lines)
 
 
-class _KeptMaps:
-    """Fused maps with their regions, made in the first reading and kept in a folder for the others.
-
-    Args:
-        source: Makes them.
-        pairs: The images and their score maps.
-        folder: Where they are kept.
-    """
-
-    def __init__(self, source: Source, pairs: Pairs, folder: Path) -> None:
-        self._source, self._pairs, self._folder = source, pairs, folder
-
-    def __iter__(self) -> Iterator[tuple[NDArray[Any], tuple[RegionMap, ...]]]:
-        files = [self._folder / f"{number}.npz" for number in range(len(self._pairs))]
-        for file, (image, score) in zip(files, _shown(self._pairs), strict=True):
-            if not file.exists():
-                made = self._source.fused_image(image, score)
-                fused = single_class(score, made.fused)
-                labels = [partition.labels.cpu().numpy() for partition in made.regions]
-                with as_write_error(file), file.open("wb") as stream:
-                    np.savez(stream, fused, *labels)
-            with np.load(file, allow_pickle=False) as kept:
-                fused, *labels = (kept[f"arr_{place}"] for place in range(len(kept.files)))
-            yield fused, tuple(map(RegionMap, labels))
-
-
 def _by_objects(arguments: argparse.Namespace, source: Source, pairs: Pairs) -> Threshold:
-    per_image = _PER_IMAGE if arguments.objects is None else arguments.objects
+    per_image = PER_IMAGE if arguments.objects is None else arguments.objects
     min_area = _MIN_AREA if arguments.min_area is None else arguments.min_area
-    with TemporaryDirectory(prefix="csl-plugin-") as folder:
-        maps = _KeptMaps(source, pairs, Path(folder))
-        threshold = Threshold.fit_objects(maps, per_image, min_area=min_area, split=False)
-    return replace(threshold, made_with=settings_of_objects(source, min_area))
+    return fit_by_objects(source, pairs, per_image, min_area)
 
 
 def _by_labels(
     arguments: argparse.Namespace, source: Source, pairs: Pairs, labels: Sequence[Path]
 ) -> Threshold:
     def read() -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        for (image, score), label in zip(_shown(pairs), labels, strict=True):
+        for (image, score), label in zip(shown(pairs), labels, strict=True):
             fused, label_map = single_class(score, source.fused_map(image, score)), read_label_png(label)
             if label_map.shape != fused.shape:
                 hint = "Labels have the size of their images."
@@ -150,21 +112,5 @@ def _labels(place: Path, images: Mapping[str, Path], *, alone: bool) -> list[Pat
     labels = files_by_stem(place, LABEL_SUFFIXES)
     if alone and place.is_file():
         return list(labels.values())
-    _refuse_missing(place, images, labels, "label")
+    refuse_missing(place, images, labels, "label")
     return [labels[stem] for stem in images]
-
-
-def _refuse_missing(place: Path, images: Mapping[str, Path], found: Mapping[str, Path], what: str) -> None:
-    missing = [image.name for stem, image in images.items() if stem not in found]
-    if missing:
-        hint = "Add the missing files, or remove the images: a threshold is fitted on all of them."
-        raise FileError(str(place), f"no {what} for {_listed(missing)}", "one for every image", hint)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if names[_NAMED:] else "")
-
-
-def _shown(pairs: Pairs) -> tqdm[tuple[Path, Path]]:
-    """The pairs; a terminal shows the progress."""
-    return tqdm(pairs, desc="threshold", unit="image", disable=None, file=sys.stderr)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from csl_plugin.errors import CSLError, DTypeError, FileError, OptionError
-from csl_plugin.objects.formats import read_coco, read_images, write_coco
+from csl_plugin.objects.formats import read_coco, read_images, read_objects, write_coco, write_objects
 from csl_plugin.objects.formats.coco import images_path
+from tests.helpers.mutated_json import mutated
 from tests.objects.drawn import SIZE, assert_same, drawn_objects, noise_objects
 
 
@@ -174,3 +175,29 @@ def test_no_path_goes_through_dense_masks(found, tmp_path, monkeypatch):
     write_coco(tmp_path / "coco.json", found)
     assert sum(map(len, read_coco(tmp_path / "coco.json").values())) == sum(map(len, found.values()))
     assert found["b.png"].size == SIZE
+
+
+@pytest.mark.parametrize("name", ["coco", "images", "plain"])
+def test_a_mutated_file_is_read_or_refused(tmp_path, name):
+    found = {"a.jpg": drawn_objects(), "b.jpg": drawn_objects().take([2])}
+    coco, plain = tmp_path / "coco.json", tmp_path / "plain.json"
+    write_coco(coco, found)
+    write_objects(plain, found["a.jpg"], image="a.jpg", threshold=0.5)
+    path, read = {
+        "coco": (coco, lambda: read_coco(coco)),
+        "images": (images_path(coco), lambda: read_coco(coco)),
+        "plain": (plain, lambda: {"a.jpg": read_objects(plain)}),
+    }[name]
+    values, errors = [], []
+    for data in mutated(json.loads(path.read_text()), 300, seed=len(name)):
+        path.write_bytes(data)
+        try:
+            values.append(read())
+        except CSLError as error:
+            errors.append(error)
+    assert min(len(values), len(errors)) > 5
+    assert all(tmp_path.name in error.argument and len(str(error)) < 2000 for error in errors)
+    for objects in (each for value in values for each in value.values()):
+        assert (objects.areas > 0).all()
+        assert np.isfinite(objects.scores).all()
+        assert [int(runs.sum()) for runs in objects.runs] == len(objects) * [np.prod(objects.size)]

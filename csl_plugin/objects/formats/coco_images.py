@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -57,32 +57,41 @@ class ImageSet(NamedTuple):
     category_name: str = _CATEGORY
 
     def of(self, sizes: Mapping[str, tuple[int, int]]) -> ImageSet:
-        """These images alone, found by their file names, or else by their stems.
+        """These images alone.
 
         Args:
             sizes: (H, W) by file name.
 
         Raises:
-            OptionError: One is not there, is there with another size, or two are the same.
+            OptionError: As for `named`, or one has another size here.
+        """
+        chosen = self.named(sizes)
+        for image, (name, size) in zip(chosen.images, sizes.items(), strict=True):
+            if image.size != size:
+                got, hint = f"size {image.size} for {name}", "Pass the file of these images."
+                raise OptionError("images", got, f"{size}, the size of its objects' masks", hint)
+        return chosen
+
+    def named(self, names: Iterable[str]) -> ImageSet:
+        """These images alone, found by their file names, or else by their stems.
+
+        Raises:
+            OptionError: One is not there, or two are the same.
         """
         by_name = {image.file_name: image for image in self.images}
         by_stem: dict[str, list[CocoImage]] = {}
         for image in self.images:
             by_stem.setdefault(_stem(image.file_name), []).append(image)
         chosen: dict[int, CocoImage] = {}
-        for name, size in sizes.items():
+        for name in names:
             found = [by_name[name]] if name in by_name else by_stem.get(_stem(name), [])
             if len(found) != 1:
                 got = f"{len(found) or 'no'} images named like {name}"
                 raise OptionError("images", got, "one for every image", "Pass the file of these images.")
-            image = found[0]
-            if image.size != size:
-                got, hint = f"size {image.size} for {name}", "Pass the file of these images."
-                raise OptionError("images", got, f"{size}, the size of its objects' masks", hint)
-            if image.id in chosen:
+            if found[0].id in chosen:
                 hint = "Rename one of them: images are matched by stem."
                 raise OptionError("images", f"two images named like {name}", "one", hint)
-            chosen[image.id] = image
+            chosen[found[0].id] = found[0]
         return self._replace(images=tuple(chosen.values()))
 
     def as_json(self) -> dict[str, Any]:

@@ -1,0 +1,101 @@
+"""A threshold fitted by a budget of false objects, on the files of images without anomalies."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from csl_plugin.cli.fused_maps import FusedMaps, settings_of_objects
+from csl_plugin.cli.score_fusion import ScoreFusion, single_class
+from csl_plugin.errors import FileError
+from csl_plugin.io.atomic import as_write_error
+from csl_plugin.objects import Threshold
+from csl_plugin.regions import RegionMap
+
+PER_IMAGE = 0.1
+"""False objects per image, unless another budget is asked for."""
+
+_NAMED = 5
+
+Source: TypeAlias = ScoreFusion | FusedMaps
+Pairs: TypeAlias = Sequence[tuple[Path, Path]]
+"""Images and their score maps."""
+
+
+def fit_by_objects(source: Source, pairs: Pairs, per_image: float, min_area: int) -> Threshold:
+    """The threshold of at most so many objects per image, with what it was made with.
+
+    Args:
+        source: Makes the fused maps.
+        pairs: The images, without anomalies, and their score maps.
+        per_image: As for `Threshold.fit_objects`.
+        min_area: As for `csl_plugin.find_objects`.
+
+    Raises:
+        CSLError: A file cannot be used, or as for `Threshold.fit_objects`.
+    """
+    with TemporaryDirectory(prefix="csl-plugin-") as folder:
+        maps = _KeptMaps(source, pairs, Path(folder))
+        threshold = Threshold.fit_objects(maps, per_image, min_area=min_area, split=False)
+    return replace(threshold, made_with=settings_of_objects(source, min_area))
+
+
+class _KeptMaps:
+    """Fused maps with their regions, made in the first reading and kept in a folder for the others.
+
+    Args:
+        source: Makes them.
+        pairs: The images and their score maps.
+        folder: Where they are kept.
+    """
+
+    def __init__(self, source: Source, pairs: Pairs, folder: Path) -> None:
+        self._source, self._pairs, self._folder = source, pairs, folder
+
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], tuple[RegionMap, ...]]]:
+        files = [self._folder / f"{number}.npz" for number in range(len(self._pairs))]
+        for file, (image, score) in zip(files, shown(self._pairs), strict=True):
+            if not file.exists():
+                made = self._source.fused_image(image, score)
+                fused = single_class(score, made.fused)
+                labels = [partition.labels.cpu().numpy() for partition in made.regions]
+                with as_write_error(file), file.open("wb") as stream:
+                    np.savez(stream, fused, *labels)
+            with np.load(file, allow_pickle=False) as kept:
+                fused, *labels = (kept[f"arr_{place}"] for place in range(len(kept.files)))
+            yield fused, tuple(map(RegionMap, labels))
+
+
+def refuse_missing(place: Path, images: Mapping[str, Path], found: Mapping[str, Path], what: str) -> None:
+    """Refuse images without a counterpart.
+
+    Args:
+        place: Where they should be.
+        images: By stem.
+        found: By stem.
+        what: What each image needs, such as "score map".
+
+    Raises:
+        FileError: One has none.
+    """
+    missing = [image.name for stem, image in images.items() if stem not in found]
+    if missing:
+        hint = "Add the missing files, or remove the images: a threshold is fitted on all of them."
+        raise FileError(str(place), f"no {what} for {_listed(missing)}", "one for every image", hint)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if names[_NAMED:] else "")
+
+
+def shown(pairs: Pairs) -> tqdm[tuple[Path, Path]]:
+    """The pairs; a terminal shows the progress."""
+    return tqdm(pairs, desc="threshold", unit="image", disable=None, file=sys.stderr)

@@ -1,0 +1,235 @@
+"""`csl-plugin objects`: the objects in the fused maps of many images."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from csl_plugin.cli.answer import Answer
+from csl_plugin.cli.arguments import name, path
+from csl_plugin.cli.batch import ImageTask, Job, Outcome, SetTask, folder_of, run_tasks
+from csl_plugin.cli.batch_report import Note, report
+from csl_plugin.cli.fusion_options import add_fused_option, add_fusion_options, chosen, source_of
+from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
+from csl_plugin.cli.scored_images import left_out, scores_of
+from csl_plugin.cli.threshold_option import add_threshold_options, threshold_of
+
+if TYPE_CHECKING:
+    from csl_plugin.cli.fused_maps import FusedMaps
+    from csl_plugin.cli.object_finding import ObjectFinding
+    from csl_plugin.cli.object_set import ObjectSet
+    from csl_plugin.cli.score_fusion import ScoreFusion
+    from csl_plugin.objects import Threshold
+
+_FORMATS = ("coco", "csv", "json", "labels", "polygons", "label-studio", "label-studio-polygons")
+
+
+def add_parser(subparsers: Any) -> None:
+    """Add the command and its arguments."""
+    parser = subparsers.add_parser(
+        "objects",
+        help="find the objects in the fused score map of every image, and write them",
+        description="For every image, fuse the score map of the same stem as `csl-plugin fuse` does, and "
+        "find the objects at a threshold along the image's regions. OUT/objects/<stem>.json has the objects "
+        "of an image with all that is known of them; --format names what else is written. What was written "
+        "before is skipped, unless its image, its score map or its region map changed since. OUT is a new or "
+        "empty folder, or one that the same command with the same settings wrote.",
+    )
+    parser.add_argument("images", metavar="IMAGES", type=path, help="a folder of images, or one image")
+    parser.add_argument("scores", metavar="SCORES", type=path, help="a folder of score maps, or one")
+    parser.add_argument("out", metavar="OUT", type=path, help="the output folder")
+    add_threshold_options(parser)
+    parser.add_argument(
+        "--format",
+        action="append",
+        choices=_FORMATS,
+        help="what is written, repeatable: `coco`, OUT/coco.json with OUT/coco-images.json; `csv`, "
+        "OUT/boxes.csv; `labels`, OUT/labels/<stem>.png; `polygons`, OUT/polygons/<stem>.json; "
+        "`label-studio`, brush masks, and `label-studio-polygons`, tasks for Label Studio in one file of "
+        "that name; `json`, nothing but OUT/objects/<stem>.json, which is always written (default: coco)",
+    )
+    parser.add_argument("--overlays", action="store_true", help="also write OUT/overlays/<stem>.png")
+    parser.add_argument(
+        "--min-area",
+        metavar="N",
+        type=name,
+        default="64",
+        help="pixels that an object has at least (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--image-ids",
+        metavar="FILE",
+        type=path,
+        help="a COCO annotation file: coco.json gets the ids of its images, found by stem, and its category "
+        "if it has one (default: 1, 2, ... by stem)",
+    )
+    parser.add_argument(
+        "--url-prefix",
+        metavar="TEXT",
+        default="",
+        help="put before the name of an image in the tasks for Label Studio, such as "
+        "/data/local-files/?d=images/",
+    )
+    add_fusion_options(parser)
+    add_fused_option(parser)
+    add_jobs_option(parser, "images")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove what this command wrote to OUT, and start again; other files there stay",
+    )
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> Answer:
+    """Run the command."""
+    jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
+    from csl_plugin.cli.object_finding import shown_name
+    from csl_plugin.cli.object_set import ObjectSet
+    from csl_plugin.io import list_images
+    from csl_plugin.io.output_folder import OutputFolder
+    from csl_plugin.objects.formats import read_images
+    from csl_plugin.proposers.on_files import region_folders
+
+    images = list_images(arguments.images)
+    scores = scores_of(arguments.scores, images, alone=arguments.images.is_file())
+    known = read_images(arguments.image_ids) if arguments.image_ids else None
+    if known is not None:
+        known.named(shown_name(image) for image in images.values())
+    source = source_of(arguments)
+    threshold = threshold_of(arguments, source, _min_area(arguments))
+    job = _job(arguments, threshold, source)
+    inputs = [folder.path for folder in region_folders(source.proposer)]
+    given = (arguments.calibration, arguments.image_ids, arguments.fit_on)
+    inputs += [each for each in given if each]
+    inputs += scores.values()
+    of_all = ObjectSet(arguments.out, known, arguments.url_prefix)
+    outcome = run_tasks(
+        job,
+        OutputFolder(arguments.out, job.settings),
+        _tasks(arguments, job.tool, images, scores),
+        "objects",
+        inputs,
+        jobs=jobs,
+        overwrite=arguments.overwrite,
+        of_all=[*of_all.tasks(arguments.format or ["coco"]), _fitted_file(arguments, threshold)],
+    )
+    notes: dict[str, Note] = {
+        "images": len(images),
+        **left_out(arguments.images, arguments.scores, images, scores),
+    }
+    made_with = chosen(arguments)
+    if arguments.fused:
+        made_with = {"rule": "of the maps", "split": made_with["split"], "proposer": made_with["proposer"]}
+    made_with["min area"] = arguments.min_area
+    answer = report("objects", outcome, arguments.out, job.settings, made_with, notes)
+    return _with_objects(answer, outcome, images, of_all, threshold)
+
+
+def _fitted_file(arguments: argparse.Namespace, threshold: Threshold) -> SetTask:
+    """The writing of a threshold that was fitted."""
+    file: Path = arguments.out / "threshold.json"
+    stored = threshold.to_json()
+    return SetTask(lambda _: threshold.save(file), (file,), lambda _: stored, arguments.fit_on is not None)
+
+
+def _with_objects(
+    answer: Answer, outcome: Outcome, images: Mapping[str, Path], of_all: ObjectSet, threshold: Threshold
+) -> Answer:
+    """The answer with the number of objects, unless the job was stopped."""
+    facts = {**answer.facts, "threshold": json.loads(threshold.to_json())}
+    if outcome.interrupted or outcome.lost:
+        return Answer(answer.exit_code, facts, answer.lines)
+    failed = {failure["name"] for failure in outcome.failed}
+    found = of_all.of([image for image in images.values() if image.name not in failed])
+    counts = [len(objects) for objects in found.values()]
+    facts |= {
+        "objects": sum(counts),
+        "images_without_objects": counts.count(0),
+        "objects_of_images": dict(zip(found, counts, strict=True)),
+        "image_scores": {name: objects.image_score for name, objects in found.items()},
+    }
+    line = f"  objects: {sum(counts)} in {len(counts)} images, {counts.count(0)} of them without any"
+    first, *rest = answer.lines
+    return Answer(answer.exit_code, facts, [first, line, f"  threshold {threshold}", *rest])
+
+
+def _min_area(arguments: argparse.Namespace) -> int:
+    from csl_plugin.errors import OptionError
+
+    given: str = arguments.min_area
+    if not (given.isascii() and given.isdigit() and len(given) < 10 and int(given) >= 1):
+        raise OptionError("--min-area", repr(given), "an integer of at least 1", "1 keeps every object.")
+    return int(given)
+
+
+def _job(
+    arguments: argparse.Namespace, threshold: Threshold, source: ScoreFusion | FusedMaps
+) -> Job[ObjectFinding]:
+    """What one process needs to find objects; of it the threshold alone is sent to another."""
+    from csl_plugin.cli.object_finding import ObjectFinding
+    from csl_plugin.io.job_settings import versions
+    from csl_plugin.proposers.identity import identity_of
+    from csl_plugin.proposers.on_files import region_places
+
+    min_area = _min_area(arguments)
+    own = {"fused": True, "regions": identity_of(source.proposer), "split_regions": source.split}
+    settings = {
+        "command": "objects",
+        "versions": versions(),
+        "places": {
+            "images": str(folder_of(arguments.images)),
+            "scores": str(folder_of(arguments.scores)),
+            **region_places(source.proposer),
+        },
+        **source.settings,
+        **(own if arguments.fused else {}),
+        "threshold": threshold.value,
+        "min_area": min_area,
+    }
+    finding = ObjectFinding(source, threshold.value, min_area)
+    return Job(settings, finding, partial(_loaded, arguments, threshold))
+
+
+def _loaded(arguments: argparse.Namespace, threshold: Threshold) -> Job[ObjectFinding]:
+    """The job as another process loads it."""
+    return _job(arguments, threshold, source_of(arguments))
+
+
+def _tasks(
+    arguments: argparse.Namespace,
+    finding: ObjectFinding,
+    images: Mapping[str, Path],
+    scores: Mapping[str, Path],
+) -> list[ImageTask[ObjectFinding]]:
+    from csl_plugin.cli.object_finding import OF_IMAGE, PLAIN, ObjectFinding
+    from csl_plugin.cli.score_fusion import no_score
+    from csl_plugin.proposers.on_files import region_files
+
+    out: Path = arguments.out
+    tasks = []
+    for stem, image in images.items():
+        score = scores.get(stem)
+        read = (image, *([score] if score else []), *region_files(finding.source.proposer, stem))
+        if score is None:
+            missing = partial(no_score, image=image, folder=arguments.scores)
+            tasks.append(ImageTask(image, missing, (), read))
+            continue
+        plain = out / PLAIN / f"{image.stem}.json"
+        formats = {
+            kind: out / kind / f"{image.stem}{suffix}"
+            for kind, suffix in OF_IMAGE.items()
+            if kind in (arguments.format or ())
+        }
+        picture = out / "overlays" / f"{image.stem}.png" if arguments.overlays else None
+        work = partial(
+            ObjectFinding.write_files, image=image, score=score, plain=plain, formats=formats, picture=picture
+        )
+        outputs = (plain, *formats.values(), *([picture] if picture else []))
+        tasks.append(ImageTask(image, work, outputs, read))
+    return tasks

@@ -1,0 +1,95 @@
+"""The options that say at which threshold objects are found."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from csl_plugin.cli.arguments import name, path
+from csl_plugin.errors import OptionError
+
+if TYPE_CHECKING:
+    from csl_plugin.cli.fused_maps import FusedMaps
+    from csl_plugin.cli.score_fusion import ScoreFusion
+    from csl_plugin.objects import Threshold
+
+
+def add_threshold_options(parser: Any) -> None:
+    """Add --threshold, --fit-on and --false-objects.
+
+    Args:
+        parser: Of a command.
+    """
+    ways = parser.add_mutually_exclusive_group(required=True)
+    ways.add_argument(
+        "--threshold",
+        metavar="FILE|VALUE",
+        type=name,
+        help="the JSON file of a Threshold, as `csl-plugin threshold fit` writes it, or a number on the "
+        "scale of the fused maps",
+    )
+    ways.add_argument(
+        "--fit-on",
+        metavar="DIR",
+        type=path,
+        help="fit the threshold on DIR/images and DIR/scores first, frames without anomalies; it is written "
+        "to OUT/threshold.json",
+    )
+    parser.add_argument(
+        "--false-objects",
+        metavar="N",
+        type=float,
+        help="for --fit-on: so many false objects per image at the most, on average (default: 0.1)",
+    )
+
+
+def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
+    """The threshold that the options name, which fits the source.
+
+    Args:
+        arguments: With the options.
+        source: Makes the fused maps.
+        min_area: As for `csl_plugin.find_objects`.
+
+    Raises:
+        FileError: Neither a number nor the file of a threshold; or no frames to fit one on.
+        OptionError: A number that is not finite, or a threshold of maps or objects that were made otherwise.
+        CSLError: The frames cannot be used, or nothing can be fitted on them.
+    """
+    from csl_plugin.cli.fused_maps import settings_of_objects
+    from csl_plugin.objects import Threshold
+
+    if arguments.fit_on is not None:
+        return _fitted(arguments, source, min_area)
+    if arguments.false_objects is not None:
+        hint = "Omit it: a threshold that is given has a budget already."
+        raise OptionError("--false-objects", "given with --threshold", "it with --fit-on", hint)
+    given: str = arguments.threshold
+    try:
+        value = float(given)
+    except ValueError:
+        threshold = Threshold.load(given)
+        threshold.check_made_with(settings_of_objects(source, min_area))
+        return threshold
+    return Threshold.given(value)
+
+
+def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
+    from csl_plugin.cli.fused_maps import FusedMaps, settings_of_maps
+    from csl_plugin.cli.object_budget_fit import PER_IMAGE, fit_by_objects, refuse_missing
+    from csl_plugin.cli.scored_images import scores_of
+    from csl_plugin.io import list_images
+
+    images = list_images(arguments.fit_on / "images")
+    place = arguments.fit_on / "scores"
+    scores = scores_of(place, images, alone=False)
+    refuse_missing(place, images, scores, "score map")
+    if isinstance(source, FusedMaps):
+        normal = FusedMaps.of(place, source.proposer, split=source.split)
+        if settings_of_maps(normal) != settings_of_maps(source):
+            got, hint = "fused maps that were made otherwise than SCORES", "Fuse both in the same way."
+            raise OptionError("--fit-on", got, "maps of the same settings", hint)
+        source = normal
+    per_image = PER_IMAGE if arguments.false_objects is None else arguments.false_objects
+    pairs = [(image, scores[stem]) for stem, image in images.items()]
+    return fit_by_objects(source, pairs, per_image, min_area)

@@ -1,0 +1,36 @@
+"""Boxes as CSV: one line for each object of a set of images."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+
+from csl_plugin.io.atomic import atomic_path
+from csl_plugin.objects.instances import Objects
+
+_COLUMNS = ("image", "left", "top", "right", "bottom", "score", "area", "border_share")
+
+
+def write_boxes(path: str | os.PathLike[str], objects: Mapping[str, Objects]) -> None:
+    """Write the boxes of a set of images as CSV in UTF-8, atomically.
+
+    The first line names the columns. right and bottom are beyond the last pixel, so that right - left is the
+    width. An image without objects has no line.
+
+    Args:
+        path: The file.
+        objects: Of each image, by its name.
+
+    Raises:
+        FileError: The path cannot be written.
+    """
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(_COLUMNS)
+        for name, found in objects.items():
+            values = zip(
+                found.scores.tolist(), found.areas.tolist(), found.border_shares.tolist(), strict=True
+            )
+            for box, rest in zip(found.boxes.tolist(), values, strict=True):
+                writer.writerow([name, *box, *rest])
