@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.arrays import Array, as_array, describe
 from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
+from csl_plugin.objects.border import border_share
 from csl_plugin.objects.run_lengths import RunLengths, box_of_runs, mask_of_runs, runs_of_crop
 
 
@@ -72,7 +73,7 @@ class Objects:
             raise ScoreRangeError("scores", "nan or infinity", "finite scores", "Leave out such masks.")
         size = (planes.shape[1], planes.shape[2])
         runs = [runs_of_crop(plane, 0, 0, size) for plane in planes]
-        border = [border_share(plane, 0, 0, size) for plane in planes]
+        border = [border_share(counts, size) for counts in runs]
         return sorted_objects(size, runs, values.astype(np.float64), border)
 
     def __len__(self) -> int:
@@ -131,26 +132,3 @@ def sorted_objects(
     boxes = np.array([box_of_runs(counts, size) for counts in ordered], np.int64).reshape(-1, 4)
     areas = np.array([counts[1::2].sum() for counts in ordered], np.int64)
     return Objects(size, ordered, boxes, areas, scores[order], np.array(border, np.float64)[order])
-
-
-def border_share(crop: NDArray[np.bool_], top: int, left: int, size: tuple[int, int]) -> float:
-    """The share of the sides of a mask's outline that lie on the edge of the image.
-
-    Args:
-        crop: (h, w), all of the mask.
-        top: The first row of the crop.
-        left: Its first column.
-        size: (H, W) of the image.
-    """
-    padded = np.pad(crop, 1)
-    outline = int((padded[1:] != padded[:-1]).sum()) + int((padded[:, 1:] != padded[:, :-1]).sum())
-    on_edge = 0
-    if top == 0:
-        on_edge += int(crop[0].sum())
-    if left == 0:
-        on_edge += int(crop[:, 0].sum())
-    if top + crop.shape[0] == size[0]:
-        on_edge += int(crop[-1].sum())
-    if left + crop.shape[1] == size[1]:
-        on_edge += int(crop[:, -1].sum())
-    return on_edge / outline if outline else 0.0

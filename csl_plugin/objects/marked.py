@@ -73,9 +73,8 @@ def objects_of(values: NDArray[Any], level: float, marked: NDArray[np.bool_], le
     high |= (np.bincount(pixels[high], minlength=count) == 0)[pixels]  # a piece that its region filled in
     sums = np.bincount(pixels[high], inner[high].astype(np.float64), count)
     scores = sums[kept] / np.bincount(pixels[high], minlength=count)[kept]
-    runs = _down_the_columns(below, count, height * width)
-    firsts = np.array([runs[place][0] for place in kept.tolist()], np.int64)
-    order = np.lexsort((firsts, -scores))
+    runs = _down_the_columns(below, kept, height * width)
+    order = np.lexsort(([counts[0] for counts in runs], -scores))
     kept = kept[order]
     boxes = np.stack([*_ends(below, count, height), *_ends(above, count, width)], axis=1)
     border = (_cut_off(above, count, width) + _cut_off(below, count, height)) / (
@@ -83,7 +82,7 @@ def objects_of(values: NDArray[Any], level: float, marked: NDArray[np.bool_], le
     )
     return Objects(
         size,
-        tuple(runs[place] for place in kept.tolist()),
+        tuple(runs[place] for place in order.tolist()),
         boxes[kept][:, [0, 2, 1, 3]],
         areas[kept],
         scores[order],
@@ -113,18 +112,21 @@ def _cut_off(runs: Runs, count: int, length: int) -> NDArray[Any]:
     return np.bincount(runs.ids, on_edge, count)
 
 
-def _down_the_columns(upright: Runs, count: int, pixels: int) -> list[RunLengths]:
-    """The run lengths of each component's mask from its vertical runs; a run may go on in the next column."""
-    order = np.argsort(upright.ids, kind="stable")
+def _down_the_columns(upright: Runs, kept: NDArray[Any], pixels: int) -> list[RunLengths]:
+    """The run lengths of some components' masks from their vertical runs, in the order of `kept`.
+
+    A run may go on in the next column.
+    """
+    chosen = np.flatnonzero(np.isin(upright.ids, kept))
+    order = chosen[np.argsort(upright.ids[chosen], kind="stable")]
     ids, starts = upright.ids[order], upright.starts[order]
     ends = starts + upright.lengths[order]
     goes_on = (ids[1:] == ids[:-1]) & (starts[1:] == ends[:-1])
     begins, stops = np.append(True, ~goes_on)[: len(ids)], np.append(~goes_on, True)[: len(ids)]
     ids, turns = ids[begins], np.stack([starts[begins], ends[stops]], axis=1)
-    each = np.bincount(ids, minlength=count)
-    bounds = np.cumsum(each)
+    bounds = np.searchsorted(ids, kept), np.searchsorted(ids, kept, side="right")
     found = []
-    for first, last in zip((bounds - each).tolist(), bounds.tolist(), strict=True):
+    for first, last in zip(*(side.tolist() for side in bounds), strict=True):
         counts = np.diff(turns[first:last].reshape(-1), prepend=0, append=pixels)
         found.append(counts if counts[-1] else counts[:-1])
     return found

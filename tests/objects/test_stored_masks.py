@@ -5,8 +5,8 @@ import pytest
 
 from csl_plugin import Objects
 from csl_plugin.io import encode_rle, read_run_lengths
+from csl_plugin.objects.border import border_share
 from csl_plugin.objects.stored_masks import (
-    border_share_of_runs,
     canonical_runs,
     crop_of_runs,
     objects_of_runs,
@@ -37,7 +37,7 @@ def test_crops_and_shares_of_the_border_are_those_of_the_masks(size):
             box = objects.boxes[place].tolist()
             assert [left, top, left + crop.shape[1], top + crop.shape[0]] == box
             np.testing.assert_array_equal(crop, mask[box[1] : box[3], box[0] : box[2]])
-            share = border_share_of_runs(runs, size)
+            share = border_share(runs, size)
             assert share == pytest.approx(objects.border_shares[place], abs=1e-12)
 
 
@@ -57,8 +57,8 @@ def test_runs_of_length_zero_are_joined():
 
 def test_a_mask_of_a_very_wide_image_takes_no_memory_of_its_size():
     runs = canonical_runs(np.array([0, 100_000_000]))
-    assert border_share_of_runs(runs, (1, 100_000_000)) == 1.0
-    assert border_share_of_runs(canonical_runs(np.array([5, 10, 85])), (10, 10)) == pytest.approx(7 / 24)
+    assert border_share(runs, (1, 100_000_000)) == 1.0
+    assert border_share(canonical_runs(np.array([5, 10, 85])), (10, 10)) == pytest.approx(7 / 24)
 
 
 def test_drawn_objects_have_their_border():
