@@ -21,6 +21,7 @@ _STAGES = {
     "whole": "The whole stage: raw outputs and distribution to fused maps",
     "lowres": "From a teacher's logits at stride 4 to labels (region map known)",
     "large": "A large map, from raw outputs at stride 4 to labels (one call)",
+    "objects": "From a fused map to its objects",
     "pixel metrics": "The official anomaly metrics of one frame: pixels",
     "component metrics": "The official anomaly metrics of one frame: components",
     "scaling": "Further sizes",

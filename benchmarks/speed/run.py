@@ -39,7 +39,10 @@ def specs(*, quick: bool) -> list[Spec]:
             stages = ("means", "apply", "whole") if classes == 1 else ("means", "apply", "labels", "whole")
             found += [Spec(stage, size, classes) for stage in stages]
     found.append(Spec("lowres", sizes[-1] if quick else _CITY, 19))
-    found += [Spec(stage, sizes[-1] if quick else _CITY) for stage in ("pixel metrics", "component metrics")]
+    found += [
+        Spec(stage, sizes[-1] if quick else _CITY)
+        for stage in ("objects", "pixel metrics", "component metrics")
+    ]
     if quick:
         return found
     return [*found, *(Spec("scaling", size, 1) for size in _FURTHER), Spec("large", _LARGE, 19)]

@@ -83,6 +83,7 @@ def verdicts(results: list[Result]) -> list[Verdict]:
         *_components(book),
         *_whole(book),
         *_large(book),
+        *_objects(book),
         *_evaluation(book),
         *_threads(book),
     ]
@@ -144,6 +145,12 @@ def _components(book: Book) -> Iterator[Verdict]:
     yield book.faster(key, 20, key, "ours", "scipy.ndimage.label per region", "scipy per region")
     yield book.faster(key, 5, key, "ours", "cv2.connectedComponents per box", "cv2 per box")
     yield book.within(key, 2.5, key, "ours", "cc3d")
+
+
+def _objects(book: Book) -> Iterator[Verdict]:
+    key = f"objects {_CITY}"
+    yield book.faster(key, 2, key, "ours, pixels decide", "skimage.measure.regionprops", "skimage")
+    yield book.faster(key, 4, key, "ours, two partitions decide", "cv2, a dense mask each")
 
 
 def _whole(book: Book) -> Iterator[Verdict]:

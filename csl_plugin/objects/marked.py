@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin._opencv import opencv
 from csl_plugin.objects.instances import Objects
 from csl_plugin.objects.run_lengths import RunLengths
 from csl_plugin.ops.cpu.runs import Runs, components, find_runs
@@ -60,7 +61,7 @@ def objects_of(values: NDArray[Any], level: float, marked: NDArray[np.bool_], le
     stretches = find_runs(marked.view(np.int8))
     across, count = components(replace(stretches, ids=stretches.ids - 1), 8)
     # Columns first, as masks are stored: the component of a vertical run is that of its first pixel.
-    upright = find_runs(np.ascontiguousarray(marked.T).view(np.int8))
+    upright = find_runs(opencv().transpose(marked.view(np.int8)))
     below, above = _inside(replace(upright, ids=upright.ids - 1)), _inside(across)
     column, row = np.divmod(below.starts, height)
     holder = np.searchsorted(across.starts, row * width + column, side="right") - 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.speed.contestants import Case, Spec
-from benchmarks.speed.stages import assign, components, evaluation, fusion, lowres, means, whole
+from benchmarks.speed.stages import assign, components, evaluation, fusion, lowres, means, objects, whole
 
 STAGES: dict[str, Callable[[Spec], Case]] = {
     "assign": assign.build,
@@ -17,6 +17,7 @@ STAGES: dict[str, Callable[[Spec], Case]] = {
     "scaling": whole.build_scaling,
     "lowres": lowres.build,
     "large": lowres.build_large,
+    "objects": objects.build,
     "pixel metrics": evaluation.build_pixels,
     "component metrics": evaluation.build_components,
 }
