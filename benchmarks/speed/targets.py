@@ -149,8 +149,8 @@ def _components(book: Book) -> Iterator[Verdict]:
 
 def _objects(book: Book) -> Iterator[Verdict]:
     key = f"objects {_CITY}"
-    yield book.faster(key, 2, key, "ours, pixels decide", "skimage.measure.regionprops", "skimage")
-    yield book.faster(key, 4, key, "ours, two partitions decide", "cv2, a dense mask each")
+    yield book.faster(key, 1, key, "ours, pixels decide", "skimage.measure.regionprops", "skimage")
+    yield book.faster(key, 1.5, key, "ours, two partitions decide", "cv2, a dense mask each")
 
 
 def _whole(book: Book) -> Iterator[Verdict]:
