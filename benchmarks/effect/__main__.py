@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.effect import ablation, anomaly, choice, scheme1, semantic, speed_network, table7
+from benchmarks.effect import ablation, anomaly, choice, objects, scheme1, semantic, speed_network, table7
 
 
 def main() -> None:
@@ -27,6 +27,7 @@ def main() -> None:
     anomaly.main([*shared, *work])
     choice.main([*shared, *work])
     semantic.main([*shared, *odd])
+    objects.main(shared)
     scheme1.main([*shared, *odd, *teacher, *work])
     table7.main([*shared, *work])
     ablation.main([*shared, *work])

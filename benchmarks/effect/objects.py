@@ -2,8 +2,8 @@
 
     python -m benchmarks.effect.objects --data DATA --out docs/results
 
-DATA holds `real`, `camvid`, `pasted` and `teacher`. Thresholds keep a budget of false objects on the normal
-pixels of one set, and the objects of other sets are counted at them.
+DATA holds `real`, or `camvid`, `pasted` and `teacher`, or all. Thresholds keep a budget of false objects
+on the normal pixels of one set, and the objects of other sets are counted at them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ What a user gets who fits a threshold on frames without anomalies and deploys it
 keeps a budget of false objects an image on the normal pixels of one set, `find_objects` with its defaults
 finds the objects of another set at that threshold. Nothing is fitted on the set that is measured, and no
 threshold is an oracle's. The rule of `find_objects` was chosen before, on other frames: the even ones of
-the pasted objects, and those of the static set.
+the pasted objects ([protocol.md](protocol.md)).
 
 Rows: the base's scores, where pixels decide; the base's scores, where regions decide; and fused scores,
 where regions decide. "Expected" is the mean number of false objects an image that the threshold has on the
@@ -169,11 +169,12 @@ def tables(sets: dict[str, FrameSet], draws: int) -> list[str]:
     head += ["change of F1", "change of AP"]
     lines = []
     for normal, network, keys in _FITS:
-        for score in SCORES:
+        measured = [key for key in keys if {key, normal} <= sets.keys()]
+        for score in SCORES if measured else ():
             normals = list(known[normal].read(network, score))
             fits = {budget: {row: fitted(normals, row, budget) for row in ROWS} for budget in BUDGETS}
             del normals
-            for key in keys:
+            for key in measured:
                 frames = list(known[key].read(network, score))
                 lines += [f"## {sets[key].title}: {network}, {score}", ""]
                 lines += [f"{len(frames)} frames; thresholds of {sets[normal].title}.", ""]
@@ -185,6 +186,8 @@ def tables(sets: dict[str, FrameSet], draws: int) -> list[str]:
 
 def triage(sets: dict[str, FrameSet], draws: int) -> list[str]:
     """How well one score an image tells frames with objects from the same frames without them."""
+    if not {_STREET, _PASTED} <= sets.keys():
+        return []
     budget, lines = BUDGETS[-1], []
     for score in SCORES:
         without, within = (list(ScoredFrames(sets[key]).read(GIVEN, score)) for key in (_STREET, _PASTED))

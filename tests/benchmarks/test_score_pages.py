@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.effect import anomaly, semantic
+from benchmarks.effect import anomaly, objects, semantic
+from benchmarks.effect.frames.scored import TITLES
 from benchmarks.effect.frames.sets import open_frame_sets
 from benchmarks.effect.page import anomaly_tables, cells, frame_changes, published
 from benchmarks.effect.rows import anomaly as anomaly_rows
@@ -21,13 +22,14 @@ from benchmarks.effect.states import measure
 from benchmarks.effect.states.pixels import PixelCounts, bootstrap_states, values_over
 from benchmarks.effect.states.store import StateStore, Unit
 from benchmarks.guide import pictures
-from csl_plugin import RegionMap, fuse, load_proposer
+from csl_plugin import RegionMap, Threshold, find_objects, fuse, load_proposer
 from csl_plugin.io import image_batch, read_image
 from csl_plugin.metrics import (
     ANOMALY_TRACK,
     AnomalyValues,
     ComponentMetric,
     Interval,
+    ObjectMetric,
     PooledAnomaly,
     bootstrap_difference,
 )
@@ -540,3 +542,38 @@ def test_pictures_show_what_they_say(name):
     drawn = pictures.draw(case)
     stored = Path(__file__).parents[2] / "docs" / "images" / f"fusion-{name}.png"
     assert drawn.shape == read_image(stored).shape
+
+
+# Objects at fitted thresholds
+
+
+def test_objects_are_counted_at_thresholds_of_other_frames(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(objects, "BUDGETS", (1.0,))
+    objects.main(["--data", str(data), "--out", str(tmp_path), "--draws", "20"])
+    page = (tmp_path / "objects.md").read_text(encoding="utf-8")
+    rows = _rows(page, f"{TITLES['pasted']}: given teacher, entropy")
+    assert list(rows) == list(objects.ROWS)
+    sets = open_frame_sets(data)
+    normal, frames = (
+        list(objects.ScoredFrames(sets[key]).read("given teacher", "entropy"))
+        for key in ("camvid_val", "pasted")
+    )
+    for row in objects.ROWS:
+        maps = [(*frame.map_and_regions(row), frame.label == 0) for frame in normal]
+        threshold = Threshold.fit_objects(maps, 1.0, split=False)
+        metric = ObjectMetric(sets["pasted"].components)
+        for frame in frames:
+            values, regions = frame.map_and_regions(row)
+            metric.update(find_objects(values, threshold, regions, split=False)[0], frame.label)
+        found = metric.compute()
+        assert rows[row][0] == f"{threshold.value:.3f}"
+        counts = (found.counts.found, found.counts.missed, found.counts.false)
+        assert rows[row][2] == " / ".join(f"{count / len(frames):.2f}" for count in counts)
+        assert _plain(rows[row][3])[2] == f"{100 * found.mean_f1:.1f}"
+    assert list(_rows(page, "One score for an image")) == ["entropy", "max_logit"]
+
+
+def test_the_auroc_of_images_is_the_share_of_pairs_in_order():
+    low, high = np.array([0.1, 0.5, 0.2]), np.array([0.3, 0.5, 0.1])
+    wins = sum((b > a) + 0.5 * (b == a) for a in low for b in high)
+    assert objects.auroc(low, high, 10).startswith(f"{100 * wins / 9:.1f} (")
