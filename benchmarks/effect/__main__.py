@@ -9,7 +9,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.effect import ablation, anomaly, choice, objects, scheme1, semantic, speed_network, table7
+from benchmarks.effect import (
+    ablation,
+    anomaly,
+    choice,
+    objects,
+    scheme1,
+    semantic,
+    speed_network,
+    table7,
+    video,
+)
 
 
 def main() -> None:
@@ -32,6 +42,7 @@ def main() -> None:
     table7.main([*shared, *work])
     ablation.main([*shared, *work])
     speed_network.main(shared)
+    video.main(shared)
 
 
 if __name__ == "__main__":
