@@ -37,9 +37,9 @@ def _texture(shift: int = 0) -> np.ndarray:
 
 
 def _frame(score: np.ndarray, label: np.ndarray | None = None, shift: int = 0) -> VideoFrame:
-    """Vertical stripes as regions: two coarse ones, four fine ones."""
+    """Regions: the whole frame, and five vertical stripes of it."""
     column = np.broadcast_to(np.arange(SIZE[1]), SIZE)
-    maps = [RegionMap((column // width).astype(np.int32)[None]) for width in (40, 20)]
+    maps = [RegionMap((column // width).astype(np.int32)[None]) for width in (80, 16)]
     marks = np.zeros(SIZE, np.uint8) if label is None else label
     return VideoFrame(_texture(shift), marks, {"a score": score.astype(np.float32)}, tuple(maps))
 
@@ -77,7 +77,7 @@ def test_noise_of_a_scene_that_does_not_move_gets_less(memory):
 def test_a_state_of_regions_keeps_what_stands_inside_of_them():
     video = _video(_noise(2))
     plain, found = (each.maps(video, "a score", range(2))[1] for each in (NONE, REGIONS[3]))
-    shift = (found - plain)[:, :20]
+    shift = (found - plain)[:, :16]
     np.testing.assert_allclose(shift, shift.mean(), atol=1e-6)
 
 
@@ -166,11 +166,11 @@ def test_void_is_neither_false_nor_true():
 
 def test_events_and_the_threshold_of_a_budget():
     label = np.zeros(SIZE, np.uint8)
-    label[:32, :20] = 1
+    label[:40, :16] = 1
     score = np.full(SIZE, 0.1)
-    score[:32, :20], score[40:60, 60:] = 0.9, 0.6
+    score[:40, :16], score[20:60, 32:48] = 0.9, 0.6
     flat = np.full(SIZE, 0.1)
-    flat[:32, :20] = 0.9
+    flat[:40, :16] = 0.9
     video = Video([_frame(each, label) for each in (score, flat, score)])
     maps = [frame.scores["a score"] for frame in video.frames]
     strict, loose = (threshold_at(maps, video, range(3), budget) for budget in (0.1, 0.7))
