@@ -110,7 +110,7 @@ def page(figures: Figures, regions: Memory, baseline: Memory) -> list[str]:
         "## All candidates",
         "",
         "The number is the share of the past. Milliseconds: the fastest of 20 frames of 360x480 on one "
-        "thread, optical flow included.",
+        "thread, optical flow included; other load on the machine was not excluded.",
         "",
         *_candidates(figures),
         "## The chosen ones, score by score, on the reporting half",
