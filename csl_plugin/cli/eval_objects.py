@@ -65,10 +65,11 @@ def run(arguments: argparse.Namespace) -> Answer:
         "num_frames": len(images),
         **asdict(pooled),
         "false_per_frame": pooled.false / len(images),
+        "num_objects": precisions.num_predicted,
+        "not_counted": precisions.num_predicted - values.num_predicted,
     }
     details = {
         "by_overlap": precisions.by_overlap.tolist(),
-        "num_predicted": precisions.num_predicted,
         "images": [{"name": image.name, **asdict(of)} for image, of in zip(images, counts, strict=True)],
     }
     lines = _worst(images, counts)

@@ -16,6 +16,7 @@ from csl_plugin.cli.batch_report import Note, report
 from csl_plugin.cli.fusion_options import add_fused_option, add_fusion_options, chosen, source_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.scored_images import left_out, scores_of
+from csl_plugin.cli.streams import say
 from csl_plugin.cli.threshold_option import add_threshold_options, threshold_of
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from csl_plugin.cli.object_finding import ObjectFinding
     from csl_plugin.cli.object_set import ObjectSet
     from csl_plugin.cli.score_fusion import ScoreFusion
-    from csl_plugin.objects import Threshold
+    from csl_plugin.objects import Objects, Threshold
 
 _FORMATS = ("coco", "csv", "json", "labels", "polygons", "label-studio", "label-studio-polygons")
 
@@ -156,7 +157,29 @@ def _with_objects(
     }
     line = f"  objects: {sum(counts)} in {len(counts)} images, {counts.count(0)} of them without any"
     first, *rest = answer.lines
+    facts["warnings"] = _doubts(found, threshold)
+    for warning in facts["warnings"]:
+        say(f"warning: {warning}")
     return Answer(answer.exit_code, facts, [first, line, f"  threshold {threshold}", *rest])
+
+
+def _doubts(found: Mapping[str, Objects], threshold: Threshold) -> list[str]:
+    """What says that scores or threshold are of the wrong kind."""
+    counts = [len(objects) for objects in found.values()]
+    whole = [name for name, of in found.items() if any(2 * of.areas > of.size[0] * of.size[1])]
+    doubts = []
+    if counts and not any(counts):
+        doubts.append(
+            f"no image has an object: no region reaches {threshold.value:.6g} with half of its pixels; see "
+            "that the threshold is on the scale of the fused maps"
+        )
+    if whole:
+        doubts.append(
+            f"{len(whole)} of {len(found)} images, such as {whole[0]}, have an object larger than half of "
+            "the image; see that the scores are high for anomalous pixels (csl-plugin calibrate "
+            "--lower-is-anomalous turns those that are high for normal ones)"
+        )
+    return doubts
 
 
 def _min_area(arguments: argparse.Namespace) -> int:

@@ -156,4 +156,8 @@ def refuse_unpaired(place: Path, files: Mapping[str, Path], others: Collection[s
             f" and {len(unpaired) - _NAMED} more" if unpaired[_NAMED:] else ""
         )
         hint = "Add the missing files, or remove their counterparts: files are matched by stem."
-        raise FileError(str(place), f"no {kind} for {names}", f"a {kind} for every file", hint)
+        raise FileError(str(place), f"no {kind} for {names}", f"{_article(kind)} {kind} for every file", hint)
+
+
+def _article(kind: str) -> str:
+    return "an" if kind[0] in "aeiou" else "a"

@@ -219,7 +219,8 @@ def _check(name: str, values: NDArray[Any], *, squared: bool) -> None:
         raise ScoreRangeError(name, f"scores up to {high:.4g}", "scores whose square can be stored", hint)
     got = f"{int((values < 0).sum())} negative of {values.size} values, down to {low:.4g}"
     hint = (
-        "Fusion reverses the order of negative scores: pass --logits if they are logits, or --calibration "
-        "FILE, which csl-plugin calibrate SCORES FILE makes from raw scores of images without anomalies."
+        "Fusion reverses the order of negative scores: pass --logits if they are logits of classes, or "
+        "--calibration FILE, which csl-plugin calibrate NORMAL_SCORES FILE makes; with --lower-is-anomalous "
+        "where the score is high for normal pixels, as the maximal logit is."
     )
     raise ScoreRangeError(name, got, expected, hint)

@@ -158,7 +158,8 @@ def check_scores(read: Distribution, valid: Tensor | None, logits: bool, squared
         "finite logits" if logits else "finite scores >= 0, higher for more of the class",
         (
             "Eq. 3 reverses the order of negative scores: softmax or sigmoid logits, and map raw scores "
-            "onto [0, 1] with a Calibration, as Calibration.fit_sigmoid(maps) or csl-plugin calibrate makes. "
+            "onto [0, 1] with a Calibration, as Calibration.fit_sigmoid(maps, lower_is_anomalous=...) or "
+            "csl-plugin calibrate makes. "
             if low < least
             else "Find out what produced it; a Calibration maps infinite raw scores to 0 and 1. "
         )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.arrays import Array, as_array, describe
+from csl_plugin.arrays import Array, as_array, describe, shown
 from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.objects.border import border_share
 from csl_plugin.objects.run_lengths import RunLengths, box_of_runs, mask_of_runs, runs_of_crop
@@ -132,3 +132,27 @@ def sorted_objects(
     boxes = np.array([box_of_runs(counts, size) for counts in ordered], np.int64).reshape(-1, 4)
     areas = np.array([counts[1::2].sum() for counts in ordered], np.int64)
     return Objects(size, ordered, boxes, areas, scores[order], np.array(border, np.float64)[order])
+
+
+def check_objects(objects: Any) -> None:
+    """Refuse what is not the objects of one image.
+
+    Raises:
+        DTypeError: It is anything else.
+    """
+    if not isinstance(objects, Objects):
+        hint = "find_objects gives a list with one for each image: pass one of them, as found[0]."
+        raise DTypeError("objects", shown(objects), "the Objects of one image", hint)
+
+
+def check_objects_of_images(objects: Any) -> None:
+    """Refuse what is not a mapping from names of images to their objects.
+
+    Raises:
+        DTypeError: It is anything else.
+    """
+    if not isinstance(objects, Mapping) or not all(isinstance(name, str) for name in objects):
+        hint = 'Pass a dict, as {"a.jpg": found[0]}.'
+        raise DTypeError("objects", shown(objects), "Objects by the names of images", hint)
+    for each in objects.values():
+        check_objects(each)

@@ -10,7 +10,7 @@ import numpy as np
 from csl_plugin._opencv import opencv
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, ShapeError
-from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.polygons import Polygon, polygons_of
 from csl_plugin.viz.colors import MASK, Picture, Values
 from csl_plugin.viz.scaling import fit, resize
@@ -51,6 +51,7 @@ def objects_picture(image: Picture, objects: Objects, threshold: float | None = 
         >>> objects_picture(np.zeros((2, 3, 3), np.uint8), found, 0.5).shape[2]
         3
     """
+    check_objects(objects)
     _check(image, objects)
     size = fit(objects.size, _BOX)
     scale = size[0] / objects.size[0], size[1] / objects.size[1]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin._opencv import opencv
-from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.stored_masks import crop_of_runs
 
 _RIGHT = 0
@@ -39,6 +39,7 @@ def polygons_of(objects: Objects) -> list[list[Polygon]]:
         >>> polygons_of(found)[0][0].outer.tolist()
         [[1, 0], [3, 0], [3, 1], [2, 1], [2, 2], [1, 2]]
     """
+    check_objects(objects)
     return [polygons_of_crop(*crop_of_runs(runs, objects.size)) for runs in objects.runs]
 
 

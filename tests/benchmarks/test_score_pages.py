@@ -548,28 +548,38 @@ def test_pictures_show_what_they_say(name):
 
 
 def test_objects_are_counted_at_thresholds_of_other_frames(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(objects, "BUDGETS", (1.0,))
+    chosen = {name: objects.BUDGETS[name] for name in ("1 object", "1 % of pixels")}
+    monkeypatch.setattr(objects, "BUDGETS", chosen)
     objects.main(["--data", str(data), "--out", str(tmp_path), "--draws", "20"])
     page = (tmp_path / "objects.md").read_text(encoding="utf-8")
-    rows = _rows(page, f"{TITLES['pasted']}: given teacher, entropy")
-    assert list(rows) == list(objects.ROWS)
+    blocks = page.split(f"{TITLES['pasted']}: given teacher, entropy")[1].split("\n\n")
+    table = next(block for block in blocks if block.startswith("|"))
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    rows = {(line[0], line[1]): line[2:] for line in lines}
+    assert list(rows) == [(budget, row) for budget in chosen for row in objects.ROWS]
     sets = open_frame_sets(data)
     normal, frames = (
         list(objects.ScoredFrames(sets[key]).read("given teacher", "entropy"))
         for key in ("camvid_val", "pasted")
     )
-    for row in objects.ROWS:
+    for budget, row in rows:
         maps = [(*frame.map_and_regions(row), frame.label == 0) for frame in normal]
-        threshold = Threshold.fit_objects(maps, 1.0, split=False)
+        if budget == "1 object":
+            threshold = Threshold.fit_objects(maps, 1.0, split=False)
+        else:
+            threshold = Threshold.fit_pixels([values[counts] for values, _, counts in maps], 0.01)
         metric = ObjectMetric(sets["pasted"].components)
         for frame in frames:
             values, regions = frame.map_and_regions(row)
-            metric.update(find_objects(values, threshold, regions, split=False)[0], frame.label)
-        found = metric.compute()
-        assert rows[row][0] == f"{threshold.value:.3f}"
-        counts = (found.counts.found, found.counts.missed, found.counts.false)
-        assert rows[row][2] == " / ".join(f"{count / len(frames):.2f}" for count in counts)
-        assert _plain(rows[row][3])[2] == f"{100 * found.mean_f1:.1f}"
+            counts = frame.label != 255
+            found = find_objects(values, threshold, regions, split=False, valid=counts)[0]
+            metric.update(found, frame.label)
+        expected = metric.compute()
+        shown = rows[budget, row]
+        assert shown[0] == f"{threshold.value:.3f}"
+        counts = (expected.counts.found, expected.counts.missed, expected.counts.false)
+        assert shown[2] == " / ".join(f"{count / len(frames):.2f}" for count in counts)
+        assert _plain(shown[3])[2] == f"{100 * expected.mean_f1:.1f}"
     assert list(_rows(page, "One score for an image")) == ["entropy", "max_logit"]
 
 

@@ -81,7 +81,8 @@ def test_values_are_those_of_the_metrics(place, capsys, track):
 def test_the_text_names_values_and_the_worst_images(place, capsys):
     assert evaluated(place) == 0
     printed = capsys.readouterr().out
-    head = "objects: components obstacle, num_frames 4, found 5, missed 3, false 1, false_per_frame 0.25\n"
+    head = "objects: components obstacle, num_frames 4, found 5, missed 3, false 1, "
+    head += "false_per_frame 0.25, num_objects 6, not_counted 0\n"
     assert printed.startswith(head)
     for name in ("ap ", "ap50", "siou_gt", "ppv", "mean_f1"):
         assert f"  {name}" in printed
@@ -107,7 +108,7 @@ def test_results_of_another_program_with_overlapping_masks(place, capsys):
     assert evaluated(place, "--json") == 0
     printed = json.loads(capsys.readouterr().out)
     assert [image["false"] for image in printed["images"]] == [0, 0, 1]  # the second has no pixel of its own
-    assert printed["num_predicted"] == 2
+    assert (printed["num_objects"], printed["not_counted"]) == (2, 1)  # one is covered by the other
     assert printed["missed"] == 6
 
 

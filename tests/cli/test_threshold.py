@@ -270,7 +270,7 @@ def test_the_file_is_what_the_library_fits_and_fuse_takes_it(place, capsys, kind
 
 def test_the_error_on_raw_scores_names_the_command_that_mends_it(place, capsys):
     assert main(["fuse", "images", "raw", "out"]) == 1
-    assert "csl-plugin calibrate SCORES FILE" in capsys.readouterr().err
+    assert "csl-plugin calibrate NORMAL_SCORES FILE" in capsys.readouterr().err
 
 
 def test_calibrate_answers_in_json_and_says_what_it_left_out(place, capsys):

@@ -7,15 +7,17 @@ import sys
 import numpy as np
 import pytest
 
-from csl_plugin import Objects
-from csl_plugin.errors import CSLError, FileError, MissingExtraError, ShapeError
+from csl_plugin import Objects, find_objects
+from csl_plugin.errors import CSLError, DTypeError, FileError, MissingExtraError, ShapeError
 from csl_plugin.io import read_label_png
+from csl_plugin.objects import objects_picture, polygons_of
 from csl_plugin.objects.formats import (
     brush_results,
     polygon_results,
     read_objects,
     to_supervision,
     write_boxes,
+    write_coco,
     write_label_map,
     write_label_studio,
     write_objects,
@@ -228,3 +230,28 @@ def test_a_path_that_cannot_be_written_is_named(tmp_path, write):
     (tmp_path / "file").touch()
     with pytest.raises(CSLError, match=r"file/a\.x: got"):
         write(tmp_path / "file" / "a.x", drawn_objects())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda found, path: to_supervision(found),
+        lambda found, path: objects_picture(np.zeros((20, 30, 3), np.uint8), found),
+        lambda found, path: polygons_of(found),
+        lambda found, path: brush_results(found),
+        lambda found, path: polygon_results(found),
+        lambda found, path: write_objects(path, found),
+        lambda found, path: write_polygons(path, found),
+        lambda found, path: write_label_map(path, found),
+        lambda found, path: write_boxes(path, {"a.png": found}),
+        lambda found, path: write_coco(path, {"a.png": found}),
+        lambda found, path: write_label_studio(path, {"a.png": found}, brush_results),
+        lambda found, path: write_coco(path, found),
+    ],
+)
+def test_a_list_of_all_images_is_no_image(call, tmp_path):
+    found = find_objects(np.ones((20, 30)), 0.5)
+    with pytest.raises(DTypeError) as caught:
+        call(found, tmp_path / "out")
+    assert caught.value.argument == "objects"
+    assert list(tmp_path.iterdir()) == []

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 
 from csl_plugin.io.atomic import atomic_path
-from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.instances import Objects, check_objects_of_images
 
 _COLUMNS = ("image", "left", "top", "right", "bottom", "score", "area", "border_share")
 
@@ -25,6 +25,7 @@ def write_boxes(path: str | os.PathLike[str], objects: Mapping[str, Objects]) ->
     Raises:
         FileError: The path cannot be written.
     """
+    check_objects_of_images(objects)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(_COLUMNS)

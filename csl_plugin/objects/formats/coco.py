@@ -13,7 +13,7 @@ from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import read_large_json
 from csl_plugin.io.json_schema import Place, array, in_json, integer, number, record
 from csl_plugin.objects.formats.coco_images import LARGEST_ID, CocoImage, ImageSet, read_images
-from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.instances import Objects, check_objects_of_images
 from csl_plugin.objects.run_lengths import RunLengths
 from csl_plugin.objects.stored_masks import objects_of_runs, read_mask, stored_masks
 
@@ -68,6 +68,7 @@ def write_coco(
           'score': 0.9, 'area': 3}]
         {'a.jpg': 1, 'b.jpg': 0}
     """
+    check_objects_of_images(objects)
     named = (
         ImageSet(
             tuple(CocoImage(place, name, *each.size) for place, (name, each) in enumerate(objects.items(), 1))

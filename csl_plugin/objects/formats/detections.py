@@ -8,7 +8,7 @@ import numpy as np
 
 from csl_plugin.errors import MissingExtraError, ShapeError, reason_of
 from csl_plugin.io.limits import MAX_BYTES
-from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.instances import Objects, check_objects
 
 if TYPE_CHECKING:
     from supervision import Detections
@@ -24,6 +24,7 @@ def to_supervision(objects: Objects) -> Detections:
         MissingExtraError: supervision is not installed: pip install 'csl-plugin[supervision]'.
         ShapeError: The dense masks would take more than 4 GiB.
     """
+    check_objects(objects)
     try:
         import supervision
     except ImportError as error:

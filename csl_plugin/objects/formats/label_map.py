@@ -8,7 +8,7 @@ import numpy as np
 
 from csl_plugin.errors import FileError
 from csl_plugin.io.images import write_png
-from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.instances import Objects, check_objects
 
 _MOST = int(np.iinfo(np.uint16).max)
 
@@ -22,6 +22,7 @@ def write_label_map(path: str | os.PathLike[str], objects: Objects) -> None:
     Raises:
         FileError: More than 65535 objects, or the path cannot be written.
     """
+    check_objects(objects)
     if len(objects) > _MOST:
         hint = "Write them as JSON or COCO results, or raise the threshold or the least area."
         raise FileError(os.fspath(path), f"{len(objects)} objects", f"at most {_MOST} in a 16-bit PNG", hint)

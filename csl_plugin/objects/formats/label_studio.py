@@ -13,7 +13,7 @@ from csl_plugin._opencv import opencv
 from csl_plugin._version import __version__
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.objects.formats.brush_rle import brush_rle
-from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.instances import Objects, check_objects, check_objects_of_images
 from csl_plugin.objects.polygons import polygons_of
 
 LABEL = "object"
@@ -46,6 +46,7 @@ def write_label_studio(
     Raises:
         FileError: The path cannot be written.
     """
+    check_objects_of_images(objects)
     version = f"csl-plugin {__version__}"
     lines = []
     for name, found in objects.items():
@@ -66,6 +67,7 @@ def brush_results(objects: Objects) -> list[dict[str, Any]]:
         >>> result["type"], result["value"]["format"], result["score"]
         ('brushlabels', 'rle', 0.9)
     """
+    check_objects(objects)
     return [
         _result(
             objects,
@@ -84,6 +86,7 @@ def polygon_results(objects: Objects) -> list[dict[str, Any]]:
     Outlines are simplified by up to a pixel. Label Studio's polygons have no holes, so those are filled, and
     every part of an object is a result of its own; `brush_results` loses nothing.
     """
+    check_objects(objects)
     cv2 = opencv()
     percent = 100 / np.array([objects.size[1], objects.size[0]])
     found = []

@@ -12,7 +12,7 @@ from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import read_large_json
 from csl_plugin.io.json_schema import Place, array, in_json, number
 from csl_plugin.io.limits import check_extent
-from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.stored_masks import objects_of_runs, read_mask, stored_masks
 
 _FORMAT = "csl-plugin objects 1"
@@ -47,6 +47,7 @@ def write_objects(
         ...     read_objects(f"{folder}/a.json")
         Objects(size=(2, 3), number=1)
     """
+    check_objects(objects)
     values = zip(
         objects.boxes.tolist(),
         objects.scores.tolist(),

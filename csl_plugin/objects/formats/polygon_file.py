@@ -6,7 +6,7 @@ import json
 import os
 
 from csl_plugin.io.atomic import atomic_path
-from csl_plugin.objects.instances import Objects
+from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.polygons import polygons_of
 
 
@@ -25,6 +25,7 @@ def write_polygons(path: str | os.PathLike[str], objects: Objects, *, image: str
     Raises:
         FileError: The path cannot be written.
     """
+    check_objects(objects)
     lines = []
     values = zip(objects.scores.tolist(), objects.areas.tolist(), objects.boxes.tolist(), strict=True)
     for (score, area, box), parts in zip(values, polygons_of(objects), strict=True):
