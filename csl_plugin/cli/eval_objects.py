@@ -78,6 +78,10 @@ def run(arguments: argparse.Namespace) -> Answer:
 
 def _images(predictions: Path, labels: Path) -> list[_Image]:
     """The images of the results with their labels, in the order of the results."""
+    if predictions.is_dir() or predictions.suffix.lower() != ".json":
+        got = "a folder" if predictions.is_dir() else f"a {predictions.suffix or 'file without suffix'}"
+        hint = "Pass OUT/coco.json, which csl-plugin objects OUT writes with the format coco."
+        raise FileError(str(predictions), got, "COCO results, .json", hint)
     results = read_coco(predictions)
     labeled = files_by_stem(labels, LABEL_SUFFIXES)
     if not labeled:

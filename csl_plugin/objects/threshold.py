@@ -14,7 +14,7 @@ import numpy as np
 
 from csl_plugin._options import as_float, checked_integer
 from csl_plugin.arrays import Array, shown
-from csl_plugin.errors import OptionError
+from csl_plugin.errors import FileError, OptionError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import parse_json, read_json
 from csl_plugin.io.json_schema import Place, check_fields, choice, integer, number, record, table
@@ -222,8 +222,8 @@ class Threshold:
             name for name, value in self.made_with.items() if name in now and not _same(now[name], value)
         ]
         if other:
-            got = ", ".join(f"{name} {json.dumps(now[name])}" for name in other)
-            expected = ", ".join(f"{name} {json.dumps(self.made_with[name])}" for name in other)
+            got = ", ".join(_setting_in_words(name, now[name]) for name in other)
+            expected = ", ".join(_setting_in_words(name, self.made_with[name]) for name in other)
             hint = "Make the maps as they were made for the fit, or fit a threshold on maps like these."
             raise OptionError("threshold", got, f"{expected}, as the threshold was made with", hint)
 
@@ -253,7 +253,11 @@ class Threshold:
             FileError: The file is missing, too large, or holds no threshold.
         """
         file = Path(fspath(path))
-        return _READ(read_json(file, "a threshold's JSON"), Place(str(file)))
+        held = read_json(file, "a threshold's JSON")
+        if isinstance(held, dict) and "value" not in held and "kind" in held:
+            hint = "Pass it as the calibration of the scores, --calibration FILE."
+            raise FileError(str(file), "a calibration", "a threshold, as Threshold.save writes it", hint)
+        return _READ(held, Place(str(file)))
 
 
 _MOST_OBJECTS = 1_000_000
@@ -295,6 +299,13 @@ _READ = record(Threshold, _FIELDS, "value")
 
 def _of_pool(pool: PixelPool, value: float, kind: str, target: float | None) -> Threshold:
     return Threshold(value, kind, target, pool.images, pixel_figures(pool.above(value), pool.totals()))
+
+
+def _setting_in_words(name: str, value: Setting) -> str:
+    """A setting, short: of a digest the beginning identifies it."""
+    if value is None:
+        return f"no {name}"
+    return f"{name} {json.dumps(value[:12] if isinstance(value, str) and len(value) == 64 else value)}"
 
 
 def _same(now: Any, before: Any) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from csl_plugin import CSLError, RegionMap, Threshold, find_objects
+from csl_plugin import Calibration, CSLError, RegionMap, Threshold, find_objects
 from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.objects.expectation import FIGURES, Figure
 from tests.helpers.mutated_json import mutated
@@ -369,7 +369,7 @@ def test_a_setting_that_differs_is_named_and_one_that_is_unknown_is_not_compared
     with pytest.raises(OptionError) as caught:
         threshold.check_made_with({"rule": "mean", "min_area": 65, "calibration": "ab"})
     assert caught.value.got == 'rule "mean", min_area 65, calibration "ab"'
-    assert caught.value.expected.startswith('rule "product", min_area 64, calibration null')
+    assert caught.value.expected.startswith('rule "product", min_area 64, no calibration')
 
 
 # --- refused --------------------------------------------------------------------------------------------
@@ -439,3 +439,17 @@ def test_the_json_is_plain():
     stored = json.loads(Threshold.fit_objects(TWO, min_area=16).to_json())
     assert list(stored) == ["value", "kind", "target", "images", "expected", "made_with"]
     assert set(stored["expected"]) == {"false_objects_per_image", "normal_pixels_above"}
+
+
+def test_a_calibration_is_no_threshold_and_settings_are_short(tmp_path):
+    Calibration.sigmoid(1, 2).save(tmp_path / "c.json")
+    with pytest.raises(FileError) as caught:
+        Threshold.load(tmp_path / "c.json")
+    assert caught.value.got == "a calibration"
+    made = Threshold(0.5, made_with={"calibration": "ab" * 32})
+    with pytest.raises(OptionError) as refused:
+        made.check_made_with({"calibration": None})
+    assert (refused.value.got, refused.value.expected[:26]) == (
+        "no calibration",
+        'calibration "abababababab"',
+    )
