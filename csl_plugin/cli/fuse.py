@@ -12,7 +12,7 @@ from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
 from csl_plugin.cli.batch import ImageTask, Job, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
-from csl_plugin.cli.fusion_options import add_fusion_options, chosen, fusion_of
+from csl_plugin.cli.fusion_options import add_fusion_options, chosen, fusion_of, valid_place
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.scored_images import left_out, scores_of
 
@@ -30,8 +30,9 @@ def add_parser(subparsers: Any) -> None:
         ".npz, .hdf5 or 8- or 16-bit gray .png: (H, W), (C, H, W) or (H, W, C), not negative, higher for "
         "more of the class. Smaller ones with the image's aspect ratio are upsampled, and the result has the "
         "image's size. One image and one score map, both given as files, are a pair whatever their names. "
-        "What was written before is skipped, unless its image, its score map or its region map changed "
-        "since. OUT is a new or empty folder, or one that the same command with the same settings wrote.",
+        "What was written before is skipped, unless its image, its score map, its region map or its mask "
+        "changed since. OUT is a new or empty folder, or one that the same command with the same settings "
+        "wrote.",
     )
     parser.add_argument("images", metavar="IMAGES", type=path, help="a folder of images, or one image")
     parser.add_argument("scores", metavar="SCORES", type=path, help="a folder of score maps, or one")
@@ -60,7 +61,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     scores = scores_of(arguments.scores, images, alone=arguments.images.is_file())
     job = _job(arguments)
     inputs = [folder.path for folder in region_folders(job.tool.proposer)]
-    inputs += [arguments.calibration] if arguments.calibration else []
+    inputs += [each for each in (arguments.calibration, arguments.valid) if each]
     inputs += scores.values()
     tasks = _tasks(arguments, job.tool, images, scores)
     folder = OutputFolder(out, job.settings)
@@ -86,6 +87,7 @@ def _job(arguments: argparse.Namespace) -> Job[ScoreFusion]:
             "images": str(folder_of(arguments.images)),
             "scores": str(folder_of(arguments.scores)),
             **region_places(fusion.proposer),
+            **valid_place(arguments),
         },
         **fusion.settings,
     }
@@ -99,13 +101,15 @@ def _tasks(
     scores: Mapping[str, Path],
 ) -> list[ImageTask[ScoreFusion]]:
     from csl_plugin.cli.score_fusion import ScoreFusion, no_score
+    from csl_plugin.cli.valid_masks import mask_files
     from csl_plugin.proposers.on_files import region_files
 
     out: Path = arguments.out
     tasks = []
     for stem, image in images.items():
         score = scores.get(stem)
-        read = (image, *([score] if score else []), *region_files(fusion.proposer, stem))
+        regions, masks = region_files(fusion.proposer, stem), mask_files(fusion.valid, stem)
+        read = (image, *([score] if score else []), *regions, *masks)
         if score is None:
             missing = partial(no_score, image=image, folder=arguments.scores)
             tasks.append(ImageTask(image, missing, (), read))

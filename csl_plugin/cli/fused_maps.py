@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.cli.score_fusion import FusedImage, ScoreFusion, read_scored_image, regions_of
+from csl_plugin.cli.valid_masks import ValidMasks
 from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.io import ScoreStorage
 from csl_plugin.io.job_settings import SETTINGS_NAME, read_settings
@@ -19,6 +20,7 @@ from csl_plugin.proposers.folder import STORED_REGIONS, RegionMapFolder
 from csl_plugin.proposers.identity import identity_of
 
 _OF_MAPS = ("rule", "split", "proposer", "calibration", "logits")
+_VALID_BEFORE = "valid_in_fusion"  # masks when the maps were fused, beside those of the present command
 
 
 @dataclass(frozen=True)
@@ -30,14 +32,16 @@ class FusedMaps:
         split: Whether regions are split into connected components.
         settings: What the maps were made with, as `csl-plugin fuse` stored it beside them; empty where they
             have another origin.
+        valid: The pixels that count, if not all do.
     """
 
     proposer: Any
     split: bool
     settings: Mapping[str, Any]
+    valid: ValidMasks | None
 
     @classmethod
-    def of(cls, place: Path, proposer: Any, *, split: bool) -> FusedMaps:
+    def of(cls, place: Path, proposer: Any, *, split: bool, valid: ValidMasks | None = None) -> FusedMaps:
         """The maps of a folder, or of one file.
 
         Raises:
@@ -46,12 +50,15 @@ class FusedMaps:
         file = (place if place.is_dir() else place.parent) / SETTINGS_NAME
         stored = read_settings(file)
         if stored is None:
-            return cls(proposer, split, {})
+            return cls(proposer, split, {}, valid)
         if stored["command"] != "fuse":
             hint = "Pass the output folder of csl-plugin fuse."
             got = f"an output folder of csl-plugin {stored['command']}"
             raise FileError(str(file.parent), got, "fused maps", hint)
-        return cls(proposer, split, {name: stored[name] for name in _OF_MAPS if name in stored})
+        settings = {name: stored[name] for name in _OF_MAPS if name in stored}
+        if "valid" in stored:
+            settings[_VALID_BEFORE] = stored["valid"]
+        return cls(proposer, split, settings, valid)
 
     def fused_image(self, image: Path, score: Path) -> FusedImage:
         """Read an image and its fused map, and propose its regions.
@@ -60,21 +67,29 @@ class FusedMaps:
             CSLError: A file is missing, unreadable or of another size.
         """
         pixels, values, storage = _read(image, score)
-        regions = regions_of(self.proposer, pixels, image.stem, split=self.split)
-        return FusedImage(pixels, regions, values, values, storage, False)
+        valid = self._valid(image, pixels)
+        regions = regions_of(self.proposer, pixels, image.stem, split=self.split, valid=valid)
+        return FusedImage(pixels, regions, values, values, storage, False, valid)
 
-    def fused_map(self, image: Path, score: Path) -> NDArray[Any]:
-        """The fused map alone; no regions are proposed."""
-        return _read(image, score)[1]
+    def fused_map(self, image: Path, score: Path) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """The fused map and the pixels that count; no regions are proposed."""
+        pixels, values, _ = _read(image, score)
+        return values, self._valid(image, pixels)
+
+    def _valid(self, image: Path, pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+        return self.valid.read(image, (pixels.shape[0], pixels.shape[1])) if self.valid else None
 
 
 def settings_of_maps(source: ScoreFusion | FusedMaps) -> dict[str, Any]:
     """What decides fused maps besides the files, for `Threshold.made_with`.
 
     A folder of region maps is named by the proposer that made them, since other images have another folder;
-    where that is not known, the regions are not named.
+    where that is not known, the regions are not named. What is off is named too, so that it is compared.
     """
     settings = dict(source.settings)
+    if isinstance(source, ScoreFusion) or settings:
+        settings = {"logits": False, _VALID_BEFORE: source.settings.get("valid", False), **settings}
+    settings["valid"] = source.valid is not None
     origin = settings.pop("proposer", None)
     if isinstance(source, ScoreFusion):
         origin = _origin(source.proposer)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.arguments import path
+from csl_plugin.cli.batch import folder_of
 from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options, proposer_of
 from csl_plugin.cli.rule_option import DEFAULT_RULE, add_rule_option
 from csl_plugin.errors import OptionError
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
     from csl_plugin.cli.fused_maps import FusedMaps
     from csl_plugin.cli.score_fusion import ScoreFusion
+    from csl_plugin.cli.valid_masks import ValidMasks
 
 
 def add_fusion_options(parser: Any) -> None:
-    """Add the options of the proposer, --rule, --no-split, --calibration and --logits.
+    """Add the options of the proposer, --rule, --no-split, --calibration, --logits and --valid.
 
     Args:
         parser: Of a command.
@@ -42,6 +44,13 @@ def add_fusion_options(parser: Any) -> None:
         action="store_true",
         help="the scores are logits: softmax over the classes, or sigmoid where there is one, after they are "
         "upsampled; the fused maps are probabilities",
+    )
+    parser.add_argument(
+        "--valid",
+        metavar="DIR",
+        type=path,
+        help="masks of the pixels that count, .png of the image's size and stem, 0 for those that do not; or "
+        "one mask for every image. The others are in no region and no object, and no threshold counts them",
     )
 
 
@@ -68,7 +77,18 @@ def chosen(arguments: argparse.Namespace) -> dict[str, str]:
         "proposer": arguments.proposer or DEFAULT,
         "calibration": arguments.calibration.name if arguments.calibration else "none",
         **({"logits": "yes"} if arguments.logits else {}),
+        **valid_chosen(arguments),
     }
+
+
+def valid_chosen(arguments: argparse.Namespace) -> dict[str, str]:
+    """What --valid says, for the text of an answer; nothing if all pixels count."""
+    return {"valid": arguments.valid.name} if arguments.valid else {}
+
+
+def valid_place(arguments: argparse.Namespace) -> dict[str, str]:
+    """The folder of the masks, as a job's settings name it; nothing if all pixels count."""
+    return {"masks": str(folder_of(arguments.valid))} if arguments.valid else {}
 
 
 def source_of(arguments: argparse.Namespace) -> ScoreFusion | FusedMaps:
@@ -90,14 +110,17 @@ def source_of(arguments: argparse.Namespace) -> ScoreFusion | FusedMaps:
         if value:
             hint = "Omit --fused if the files hold scores that are to be fused."
             raise OptionError(f"--fused, {option}", "both", "one of them", hint)
-    return FusedMaps.of(arguments.scores, proposer_of(arguments), split=not arguments.no_split)
+    return FusedMaps.of(
+        arguments.scores, proposer_of(arguments), split=not arguments.no_split, valid=_valid(arguments)
+    )
 
 
 def fusion_of(arguments: argparse.Namespace) -> ScoreFusion:
     """The fusion that the options name.
 
     Raises:
-        CSLError: As `csl_plugin.load_proposer`, or the file of the calibration cannot be used.
+        CSLError: As `csl_plugin.load_proposer`, or the file of the calibration cannot be used, or there is no
+            mask.
     """
     from csl_plugin.cli.score_fusion import ScoreFusion
 
@@ -109,7 +132,14 @@ def fusion_of(arguments: argparse.Namespace) -> ScoreFusion:
         calibration,
         digest,
         arguments.logits,
+        _valid(arguments),
     )
+
+
+def _valid(arguments: argparse.Namespace) -> ValidMasks | None:
+    from csl_plugin.cli.valid_masks import ValidMasks
+
+    return None if arguments.valid is None else ValidMasks.of(arguments.valid)
 
 
 def _calibration(arguments: argparse.Namespace) -> tuple[Calibration | None, str | None]:

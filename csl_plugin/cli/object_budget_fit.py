@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from csl_plugin.cli.fused_maps import FusedMaps, settings_of_objects
 from csl_plugin.cli.score_fusion import ScoreFusion, single_class
+from csl_plugin.cli.valid_masks import ValidMasks
 from csl_plugin.errors import FileError
 from csl_plugin.io.atomic import as_write_error
 from csl_plugin.objects import Threshold
@@ -60,18 +61,20 @@ class _KeptMaps:
     def __init__(self, source: Source, pairs: Pairs, folder: Path) -> None:
         self._source, self._pairs, self._folder = source, pairs, folder
 
-    def __iter__(self) -> Iterator[tuple[NDArray[Any], tuple[RegionMap, ...]]]:
+    def __iter__(self) -> Iterator[tuple[NDArray[Any], tuple[RegionMap, ...], NDArray[np.bool_] | None]]:
         files = [self._folder / f"{number}.npz" for number in range(len(self._pairs))]
         for file, (image, score) in zip(files, shown(self._pairs), strict=True):
             if not file.exists():
                 made = self._source.fused_image(image, score)
-                fused = single_class(score, made.fused)
+                fused = single_class(score, made.fused, made.valid)
+                masks = [] if made.valid is None else [made.valid]
                 labels = [partition.labels.cpu().numpy() for partition in made.regions]
                 with as_write_error(file), file.open("wb") as stream:
-                    np.savez(stream, fused, *labels)
+                    np.savez(stream, fused, *masks, *labels)
             with np.load(file, allow_pickle=False) as kept:
                 fused, *labels = (kept[f"arr_{place}"] for place in range(len(kept.files)))
-            yield fused, tuple(map(RegionMap, labels))
+            valid = labels.pop(0) if self._source.valid else None
+            yield fused, tuple(map(RegionMap, labels)), valid
 
 
 def refuse_missing(place: Path, images: Mapping[str, Path], found: Mapping[str, Path], what: str) -> None:
@@ -90,6 +93,17 @@ def refuse_missing(place: Path, images: Mapping[str, Path], found: Mapping[str, 
     if missing:
         hint = "Add the missing files, or remove the images: a threshold is fitted on all of them."
         raise FileError(str(place), f"no {what} for {_listed(missing)}", "one for every image", hint)
+
+
+def refuse_maskless(masks: ValidMasks | None, images: Mapping[str, Path]) -> None:
+    """Refuse images without a mask, where masks say which pixels count.
+
+    Raises:
+        FileError: One has none.
+    """
+    if masks is not None:
+        found = {stem: file for stem in images if (file := masks.file(stem)) is not None}
+        refuse_missing(masks.place, images, found, "mask")
 
 
 def _listed(names: Sequence[str]) -> str:

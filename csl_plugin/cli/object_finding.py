@@ -57,7 +57,14 @@ class ObjectFinding:
             CSLError: A file is missing, unreadable or of another size, or a map cannot be used.
         """
         made = self.source.fused_image(image, score)
-        (found,) = find_objects(made.fused, self.threshold, made.regions, min_area=self.min_area, split=False)
+        (found,) = find_objects(
+            made.fused,
+            self.threshold,
+            made.regions,
+            min_area=self.min_area,
+            split=False,
+            valid=made.valid,
+        )
         name = shown_name(image)
         if "labels" in formats:
             write_label_map(formats["labels"], found)

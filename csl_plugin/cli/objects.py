@@ -13,7 +13,14 @@ from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import name, path
 from csl_plugin.cli.batch import ImageTask, Job, Outcome, SetTask, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
-from csl_plugin.cli.fusion_options import add_fused_option, add_fusion_options, chosen, source_of
+from csl_plugin.cli.fusion_options import (
+    add_fused_option,
+    add_fusion_options,
+    chosen,
+    source_of,
+    valid_chosen,
+    valid_place,
+)
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.scored_images import left_out, scores_of
 from csl_plugin.cli.streams import say
@@ -37,8 +44,8 @@ def add_parser(subparsers: Any) -> None:
         description="For every image, fuse the score map of the same stem as `csl-plugin fuse` does, and "
         "find the objects at a threshold along the image's regions. OUT/objects/<stem>.json has the objects "
         "of an image with all that is known of them; --format names what else is written. What was written "
-        "before is skipped, unless its image, its score map or its region map changed since. OUT is a new or "
-        "empty folder, or one that the same command with the same settings wrote.",
+        "before is skipped, unless its image, its score map, its region map or its mask changed since. OUT "
+        "is a new or empty folder, or one that the same command with the same settings wrote.",
     )
     parser.add_argument("images", metavar="IMAGES", type=path, help="a folder of images, or one image")
     parser.add_argument("scores", metavar="SCORES", type=path, help="a folder of score maps, or one")
@@ -106,7 +113,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     threshold = threshold_of(arguments, source, _min_area(arguments))
     job = _job(arguments, threshold, source)
     inputs = [folder.path for folder in region_folders(source.proposer)]
-    given = (arguments.calibration, arguments.image_ids, arguments.fit_on)
+    given = (arguments.calibration, arguments.image_ids, arguments.fit_on, arguments.valid)
     inputs += [each for each in given if each]
     inputs += scores.values()
     of_all = ObjectSet(arguments.out, known, arguments.url_prefix)
@@ -127,6 +134,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     made_with = chosen(arguments)
     if arguments.fused:
         made_with = {"rule": "of the maps", "split": made_with["split"], "proposer": made_with["proposer"]}
+        made_with |= valid_chosen(arguments)
     made_with["min area"] = arguments.min_area
     answer = report("objects", outcome, arguments.out, job.settings, made_with, notes)
     return _with_objects(answer, outcome, images, of_all, threshold)
@@ -202,6 +210,7 @@ def _job(
 
     min_area = _min_area(arguments)
     own = {"fused": True, "regions": identity_of(source.proposer), "split_regions": source.split}
+    own |= {"valid": True} if source.valid else {}
     settings = {
         "command": "objects",
         "versions": versions(),
@@ -209,6 +218,7 @@ def _job(
             "images": str(folder_of(arguments.images)),
             "scores": str(folder_of(arguments.scores)),
             **region_places(source.proposer),
+            **valid_place(arguments),
         },
         **source.settings,
         **(own if arguments.fused else {}),
@@ -232,13 +242,15 @@ def _tasks(
 ) -> list[ImageTask[ObjectFinding]]:
     from csl_plugin.cli.object_finding import OF_IMAGE, PLAIN, ObjectFinding
     from csl_plugin.cli.score_fusion import no_score
+    from csl_plugin.cli.valid_masks import mask_files
     from csl_plugin.proposers.on_files import region_files
 
     out: Path = arguments.out
     tasks = []
     for stem, image in images.items():
         score = scores.get(stem)
-        read = (image, *([score] if score else []), *region_files(finding.source.proposer, stem))
+        regions, masks = region_files(finding.source.proposer, stem), mask_files(finding.source.valid, stem)
+        read = (image, *([score] if score else []), *regions, *masks)
         if score is None:
             missing = partial(no_score, image=image, folder=arguments.scores)
             tasks.append(ImageTask(image, missing, (), read))

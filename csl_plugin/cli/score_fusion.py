@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from csl_plugin import fuse, ops, split_components
+from csl_plugin import RegionMap, fuse, ops, split_components
+from csl_plugin.cli.valid_masks import ValidMasks
 from csl_plugin.errors import DTypeError, FileError, ScoreRangeError, ShapeError
 from csl_plugin.io import ScoreStorage, read_image, read_score_file, write_png, write_scores
 from csl_plugin.io.limits import check_extent
@@ -23,7 +24,6 @@ from csl_plugin.proposers.on_files import propose_regions
 if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
     from csl_plugin.fusion import Rule
-    from csl_plugin.regions import RegionMap
 
 UPSAMPLED = "scores_upsampled"
 
@@ -34,11 +34,13 @@ class FusedImage:
 
     Args:
         pixels: (H, W, 3) uint8 RGB.
-        regions: The partitions, from coarse to fine, split into connected components where that was asked.
+        regions: The partitions, from coarse to fine, split into connected components where that was asked;
+            pixels that do not count are in none.
         scores: (H, W) or (C, H, W), as they were fused.
         fused: The fused map, of the same shape.
         storage: How the file stores its score map.
         upsampled: The file's map was smaller than the image.
+        valid: (H, W), the pixels that count; None if all do.
     """
 
     pixels: NDArray[np.uint8]
@@ -47,6 +49,7 @@ class FusedImage:
     fused: NDArray[Any]
     storage: ScoreStorage
     upsampled: bool
+    valid: NDArray[np.bool_] | None
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class ScoreFusion:
         calibration: Maps raw scores onto [0, 1], after they are upsampled.
         calibration_sha256: Of its file.
         logits: The files hold logits.
+        valid: The pixels that count, if not all do.
     """
 
     proposer: Any
@@ -68,6 +72,7 @@ class ScoreFusion:
     calibration: Calibration | None
     calibration_sha256: str | None
     logits: bool
+    valid: ValidMasks | None
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -78,6 +83,7 @@ class ScoreFusion:
             "proposer": identity_of(self.proposer),
             "calibration": self.calibration_sha256,
             **({"logits": True} if self.logits else {}),
+            **({"valid": True} if self.valid else {}),
         }
 
     def fused_image(self, image: Path, score: Path) -> FusedImage:
@@ -88,14 +94,16 @@ class ScoreFusion:
         """
         pixels, stored, storage = read_scored_image(image, score)
         size = (pixels.shape[0], pixels.shape[1])
-        values = self._distribution(score, stored, storage, size)
-        regions = regions_of(self.proposer, pixels, image.stem, split=self.split)
-        fused = fuse(values, regions, rule=self.rule, split=False)
-        return FusedImage(pixels, regions, values, fused, storage, stored.shape[-2:] != size)
+        valid = self.valid.read(image, size) if self.valid else None
+        values = self._distribution(score, stored, storage, size, valid)
+        regions = regions_of(self.proposer, pixels, image.stem, split=self.split, valid=valid)
+        fused = fuse(values, regions, rule=self.rule, split=False, valid=valid)
+        return FusedImage(pixels, regions, values, fused, storage, stored.shape[-2:] != size, valid)
 
-    def fused_map(self, image: Path, score: Path) -> NDArray[Any]:
-        """The fused map alone; as `fused_image`."""
-        return self.fused_image(image, score).fused
+    def fused_map(self, image: Path, score: Path) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+        """The fused map and the pixels that count; as `fused_image`."""
+        made = self.fused_image(image, score)
+        return made.fused, made.valid
 
     def fuse_file(self, *, image: Path, score: Path, target: Path, picture: Path | None) -> Sequence[str]:
         """Fuse one score map and write it at the image's size, and its overlay if there is a path for it.
@@ -119,19 +127,26 @@ class ScoreFusion:
             from csl_plugin.viz import overlay
 
             labels = made.regions[0].labels[0].cpu().numpy()
-            write_png(picture, overlay(made.pixels, labels, made.scores, made.fused))
+            maps = [_shown(values, made.valid) for values in (made.scores, made.fused)]
+            write_png(picture, overlay(made.pixels, labels, *maps))
         return (UPSAMPLED,) if made.upsampled else ()
 
     def _distribution(
-        self, score: Path, stored: NDArray[Any], storage: ScoreStorage, size: tuple[int, int]
+        self,
+        score: Path,
+        stored: NDArray[Any],
+        storage: ScoreStorage,
+        size: tuple[int, int],
+        valid: NDArray[np.bool_] | None,
     ) -> NDArray[Any]:
         """The scores to fuse, at the image's size."""
         own = (stored.shape[-2], stored.shape[-1])
         values = stored if stored.dtype == np.float64 else stored.astype(np.float32)
+        counted = _counted(values, valid if own == size else None)
         if self.logits:
-            _check_logits(score.name, values, storage)
+            _check_logits(score.name, counted, storage)
         elif self.calibration is None:
-            _check(score.name, values, squared=self.rule == "product")
+            _check(score.name, counted, squared=self.rule == "product")
         if own != size or self.logits:
             check_extent(score, (*values.shape[:-2], *size), values.itemsize)
             batch = torch.from_numpy(values)[(None,) * (4 - values.ndim)]
@@ -139,26 +154,28 @@ class ScoreFusion:
             values = resized[(0,) * (4 - values.ndim)].numpy()
         if self.calibration is not None:
             values = self.calibration(values)
-            _check(score.name, values, squared=False)
+            _check(score.name, _counted(values, valid), squared=False)
         return values
 
 
-def single_class(score: Path, fused: NDArray[Any]) -> NDArray[Any]:
+def single_class(score: Path, fused: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
     """A fused map as (H, W).
 
     Args:
         score: Its file.
         fused: (H, W) or (C, H, W).
+        valid: (H, W), the pixels that count; None if all do.
 
     Raises:
         ShapeError: Several classes.
-        ScoreRangeError: nan or infinity.
+        ScoreRangeError: nan or infinity in a pixel that counts.
     """
     if fused.ndim == 3 and fused.shape[0] > 1:
         hint = "Keep the channel of the anomaly score."
         raise ShapeError(score.name, f"{fused.shape[0]} classes", "the scores of one class", hint)
-    if not np.isfinite(fused).all():
-        got = f"nan or infinity in {int((~np.isfinite(fused)).sum())} of {fused.size} values"
+    counted = _counted(fused, valid)
+    if not np.isfinite(counted).all():
+        got = f"nan or infinity in {int((~np.isfinite(counted)).sum())} of {counted.size} values"
         raise ScoreRangeError(score.name, got, "finite scores", "Find out what produced them.")
     return fused.reshape(fused.shape[-2:])
 
@@ -179,10 +196,24 @@ def read_scored_image(image: Path, score: Path) -> tuple[NDArray[np.uint8], NDAr
     return pixels, stored, storage
 
 
-def regions_of(proposer: Any, pixels: NDArray[np.uint8], stem: str, *, split: bool) -> tuple[RegionMap, ...]:
-    """The partitions of an image, split into connected components if that is asked."""
+def regions_of(
+    proposer: Any, pixels: NDArray[np.uint8], stem: str, *, split: bool, valid: NDArray[np.bool_] | None
+) -> tuple[RegionMap, ...]:
+    """The partitions of an image, split into connected components if that is asked.
+
+    Pixels that do not count connect no components, as for `csl_plugin.fuse`.
+    """
     regions = propose_regions(proposer, pixels, stem)
+    if valid is not None:
+        regions = tuple(_restricted(partition, valid) for partition in regions)
     return tuple(split_components(partition) for partition in regions) if split else regions
+
+
+def _restricted(partition: RegionMap, valid: NDArray[np.bool_]) -> RegionMap:
+    """A partition without the pixels that do not count."""
+    labels = partition.labels if partition.labels.dtype == torch.int64 else partition.labels.int()
+    outside = torch.from_numpy(~valid).to(labels.device)
+    return RegionMap(labels.masked_fill(outside, -1), partition.num_regions)
 
 
 def no_score(fusion: ScoreFusion, *, image: Path, folder: Path) -> Sequence[str]:
@@ -196,6 +227,16 @@ def no_score(fusion: ScoreFusion, *, image: Path, folder: Path) -> Sequence[str]
     raise FileError(str(folder), "no score map", f"one named {image.stem}", hint)
 
 
+def _counted(values: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """The values of the pixels that count."""
+    return values if valid is None else values[..., valid]
+
+
+def _shown(values: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Scores as a picture shows them: pixels that do not count have none."""
+    return values if valid is None else np.where(valid, values, np.nan)
+
+
 def _check_logits(name: str, values: NDArray[Any], storage: ScoreStorage) -> None:
     if storage.dtype.kind == "u":
         hint = "Save the logits as float32 .npy, before they are rounded, or omit --logits."
@@ -206,6 +247,8 @@ def _check_logits(name: str, values: NDArray[Any], storage: ScoreStorage) -> Non
 
 
 def _check(name: str, values: NDArray[Any], *, squared: bool) -> None:
+    if not values.size:  # no pixel counts
+        return
     low, high = float(values.min()), float(values.max())  # nan if any is
     largest = float(np.finfo(values.dtype).max)
     if np.isfinite([low, high]).all() and low >= 0 and (not squared or high <= largest**0.5):

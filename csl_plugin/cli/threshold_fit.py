@@ -10,13 +10,22 @@ from itertools import tee
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.cli.batch_report import in_words
 from csl_plugin.cli.fused_maps import settings_of_maps
-from csl_plugin.cli.fusion_options import chosen, source_of
-from csl_plugin.cli.object_budget_fit import PER_IMAGE, Pairs, Source, fit_by_objects, refuse_missing, shown
+from csl_plugin.cli.fusion_options import chosen, source_of, valid_chosen
+from csl_plugin.cli.object_budget_fit import (
+    PER_IMAGE,
+    Pairs,
+    Source,
+    fit_by_objects,
+    refuse_maskless,
+    refuse_missing,
+    shown,
+)
 from csl_plugin.cli.pairs import LABEL_SUFFIXES
 from csl_plugin.cli.result_file import check_replaceable
 from csl_plugin.cli.score_fusion import single_class
@@ -26,6 +35,7 @@ from csl_plugin.io import files_by_stem, list_images, read_label_png
 from csl_plugin.objects import Threshold
 
 _MIN_AREA = 64
+_VOID = np.uint8(255)
 
 
 def run(arguments: argparse.Namespace) -> Answer:
@@ -42,12 +52,13 @@ def run(arguments: argparse.Namespace) -> Answer:
     scores = scores_of(arguments.scores, images, alone=arguments.images.is_file())
     refuse_missing(arguments.scores, images, scores, "score map")
     source = source_of(arguments)
+    refuse_maskless(source.valid, images)
     pairs = [(image, scores[stem]) for stem, image in images.items()]
     if arguments.labels is not None:
         labels = _labels(arguments.labels, images, alone=arguments.images.is_file())
         threshold = _by_labels(arguments, source, pairs, labels)
     elif arguments.pixels is not None:
-        maps = (single_class(score, source.fused_map(image, score)) for image, score in shown(pairs))
+        maps = (fused if valid is None else fused[valid] for fused, valid in _maps(source, pairs))
         threshold = replace(Threshold.fit_pixels(maps, arguments.pixels), made_with=settings_of_maps(source))
     else:
         threshold = _by_objects(arguments, source, pairs)
@@ -61,7 +72,8 @@ def run(arguments: argparse.Namespace) -> Answer:
         **rest,
         "threshold": json.loads(threshold.to_json()),
     }
-    made_with = {"maps": "as they are"} if arguments.fused else chosen(arguments)
+    as_they_are = {"maps": "as they are", **valid_chosen(arguments)}
+    made_with = as_they_are if arguments.fused else chosen(arguments)
     lines = [f"{file}: {threshold}", "  with " + ", ".join(map(" ".join, made_with.items()))]
     lines += [f"  {name.replace('_', ' ')}: {in_words(note)}" for name, note in rest.items() if note]
     return Answer(SUCCESS, facts, lines)
@@ -73,16 +85,23 @@ def _by_objects(arguments: argparse.Namespace, source: Source, pairs: Pairs) -> 
     return fit_by_objects(source, pairs, per_image, min_area)
 
 
+def _maps(source: Source, pairs: Pairs) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_] | None]]:
+    """The fused maps, (H, W), and the pixels of each that count."""
+    for image, score in shown(pairs):
+        fused, valid = source.fused_map(image, score)
+        yield single_class(score, fused, valid), valid
+
+
 def _by_labels(
     arguments: argparse.Namespace, source: Source, pairs: Pairs, labels: Sequence[Path]
 ) -> Threshold:
     def read() -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        for (image, score), label in zip(shown(pairs), labels, strict=True):
-            fused, label_map = single_class(score, source.fused_map(image, score)), read_label_png(label)
+        for (fused, valid), label in zip(_maps(source, pairs), labels, strict=True):
+            label_map = read_label_png(label)
             if label_map.shape != fused.shape:
                 hint = "Labels have the size of their images."
                 raise ShapeError(str(label), f"size {label_map.shape}", f"{fused.shape}", hint)
-            yield fused, label_map
+            yield fused, label_map if valid is None else np.where(valid, label_map, _VOID)
 
     first, second = tee(read())
     maps, label_maps = (fused for fused, _ in first), (label for _, label in second)

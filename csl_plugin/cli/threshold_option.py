@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.arguments import name, path
@@ -32,8 +33,8 @@ def add_threshold_options(parser: Any) -> None:
         "--fit-on",
         metavar="DIR",
         type=path,
-        help="fit the threshold on DIR/images and DIR/scores first, frames without anomalies; it is written "
-        "to OUT/threshold.json",
+        help="fit the threshold on DIR/images and DIR/scores first, frames without anomalies, and with a "
+        "folder of --valid on the masks of DIR/valid; it is written to OUT/threshold.json",
     )
     parser.add_argument(
         "--false-objects",
@@ -76,7 +77,7 @@ def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps,
 
 def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
     from csl_plugin.cli.fused_maps import FusedMaps, settings_of_maps
-    from csl_plugin.cli.object_budget_fit import PER_IMAGE, fit_by_objects, refuse_missing
+    from csl_plugin.cli.object_budget_fit import PER_IMAGE, fit_by_objects, refuse_maskless, refuse_missing
     from csl_plugin.cli.scored_images import scores_of
     from csl_plugin.io import list_images
 
@@ -84,12 +85,16 @@ def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_
     place = arguments.fit_on / "scores"
     scores = scores_of(place, images, alone=False)
     refuse_missing(place, images, scores, "score map")
+    valid = source.valid.of_fit(arguments.fit_on) if source.valid else None
+    refuse_maskless(valid, images)
     if isinstance(source, FusedMaps):
-        normal = FusedMaps.of(place, source.proposer, split=source.split)
+        normal = FusedMaps.of(place, source.proposer, split=source.split, valid=valid)
         if settings_of_maps(normal) != settings_of_maps(source):
             got, hint = "fused maps that were made otherwise than SCORES", "Fuse both in the same way."
             raise OptionError("--fit-on", got, "maps of the same settings", hint)
         source = normal
+    else:
+        source = replace(source, valid=valid)
     per_image = PER_IMAGE if arguments.false_objects is None else arguments.false_objects
     pairs = [(image, scores[stem]) for stem, image in images.items()]
     return fit_by_objects(source, pairs, per_image, min_area)

@@ -127,7 +127,7 @@ def test_fused_maps_of_another_origin_have_no_settings(place):
     assert fit("--fused", "--pixels", "0.02") == 0
     threshold = Threshold.load("t.json")
     assert float(threshold) == float(Threshold.fit_pixels(map(make_scores, range(4)), 0.02))
-    assert threshold.made_with == {}
+    assert threshold.made_with == {"valid": False}
 
 
 def test_stored_regions_are_known_by_what_made_them(place):
@@ -143,7 +143,8 @@ def test_stored_regions_are_known_by_what_made_them(place):
     assert {"proposer", "regions"}.isdisjoint(Threshold.load("three.json").made_with)
     assert main(["fuse", "images", "scores", "out", "--proposer", "maps"]) == 0
     assert fit("--fused", "--pixels", "0.1", scores="out", file="four.json") == 0
-    assert set(Threshold.load("four.json").made_with) == {"rule", "split", "calibration"}
+    of_fusion = {"rule", "split", "calibration", "logits", "valid_in_fusion"}
+    assert set(Threshold.load("four.json").made_with) == of_fusion | {"valid"}
 
 
 def test_raw_scores_take_a_calibration(place):
