@@ -87,8 +87,9 @@ def settings_of_maps(source: ScoreFusion | FusedMaps) -> dict[str, Any]:
     where that is not known, the regions are not named. What is off is named too, so that it is compared.
     """
     settings = dict(source.settings)
-    if isinstance(source, ScoreFusion) or settings:
-        settings = {"logits": False, _VALID_BEFORE: source.settings.get("valid", False), **settings}
+    if settings:
+        settings.setdefault("logits", False)  # a job's settings name it only where it is true
+        settings.setdefault(_VALID_BEFORE, settings.get("valid", False))
     settings["valid"] = source.valid is not None
     origin = settings.pop("proposer", None)
     if isinstance(source, ScoreFusion):
