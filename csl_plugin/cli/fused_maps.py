@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from csl_plugin.io.job_settings import SETTINGS_NAME, read_settings
 from csl_plugin.proposers.combine import Together
 from csl_plugin.proposers.folder import STORED_REGIONS, RegionMapFolder
 from csl_plugin.proposers.identity import identity_of
+
+if TYPE_CHECKING:
+    from csl_plugin.objects import Threshold
 
 _OF_MAPS = ("rule", "split", "proposer", "calibration", "logits")
 _VALID_BEFORE = "valid_in_fusion"  # masks when the maps were fused, beside those of the present command
@@ -97,6 +100,21 @@ def settings_of_maps(source: ScoreFusion | FusedMaps) -> dict[str, Any]:
     elif STORED_REGIONS in str(origin):
         origin = None
     return {**settings, "proposer": origin} if origin else settings
+
+
+def unknown_settings(threshold: Threshold, source: ScoreFusion | FusedMaps) -> list[str]:
+    """The names of the settings of fused maps that cannot be compared with those of a threshold's fit.
+
+    Args:
+        threshold: Of one that was given nothing is known, so there is nothing to compare.
+        source: Where the maps come from.
+    """
+    if threshold.kind == "given" and not threshold.made_with:
+        return []
+    now, before = settings_of_objects(source, 1), threshold.made_with
+    return [name for name in before if name not in now] + [
+        name for name in settings_of_maps(source) if name not in before
+    ]
 
 
 def settings_of_objects(source: ScoreFusion | FusedMaps, min_area: int) -> dict[str, Any]:

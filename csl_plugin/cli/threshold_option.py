@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.arguments import name, path
+from csl_plugin.cli.streams import say
 from csl_plugin.errors import OptionError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps,
         OptionError: A number that is not finite, or a threshold of maps or objects that were made otherwise.
         CSLError: The frames cannot be used, or nothing can be fitted on them.
     """
-    from csl_plugin.cli.fused_maps import settings_of_objects
+    from csl_plugin.cli.fused_maps import settings_of_objects, unknown_settings
     from csl_plugin.objects import Threshold
 
     if arguments.fit_on is not None:
@@ -71,6 +72,11 @@ def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps,
     except ValueError:
         threshold = Threshold.load(given)
         threshold.check_made_with(settings_of_objects(source, min_area))
+        if unknown := unknown_settings(threshold, source):
+            say(
+                f"warning: {given}: it holds for maps that were made as those of its fit, and nothing says "
+                f"whether these were: {', '.join(unknown)}"
+            )
         return threshold
     return Threshold.given(value)
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -213,6 +214,42 @@ def test_a_threshold_file_is_used_and_one_of_other_maps_is_refused(place, capsys
         assert said.startswith("--threshold: got ")
         assert "as the threshold was made with" in said
     assert not (place / "new").exists()
+
+
+def test_a_threshold_of_logits_is_refused_for_scores(place, capsys):
+    folders = [str(place / name) for name in ("images", "scores", "t.json")]
+    file = ("--threshold", folders[-1])
+    for fitted, used in (("--logits",), ()), ((), ("--logits",)):
+        words = ["threshold", "fit", *folders, "--proposer", str(place / "regions"), "--pixels", "0.01"]
+        assert main([*words, *fitted]) == 0
+        assert run(place, *fitted, "--overwrite", threshold=file) == 0
+        capsys.readouterr()
+        assert run(place, "--json", *used, threshold=file, out="new") == 2
+        assert "--threshold: got logits " in facts_of_last(capsys)["error"]
+
+
+def test_what_cannot_be_compared_with_the_fit_is_said(place, capsys):
+    pixels = Threshold.fit_pixels([np.load(place / "scores" / "c.npy")], 0.1)
+    fusion = {
+        "rule": "adaptive",
+        "split": True,
+        "calibration": None,
+        "logits": False,
+        "valid_in_fusion": False,
+    }
+    maps, of_fusion = fusion | {"valid": False}, ", ".join(fusion)
+    cases = (
+        (pixels, (), f"{of_fusion}, valid"),
+        (replace(pixels, made_with=maps), (), None),
+        (replace(pixels, made_with=maps), ("--fused",), of_fusion),
+        (replace(pixels, made_with=maps | {"proposer": "x", "regions": "x"}), (), "proposer, regions"),
+        (Threshold.given(0.5), (), None),
+    )
+    for threshold, options, names in cases:
+        threshold.save(place / "t.json")
+        assert run(place, *options, "--overwrite", threshold=("--threshold", str(place / "t.json"))) == 0
+        said = capsys.readouterr().err
+        assert (f"nothing says whether these were: {names}\n" in said) if names else not said
 
 
 def code_of(words):
