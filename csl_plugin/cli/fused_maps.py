@@ -50,14 +50,13 @@ class FusedMaps:
         Raises:
             FileError: The folder's settings cannot be read, or are those of another command.
         """
-        file = (place if place.is_dir() else place.parent) / SETTINGS_NAME
-        stored = read_settings(file)
+        stored = _job_of(place)
         if stored is None:
             return cls(proposer, split, {}, valid)
         if stored["command"] != "fuse":
             hint = "Pass the output folder of csl-plugin fuse."
             got = f"an output folder of csl-plugin {stored['command']}"
-            raise FileError(str(file.parent), got, "fused maps", hint)
+            raise FileError(str(place), got, "fused maps", hint)
         settings = {name: stored[name] for name in _OF_MAPS if name in stored}
         if "valid" in stored:
             settings[_VALID_BEFORE] = stored["valid"]
@@ -81,6 +80,21 @@ class FusedMaps:
 
     def _valid(self, image: Path, pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
         return self.valid.read(image, (pixels.shape[0], pixels.shape[1])) if self.valid else None
+
+
+def refuse_fused(place: Path) -> None:
+    """Refuse maps that `csl-plugin fuse` wrote where scores are to be fused: twice gives other scores.
+
+    Args:
+        place: A folder of score maps, or one.
+
+    Raises:
+        FileError: Such maps, or the folder's settings cannot be read.
+    """
+    stored = _job_of(place)
+    if stored is not None and stored["command"] == "fuse":
+        hint = "Pass --fused, or the scores that these maps were made from."
+        raise FileError(str(place), "maps that csl-plugin fuse wrote", "scores before fusion", hint)
 
 
 def settings_of_maps(source: ScoreFusion | FusedMaps) -> dict[str, Any]:
@@ -139,6 +153,11 @@ def _origin(proposer: Any) -> str | None:
         return identity_of(proposer)
     stored = read_settings(proposer.path / SETTINGS_NAME) or {}
     return str(stored["proposer"]) if "proposer" in stored else None
+
+
+def _job_of(place: Path) -> Mapping[str, Any] | None:
+    """The settings of the job that wrote a folder, or the folder of a file; None where none did."""
+    return read_settings((place if place.is_dir() else place.parent) / SETTINGS_NAME)
 
 
 def _read(image: Path, score: Path) -> tuple[NDArray[np.uint8], NDArray[Any], ScoreStorage]:

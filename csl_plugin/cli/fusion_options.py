@@ -95,12 +95,13 @@ def source_of(arguments: argparse.Namespace) -> ScoreFusion | FusedMaps:
     """Where the fused maps come from: the files, with --fused, or the fusion of what they hold.
 
     Raises:
-        CSLError: As `fusion_of`; or --fused with an option that says how to fuse.
+        CSLError: As `fusion_of`; or --fused with an option that says how to fuse, or fused maps without it.
     """
-    if not arguments.fused:
-        return fusion_of(arguments)
-    from csl_plugin.cli.fused_maps import FusedMaps
+    from csl_plugin.cli.fused_maps import FusedMaps, refuse_fused
 
+    if not arguments.fused:
+        refuse_fused(arguments.scores)
+        return fusion_of(arguments)
     given = {
         "--rule": arguments.rule,
         "--calibration": arguments.calibration,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import replace
+from filecmp import cmp
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.arguments import name, path
@@ -82,7 +85,7 @@ def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps,
 
 
 def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
-    from csl_plugin.cli.fused_maps import FusedMaps, settings_of_maps
+    from csl_plugin.cli.fused_maps import FusedMaps, refuse_fused, settings_of_maps
     from csl_plugin.cli.object_budget_fit import PER_IMAGE, fit_by_objects, refuse_maskless, refuse_missing
     from csl_plugin.cli.scored_images import scores_of
     from csl_plugin.io import list_images
@@ -100,7 +103,40 @@ def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_
             raise OptionError("--fit-on", got, "maps of the same settings", hint)
         source = normal
     else:
+        refuse_fused(place)
         source = replace(source, valid=valid)
+    _refuse_shared_regions(source, images, list_images(arguments.images))
     per_image = PER_IMAGE if arguments.false_objects is None else arguments.false_objects
     pairs = [(image, scores[stem]) for stem, image in images.items()]
     return fit_by_objects(source, pairs, per_image, min_area)
+
+
+def _refuse_shared_regions(
+    source: ScoreFusion | FusedMaps, frames: Mapping[str, Path], images: Mapping[str, Path]
+) -> None:
+    """Refuse region maps that would be taken for a frame and for another image of the same stem.
+
+    Args:
+        source: With the proposer.
+        frames: That the threshold is fitted on, by stem.
+        images: Whose objects are found, by stem.
+
+    Raises:
+        OptionError: There are such maps.
+    """
+    from csl_plugin.proposers.on_files import region_files
+
+    for stem, frame in frames.items():
+        found = region_files(source.proposer, stem)
+        if found and stem in images and not _equal(frame, images[stem]):
+            got = f"{found[0]} for both {frame} and {images[stem]}"
+            hint = "Fit with csl-plugin threshold fit and the frames' own region maps, or rename the frames."
+            raise OptionError("--fit-on", got, "region maps of one image each", hint)
+
+
+def _equal(one: Path, other: Path) -> bool:
+    """Whether two files hold the same."""
+    try:
+        return cmp(one, other, shallow=False)
+    except OSError:
+        return False

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -202,6 +203,25 @@ def test_fused_maps_are_taken_as_they_are(place, capsys):
     assert_same(read_objects(place / "out/objects/a.json"), found)
 
 
+def test_fused_maps_are_not_fused_again(place, normal, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    proposer = ["--proposer", "regions"]
+    assert main(["fuse", "images", "scores", "maps", *proposer]) == 0
+    assert main(["fuse", "normal/images", "normal/scores", "normal/fused", *proposer]) == 0
+    (normal / "scores").rename(normal / "raw")
+    (normal / "fused").rename(normal / "scores")
+    capsys.readouterr()
+    for words, folder in (
+        (["objects", "images", "maps", "out", "--threshold", "0.5"], "maps"),
+        (["objects", "images/a.png", "maps/a.npy", "out", "--threshold", "0.5"], "maps/a.npy"),
+        (["objects", "images", "scores", "out", "--fit-on", "normal"], "normal/scores"),
+        (["threshold", "fit", "images", "maps", "t.json"], "maps"),
+    ):
+        assert main([*words, *proposer, "--json"]) == 2
+        assert facts_of_last(capsys)["error"].startswith(f"{folder}: got maps that csl-plugin fuse wrote")
+    assert not (place / "out").exists()
+
+
 def test_a_threshold_file_is_used_and_one_of_other_maps_is_refused(place, capsys):
     Threshold(0.4, made_with={"rule": "adaptive", "min_area": 64}).save(place / "t.json")
     file = ("--threshold", str(place / "t.json"))
@@ -321,6 +341,19 @@ def test_fused_maps_are_fitted_on_maps_of_the_same_settings(place, normal, capsy
     capsys.readouterr()
     assert run(place, "--json", "--fused", scores="fused", threshold=("--fit-on", str(normal))) == 2
     assert "--fit-on: got fused maps that were made otherwise" in facts_of_last(capsys)["error"]
+
+
+def test_region_maps_of_other_images_are_not_taken_for_the_frames(place, normal, capsys):
+    fit_on = ("--fit-on", str(normal), "--false-objects", "0")
+    for folder, suffix in (("images", "png"), ("scores", "npy")):
+        (normal / folder / f"n0.{suffix}").rename(normal / folder / f"a.{suffix}")
+    assert run(place, "--json", threshold=fit_on) == 2
+    error = facts_of_last(capsys)["error"]
+    assert error.startswith(f"--fit-on: got {place}/regions/a.png for both {normal}/images/a.png and ")
+    assert run(place, "--proposer", "superpixels:30", threshold=fit_on) == 0
+    (normal / "images" / "a.png").unlink()
+    shutil.copy(place / "images" / "a.png", normal / "images" / "a.png")
+    assert run(place, "--json", "--overwrite", threshold=fit_on) == 0
 
 
 @pytest.mark.parametrize(
