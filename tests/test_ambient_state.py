@@ -21,6 +21,8 @@ from csl_plugin import (
     Calibration,
     RegionMap,
     RegionProposals,
+    Threshold,
+    find_objects,
     fuse,
     fuse_labels,
     hard_assignment,
@@ -42,10 +44,13 @@ from csl_plugin.metrics import (
     ANOMALY_TRACK,
     OBSTACLE_TRACK,
     ComponentMetric,
+    InstanceAP,
+    ObjectMetric,
     PerImageAnomaly,
     PooledAnomaly,
     RegionQuality,
     RegionVoteMetric,
+    Reliability,
     SemanticMetric,
     SmiycAnomaly,
     bootstrap_difference,
@@ -65,6 +70,20 @@ TINY = RegionProposals(PROPOSALS.scores.float() * 1e-30, PROPOSALS.validity.floa
 IMAGE = torch.rand(1, 3, 40, 56, generator=draw)
 PROPOSERS = {name: load_proposer(name) for name in ("superpixels", "csl-tiny", "csl-tiny:10")}
 CALIBRATION = Calibration.fit_quantile([np.linspace(0, 1, 50)])
+
+
+MAPS = [SCORES[0, 0], SCORES[1, 0].half()]
+
+
+def objects_at(threshold):
+    """Boxes, areas and scores of the objects of two maps."""
+    found = find_objects(SCORES[:, :1], threshold, IDS, min_area=2)
+    columns = [np.column_stack([each.boxes, each.areas, each.scores]) for each in found]
+    return torch.from_numpy(np.concatenate(columns))
+
+
+def value_of(threshold):
+    return torch.from_numpy(np.array([float(threshold)]))
 
 
 @contextmanager
@@ -162,6 +181,12 @@ CALLS = {
     "calibration": lambda: CALIBRATION(SCORES),
     "fit": lambda: Calibration.fit_quantile([SCORES, torch.zeros(3, device="cpu")])(SCORES),
     "fit a sigmoid": lambda: Calibration.fit_sigmoid([SCORES.half()])(SCORES),
+    "objects": lambda: objects_at(0.5),
+    "objects at a huge threshold": lambda: objects_at(1e300),
+    "fit a threshold to objects": lambda: value_of(Threshold.fit_objects(MAPS, 1, min_area=2)),
+    "fit a threshold at zero": lambda: value_of(Threshold.fit_pixels([(MAPS[0] - 0.5).clamp(max=0)], 0)),
+    "fit a threshold to labels": lambda: value_of(Threshold.fit_f1(MAPS, [IDS[0] % 2] * 2)),
+    "keep a threshold": lambda: value_of(Threshold(np.float32(0.5))),
     "superpixels": lambda: PROPOSERS["superpixels"](IMAGE)[0].labels,
     "masks": lambda: regions_from_masks(IDS[:1] > torch.tensor([[[3]], [[5]]], device="cpu")).labels,
     "picture": lambda: torch.from_numpy(
@@ -196,6 +221,7 @@ def state_of(frame):
     return metric.state()
 
 
+FOUND = find_objects(SCORES[0, 0], 0.7, IDS[0], min_area=1)[0]
 DETECTED = [(SCORES[b, c], truth) for b, c, truth in ((0, 0, TRUTH), (1, 1, TRUTH), (1, 2, NOTHING))]
 EXTREME = [(np.array([[0.0, 1e-300, 1e300, np.inf, -np.inf]]), np.array([[0, 1, 1, 0, 1]]))]
 SPANS = [  # from subnormal numbers to the largest
@@ -238,6 +264,12 @@ METRICS = {
         ComponentMetric(ANOMALY_TRACK, 1e-9), (SCORES[0, 0].half(), TRUTH)
     ),
     "components, none": lambda: measured(ComponentMetric(ANOMALY_TRACK, 0.5), DETECTED[2]),
+    "instances": lambda: measured(InstanceAP(), (FOUND, TRUTH)),
+    "instances, none": lambda: measured(InstanceAP(), (FOUND, NOTHING)),
+    "objects": lambda: measured(ObjectMetric(OBSTACLE_TRACK), (FOUND, TRUTH)),
+    "objects, none": lambda: measured(ObjectMetric(OBSTACLE_TRACK), (FOUND.take([]), NOTHING)),
+    "calibration error": lambda: measured(Reliability(), *DETECTED),
+    "calibration error, none": lambda: measured(Reliability()),
     "semantic": lambda: measured(SemanticMetric(3, unseen=[2]), (TRUTH, abs(TRUTH))),
     "semantic, none": lambda: measured(SemanticMetric(3, unseen=[2])),
     "regions": lambda: measured(RegionQuality(), (IDS[0], IDS[1] % 5)),

@@ -14,8 +14,9 @@ from csl_plugin.arrays import Array, as_tensor, bounds, describe, has_values
 from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.regions.region_map import check_size
 
-# Sums over regions are in float64: up to here they are finite for every number of pixels.
-_MOST = 1e290
+LARGEST_SCORE = 1e290
+"""Sums over regions are in float64: up to here they are finite for every number of pixels."""
+
 _DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.uint8)
 
 
@@ -133,7 +134,7 @@ def check_scores(read: Distribution, valid: Tensor | None, logits: bool, squared
     largest = torch.finfo(values.dtype).max
     most = largest
     if not logits:
-        most = math.sqrt(largest) if squared else min(largest, _MOST)
+        most = math.sqrt(largest) if squared else min(largest, LARGEST_SCORE)
 
     def is_fine(found: tuple[float, float]) -> bool:
         return found[0] >= least and -math.inf < found[0] and found[1] <= most
@@ -149,7 +150,7 @@ def check_scores(read: Distribution, valid: Tensor | None, logits: bool, squared
         raise ScoreRangeError(
             "distribution",
             f"scores up to {high:.4g} in {values.dtype}",
-            "scores whose square the dtype holds" if squared else f"scores up to {_MOST:g}",
+            "scores whose square the dtype holds" if squared else f"scores up to {LARGEST_SCORE:g}",
             'Scale them to [0, 1], or use rule="geometric".' if squared else "Scale them to [0, 1].",
         )
     raise ScoreRangeError(

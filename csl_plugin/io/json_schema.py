@@ -69,6 +69,8 @@ def number(low: float, high: float, *, above_low: bool = False, below_high: bool
 
     def read(value: Any, place: Place) -> float:
         numeric = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+        if isinstance(value, np.floating):
+            value = float(value)  # a narrow type does not hold the bounds
         # An integer may have more digits than a float can hold, but not beyond these bounds.
         inside = numeric and low <= value <= high and math.isfinite(value)
         if not inside or (above_low and value == low) or (below_high and value == high):

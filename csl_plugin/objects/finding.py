@@ -14,7 +14,7 @@ from csl_plugin._options import checked_integer
 from csl_plugin.arrays import Array, bounds, shown
 from csl_plugin.errors import CSLError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.fusion.region_argument import Regions, read_partitions, read_valid
-from csl_plugin.fusion.score_argument import Distribution, read_distribution
+from csl_plugin.fusion.score_argument import LARGEST_SCORE, Distribution, read_distribution
 from csl_plugin.objects.instances import Objects
 from csl_plugin.objects.marked import by_regions, objects_of
 from csl_plugin.ops.cpu.runs import Runs, find_runs
@@ -40,7 +40,7 @@ def find_objects(
 
     Args:
         fused: Scores of one class, higher for more of it: (H, W), (1, H, W) or (B, 1, H, W), a torch tensor
-            or a numpy array, any finite values. uint8 stands for [0, 1] in steps of 1/255.
+            or a numpy array, any finite values up to 1e290. uint8 stands for [0, 1] in steps of 1/255.
         threshold: In the units of `fused`: a number, or a `Threshold`. A pixel equal to it counts.
         regions: As for `csl_plugin.fuse`: one partition or several, from coarse to fine. A pixel that is in
             none of the finest decides for itself.
@@ -56,7 +56,7 @@ def find_objects(
     Raises:
         DTypeError, DeviceError: As for `csl_plugin.fuse`.
         ShapeError: As for `csl_plugin.fuse`, or more than one class.
-        ScoreRangeError: A valid pixel's score is nan or infinite.
+        ScoreRangeError: A valid pixel's score is nan, infinite, or beyond 1e290.
         OptionError: `threshold` is no finite number, or `min_area` no integer of at least 1.
 
     Example:
@@ -73,14 +73,22 @@ def find_objects(
     partitions = [] if regions is None else read_partitions(regions, read, split, mask, True)
     found = []
     for image, scores in enumerate(read.scores[:, 0].detach()):
-        values = _values(scores)
         counts = None if mask is None else mask[image].cpu().numpy()
-        _check_finite(values, counts)
-        marked = values >= level if counts is None else (values >= level) & counts
-        if partitions:
-            marked = by_regions(marked, [_runs(partition, image) for partition in partitions])
-        found.append(objects_of(values, level, marked, least))
+        runs = [_runs(partition, image) for partition in partitions]
+        with np.errstate(all="ignore"):  # a threshold beyond the element type, means of the smallest numbers
+            found.append(_found_in(_values(scores), level, counts, runs, least))
     return found
+
+
+def _found_in(
+    values: NDArray[Any], level: float, counts: NDArray[np.bool_] | None, partitions: list[Runs], least: int
+) -> Objects:
+    """The objects of one map; the arguments as in `find_objects`."""
+    _check_finite(values, counts)
+    marked = values >= level if counts is None else (values >= level) & counts
+    if partitions:
+        marked = by_regions(marked, partitions)
+    return objects_of(values, level, marked, least)
 
 
 def _runs(partition: Partition, image: int) -> Runs:
@@ -91,7 +99,8 @@ def _runs(partition: Partition, image: int) -> Runs:
 
 def _checked_threshold(threshold: SupportsFloat) -> float:
     try:
-        level = math.nan if isinstance(threshold, (str, bytes, bool)) else float(threshold)
+        flag = getattr(threshold, "dtype", None) in (np.bool_, torch.bool)
+        level = math.nan if flag or isinstance(threshold, (str, bytes, bool)) else float(threshold)
     except (TypeError, ValueError, OverflowError):
         level = math.nan
     if not math.isfinite(level):
@@ -123,3 +132,6 @@ def _check_finite(values: NDArray[Any], counts: NDArray[np.bool_] | None) -> Non
     if not math.isfinite(low) or not math.isfinite(high):
         hint = "Find out what produced them, or mark such pixels as not valid."
         raise ScoreRangeError("fused", "nan or infinity", "finite scores", hint)
+    if max(-low, high) > LARGEST_SCORE:
+        got, hint = f"scores from {low:.4g} to {high:.4g}", "Scale them to [0, 1]."
+        raise ScoreRangeError("fused", got, f"scores up to {LARGEST_SCORE:g}", hint)

@@ -183,13 +183,16 @@ def plain_scores(fused: Any, *, void: bool = False) -> NDArray[Any]:
 
 
 def next_above(value: float, kind: type[np.floating[Any]]) -> float:
-    """The next number above a score.
+    """The next number above a score, but no subnormal one: processors may be set to take these for 0.
 
     Raises:
         ScoreRangeError: There is none.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         found = float(np.nextafter(kind(value), kind(np.inf)))
+    least = float(np.finfo(kind).tiny)
+    if abs(found) < least:
+        return least
     if not np.isfinite(found):
         hint = "Fused maps of scores in [0, 1] are in [0, 1]."
         raise ScoreRangeError("maps", f"scores up to {value:.4g}", "a number above the largest score", hint)

@@ -35,8 +35,9 @@ def plain(scores):
 
 
 def below(value, kind):
+    """The number before a value that is none of the subnormal ones."""
     narrow = np.float64 if kind is np.float64 else np.float32
-    return float(np.nextafter(narrow(value), narrow(-np.inf)))
+    return 0.0 if value == np.finfo(narrow).tiny else float(np.nextafter(narrow(value), narrow(-np.inf)))
 
 
 def differ(maps):
