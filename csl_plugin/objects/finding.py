@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, SupportsFloat
+from collections.abc import Mapping
+from typing import Any, Protocol, SupportsFloat, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +20,14 @@ from csl_plugin.objects.instances import Objects
 from csl_plugin.objects.marked import by_regions, objects_of
 from csl_plugin.ops.cpu.runs import Runs, find_runs
 from csl_plugin.ops.partition import Partition
+
+
+@runtime_checkable
+class _Fitted(Protocol):
+    """A `Threshold`."""
+
+    def check_made_with(self, settings: Mapping[str, Any]) -> None:
+        """Refuse objects that are made in another way than those of the fit."""
 
 
 def find_objects(
@@ -44,7 +53,8 @@ def find_objects(
         threshold: In the units of `fused`: a number, or a `Threshold`. A pixel equal to it counts.
         regions: As for `csl_plugin.fuse`: one partition or several, from coarse to fine. A pixel that is in
             none of the finest decides for itself.
-        min_area: The least number of pixels of an object, at least 1.
+        min_area: The least number of pixels of an object, at least 1; that of the fit for a `Threshold` of
+            `Threshold.fit_objects`, whose budget holds for no other.
         split: Split the regions into their connected components first, as `fuse` does.
         valid: Pixels that count, boolean (H, W) or (B, H, W). The others belong to no object.
 
@@ -57,7 +67,8 @@ def find_objects(
         DTypeError, DeviceError: As for `csl_plugin.fuse`.
         ShapeError: As for `csl_plugin.fuse`, or more than one class.
         ScoreRangeError: A valid pixel's score is nan, infinite, or beyond 1e290.
-        OptionError: `threshold` is no finite number, or `min_area` no integer of at least 1.
+        OptionError: `threshold` is no finite number, or `min_area` no integer of at least 1, or not that of
+            the threshold's fit.
 
     Example:
         >>> import numpy as np
@@ -68,6 +79,8 @@ def find_objects(
     """
     level = _checked_threshold(threshold)
     least = checked_integer("min_area", min_area, 1, None, "1 keeps every object.")
+    if isinstance(threshold, _Fitted):
+        threshold.check_made_with({"min_area": least})
     read = _read_fused(fused)
     mask = read_valid(valid, read)
     partitions = [] if regions is None else read_partitions(regions, read, split, mask, True)

@@ -454,3 +454,13 @@ def test_a_calibration_is_no_threshold_and_settings_are_short(tmp_path):
         "no calibration",
         'calibration "abababababab"',
     )
+
+
+def test_a_budget_of_objects_holds_for_its_own_least_area():
+    maps = [smooth(0), smooth(1)]
+    threshold = Threshold.fit_objects(maps, 0, min_area=16)
+    assert find_objects(maps[0], threshold, min_area=16)[0].areas.tolist() == []
+    with pytest.raises(OptionError, match="threshold: got min_area 4, expected min_area 16"):
+        find_objects(maps[0], threshold, min_area=4)
+    find_objects(maps[0], float(threshold), min_area=4)
+    find_objects(maps[0], Threshold.fit_pixels(maps), min_area=4)
