@@ -97,6 +97,17 @@ def test_more_objects_than_a_label_map_holds_are_refused(tmp_path):
     write_label_map(tmp_path / "a.png", many.take(range(65535)))
 
 
+def test_boxes_of_every_name_are_rows_and_none_is_a_formula(tmp_path):
+    formulas = ["=1+1", '=HYPERLINK("x")', "+1", "-2", "@SUM(1)", "\t=1", "\r=1", "\n=1"]
+    texts = ["a,b", 'q"q', "two\nlines", "two\rlines", "\u65e5 \u672c", " lead", ";", "a=1"]
+    one = Objects.from_masks(np.ones((1, 2, 3), bool), np.array([0.5]))
+    write_boxes(tmp_path / "boxes.csv", dict.fromkeys([*formulas, *texts], one))
+    with (tmp_path / "boxes.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["image"] for row in rows] == [f"./{name}" for name in formulas] + texts
+    assert {(row["right"], row["score"]) for row in rows} == {("3", "0.5")}
+
+
 def test_boxes(found, tmp_path):
     found["b.jpg"] = found["a.jpg"].take([1])
     write_boxes(tmp_path / "boxes.csv", {**dict(reversed(found.items()))})

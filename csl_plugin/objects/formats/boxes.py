@@ -10,6 +10,7 @@ from csl_plugin.io.atomic import atomic_path
 from csl_plugin.objects.instances import Objects, check_objects_of_images
 
 _COLUMNS = ("image", "left", "top", "right", "bottom", "score", "area", "border_share")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def write_boxes(path: str | os.PathLike[str], objects: Mapping[str, Objects]) -> None:
@@ -17,6 +18,9 @@ def write_boxes(path: str | os.PathLike[str], objects: Mapping[str, Objects]) ->
 
     The first line names the columns. right and bottom are beyond the last pixel, so that right - left is the
     width. An image without objects has no line.
+
+    A name that a spreadsheet would take for a formula, which begins with =, +, -, @, a tab or a line break,
+    gets "./" before it, so that it is text and still the path of the same file.
 
     Args:
         path: The file.
@@ -28,10 +32,13 @@ def write_boxes(path: str | os.PathLike[str], objects: Mapping[str, Objects]) ->
     check_objects_of_images(objects)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
+        quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(_COLUMNS)
         for name, found in objects.items():
+            row_writer = quoting if "\r" in name else writer  # which does not quote every line break
+            shown = f"./{name}" if name.startswith(_FORMULA) else name
             values = zip(
                 found.scores.tolist(), found.areas.tolist(), found.border_shares.tolist(), strict=True
             )
             for box, rest in zip(found.boxes.tolist(), values, strict=True):
-                writer.writerow([name, *box, *rest])
+                row_writer.writerow([shown, *box, *rest])
