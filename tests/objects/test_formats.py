@@ -3,16 +3,18 @@
 import csv
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from csl_plugin import Objects, find_objects
-from csl_plugin.errors import CSLError, DTypeError, FileError, MissingExtraError, ShapeError
+from csl_plugin.errors import CSLError, DTypeError, FileError, MissingExtraError, OptionError, ShapeError
 from csl_plugin.io import read_label_png
 from csl_plugin.objects import objects_picture, polygons_of
 from csl_plugin.objects.formats import (
     brush_results,
+    plain,
     polygon_results,
     read_objects,
     to_supervision,
@@ -95,6 +97,44 @@ def test_more_objects_than_a_label_map_holds_are_refused(tmp_path):
         write_label_map(tmp_path / "a.png", many)
     assert not (tmp_path / "a.png").exists()
     write_label_map(tmp_path / "a.png", many.take(range(65535)))
+
+
+WRITERS = {
+    "boxes": write_boxes,
+    "coco": write_coco,
+    "label studio": lambda path, found: write_label_studio(path, found, brush_results),
+    "plain": lambda path, found: write_objects(path, *found.values(), image=next(iter(found))),
+    "polygons": lambda path, found: write_polygons(path, *found.values(), image=next(iter(found))),
+}
+
+
+@pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
+def test_names_that_no_text_can_hold_are_escaped_or_refused(tmp_path, write):
+    one = Objects.from_masks(np.ones((1, 2, 3), bool), np.array([0.5]))
+    write(tmp_path / "a.json", {"bad\udcff.png": one})
+    written = (tmp_path / "a.json").read_bytes() + b"".join(
+        file.read_bytes() for file in tmp_path.glob("*-images.json")
+    )
+    assert b"bad\\udcff.png" in written.replace(b"\\\\", b"\\")
+    (tmp_path / "a.json").unlink()
+    for name in (Path("a.png"), 3, "a\0.png"):
+        with pytest.raises(CSLError, match=r"the names? of (an image|images)"):
+            write(tmp_path / "a.json", {name: one})
+    assert not (tmp_path / "a.json").exists()
+    if write in (write_boxes, write_coco):
+        with pytest.raises(OptionError, match="two names that are written as"):
+            write(tmp_path / "a.json", {"a\udcff": one, "a\\udcff": one})
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):
+    one = Objects.from_masks(np.ones((1, 2, 3), bool), np.array([0.5]))
+    with pytest.raises(FileError, match="got 300001 objects, expected at most 300000"):
+        write_objects(tmp_path / "a.json", one.take(np.zeros(300_001, np.int64)))
+    monkeypatch.setattr(plain, "_LARGEST", 500)
+    write_objects(tmp_path / "a.json", one)
+    with pytest.raises(FileError, match="got 9 objects"):
+        write_objects(tmp_path / "b.json", one.take([0] * 9))
+    assert [file.name for file in tmp_path.iterdir()] == ["a.json"]
 
 
 def test_boxes_of_every_name_are_rows_and_none_is_a_formula(tmp_path):

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 
 from csl_plugin.io.atomic import atomic_path
+from csl_plugin.objects.formats.names import stored_names
 from csl_plugin.objects.instances import Objects, check_objects_of_images
 
 _COLUMNS = ("image", "left", "top", "right", "bottom", "score", "area", "border_share")
@@ -27,14 +28,16 @@ def write_boxes(path: str | os.PathLike[str], objects: Mapping[str, Objects]) ->
         objects: Of each image, by its name.
 
     Raises:
+        OptionError: A name that no file can have.
         FileError: The path cannot be written.
     """
     check_objects_of_images(objects)
+    names = stored_names(objects)
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
         writer.writerow(_COLUMNS)
-        for name, found in objects.items():
+        for name, found in zip(names, objects.values(), strict=True):
             row_writer = quoting if "\r" in name else writer  # which does not quote every line break
             shown = f"./{name}" if name.startswith(_FORMULA) else name
             values = zip(

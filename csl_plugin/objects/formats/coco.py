@@ -13,6 +13,7 @@ from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import read_large_json
 from csl_plugin.io.json_schema import Place, array, in_json, integer, number, record
 from csl_plugin.objects.formats.coco_images import LARGEST_ID, CocoImage, ImageSet, read_images
+from csl_plugin.objects.formats.names import stored_names
 from csl_plugin.objects.instances import Objects, check_objects_of_images
 from csl_plugin.objects.run_lengths import RunLengths
 from csl_plugin.objects.stored_masks import objects_of_runs, read_mask, stored_masks
@@ -53,7 +54,8 @@ def write_coco(
             of a ground truth. Default: ids 1, 2, ... in the order of `objects`, and category 1, "object".
 
     Raises:
-        OptionError: An image that is not in `images`, or is there with another size.
+        OptionError: A name that no file can have; or an image that is not in `images`, or is there with
+            another size.
         FileError: The path cannot be written.
 
     Example:
@@ -69,12 +71,11 @@ def write_coco(
         {'a.jpg': 1, 'b.jpg': 0}
     """
     check_objects_of_images(objects)
+    sizes = {name: each.size for name, each in zip(stored_names(objects), objects.values(), strict=True)}
     named = (
-        ImageSet(
-            tuple(CocoImage(place, name, *each.size) for place, (name, each) in enumerate(objects.items(), 1))
-        )
+        ImageSet(tuple(CocoImage(place, name, *size) for place, (name, size) in enumerate(sizes.items(), 1)))
         if images is None
-        else images.of({name: each.size for name, each in objects.items()})
+        else images.of(sizes)
     )
     lines = []
     for image, found in zip(named.images, objects.values(), strict=True):

@@ -13,6 +13,7 @@ from csl_plugin._opencv import opencv
 from csl_plugin._version import __version__
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.objects.formats.brush_rle import brush_rle
+from csl_plugin.objects.formats.names import stored_names
 from csl_plugin.objects.instances import Objects, check_objects, check_objects_of_images
 from csl_plugin.objects.polygons import polygons_of
 
@@ -44,12 +45,13 @@ def write_label_studio(
             "/data/local-files/?d=images/".
 
     Raises:
+        OptionError: A name that no file can have.
         FileError: The path cannot be written.
     """
     check_objects_of_images(objects)
     version = f"csl-plugin {__version__}"
     lines = []
-    for name, found in objects.items():
+    for name, found in zip(stored_names(objects), objects.values(), strict=True):
         prediction: dict[str, Any] = {"model_version": version, "result": results(found)}
         if len(found):
             prediction["score"] = float(found.scores[0])

@@ -8,15 +8,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from csl_plugin.errors import FileError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import read_large_json
 from csl_plugin.io.json_schema import Place, array, in_json, number
 from csl_plugin.io.limits import check_extent
+from csl_plugin.objects.formats.names import stored_name
 from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.stored_masks import objects_of_runs, read_mask, stored_masks
 
 _FORMAT = "csl-plugin objects 1"
-_LARGEST, _LARGEST_SCORE = 64 << 20, 1e300
+_LARGEST, _MOST, _LARGEST_SCORE = 64 << 20, 300_000, 1e300
 _HINT = "Write it again with write_objects, or csl-plugin objects."
 
 
@@ -36,7 +38,8 @@ def write_objects(
         threshold: That they were found at, for the reader.
 
     Raises:
-        FileError: The path cannot be written.
+        OptionError: A name that no file can have.
+        FileError: More objects, or longer masks, than `read_objects` takes, or the path cannot be written.
 
     Example:
         >>> import numpy as np
@@ -48,6 +51,8 @@ def write_objects(
         Objects(size=(2, 3), number=1)
     """
     check_objects(objects)
+    if len(objects) > _MOST:
+        raise _too_large(path, objects)
     values = zip(
         objects.boxes.tolist(),
         objects.scores.tolist(),
@@ -59,14 +64,17 @@ def write_objects(
     names = ("box", "score", "area", "border_share", "mask")
     head = {
         "format": _FORMAT,
-        "image": image,
+        "image": stored_name(image) if image else "",
         "size": list(objects.size),
         "threshold": threshold,
         "image_score": objects.image_score,
     }
     lines = ",\n".join(json.dumps(dict(zip(names, each, strict=True))) for each in values)
+    held = f'{json.dumps(head)[:-1]}, "objects": [\n{lines}\n]}}\n'
+    if len(held) > _LARGEST:
+        raise _too_large(path, objects)
     with atomic_path(path) as temporary:
-        temporary.write_text(f'{json.dumps(head)[:-1]}, "objects": [\n{lines}\n]}}\n', encoding="utf-8")
+        temporary.write_text(held, encoding="utf-8")
 
 
 def read_objects(path: str | os.PathLike[str]) -> Objects:
@@ -101,3 +109,9 @@ def read_objects(path: str | os.PathLike[str]) -> Objects:
 
     found = array(read)(held.get("objects"), place["objects"])
     return objects_of_runs(extent, [runs for runs, _ in found], [score for _, score in found])
+
+
+def _too_large(path: str | os.PathLike[str], objects: Objects) -> FileError:
+    hint = "Raise the threshold or the least area."
+    got, expected = f"{len(objects)} objects", f"at most {_MOST} in {_LARGEST} bytes"
+    return FileError(os.fspath(path), got, expected, hint)

@@ -6,6 +6,7 @@ import json
 import os
 
 from csl_plugin.io.atomic import atomic_path
+from csl_plugin.objects.formats.names import stored_name
 from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.polygons import polygons_of
 
@@ -23,6 +24,7 @@ def write_polygons(path: str | os.PathLike[str], objects: Objects, *, image: str
         image: The name of the image, for the reader.
 
     Raises:
+        OptionError: A name that no file can have.
         FileError: The path cannot be written.
     """
     check_objects(objects)
@@ -33,7 +35,11 @@ def write_polygons(path: str | os.PathLike[str], objects: Objects, *, image: str
             {"outer": part.outer.tolist(), "holes": [hole.tolist() for hole in part.holes]} for part in parts
         ]
         lines.append(json.dumps({"score": score, "area": area, "box": box, "polygons": polygons}))
-    head = {"format": "csl-plugin polygons 1", "image": image, "size": list(objects.size)}
+    head = {
+        "format": "csl-plugin polygons 1",
+        "image": stored_name(image) if image else "",
+        "size": list(objects.size),
+    }
     body = ",\n".join(lines)
     with atomic_path(path) as temporary:
         temporary.write_text(f'{json.dumps(head)[:-1]}, "objects": [\n{body}\n]}}\n', encoding="utf-8")
