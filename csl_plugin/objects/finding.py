@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from csl_plugin._options import checked_integer
-from csl_plugin.arrays import Array, bounds, shown
-from csl_plugin.errors import CSLError, OptionError, ScoreRangeError, ShapeError
+from csl_plugin._tracing import outside_graph, refuse_transforms
+from csl_plugin.arrays import Array, bounds, has_values, shown
+from csl_plugin.errors import CSLError, DeviceError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.fusion.region_argument import Regions, read_partitions, read_valid
 from csl_plugin.fusion.score_argument import LARGEST_SCORE, Distribution, read_distribution
 from csl_plugin.objects.instances import Objects
@@ -64,7 +65,7 @@ def find_objects(
         does not lower it.
 
     Raises:
-        DTypeError, DeviceError: As for `csl_plugin.fuse`.
+        DTypeError, DeviceError: A map without values, or as for `csl_plugin.fuse`.
         ShapeError: As for `csl_plugin.fuse`, or more than one class.
         ScoreRangeError: A valid pixel's score is nan, infinite, or beyond 1e290.
         OptionError: `threshold` is no finite number, or `min_area` no integer of at least 1, or not that of
@@ -77,6 +78,17 @@ def find_objects(
         >>> found.boxes.tolist(), found.scores.round(3).tolist()
         ([[0, 0, 3, 1]], [0.85])
     """
+    return outside_graph(_find, fused, threshold, regions, min_area, split, valid)
+
+
+def _find(
+    fused: Array,
+    threshold: SupportsFloat,
+    regions: Regions | None,
+    min_area: int,
+    split: bool,
+    valid: Array | None,
+) -> list[Objects]:
     level = _checked_threshold(threshold)
     least = checked_integer("min_area", min_area, 1, None, "1 keeps every object.")
     if isinstance(threshold, _Fitted):
@@ -123,6 +135,7 @@ def _checked_threshold(threshold: SupportsFloat) -> float:
 
 
 def _read_fused(fused: Array) -> Distribution:
+    refuse_transforms("fused")
     try:
         read = read_distribution(fused)
     except CSLError as error:
@@ -130,6 +143,9 @@ def _read_fused(fused: Array) -> Distribution:
     if read.scores.shape[1] != 1:
         got, hint = f"{read.scores.shape[1]} classes", "Pass the fused map of one class, fused[:, c : c + 1]."
         raise ShapeError("fused", got, "one class: (H, W), (1, H, W) or (B, 1, H, W)", hint)
+    if not has_values(read.scores):
+        got, hint = "a map without values (meta, fake, or recorded by torch.export)", "Pass data."
+        raise DeviceError("fused", got, "a map with values", hint)
     return read
 
 

@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 
 from csl_plugin._opencv import opencv
-from csl_plugin.arrays import describe
+from csl_plugin.arrays import as_array, describe
 from csl_plugin.errors import DTypeError, ShapeError
 from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.polygons import Polygon, polygons_of
@@ -35,7 +35,7 @@ def objects_picture(image: Picture, objects: Objects, threshold: float | None = 
     caption says how many. A dark image is shown brighter, and the caption says by how much.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB, a numpy array or a torch tensor.
         objects: Of this image.
         threshold: That they were found at, for the caption.
 
@@ -52,6 +52,7 @@ def objects_picture(image: Picture, objects: Objects, threshold: float | None = 
         3
     """
     check_objects(objects)
+    image = as_array("image", image)
     _check(image, objects)
     size = fit(objects.size, _BOX)
     scale = size[0] / objects.size[0], size[1] / objects.size[1]

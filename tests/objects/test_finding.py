@@ -7,9 +7,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from torch.func import vmap
 
 from csl_plugin import Objects, RegionMap, find_objects, split_components
-from csl_plugin.errors import CSLError, DTypeError, OptionError, ScoreRangeError, ShapeError
+from csl_plugin.errors import CSLError, DeviceError, DTypeError, OptionError, ScoreRangeError, ShapeError
 
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=9)
 SCORES = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
@@ -199,6 +200,8 @@ def test_bytes_are_shares_of_255():
         (ShapeError, "fused", lambda d: find_objects(d[:0], 0.5)),
         (DTypeError, "fused", lambda d: find_objects(d > 0.5, 0.5)),
         (DTypeError, "fused", lambda d: find_objects(d.tolist(), 0.5)),
+        (DeviceError, "fused", lambda d: find_objects(torch.from_numpy(d).to("meta"), 0.5)),
+        (OptionError, "fused", lambda d: vmap(lambda x: find_objects(x, 0.5))(torch.from_numpy(d)[None])),
         (ShapeError, "regions", lambda d: find_objects(d, 0.5, np.zeros((3, 3), int))),
         (ShapeError, "regions", lambda d: find_objects(d, 0.5, [])),
         (DTypeError, "regions", lambda d: find_objects(d, 0.5, d)),
@@ -211,3 +214,18 @@ def test_bad_input_names_the_argument(error, argument, call):
     assert isinstance(caught.value, CSLError)
     assert caught.value.argument == argument
     assert caught.value.hint
+
+
+def test_torch_compile_keeps_it_out_of_its_graph():
+    fused = torch.rand(2, 1, 20, 30, generator=torch.Generator().manual_seed(0))
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    found = torch.compile(lambda x: find_objects(x * 0.5, 0.35, min_area=1), backend=backend)(fused)
+    for each, expected in zip(found, find_objects(fused * 0.5, 0.35, min_area=1), strict=True):
+        np.testing.assert_array_equal(each.boxes, expected.boxes)
+        np.testing.assert_array_equal(each.scores, expected.scores)
+    assert len(graphs) == 1

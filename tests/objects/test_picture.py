@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from csl_plugin import Objects
 from csl_plugin.errors import DTypeError, ShapeError
@@ -81,3 +82,11 @@ def test_an_image_of_another_kind_is_refused():
         objects_picture(GRAY[..., 0], drawn_objects())
     with pytest.raises(ShapeError, match=r"size \(59, 90\), expected \(60, 90\)"):
         objects_picture(GRAY[1:], drawn_objects())
+    with pytest.raises(DTypeError, match=r"image: got a builtins\.list"):
+        objects_picture(GRAY.tolist(), drawn_objects())
+
+
+def test_an_image_is_an_array_or_a_tensor_of_any_strides():
+    expected = objects_picture(GRAY, drawn_objects())
+    for image in (torch.from_numpy(GRAY), GRAY[::-1, :, ::-1].copy()[::-1, :, ::-1]):
+        np.testing.assert_array_equal(objects_picture(image, drawn_objects()), expected)
