@@ -51,11 +51,12 @@ def find_objects(
     Args:
         fused: Scores of one class, higher for more of it: (H, W), (1, H, W) or (B, 1, H, W), a torch tensor
             or a numpy array, any finite values up to 1e290. uint8 stands for [0, 1] in steps of 1/255.
-        threshold: In the units of `fused`: a number, or a `Threshold`. A pixel equal to it counts.
+        threshold: In the units of `fused`: a number, or a `Threshold`. A pixel equal to it counts. The budget
+            of `Threshold.fit_objects` holds for objects that are found as in the fit, with its `min_area` and
+            `split`, and with regions or without.
         regions: As for `csl_plugin.fuse`: one partition or several, from coarse to fine. A pixel that is in
             none of the finest decides for itself.
-        min_area: The least number of pixels of an object, at least 1; that of the fit for a `Threshold` of
-            `Threshold.fit_objects`, whose budget holds for no other.
+        min_area: The least number of pixels of an object, at least 1.
         split: Split the regions into their connected components first, as `fuse` does.
         valid: Pixels that count, boolean (H, W) or (B, H, W). The others belong to no object.
 
@@ -68,8 +69,8 @@ def find_objects(
         DTypeError, DeviceError: A map without values, or as for `csl_plugin.fuse`.
         ShapeError: As for `csl_plugin.fuse`, or more than one class.
         ScoreRangeError: A valid pixel's score is nan, infinite, or beyond 1e290.
-        OptionError: `threshold` is no finite number, or `min_area` no integer of at least 1, or not that of
-            the threshold's fit.
+        OptionError: `threshold` is no finite number, or `min_area` no integer of at least 1; or objects were
+            found in another way in the threshold's fit.
 
     Example:
         >>> import numpy as np
@@ -79,6 +80,11 @@ def find_objects(
         ([[0, 0, 3, 1]], [0.85])
     """
     return outside_graph(_find, fused, threshold, regions, min_area, split, valid)
+
+
+def by_which_regions(regions: Regions | None, *, split: bool) -> str:
+    """How regions decide, as `Threshold.made_with` notes it under "by_regions"."""
+    return "none" if regions is None else "split" if split else "as they are"
 
 
 def _find(
@@ -92,7 +98,7 @@ def _find(
     level = _checked_threshold(threshold)
     least = checked_integer("min_area", min_area, 1, None, "1 keeps every object.")
     if isinstance(threshold, _Fitted):
-        threshold.check_made_with({"min_area": least})
+        threshold.check_made_with({"min_area": least, "by_regions": by_which_regions(regions, split=split)})
     read = _read_fused(fused)
     mask = read_valid(valid, read)
     partitions = [] if regions is None else read_partitions(regions, read, split, mask, True)

@@ -13,7 +13,7 @@ from csl_plugin.arrays import describe, shown
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.fusion.region_argument import read_partitions, read_valid
 from csl_plugin.fusion.score_argument import read_distribution
-from csl_plugin.objects.finding import find_objects
+from csl_plugin.objects.finding import by_which_regions, find_objects
 from csl_plugin.objects.pixel_pool import (
     each_map,
     equal_scores,
@@ -37,12 +37,14 @@ class BudgetFit:
         objects: (images,) int64, what `find_objects` finds in each.
         above: (images,) int64, valid pixels at or above it.
         pixels: (images,) int64, valid pixels.
+        by_regions: As `by_which_regions`, or None where some images have regions and others do not.
     """
 
     value: float
     objects: NDArray[np.int64]
     above: NDArray[np.int64]
     pixels: NDArray[np.int64]
+    by_regions: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +103,7 @@ def fit_to_budget(maps: Iterable[Any], most: float, min_area: int, *, split: boo
         hint = "They are read several times: pass a list, or an object whose __iter__ starts anew."
         raise DTypeError("maps", describe(maps), "maps that can be iterated again", hint)
     images = _Images(maps, split)
-    candidates, pixels, narrow = _candidates(images)
+    candidates, pixels, narrow, by_regions = _candidates(images)
     budget = largest_count(most, pixels.size)
     kept, failed = -1, candidates.size
     objects, above = np.zeros((2, pixels.size), np.int64)
@@ -121,17 +123,17 @@ def fit_to_budget(maps: Iterable[Any], most: float, min_area: int, *, split: boo
             raise OptionError("per_image", got, "a budget that some threshold exceeds", hint)
     if kept < 0:
         value = next_above(float(candidates[0]), np.float32 if narrow else np.float64)
-        return BudgetFit(value, objects, above, pixels)
-    return BudgetFit(float(candidates[kept]), objects, above, pixels)
+        return BudgetFit(value, objects, above, pixels, by_regions)
+    return BudgetFit(float(candidates[kept]), objects, above, pixels, by_regions)
 
 
-def _candidates(images: _Images) -> tuple[NDArray[np.float64], NDArray[np.int64], bool]:
-    """Falling scores of all images, how many pixels each has, and whether a map is narrower than float64.
+def _candidates(images: _Images) -> tuple[NDArray[np.float64], NDArray[np.int64], bool, str | None]:
+    """Falling scores of all images, pixels of each, whether a map is narrower than float64, and `by_regions`.
 
     All distinct scores of an image that has few; else some of them, ever farther apart.
     """
     found: list[NDArray[np.float64]] = []
-    sizes, narrow = [], False
+    sizes, narrow, ways = [], False, set()
     for image in images:
         distinct = np.unique(image.scores)[::-1]
         if distinct.size and not np.isfinite(distinct[[0, -1]]).all():
@@ -141,13 +143,14 @@ def _candidates(images: _Images) -> tuple[NDArray[np.float64], NDArray[np.int64]
         found.append(distinct.astype(np.float64))
         sizes.append(image.scores.size)
         narrow |= image.scores.dtype == np.float32
+        ways.add(by_which_regions(image.regions, split=images.split))
     pooled = np.unique(np.concatenate([*found, np.empty(0)]))[::-1]
     if not pooled.size:
         got, hint = "no valid pixel" if sizes else "no image", "A threshold is not fitted on nothing."
         raise ScoreRangeError("maps", got, "the fused maps of in-distribution images", hint)
     if pooled.size == 1:
         raise equal_scores()
-    return pooled, np.array(sizes, np.int64), narrow
+    return pooled, np.array(sizes, np.int64), narrow, ways.pop() if len(ways) == 1 else None
 
 
 def _between(kept: int, failed: int, *, first: bool) -> NDArray[np.int64]:

@@ -49,7 +49,8 @@ class Threshold:
             "false_objects_per_image", "normal_pixels_above" (a share), "precision", "recall", "f1" of pixels.
             They hold for other images of the same kind.
         made_with: What the maps and the objects were made with, by name, for `check_made_with`. Fill it with
-            `dataclasses.replace(threshold, made_with={...})`; `fit_objects` notes its `min_area` there.
+            `dataclasses.replace(threshold, made_with={...})`; `fit_objects` notes its `min_area` there, and
+            which regions decided, for `find_objects` to check.
 
     Raises:
         OptionError: A value that is not finite, or a field of another kind.
@@ -150,7 +151,8 @@ class Threshold:
         expected = {"false_objects_per_image": mean_figure(fit.objects)} | pixel_figures(
             np.stack([fit.above, none], axis=1), np.stack([fit.pixels, none], axis=1)
         )
-        return Threshold(fit.value, "objects", most, fit.objects.size, expected, {"min_area": least})
+        made_with = {"min_area": least} | ({"by_regions": fit.by_regions} if fit.by_regions else {})
+        return Threshold(fit.value, "objects", most, fit.objects.size, expected, made_with)
 
     @staticmethod
     def fit_f1(maps: Iterable[Array], labels: Iterable[Array]) -> Threshold:

@@ -154,7 +154,7 @@ def test_a_search_over_many_scores_ends_close_to_where_the_budget_ends():
     threshold = Threshold.fit_objects(maps, 0.5, min_area=16)
     figure = threshold.expected["false_objects_per_image"]
     assert figure.value <= 0.5
-    assert threshold.made_with == {"min_area": 16}
+    assert threshold.made_with == {"min_area": 16, "by_regions": "none"}
 
     def mean(value):
         return np.mean([len(find_objects(scores, value, min_area=16)[0]) for scores in maps])
@@ -464,3 +464,20 @@ def test_a_budget_of_objects_holds_for_its_own_least_area():
         find_objects(maps[0], threshold, min_area=4)
     find_objects(maps[0], float(threshold), min_area=4)
     find_objects(maps[0], Threshold.fit_pixels(maps), min_area=4)
+
+
+def test_a_budget_of_objects_holds_with_the_regions_of_its_fit():
+    maps = [smooth(0), smooth(1)]
+    regions = [np.arange(each.size).reshape(each.shape) // 40 for each in maps]
+    both = Threshold.fit_objects(list(zip(maps, regions, strict=True)), 0, min_area=1)
+    whole = Threshold.fit_objects(list(zip(maps, regions, strict=True)), 0, min_area=1, split=False)
+    mixed = Threshold.fit_objects([(maps[0], regions[0]), maps[1]], 0, min_area=1)
+    find_objects(maps[0], both, regions[0], min_area=1)
+    find_objects(maps[0], whole, regions[0], min_area=1, split=False)
+    find_objects(maps[0], mixed, min_area=1)
+    with pytest.raises(OptionError, match='got by_regions "none", expected by_regions "split"'):
+        find_objects(maps[0], both, min_area=1)
+    with pytest.raises(OptionError, match='got by_regions "split", expected by_regions "as they are"'):
+        find_objects(maps[0], whole, regions[0], min_area=1)
+    with pytest.raises(OptionError, match='got by_regions "split", expected by_regions "none"'):
+        find_objects(maps[0], Threshold.fit_objects(maps, 0, min_area=1), regions[0], min_area=1)
