@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import FAILED, SUCCESS, Answer
 from csl_plugin.cli.arguments import name, path
+from csl_plugin.cli.fused.proposer_option import SEVERAL, add_proposer_options
+from csl_plugin.cli.fused.rule_option import add_rule_option
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
-from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options
-from csl_plugin.cli.rule_option import add_rule_option
 from csl_plugin.cli.streams import say
 from csl_plugin.errors import OptionError
 

@@ -12,12 +12,12 @@ from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
 from csl_plugin.cli.batch import ImageTask, Job, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
-from csl_plugin.cli.fusion_options import add_fusion_options, chosen, fusion_of, valid_place
+from csl_plugin.cli.fused.options import add_fusion_options, chosen, fusion_of, valid_place
+from csl_plugin.cli.fused.scored_images import left_out, scores_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
-from csl_plugin.cli.scored_images import left_out, scores_of
 
 if TYPE_CHECKING:
-    from csl_plugin.cli.score_fusion import ScoreFusion
+    from csl_plugin.cli.fused.score_fusion import ScoreFusion
 
 
 def add_parser(subparsers: Any) -> None:
@@ -100,8 +100,8 @@ def _tasks(
     images: Mapping[str, Path],
     scores: Mapping[str, Path],
 ) -> list[ImageTask[ScoreFusion]]:
-    from csl_plugin.cli.score_fusion import ScoreFusion, no_score
-    from csl_plugin.cli.valid_masks import mask_files
+    from csl_plugin.cli.fused.score_fusion import ScoreFusion, no_score
+    from csl_plugin.cli.fused.valid_masks import mask_files
     from csl_plugin.proposers.on_files import region_files
 
     out: Path = arguments.out

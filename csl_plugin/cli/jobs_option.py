@@ -31,7 +31,7 @@ def add_jobs_option(parser: Any, items: str) -> None:
 
 
 # What every job loads, most of it torch.
-_LOADED = ("csl_plugin.cli.score_fusion", "csl_plugin.proposers.csl_network", "csl_plugin.models")
+_LOADED = ("csl_plugin.cli.fused.score_fusion", "csl_plugin.proposers.csl_network", "csl_plugin.models")
 
 
 def jobs_of(arguments: argparse.Namespace) -> int:

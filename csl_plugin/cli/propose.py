@@ -12,8 +12,8 @@ from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import path
 from csl_plugin.cli.batch import ImageTask, Job, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
+from csl_plugin.cli.fused.proposer_option import ONE, add_proposer_options, proposer_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
-from csl_plugin.cli.proposer_option import ONE, add_proposer_options, proposer_of
 
 if TYPE_CHECKING:
     from csl_plugin.proposers import Proposer

@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from csl_plugin import fuse
-from csl_plugin.cli.rule_option import add_rule_option
+from csl_plugin.cli.fused.rule_option import add_rule_option
 from csl_plugin.fusion import Rule
 
 

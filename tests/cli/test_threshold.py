@@ -8,7 +8,7 @@ import pytest
 
 from csl_plugin import Calibration, Threshold, find_objects, fuse, load_proposer
 from csl_plugin.cli import main
-from csl_plugin.cli.fused_maps import FusedMaps, settings_of_objects
+from csl_plugin.cli.fused.fused_maps import FusedMaps, settings_of_objects
 from csl_plugin.io import image_batch, write_png, write_scores
 
 SIZE = 40, 56

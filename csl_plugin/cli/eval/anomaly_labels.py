@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from csl_plugin.cli.measuring import label_values, named_values
-from csl_plugin.cli.pairs import Pairs
+from csl_plugin.cli.eval.measuring import label_values, named_values
+from csl_plugin.cli.eval.pairs import Pairs
 from csl_plugin.errors import FileError
 
 _EXPECTED = "0 for normal and 1 for anomalous pixels"

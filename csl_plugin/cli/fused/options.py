@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.arguments import path
 from csl_plugin.cli.batch import folder_of
-from csl_plugin.cli.proposer_option import SEVERAL, add_proposer_options, proposer_of
-from csl_plugin.cli.rule_option import DEFAULT_RULE, add_rule_option
+from csl_plugin.cli.fused.proposer_option import SEVERAL, add_proposer_options, proposer_of
+from csl_plugin.cli.fused.rule_option import DEFAULT_RULE, add_rule_option
 from csl_plugin.errors import OptionError
 from csl_plugin.proposers.names import DEFAULT
 
 if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
-    from csl_plugin.cli.fused_maps import FusedMaps
-    from csl_plugin.cli.score_fusion import ScoreFusion
-    from csl_plugin.cli.valid_masks import ValidMasks
+    from csl_plugin.cli.fused.fused_maps import FusedMaps
+    from csl_plugin.cli.fused.score_fusion import ScoreFusion
+    from csl_plugin.cli.fused.valid_masks import ValidMasks
 
 
 def add_fusion_options(parser: Any) -> None:
@@ -97,7 +97,7 @@ def source_of(arguments: argparse.Namespace) -> ScoreFusion | FusedMaps:
     Raises:
         CSLError: As `fusion_of`; or --fused with an option that says how to fuse, or fused maps without it.
     """
-    from csl_plugin.cli.fused_maps import FusedMaps, refuse_fused
+    from csl_plugin.cli.fused.fused_maps import FusedMaps, refuse_fused
 
     if not arguments.fused:
         refuse_fused(arguments.scores)
@@ -123,7 +123,7 @@ def fusion_of(arguments: argparse.Namespace) -> ScoreFusion:
         CSLError: As `csl_plugin.load_proposer`, or the file of the calibration cannot be used, or there is no
             mask.
     """
-    from csl_plugin.cli.score_fusion import ScoreFusion
+    from csl_plugin.cli.fused.score_fusion import ScoreFusion
 
     calibration, digest = _calibration(arguments)
     return ScoreFusion(
@@ -138,7 +138,7 @@ def fusion_of(arguments: argparse.Namespace) -> ScoreFusion:
 
 
 def _valid(arguments: argparse.Namespace) -> ValidMasks | None:
-    from csl_plugin.cli.valid_masks import ValidMasks
+    from csl_plugin.cli.fused.valid_masks import ValidMasks
 
     return None if arguments.valid is None else ValidMasks.of(arguments.valid)
 

@@ -125,24 +125,24 @@ def _add_classes(parser: Any, run: Any) -> None:
 
 
 def _run_anomaly(arguments: argparse.Namespace) -> Answer:
-    from csl_plugin.cli.eval_anomaly import run
+    from csl_plugin.cli.eval.anomaly import run
 
     return run(arguments)
 
 
 def _run_objects(arguments: argparse.Namespace) -> Answer:
-    from csl_plugin.cli.eval_objects import run
+    from csl_plugin.cli.eval.objects import run
 
     return run(arguments)
 
 
 def _run_semantic(arguments: argparse.Namespace) -> Answer:
-    from csl_plugin.cli.eval_classes import run_semantic
+    from csl_plugin.cli.eval.classes import run_semantic
 
     return run_semantic(arguments)
 
 
 def _run_regions(arguments: argparse.Namespace) -> Answer:
-    from csl_plugin.cli.eval_classes import run_regions
+    from csl_plugin.cli.eval.classes import run_regions
 
     return run_regions(arguments)

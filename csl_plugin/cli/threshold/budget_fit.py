@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from csl_plugin.cli.fused_maps import FusedMaps, settings_of_objects
-from csl_plugin.cli.score_fusion import ScoreFusion, single_class
-from csl_plugin.cli.valid_masks import ValidMasks
+from csl_plugin.cli.fused.fused_maps import FusedMaps, settings_of_objects
+from csl_plugin.cli.fused.score_fusion import ScoreFusion, single_class
+from csl_plugin.cli.fused.valid_masks import ValidMasks
 from csl_plugin.errors import FileError
 from csl_plugin.io.atomic import as_write_error
 from csl_plugin.objects import Threshold

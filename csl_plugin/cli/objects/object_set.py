@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from csl_plugin.cli.batch import SetTask
-from csl_plugin.cli.object_finding import PLAIN, shown_name
+from csl_plugin.cli.objects.finding import PLAIN, shown_name
 from csl_plugin.io.atomic import as_write_error
 from csl_plugin.io.file_states import file_states
 from csl_plugin.objects import Objects

@@ -9,10 +9,10 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from csl_plugin.cli.anomaly_labels import one_sided
 from csl_plugin.cli.answer import Answer
-from csl_plugin.cli.measuring import answer, measure
-from csl_plugin.cli.pairs import Pairs, find_pairs
+from csl_plugin.cli.eval.anomaly_labels import one_sided
+from csl_plugin.cli.eval.measuring import answer, measure
+from csl_plugin.cli.eval.pairs import Pairs, find_pairs
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.io import SCORE_SUFFIXES, read_scores
 from csl_plugin.metrics import (

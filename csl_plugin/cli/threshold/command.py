@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.arguments import path
-from csl_plugin.cli.fusion_options import add_fused_option, add_fusion_options
+from csl_plugin.cli.fused.options import add_fused_option, add_fusion_options
 
 if TYPE_CHECKING:
     import argparse
@@ -65,6 +65,6 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _run_fit(arguments: argparse.Namespace) -> Answer:
-    from csl_plugin.cli.threshold_fit import run
+    from csl_plugin.cli.threshold.fit import run
 
     return run(arguments)

@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.cli.batch_report import in_words
-from csl_plugin.cli.fused_maps import settings_of_maps
-from csl_plugin.cli.fusion_options import chosen, source_of, valid_chosen
-from csl_plugin.cli.object_budget_fit import (
+from csl_plugin.cli.eval.pairs import LABEL_SUFFIXES
+from csl_plugin.cli.fused.fused_maps import settings_of_maps
+from csl_plugin.cli.fused.options import chosen, source_of, valid_chosen
+from csl_plugin.cli.fused.score_fusion import single_class
+from csl_plugin.cli.fused.scored_images import left_out, scores_of
+from csl_plugin.cli.result_file import check_replaceable
+from csl_plugin.cli.threshold.budget_fit import (
     PER_IMAGE,
     Pairs,
     Source,
@@ -26,10 +30,6 @@ from csl_plugin.cli.object_budget_fit import (
     refuse_missing,
     shown,
 )
-from csl_plugin.cli.pairs import LABEL_SUFFIXES
-from csl_plugin.cli.result_file import check_replaceable
-from csl_plugin.cli.score_fusion import single_class
-from csl_plugin.cli.scored_images import left_out, scores_of
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.io import files_by_stem, list_images, read_label_png
 from csl_plugin.objects import Threshold

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
-from csl_plugin.cli.anomaly_labels import one_sided
 from csl_plugin.cli.answer import Answer
-from csl_plugin.cli.measuring import answer
-from csl_plugin.cli.pairs import LABEL_SUFFIXES, Pair, Pairs, naming_files, refuse_unpaired
+from csl_plugin.cli.eval.anomaly_labels import one_sided
+from csl_plugin.cli.eval.measuring import answer
+from csl_plugin.cli.eval.pairs import LABEL_SUFFIXES, Pair, Pairs, naming_files, refuse_unpaired
 from csl_plugin.errors import FileError
 from csl_plugin.io import files_by_stem, holding, other_suffixes, read_label_png
 from csl_plugin.io.listing import stem_key

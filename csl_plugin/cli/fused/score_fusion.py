@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from csl_plugin import RegionMap, fuse, ops, split_components
-from csl_plugin.cli.valid_masks import ValidMasks
+from csl_plugin.cli.fused.valid_masks import ValidMasks
 from csl_plugin.errors import DTypeError, FileError, ScoreRangeError, ShapeError
 from csl_plugin.io import ScoreStorage, read_image, read_score_file, write_png, write_scores
 from csl_plugin.io.limits import check_extent

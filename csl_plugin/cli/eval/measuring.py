@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from csl_plugin.cli.answer import SUCCESS, Answer
-from csl_plugin.cli.pairs import Pairs, Reader, naming_files, read_pairs
+from csl_plugin.cli.eval.pairs import Pairs, Reader, naming_files, read_pairs
 from csl_plugin.cli.streams import say
 from csl_plugin.io import read_label_png
 from csl_plugin.io.json_values import null_for_nan

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.cli.answer import Answer
-from csl_plugin.cli.measuring import answer, label_values, measure, named_values
-from csl_plugin.cli.pairs import Pairs, find_pairs
+from csl_plugin.cli.eval.measuring import answer, label_values, measure, named_values
+from csl_plugin.cli.eval.pairs import Pairs, find_pairs
 from csl_plugin.errors import DTypeError, FileError, OptionError, ShapeError
 from csl_plugin.io import REGION_SUFFIXES, read_label_png, read_region_map
 from csl_plugin.io.numpy_files import read_npy

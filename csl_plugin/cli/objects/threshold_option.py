@@ -14,8 +14,8 @@ from csl_plugin.cli.streams import say
 from csl_plugin.errors import OptionError
 
 if TYPE_CHECKING:
-    from csl_plugin.cli.fused_maps import FusedMaps
-    from csl_plugin.cli.score_fusion import ScoreFusion
+    from csl_plugin.cli.fused.fused_maps import FusedMaps
+    from csl_plugin.cli.fused.score_fusion import ScoreFusion
     from csl_plugin.objects import Threshold
 
 
@@ -61,7 +61,7 @@ def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps,
         OptionError: A number that is not finite, or a threshold of maps or objects that were made otherwise.
         CSLError: The frames cannot be used, or nothing can be fitted on them.
     """
-    from csl_plugin.cli.fused_maps import settings_of_objects, unknown_settings
+    from csl_plugin.cli.fused.fused_maps import settings_of_objects, unknown_settings
     from csl_plugin.objects import Threshold
 
     if arguments.fit_on is not None:
@@ -85,9 +85,9 @@ def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps,
 
 
 def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
-    from csl_plugin.cli.fused_maps import FusedMaps, refuse_fused, settings_of_maps
-    from csl_plugin.cli.object_budget_fit import PER_IMAGE, fit_by_objects, refuse_maskless, refuse_missing
-    from csl_plugin.cli.scored_images import scores_of
+    from csl_plugin.cli.fused.fused_maps import FusedMaps, refuse_fused, settings_of_maps
+    from csl_plugin.cli.fused.scored_images import scores_of
+    from csl_plugin.cli.threshold.budget_fit import PER_IMAGE, fit_by_objects, refuse_maskless, refuse_missing
     from csl_plugin.io import list_images
 
     images = list_images(arguments.fit_on / "images")

@@ -13,7 +13,7 @@ from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.arguments import name, path
 from csl_plugin.cli.batch import ImageTask, Job, Outcome, SetTask, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
-from csl_plugin.cli.fusion_options import (
+from csl_plugin.cli.fused.options import (
     add_fused_option,
     add_fusion_options,
     chosen,
@@ -21,16 +21,16 @@ from csl_plugin.cli.fusion_options import (
     valid_chosen,
     valid_place,
 )
+from csl_plugin.cli.fused.scored_images import left_out, scores_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
-from csl_plugin.cli.scored_images import left_out, scores_of
+from csl_plugin.cli.objects.threshold_option import add_threshold_options, threshold_of
 from csl_plugin.cli.streams import say
-from csl_plugin.cli.threshold_option import add_threshold_options, threshold_of
 
 if TYPE_CHECKING:
-    from csl_plugin.cli.fused_maps import FusedMaps
-    from csl_plugin.cli.object_finding import ObjectFinding
-    from csl_plugin.cli.object_set import ObjectSet
-    from csl_plugin.cli.score_fusion import ScoreFusion
+    from csl_plugin.cli.fused.fused_maps import FusedMaps
+    from csl_plugin.cli.fused.score_fusion import ScoreFusion
+    from csl_plugin.cli.objects.finding import ObjectFinding
+    from csl_plugin.cli.objects.object_set import ObjectSet
     from csl_plugin.objects import Objects, Threshold
 
 _FORMATS = ("coco", "csv", "json", "labels", "polygons", "label-studio", "label-studio-polygons")
@@ -97,8 +97,8 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
-    from csl_plugin.cli.object_finding import shown_name
-    from csl_plugin.cli.object_set import ObjectSet
+    from csl_plugin.cli.objects.finding import shown_name
+    from csl_plugin.cli.objects.object_set import ObjectSet
     from csl_plugin.io import list_images
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.objects.formats import read_images
@@ -203,7 +203,7 @@ def _job(
     arguments: argparse.Namespace, threshold: Threshold, source: ScoreFusion | FusedMaps
 ) -> Job[ObjectFinding]:
     """What one process needs to find objects; of it the threshold alone is sent to another."""
-    from csl_plugin.cli.object_finding import ObjectFinding
+    from csl_plugin.cli.objects.finding import ObjectFinding
     from csl_plugin.io.job_settings import versions
     from csl_plugin.proposers.identity import identity_of
     from csl_plugin.proposers.on_files import region_places
@@ -240,9 +240,9 @@ def _tasks(
     images: Mapping[str, Path],
     scores: Mapping[str, Path],
 ) -> list[ImageTask[ObjectFinding]]:
-    from csl_plugin.cli.object_finding import OF_IMAGE, PLAIN, ObjectFinding
-    from csl_plugin.cli.score_fusion import no_score
-    from csl_plugin.cli.valid_masks import mask_files
+    from csl_plugin.cli.fused.score_fusion import no_score
+    from csl_plugin.cli.fused.valid_masks import mask_files
+    from csl_plugin.cli.objects.finding import OF_IMAGE, PLAIN, ObjectFinding
     from csl_plugin.proposers.on_files import region_files
 
     out: Path = arguments.out

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.cli.score_fusion import FusedImage, ScoreFusion, read_scored_image, regions_of
-from csl_plugin.cli.valid_masks import ValidMasks
+from csl_plugin.cli.fused.score_fusion import FusedImage, ScoreFusion, read_scored_image, regions_of
+from csl_plugin.cli.fused.valid_masks import ValidMasks
 from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.io import ScoreStorage
 from csl_plugin.io.job_settings import SETTINGS_NAME, read_settings

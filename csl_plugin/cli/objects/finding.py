@@ -13,8 +13,8 @@ from csl_plugin.objects import find_objects, objects_picture
 from csl_plugin.objects.formats import write_label_map, write_objects, write_polygons
 
 if TYPE_CHECKING:
-    from csl_plugin.cli.fused_maps import FusedMaps
-    from csl_plugin.cli.score_fusion import ScoreFusion
+    from csl_plugin.cli.fused.fused_maps import FusedMaps
+    from csl_plugin.cli.fused.score_fusion import ScoreFusion
 
 PLAIN = "objects"
 """The folder of the plain JSON of every image, which the files of all images are made of."""
