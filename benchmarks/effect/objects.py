@@ -211,15 +211,7 @@ def rows(budget: str, measured: Measured, thresholds: dict[str, Threshold]) -> l
 def tables(sets: dict[str, FrameSet], draws: int) -> list[str]:
     """A table for every set, segmenter and score."""
     known = {key: ScoredFrames(frames) for key, frames in sets.items()}
-    head = [
-        "budget",
-        "row",
-        "threshold",
-        "expected",
-        "found / missed / false",
-        "sIoU / PPV / F1",
-        "AP / AP50",
-    ]
+    head = ["budget", "row", "threshold", "expected", "found / missed / false", "sIoU / PPV / F1"]
     head += ["AP / AP50", "change of F1", "change of AP"]
     lines = []
     for fit in FITS:
