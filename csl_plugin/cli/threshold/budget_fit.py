@@ -16,6 +16,7 @@ from tqdm import tqdm
 from csl_plugin.cli.fused.fused_maps import FusedMaps, settings_of_objects
 from csl_plugin.cli.fused.score_fusion import ScoreFusion, single_class
 from csl_plugin.cli.fused.valid_masks import ValidMasks
+from csl_plugin.cli.streams import say
 from csl_plugin.errors import FileError
 from csl_plugin.io.atomic import as_write_error
 from csl_plugin.objects import Threshold
@@ -46,6 +47,11 @@ def fit_by_objects(source: Source, pairs: Pairs, per_image: float, min_area: int
     with TemporaryDirectory(prefix="csl-plugin-") as folder:
         maps = _KeptMaps(source, pairs, Path(folder))
         threshold = Threshold.fit_objects(maps, per_image, min_area=min_area, split=False)
+    if 0 < per_image * len(pairs) < 1:
+        say(
+            f"warning: {per_image:g} objects an image on {len(pairs)} images are less than one, so none was "
+            "allowed; more images, or a larger budget, give a lower threshold"
+        )
     return replace(threshold, made_with=settings_of_objects(source, min_area))
 
 
