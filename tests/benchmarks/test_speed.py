@@ -29,6 +29,7 @@ SPECS = [
     Spec("whole", TINY, 3),
     Spec("scaling", (32, 64), 1),
     Spec("lowres", TINY, 3),
+    Spec("objects", (256, 512)),
     Spec("pixel metrics", TINY),
     Spec("component metrics", TINY),
     Spec("large", TINY, 3),

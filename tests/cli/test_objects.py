@@ -384,9 +384,9 @@ def test_a_stopped_job_goes_on_and_leaves_no_file_of_all_images(place):
     options = ["--proposer", str(place / "regions"), "--threshold", "0.5", "--overlays", "--json"]
     command = [sys.executable, "-m", "csl_plugin", "objects", *folders, *options]
     assert main(command[3:]) == 0
-    for number in range(40):
-        make_frame(place, f"f{number:02}", number % 3, True)
-        write_region_map(place / "regions" / f"f{number:02}.png", np.zeros(SIZE, np.int32))
+    for number in range(150):
+        make_frame(place, f"f{number:03}", number % 3, True)
+        write_region_map(place / "regions" / f"f{number:03}.png", np.zeros(SIZE, np.int32))
     assert (place / "out" / "coco.json").exists()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ)
     deadline = time.monotonic() + 60
@@ -398,4 +398,4 @@ def test_a_stopped_job_goes_on_and_leaves_no_file_of_all_images(place):
     assert "objects" not in facts
     assert not (place / "out" / "coco.json").exists()
     assert main([*command[3:], "--jobs", "2"]) == 0
-    assert len(read_coco(place / "out" / "coco.json")) == 43
+    assert len(read_coco(place / "out" / "coco.json")) == 153
