@@ -94,8 +94,16 @@ class HierarchicalRegions(ABC):
 
 def as_map(labels: Sequence[Tensor], device: torch.device) -> RegionMap:
     """The labels (H, W) of each image of a batch as one map."""
-    batch = torch.stack(list(labels)).to(device)  # outside of inference mode: a tensor that a graph may keep
+    own = [_outside_inference(each) for each in labels]
+    batch = (torch.stack(own) if len(own) > 1 else own[0][None]).to(device)
     return RegionMap(batch, int(batch.max()) + 1)
+
+
+def _outside_inference(labels: Tensor) -> Tensor:
+    """The same values as a tensor that a graph may keep; on the CPU without a copy."""
+    if not labels.is_inference():
+        return labels
+    return torch.from_numpy(labels.numpy()) if labels.device.type == "cpu" else labels.clone()
 
 
 def scale_name(scale: Scale) -> str:
