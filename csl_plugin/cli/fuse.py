@@ -13,7 +13,7 @@ from csl_plugin.cli.arguments import path
 from csl_plugin.cli.batch import ImageTask, Job, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
 from csl_plugin.cli.fused.options import add_fusion_options, chosen, fusion_of, valid_place
-from csl_plugin.cli.fused.scored_images import left_out, scores_of
+from csl_plugin.cli.fused.scored_images import left_out, read_files, scores_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 
 if TYPE_CHECKING:
@@ -101,15 +101,12 @@ def _tasks(
     scores: Mapping[str, Path],
 ) -> list[ImageTask[ScoreFusion]]:
     from csl_plugin.cli.fused.score_fusion import ScoreFusion, no_score
-    from csl_plugin.cli.fused.valid_masks import mask_files
-    from csl_plugin.proposers.on_files import region_files
 
     out: Path = arguments.out
     tasks = []
     for stem, image in images.items():
         score = scores.get(stem)
-        regions, masks = region_files(fusion.proposer, stem), mask_files(fusion.valid, stem)
-        read = (image, *([score] if score else []), *regions, *masks)
+        read = read_files(fusion, stem, image, score)
         if score is None:
             missing = partial(no_score, image=image, folder=arguments.scores)
             tasks.append(ImageTask(image, missing, (), read))

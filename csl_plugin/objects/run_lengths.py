@@ -58,11 +58,6 @@ def box_of_runs(runs: RunLengths, size: tuple[int, int]) -> tuple[int, int, int,
     return int(columns[0][0]), top, int(columns[1][-1]) + 1, bottom
 
 
-def area_of_runs(runs: RunLengths) -> int:
-    """The number of pixels of a mask."""
-    return int(runs[1::2].sum())
-
-
 def _count(turns: NDArray[Any], pixels: int) -> int:
     """How many counts there are: none for what is after the last pixel."""
     return len(turns) + int(turns[-1] < pixels)

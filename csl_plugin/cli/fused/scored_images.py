@@ -1,12 +1,17 @@
-"""The score maps of images, by stem."""
+"""The score maps of images, by stem, and the files that a fused map is made from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from csl_plugin.cli.batch_report import Note
 from csl_plugin.errors import FileError
+
+if TYPE_CHECKING:
+    from csl_plugin.cli.fused.fused_maps import FusedMaps
+    from csl_plugin.cli.fused.score_fusion import ScoreFusion
 
 
 def scores_of(place: Path, images: Mapping[str, Path], *, alone: bool) -> dict[str, Path]:
@@ -62,3 +67,14 @@ def left_out(
         "skipped_images": other_suffixes(image_place, of_images),
         "skipped_scores": {} if together else other_suffixes(score_place, SCORE_SUFFIXES),
     }
+
+
+def read_files(
+    source: ScoreFusion | FusedMaps, stem: str, image: Path, score: Path | None
+) -> tuple[Path, ...]:
+    """What the fused map of an image is made from: the image, its score map, its region maps and its mask."""
+    from csl_plugin.cli.fused.valid_masks import mask_files
+    from csl_plugin.proposers.on_files import region_files
+
+    scores = [] if score is None else [score]
+    return (image, *scores, *region_files(source.proposer, stem), *mask_files(source.valid, stem))

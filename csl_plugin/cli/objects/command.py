@@ -21,7 +21,7 @@ from csl_plugin.cli.fused.options import (
     valid_chosen,
     valid_place,
 )
-from csl_plugin.cli.fused.scored_images import left_out, scores_of
+from csl_plugin.cli.fused.scored_images import left_out, read_files, scores_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.objects.threshold_option import add_threshold_options, threshold_of
 from csl_plugin.cli.streams import say
@@ -241,16 +241,13 @@ def _tasks(
     scores: Mapping[str, Path],
 ) -> list[ImageTask[ObjectFinding]]:
     from csl_plugin.cli.fused.score_fusion import no_score
-    from csl_plugin.cli.fused.valid_masks import mask_files
     from csl_plugin.cli.objects.finding import OF_IMAGE, PLAIN, ObjectFinding
-    from csl_plugin.proposers.on_files import region_files
 
     out: Path = arguments.out
     tasks = []
     for stem, image in images.items():
         score = scores.get(stem)
-        regions, masks = region_files(finding.source.proposer, stem), mask_files(finding.source.valid, stem)
-        read = (image, *([score] if score else []), *regions, *masks)
+        read = read_files(finding.source, stem, image, score)
         if score is None:
             missing = partial(no_score, image=image, folder=arguments.scores)
             tasks.append(ImageTask(image, missing, (), read))
