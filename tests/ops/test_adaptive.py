@@ -119,6 +119,14 @@ def test_one_score_by_hand(path):
 
 
 @pytest.mark.parametrize("path", PATHS)
+def test_a_class_that_fills_its_region_keeps_its_score_to_the_bit(path):
+    scores = torch.zeros(3, 4, 6)
+    scores[1] = 0.25
+    fused, _ = path(scores, [torch.zeros(4, 6, dtype=torch.int64)])
+    assert torch.equal(fused.reshape(scores.shape), scores)
+
+
+@pytest.mark.parametrize("path", PATHS)
 def test_two_classes_by_hand(path):
     scores = torch.tensor([[[0.25, 0.75, 0.9, 0.4]], [[0.75, 0.25, 0.0, 0.6]]], dtype=torch.float64)
     labels = torch.tensor([[0, 0, 1, -1]])
