@@ -48,14 +48,16 @@ def find_images(value: Any, axes: int) -> Found | None:
         tensor = as_tensor("model input", value).movedim(-1, -3)
         return Found([tensor if axes == 4 else tensor[None]])
     if isinstance(value, Mapping):
-        held: Iterable[Any] = [value[key] for key in _INSIDE if key in value]
-        return next((found for one in held if (found := find_images(one, axes)) is not None), None)
+        inside: Iterable[Any] = [value[key] for key in _INSIDE if key in value]
+        return next((found for one in inside if (found := find_images(one, axes)) is not None), None)
     if isinstance(value, (list, tuple)) and value and not isinstance(value[0], str):
         each = [find_images(one, axes) for one in value]
         if any(one is None for one in each):
             return None
         several = [one for one in each if one is not None]
         return several[0] if len(several) == 1 else Found([image for one in several for image in one.images])
+    if isinstance(held := getattr(value, "data", None), (list, tuple)):  # mmcv's DataContainer
+        return find_images(held, axes)
     if axes == 3 and hasattr(value, "convert") and hasattr(value, "getbands"):
         return find_images(np.asarray(value.convert("RGB")), axes)
     return _of_padded(value, axes)

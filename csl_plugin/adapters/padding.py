@@ -40,7 +40,8 @@ def find_padding(values: Sequence[Any], kwargs: Mapping[str, Any], images: Tenso
 
     A mask (B, H, W) named `pixel_mask` or `pixel_attention_mask` (nonzero is the image), or `padding_mask`
     (nonzero is padding); the `reshaped_input_sizes` of SAM's processor; `img_shape`, with `pad_shape` and
-    `padding_size`, of mmsegmentation's `img_metas` or data samples. In a mapping among the arguments, too.
+    `padding_size`, of mmsegmentation's `img_metas` or data samples; mmdetection's have `batch_input_shape` in
+    the place of `pad_shape`. In a mapping or a DataContainer among the arguments, too.
 
     Raises:
         ShapeError: A mask of another shape.
@@ -115,6 +116,8 @@ def _metas(value: Any) -> Iterator[Mapping[str, Any]]:
     elif isinstance(value, Mapping):
         if "img_shape" in value:
             yield value
+    elif isinstance(held := getattr(value, "data", None), (list, tuple)):
+        yield from _metas(held)  # mmcv's DataContainer
     elif isinstance(meta := getattr(value, "metainfo", None), Mapping) and "img_shape" in meta:
         yield meta
 
@@ -123,7 +126,7 @@ def _valid_of_metas(metas: Sequence[Mapping[str, Any]], images: Tensor) -> Tenso
     canvas = (images.shape[2], images.shape[3])
     boxes = []
     for meta in metas:
-        size, padded = _pair(meta["img_shape"]), _pair(meta.get("pad_shape"))
+        size, padded = _pair(meta["img_shape"]), _pair(meta.get("batch_input_shape", meta.get("pad_shape")))
         if (
             size is None
             or (padded is not None and padded != canvas)

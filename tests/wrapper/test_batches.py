@@ -72,6 +72,19 @@ CANVAS_CALLS = {
         (c,),
         {"data_samples": [SimpleNamespace(metainfo={"img_shape": s, "pad_shape": CANVAS}) for s in SIZES]},
     ),
+    "mmcv's DataContainers": lambda c, m: (
+        (SimpleNamespace(data=[c]),),
+        {"img_metas": [SimpleNamespace(data=[[{"img_shape": (*size, 3)} for size in SIZES]])]},
+    ),
+    "mmdetection's data samples": lambda c, m: (
+        (c,),
+        {
+            "data_samples": [
+                SimpleNamespace(metainfo={"img_shape": s, "pad_shape": s, "batch_input_shape": CANVAS})
+                for s in SIZES
+            ]
+        },
+    ),
     "mmengine's mapping": lambda c, m: (
         ({"inputs": c, "data_samples": [SimpleNamespace(metainfo={"img_shape": s}) for s in SIZES]},), {},
     ),
@@ -79,6 +92,7 @@ CANVAS_CALLS = {
 
 
 def canvas_of(value):
+    value = getattr(value, "data", value) if isinstance(value, SimpleNamespace) else value
     value = value[0] if isinstance(value, list) else value
     if isinstance(value, dict):
         value = value.get("pixel_values", value.get("inputs"))
