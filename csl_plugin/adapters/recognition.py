@@ -47,7 +47,7 @@ def recognize(output: Any) -> OutputAdapter:
     Another mapping is recognized by its keys: floating-point logits (B, C, h, w) under "logits" or "out"
     (torchvision), softmax over C, or a sigmoid where C = 1; or "masks_queries_logits" with
     "class_queries_logits". It is refused if it also holds what another task returns, or if the values cannot
-    be logits: all in [0, 1], and summing to 1 over C, or with C = 1 reaching both ends.
+    be logits: all in [0, 1], and summing to 1 over C (softmax) or reaching both ends (sigmoid).
 
     Any other output may hold logits, probabilities or raw scores of either direction, which their values
     cannot show.
@@ -123,7 +123,7 @@ def _of_queries(output: Mapping[str, Any], path: TransformersItems) -> OutputAda
 
 
 def _are_shares(logits: Tensor) -> bool:
-    """Whether all values are in [0, 1] and sum to 1 over the channels; a single one must reach both ends."""
+    """Whether all values are in [0, 1], and sum to 1 over the channels or reach both ends."""
     if torch.compiler.is_compiling() or logits.is_meta or 0 in logits.shape:
         return False
     values = logits.detach()
@@ -131,9 +131,9 @@ def _are_shares(logits: Tensor) -> bool:
         low, high = float(part.amin()), float(part.amax())
         if not (low >= 0 and high <= 1):
             return False
-    if values.shape[1] == 1:
-        return low < _END and high > 1 - _END
-    return bool((values.float().sum(1) - 1).abs().amax() < _TOLERANCE)
+    if low < _END and high > 1 - _END:
+        return True
+    return values.shape[1] > 1 and bool((values.float().sum(1) - 1).abs().amax() < _TOLERANCE)
 
 
 def _fits(adapter: OutputAdapter, output: Any) -> bool:

@@ -47,6 +47,7 @@ def test_mappings_that_hold_what_they_name(output):
         {"out": LOGITS.softmax(1)},
         {"out": LOGITS.softmax(1).half()},
         {"out": (9 * LOGITS[:, :1]).sigmoid()},
+        {"out": (9 * LOGITS).sigmoid()},  # classes that do not exclude each other
         {"out": (LOGITS[:, :1] > 0).float()},
         {"out": LOGITS.argmax(1, keepdim=True)},
         {"out": LOGITS, "predicted_depth": LOGITS[:, 0]},
