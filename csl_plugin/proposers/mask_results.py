@@ -18,6 +18,7 @@ _EXPECTED = (
     "masks of one image: an array (N, H, W), a list of arrays (H, W), a list of records with 'segmentation', "
     "or a result with masks"
 )
+_STRIP = 4  # times higher than wide: no common image
 _HINT = "Pass what the model returned for one image; see regions_from_masks for what is read."
 
 
@@ -30,6 +31,7 @@ def read_masks(masks: Any) -> Masks:
     if masks is None:
         return [], None
     if isinstance(masks, (Tensor, np.ndarray)):
+        _check_masks_first(masks.shape)
         return of_array(masks, None)
     if isinstance(masks, (list, tuple)):
         return _of_sequence(masks)
@@ -42,6 +44,14 @@ def read_masks(masks: Any) -> Masks:
     if hasattr(masks, "xyxy") and hasattr(masks, "mask"):
         return _of_supervision(masks)
     raise _unknown(masks)
+
+
+def _check_masks_first(shape: Sequence[int]) -> None:
+    """Refuse (H, W, N), as some tools return masks, which would be H masks of (W, N)."""
+    if len(shape) == 3 and 0 < shape[2] < shape[0] and shape[1] >= _STRIP * shape[2]:
+        got = f"shape {tuple(shape)}, which looks as if the masks were last"
+        hint = "Move them first, numpy.moveaxis(masks, -1, 0). Masks of so narrow an image pass as a list."
+        raise ShapeError("masks", got, "(N, H, W)", hint)
 
 
 def _of_sequence(masks: Sequence[Any]) -> Masks:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from csl_plugin import fuse
-from csl_plugin.errors import CSLError, DeviceError, OptionError
+from csl_plugin.errors import CSLError, DeviceError, OptionError, ShapeError
 from csl_plugin.proposers import regions_from_masks
 
 IDS = np.array([[1, 1, 2, 0], [1, 2, 2, 5]], np.int32)
@@ -277,3 +277,18 @@ def test_on_top_is_one_of_two_names():
     for on_top in ("best", None, 10**5000, np.array(["score", "smallest"]), ["score"], b"score"):
         with pytest.raises(OptionError, match=r'^on_top: .* "score" or "smallest"'):
             regions_from_masks(PLANES, on_top=on_top)
+
+
+@pytest.mark.parametrize("kind", [np.bool_, np.uint8, np.float32])
+def test_masks_on_the_last_axis_are_refused_and_moved_ones_are_read(kind):
+    masks = np.zeros((12, 16, 3), kind)
+    masks[:6, :, 0], masks[6:, :8, 1], masks[6:, 8:, 2] = 1, 1, 1
+    with pytest.raises(ShapeError, match=r"masks were last.*moveaxis\(masks, -1, 0\)"):
+        regions_from_masks(masks)
+    assert regions_from_masks(np.moveaxis(masks, -1, 0)).num_regions == 3
+
+
+def test_masks_of_a_narrow_image_pass_as_a_list():
+    narrow = np.zeros((12, 16, 3), bool)
+    narrow[4] = True
+    assert regions_from_masks(list(narrow)).size == (16, 3)
