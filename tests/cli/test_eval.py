@@ -263,6 +263,21 @@ def test_binary_masks_of_0_and_255_are_refused_by_name(place, capsys):
     refused(place, capsys, "labels of 0 and 255", "divide the labels by 255")
 
 
+@pytest.mark.parametrize("task", ["semantic", "regions"])
+def test_masks_of_0_and_255_are_no_labels_of_two_classes(classes, capsys, task):
+    place, _ = classes
+    for path in (place / "labels").iterdir():
+        write_png(path, np.where(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) == 1, 255, 0).astype(np.uint8))
+    for path in (place / "predicted").iterdir():
+        path.unlink()
+        write_png(path.with_suffix(".png"), np.zeros((30, 40), np.uint8))
+    folder = place / ("predicted" if task == "semantic" else "regions")
+    assert main(["eval", task, str(folder), str(place / "labels"), "--classes", "2", "--json"]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert "got labels of 0 and 255, expected class indices 0 and 1" in error
+    assert "divide the labels by 255" in error
+
+
 def refused(place, capsys, *words, options=()):
     assert anomaly(place, *options) == 2
     streams = capsys.readouterr()

@@ -68,6 +68,9 @@ def _answer(
     found = {name: float(values[name]) for name in SEMANTIC_METRICS}
     if math.isnan(found["pacc"]):
         raise _nothing_counts(labels, pairs, choices)
+    if metric.num_classes == 2 and not values["per_class"][1] > 0 and label_values(pairs) == [0, 255]:
+        hint = "255 is void here. Where it means class 1, divide the labels by 255 and save them again."
+        raise FileError(str(labels), "labels of 0 and 255", "class indices 0 and 1", hint)
     missing = [
         name
         for name, value in found.items()
