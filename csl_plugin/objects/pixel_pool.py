@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from csl_plugin.metrics.sorted_scores import SortedScores, sort_scores
 
 _MEMORY = 512 << 20
 NORMAL, ANOMALOUS = 0, 1
+_NOTHING = "A threshold is not fitted on nothing."
+_FEW = 8
 
 
 class PixelPool:
@@ -49,6 +51,7 @@ class PixelPool:
                 cannot be read.
         """
         pool, ended = cls(), object()
+        values: set[int] = set()  # of the labels, while no pixel is anomalous
         label_maps = iter(each_map(labels, "labels"))
         for scores in each_map(maps):
             label = next(label_maps, ended)
@@ -60,11 +63,15 @@ class PixelPool:
                 argument = "maps" if error.argument == "scores" else error.argument
                 raise type(error)(argument, error.got, error.expected, error.hint) from error
             pool.add(normal, anomalous)
+            if not pool._spills.size(ANOMALOUS):
+                values.update(np.unique(as_array("labels", label)).tolist())
         if next(label_maps, ended) is not ended:
             raise _unequal("more labels than maps")
-        hint = "0 for normal pixels and 1 for anomalous ones"
-        pool._check_filled(ANOMALOUS, "labels", "no anomalous pixel", hint)
-        pool._check_filled(NORMAL, "labels", "no normal pixel", hint)
+        expected = "0 for normal pixels and 1 for anomalous ones"
+        pool._check_filled(
+            ANOMALOUS, "labels", f"no anomalous pixel in labels of {_named(values)}", expected, _mend(values)
+        )
+        pool._check_filled(NORMAL, "labels", "no normal pixel", expected)
         return pool
 
     @property
@@ -132,12 +139,22 @@ class PixelPool:
             scan.feed(positives, negatives)
         return scan.values("first", self.images).best_f1_threshold
 
-    def _check_filled(self, kind: int, argument: str, got: str, expected: str) -> None:
-        hint = "A threshold is not fitted on nothing."
+    def _check_filled(self, kind: int, argument: str, got: str, expected: str, hint: str = _NOTHING) -> None:
         if not self.images:
             raise ScoreRangeError("maps", "no image", "one map for each image, at least one", hint)
         if not self._spills.size(kind):
             raise ScoreRangeError(argument, got, expected, hint)
+
+
+def _named(values: Collection[int]) -> str:
+    first = sorted(values)[:_FEW]
+    return " and ".join(map(str, first)) + (", ..." if len(values) > _FEW else "")
+
+
+def _mend(values: Collection[int]) -> str:
+    if 255 not in values:
+        return _NOTHING
+    return "255 is void here. Where it means anomalous, divide the labels by 255."
 
 
 def each_map(maps: Iterable[Any], argument: str = "maps") -> Iterator[Any]:

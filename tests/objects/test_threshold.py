@@ -418,6 +418,8 @@ REFUSED = {
     "recall": (lambda: Threshold.fit_recall(TWO, [MASK] * 2, 0), OptionError, "recall"),
     "value": (lambda: Threshold.given(float("nan")), OptionError, "value"),
     "no anomaly": (lambda: Threshold.fit_f1(TWO, [MASK * 0] * 2), ScoreRangeError, "no anomalous pixel"),
+    "masks": (lambda: Threshold.fit_f1(TWO, [MASK * 255] * 2), ScoreRangeError, "divide the labels by 255"),
+    "values": (lambda: Threshold.fit_f1(TWO, [MASK * 2] * 2), ScoreRangeError, "in labels of 0 and 2"),
     "no normal": (lambda: Threshold.fit_recall(TWO, [MASK | 1] * 2), ScoreRangeError, "no normal pixel"),
     "few labels": (lambda: Threshold.fit_f1(TWO, [MASK]), ShapeError, "fewer labels than maps"),
     "many labels": (lambda: Threshold.fit_f1(TWO, [MASK] * 3), ShapeError, "more labels than maps"),
