@@ -23,7 +23,7 @@ from csl_plugin.models.former_names import current_name
 _WEIGHTS, _AVERAGE, _MOMENTS = "weights.", "average.", "optimiser."
 _NEVER_NEGATIVE = (f"{_MOMENTS}step.", f"{_MOMENTS}exp_avg_sq.")
 _COUNTS = (".running_var", ".num_batches_tracked")  # of batch norms
-_KINDS = {True: ("F64", "F32", "F16", "BF16"), False: ("I64", "I32", "I16", "I8", "U8", "BOOL")}
+_KINDS = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64"}
 _HINT = "Use an earlier copy of this file, or remove it: then the training starts from its first step."
 _LONGEST_FACTS = 4 * LARGEST_JSON
 
@@ -118,7 +118,7 @@ def load_state(
         for name, like in expected.items():
             part = stored.get_slice(names[name])
             shape, kind = tuple(part.get_shape()), part.get_dtype()
-            if shape != tuple(like.shape) or kind not in _KINDS[like.is_floating_point()]:
+            if shape != tuple(like.shape) or kind != _KINDS.get(like.dtype):
                 got = f"{name} of {kind} {shape}"
                 raise _damaged(path, got, f"{like.dtype} {tuple(like.shape)}")
         tensors = {name: stored.get_tensor(names[name]) for name in expected}

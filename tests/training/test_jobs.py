@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -522,6 +523,21 @@ def test_a_full_and_a_read_only_disk_are_named(place, kind):
     assert "Traceback" not in done.stderr
     assert f"error: {place / 'disk'}" in done.stderr
     assert said in done.stderr
+
+
+@pytest.mark.parametrize("part", ["weights.", "average.", "optimiser.exp_avg."])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
+def test_values_of_another_precision_are_refused(place, part, dtype):
+    half_done(place)
+    path = place / "run" / "state.safetensors"
+    with safe_open(path, "pt") as stored:
+        metadata = stored.metadata()
+    tensors = load_file(path)
+    name = next(name for name in tensors if name.startswith(part))
+    tensors[name] = tensors[name].to(dtype)
+    save_file(tensors, path, metadata)
+    with pytest.raises(FileError, match=rf"{re.escape(name)} of F(16|64).*expected torch.float32"):
+        run(place)
 
 
 def test_a_damaged_state_is_named_with_the_way_on(place):
