@@ -23,7 +23,7 @@ from csl_plugin.cli.fused.options import (
 )
 from csl_plugin.cli.fused.scored_images import left_out, read_files, scores_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
-from csl_plugin.cli.objects.threshold_option import add_threshold_options, threshold_of
+from csl_plugin.cli.objects.threshold_option import add_threshold_options, threshold_files, threshold_of
 from csl_plugin.cli.streams import say
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     inputs = [folder.path for folder in region_folders(source.proposer)]
     given = (arguments.calibration, arguments.image_ids, arguments.fit_on, arguments.valid)
     inputs += [each for each in given if each]
+    inputs += threshold_files(arguments)
     inputs += scores.values()
     of_all = ObjectSet(arguments.out, known, arguments.url_prefix)
     outcome = run_tasks(

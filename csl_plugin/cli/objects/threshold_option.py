@@ -48,6 +48,12 @@ def add_threshold_options(parser: Any) -> None:
     )
 
 
+def threshold_files(arguments: argparse.Namespace) -> list[Path]:
+    """The file of the threshold that the options name, if they name one."""
+    given: str | None = arguments.threshold
+    return [] if given is None or _number(given) is not None else [Path(given)]
+
+
 def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
     """The threshold that the options name, which fits the source.
 
@@ -70,9 +76,8 @@ def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps,
         hint = "Omit it: a threshold that is given has a budget already."
         raise OptionError("--false-objects", "given with --threshold", "it with --fit-on", hint)
     given: str = arguments.threshold
-    try:
-        value = float(given)
-    except ValueError:
+    value = _number(given)
+    if value is None:
         threshold = Threshold.load(given)
         threshold.check_made_with(settings_of_objects(source, min_area))
         if unknown := unknown_settings(threshold, source):
@@ -82,6 +87,14 @@ def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps,
             )
         return threshold
     return Threshold.given(value)
+
+
+def _number(given: str) -> float | None:
+    """The number that a text is; None for the name of a file."""
+    try:
+        return float(given)
+    except ValueError:
+        return None
 
 
 def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
