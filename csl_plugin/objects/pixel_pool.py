@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from csl_plugin.arrays import as_array, describe
 from csl_plugin.errors import CSLError, DTypeError, ScoreRangeError, ShapeError
@@ -17,6 +18,7 @@ from csl_plugin.metrics.sorted_scores import SortedScores, sort_scores
 
 _MEMORY = 512 << 20
 NORMAL, ANOMALOUS = 0, 1
+_NOTHING = "A threshold is not fitted on nothing."
 
 
 class PixelPool:
@@ -48,7 +50,7 @@ class PixelPool:
             CSLError: Not as many labels as maps, no anomalous or no normal pixel, or a map or labels that
                 cannot be read.
         """
-        pool, ended = cls(), object()
+        pool, ended, is_255 = cls(), object(), False
         label_maps = iter(each_map(labels, "labels"))
         for scores in each_map(maps):
             label = next(label_maps, ended)
@@ -60,11 +62,15 @@ class PixelPool:
                 argument = "maps" if error.argument == "scores" else error.argument
                 raise type(error)(argument, error.got, error.expected, error.hint) from error
             pool.add(normal, anomalous)
+            is_255 = is_255 or (not anomalous.size and bool((as_array("labels", label) == 255).any()))
         if next(label_maps, ended) is not ended:
             raise _unequal("more labels than maps")
-        hint = "0 for normal pixels and 1 for anomalous ones"
-        pool._check_filled(ANOMALOUS, "labels", "no anomalous pixel", hint)
-        pool._check_filled(NORMAL, "labels", "no normal pixel", hint)
+        expected, got = "0 for normal pixels and 1 for anomalous ones", "no anomalous pixel"
+        if is_255:
+            mend = "255 is void here. Where it means anomalous, divide the labels by 255."
+            pool._check_filled(ANOMALOUS, "labels", f"{got}, and some of 255", expected, mend)
+        pool._check_filled(ANOMALOUS, "labels", got, expected)
+        pool._check_filled(NORMAL, "labels", "no normal pixel", expected)
         return pool
 
     @property
@@ -132,10 +138,9 @@ class PixelPool:
             scan.feed(positives, negatives)
         return scan.values("first", self.images).best_f1_threshold
 
-    def _check_filled(self, kind: int, argument: str, got: str, expected: str) -> None:
-        hint = "A threshold is not fitted on nothing."
+    def _check_filled(self, kind: int, argument: str, got: str, expected: str, hint: str = _NOTHING) -> None:
         if not self.images:
-            raise ScoreRangeError("maps", "no image", "one map for each image, at least one", hint)
+            raise ScoreRangeError("maps", "no image", "one map for each image, at least one", _NOTHING)
         if not self._spills.size(kind):
             raise ScoreRangeError(argument, got, expected, hint)
 
@@ -146,7 +151,8 @@ def each_map(maps: Iterable[Any], argument: str = "maps") -> Iterator[Any]:
     Raises:
         DTypeError: A single array, or nothing to iterate.
     """
-    if not isinstance(maps, Iterable) or hasattr(maps, "shape"):
+    array = isinstance(maps, (Tensor, np.ndarray))
+    if not isinstance(maps, Iterable) or array or hasattr(maps, "shape"):
         hint = "Wrap a single array in a list."
         raise DTypeError(argument, describe(maps), "an iterable of maps, one for each image", hint)
     return iter(maps)

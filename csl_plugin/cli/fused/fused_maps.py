@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from csl_plugin.objects import Threshold
 
 _OF_MAPS = ("rule", "split", "proposer", "calibration", "logits")
+_FUSED_HINT = "Pass --fused, or the scores that these maps were made from."
 _VALID_BEFORE = "valid_in_fusion"  # masks when the maps were fused, beside those of the present command
 
 
@@ -82,18 +83,18 @@ class FusedMaps:
         return self.valid.read(image, (pixels.shape[0], pixels.shape[1])) if self.valid else None
 
 
-def refuse_fused(place: Path) -> None:
+def refuse_fused(place: Path, hint: str = _FUSED_HINT) -> None:
     """Refuse maps that `csl-plugin fuse` wrote where scores are to be fused: twice gives other scores.
 
     Args:
         place: A folder of score maps, or one.
+        hint: What to do.
 
     Raises:
         FileError: Such maps, or the folder's settings cannot be read.
     """
     stored = _job_of(place)
     if stored is not None and stored["command"] == "fuse":
-        hint = "Pass --fused, or the scores that these maps were made from."
         raise FileError(str(place), "maps that csl-plugin fuse wrote", "scores before fusion", hint)
 
 
