@@ -19,6 +19,7 @@ import torch
 
 from csl_plugin import (
     Calibration,
+    Objects,
     RegionMap,
     RegionProposals,
     Threshold,
@@ -56,6 +57,7 @@ from csl_plugin.metrics import (
     bootstrap_difference,
 )
 from csl_plugin.proposers import NetworkProposals, regions_from_masks
+from csl_plugin.proposers.hierarchy.color import _tables
 from csl_plugin.viz import overlay
 
 draw = torch.Generator().manual_seed(0)
@@ -72,6 +74,7 @@ PROPOSERS = {name: load_proposer(name) for name in ("superpixels", "csl-tiny", "
 CALIBRATION = Calibration.fit_quantile([np.linspace(0, 1, 50)])
 
 
+TINY_OBJECTS = Objects.from_masks(np.ones((1, 3, 5), bool), np.array([1e-310]))
 MAPS = [SCORES[0, 0], SCORES[1, 0].half()]
 
 
@@ -187,6 +190,7 @@ CALLS = {
     "fit a threshold at zero": lambda: value_of(Threshold.fit_pixels([(MAPS[0] - 0.5).clamp(max=0)], 0)),
     "fit a threshold to labels": lambda: value_of(Threshold.fit_f1(MAPS, [IDS[0] % 2] * 2)),
     "keep a threshold": lambda: value_of(Threshold(np.float32(0.5))),
+    "score of an image of tiny numbers": lambda: torch.from_numpy(np.array([TINY_OBJECTS.image_score])),
     "superpixels": lambda: PROPOSERS["superpixels"](IMAGE)[0].labels,
     "masks": lambda: regions_from_masks(IDS[:1] > torch.tensor([[[3]], [[5]]], device="cpu")).labels,
     "picture": lambda: torch.from_numpy(
@@ -431,3 +435,12 @@ def test_a_network_of_another_dtype_proposes_nearly_the_same():
     for dtype, tolerance in ((torch.float64, 1e-4), (torch.float16, 0.05), (torch.bfloat16, 0.2)):
         found = NetworkProposals(copy.deepcopy(network).to(dtype))(IMAGE)[0].scores
         torch.testing.assert_close(found, expected, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_all_calls_share_does_not_depend_on_the_state_of_the_first(state):
+    expected = CALLS["superpixels"]()
+    _tables.cache_clear()
+    with STATES[state]():
+        CALLS["superpixels"]()
+    assert torch.equal(CALLS["superpixels"](), expected)
