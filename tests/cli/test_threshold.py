@@ -331,3 +331,12 @@ def test_no_folder_for_temporary_files_is_named(place, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(place / "nowhere"))
     assert fit() == 2
     assert "folder for temporary files: got No such file or directory" in failed(capsys)
+
+
+@pytest.mark.parametrize("value", [5, [1], {"a": 1}])
+def test_settings_beside_fused_maps_that_fuse_does_not_store_are_refused(place, capsys, value):
+    assert main(["fuse", "images", "scores", "fused", "--proposer", "superpixels"]) == 0
+    (place / "fused" / "csl-plugin.json").write_text(json.dumps({"command": "fuse", "rule": value}))
+    capsys.readouterr()
+    assert fit("--fused", scores="fused") == 2
+    assert "fused/csl-plugin.json, rule: got" in failed(capsys)
