@@ -447,3 +447,17 @@ def test_sizes_of_stored_pixels_in_a_ground_truth_are_named(place, capsys):
     (place / "truth.json").write_text(json.dumps({"images": images}))
     assert run(place, "--image-ids", str(place / "truth.json")) == 1
     assert "EXIF" in capsys.readouterr().err
+
+
+def test_frames_that_lie_in_out_through_a_link_are_inputs(place, normal, capsys):
+    assert run(place, "--format", "labels") == 0
+    labels = files(place)
+    (normal / "scores").rename(normal / "else")
+    (normal / "scores").symlink_to(place / "out" / "labels")
+    for frame in (normal / "images").iterdir():
+        frame.unlink()
+    for image in (place / "images").iterdir():
+        shutil.copy(image, normal / "images")
+    assert run(place, "--overwrite", threshold=("--fit-on", str(normal), "--false-objects", "0")) == 2
+    assert "which holds inputs" in capsys.readouterr().err
+    assert files(place) == labels

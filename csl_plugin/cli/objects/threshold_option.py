@@ -48,10 +48,13 @@ def add_threshold_options(parser: Any) -> None:
     )
 
 
-def threshold_files(arguments: argparse.Namespace) -> list[Path]:
-    """The file of the threshold that the options name, if they name one."""
-    given: str | None = arguments.threshold
-    return [] if given is None or _number(given) is not None else [Path(given)]
+def threshold_inputs(arguments: argparse.Namespace) -> list[Path]:
+    """The file or the folders that the threshold is read from or fitted on."""
+    folder: Path | None = arguments.fit_on
+    if folder is not None:
+        return [folder, *(folder / name for name in ("images", "scores", "valid"))]
+    given: str = arguments.threshold
+    return [Path(given)] if _number(given) is None else []
 
 
 def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
