@@ -74,7 +74,6 @@ PROPOSERS = {name: load_proposer(name) for name in ("superpixels", "csl-tiny", "
 CALIBRATION = Calibration.fit_quantile([np.linspace(0, 1, 50)])
 
 
-TINY_OBJECTS = Objects.from_masks(np.ones((1, 3, 5), bool), np.array([1e-310]))
 MAPS = [SCORES[0, 0], SCORES[1, 0].half()]
 
 
@@ -190,7 +189,6 @@ CALLS = {
     "fit a threshold at zero": lambda: value_of(Threshold.fit_pixels([(MAPS[0] - 0.5).clamp(max=0)], 0)),
     "fit a threshold to labels": lambda: value_of(Threshold.fit_f1(MAPS, [IDS[0] % 2] * 2)),
     "keep a threshold": lambda: value_of(Threshold(np.float32(0.5))),
-    "score of an image of tiny numbers": lambda: torch.from_numpy(np.array([TINY_OBJECTS.image_score])),
     "superpixels": lambda: PROPOSERS["superpixels"](IMAGE)[0].labels,
     "masks": lambda: regions_from_masks(IDS[:1] > torch.tensor([[[3]], [[5]]], device="cpu")).labels,
     "picture": lambda: torch.from_numpy(
@@ -444,3 +442,10 @@ def test_what_all_calls_share_does_not_depend_on_the_state_of_the_first(state):
     with STATES[state]():
         CALLS["superpixels"]()
     assert torch.equal(CALLS["superpixels"](), expected)
+
+
+def test_a_score_of_subnormal_numbers_is_no_error_where_numpy_raises():
+    found = Objects.from_masks(np.ones((1, 3, 5), bool), np.array([1e-310]))
+    expected = found.image_score
+    with np.errstate(all="raise"):
+        assert found.image_score == expected > 0
