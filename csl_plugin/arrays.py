@@ -113,7 +113,11 @@ def as_array(argument: str, value: object) -> np.ndarray[Any, Any]:
         raise DeviceError(
             argument, "a tensor without values (meta or fake)", "one that holds values", "Pass data."
         )
-    return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy())
+    try:
+        return np.asarray((tensor.float() if tensor.dtype == torch.bfloat16 else tensor).cpu().numpy())
+    except TypeError:  # numpy has no such elements, as those of 8 bits with a point
+        hint = "Convert it with value.float()."
+        raise DTypeError(argument, describe(value), "an element type that numpy has", hint) from None
 
 
 def bounds(values: Tensor) -> tuple[float, float]:

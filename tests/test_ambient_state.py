@@ -19,6 +19,7 @@ import torch
 
 from csl_plugin import (
     Calibration,
+    Objects,
     RegionMap,
     RegionProposals,
     Threshold,
@@ -56,6 +57,7 @@ from csl_plugin.metrics import (
     bootstrap_difference,
 )
 from csl_plugin.proposers import NetworkProposals, regions_from_masks
+from csl_plugin.proposers.hierarchy.color import _tables
 from csl_plugin.viz import overlay
 
 draw = torch.Generator().manual_seed(0)
@@ -431,3 +433,19 @@ def test_a_network_of_another_dtype_proposes_nearly_the_same():
     for dtype, tolerance in ((torch.float64, 1e-4), (torch.float16, 0.05), (torch.bfloat16, 0.2)):
         found = NetworkProposals(copy.deepcopy(network).to(dtype))(IMAGE)[0].scores
         torch.testing.assert_close(found, expected, atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_what_all_calls_share_does_not_depend_on_the_state_of_the_first(state):
+    expected = CALLS["superpixels"]()
+    _tables.cache_clear()
+    with STATES[state]():
+        CALLS["superpixels"]()
+    assert torch.equal(CALLS["superpixels"](), expected)
+
+
+def test_a_score_of_subnormal_numbers_is_no_error_where_numpy_raises():
+    found = Objects.from_masks(np.ones((1, 3, 5), bool), np.array([1e-310]))
+    expected = found.image_score
+    with np.errstate(all="raise"):
+        assert found.image_score == expected > 0

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from csl_plugin import RegionMap
-from csl_plugin.arrays import resize_nearest
+from csl_plugin.arrays import as_array, resize_nearest
+from csl_plugin.errors import DTypeError
 
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.uint16, np.int32, np.int64, np.float32])
@@ -27,3 +28,9 @@ def test_tensors_arrays_and_region_maps_are_resized_alike(size):
     expected = resize_nearest(labels, size)
     assert np.array_equal(resize_nearest(torch.from_numpy(labels), size).numpy(), expected)
     assert np.array_equal(RegionMap(labels).resize(size).labels.numpy(), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_elements_that_numpy_does_not_have_are_named(dtype):
+    with pytest.raises(DTypeError, match=r"value\.float"):
+        as_array("scores", torch.zeros(2, 3).to(dtype))

@@ -189,6 +189,7 @@ def run_tasks(
     )
     with taken, tqdm(total=len(tasks), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
         done: list[Path] = []
+        edited = _edited(folder, of_all)
         attempt = partial(_attempt, folder, verb, job.tool)
         attempts = ((task, attempt(task)) for task in tasks)
         if min(jobs, len(tasks)) > 1:
@@ -201,8 +202,8 @@ def run_tasks(
                     if attempted.failed is None:
                         done.append(task.image)
                         if of_all and outcome.done == 1 and attempted.counted is not None:
-                            folder.discard(_OF_ALL)  # of results that are no longer there
-            _of_all_images(folder, verb, of_all, done, outcome)
+                            folder.discard(_OF_ALL, keep=edited)  # of results that are no longer there
+            _of_all_images(folder, verb, of_all, done, edited, outcome)
         except KeyboardInterrupt:
             outcome.interrupted = True
         except LostError as error:
@@ -213,10 +214,27 @@ def run_tasks(
     return outcome
 
 
+def _edited(folder: OutputFolder, of_all: Sequence[SetTask]) -> list[Path]:
+    """The files of all images that somebody changed and that are not asked for now: they stay."""
+    edited = []
+    for task in of_all:
+        for output in folder.changed(task.outputs):
+            fate = "is made again" if task.wanted else "stays as it is"
+            say(f"warning: {output} was changed since it was written; it {fate}")
+            if not task.wanted:
+                edited.append(output)
+    return edited
+
+
 def _of_all_images(
-    folder: OutputFolder, verb: str, of_all: Sequence[SetTask], done: Sequence[Path], outcome: Outcome
+    folder: OutputFolder,
+    verb: str,
+    of_all: Sequence[SetTask],
+    done: Sequence[Path],
+    edited: Sequence[Path],
+    outcome: Outcome,
 ) -> None:
-    kept: list[Path] = []
+    kept = list(edited)
     for task in of_all if done else ():
         try:
             source = task.source(done)

@@ -58,11 +58,13 @@ def run(arguments: argparse.Namespace) -> Answer:
     import json
 
     from csl_plugin.calibration import Calibration
+    from csl_plugin.cli.fused.fused_maps import refuse_fused
     from csl_plugin.cli.result_file import check_replaceable
     from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, holding, other_suffixes
 
     file: Path = arguments.file
     check_replaceable(file, Calibration.load, "a calibration")
+    refuse_fused(arguments.scores, "Pass the raw scores that these maps were made from.")
     scores = list(files_by_stem(arguments.scores, SCORE_SUFFIXES).values())
     if not scores:
         got = holding(arguments.scores, SCORE_SUFFIXES, "a score map")

@@ -52,6 +52,7 @@ def add_parser(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
+    from csl_plugin.cli.fused.fused_maps import refuse_fused
     from csl_plugin.io import list_images
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.proposers.on_files import region_folders
@@ -59,6 +60,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     out: Path = arguments.out
     images = list_images(arguments.images)
     scores = scores_of(arguments.scores, images, alone=arguments.images.is_file())
+    refuse_fused(arguments.scores, "Pass the scores that these maps were made from.")
     job = _job(arguments)
     inputs = [folder.path for folder in region_folders(job.tool.proposer)]
     inputs += [each for each in (arguments.calibration, arguments.valid) if each]

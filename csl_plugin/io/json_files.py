@@ -85,6 +85,10 @@ def parse_json(data: bytes | str, argument: str, expected: str) -> Any:
         ...     print(error.got)
         no strict JSON (the key 'seed' twice in one object)
     """
+    if not isinstance(data, (bytes, str)):
+        raise FileError(
+            argument, f"a {type(data).__module__}.{type(data).__qualname__}", expected, "Pass a text."
+        )
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
         value = json.loads(

@@ -16,6 +16,7 @@ State: TypeAlias = Mapping[str, NDArray[Any]]
 
 ValuesT = TypeVar("ValuesT", covariant=True)
 
+_MOST = 2**53
 _HINT = "The record is damaged, or of another metric: measure the frame again."
 
 
@@ -67,12 +68,14 @@ def state_counts(state: State, name: str, size: int | None = None) -> NDArray[np
     """As `state_array`, of int64 counts from 0.
 
     Raises:
-        FileError: As `state_array`, or a negative count.
+        FileError: As `state_array`, or a negative count, or more than 2^53 together: no frames have as many.
         ShapeError: As `state_array`.
     """
     counts = state_array(state, name, np.int64, size)
     if counts.size and int(counts.min()) < 0:
         raise invalid_state(name, "a negative count")
+    if counts.sum(dtype=np.float64) > _MOST:  # their sums would leave the integers of 64 bits
+        raise invalid_state(name, "counts beyond those of any frames")
     return counts
 
 

@@ -19,7 +19,8 @@ class Figure:
 
     Attributes:
         value: Over all images together.
-        low: Of the interval; None where one image alone says nothing about others.
+        low: Of the interval; None where one image alone says nothing about others: a single one, or the only
+            one that the figure is made of.
         high: As `low`.
     """
 
@@ -29,14 +30,14 @@ class Figure:
 
 
 def ratio_figure(above: NDArray[Any], below: NDArray[Any]) -> Figure:
-    """The sum of a count over the sum of another.
+    """The sum of a count over the sum of another; without an interval where no draw of images says more.
 
     Args:
         above: (images,) counts.
         below: (images,) counts, not all 0.
     """
     value = float(above.sum() / below.sum())
-    if above.size == 1:
+    if np.count_nonzero(below) == 1 or not above.any():  # every draw would give the same
         return Figure(value)
     interval = bootstrap_ratio(above, below)
     return Figure(value, interval.low, interval.high)

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from csl_plugin._options import checked_integer
 from csl_plugin._tracing import outside_graph, refuse_transforms
-from csl_plugin.arrays import Array, bounds, has_values, shown
-from csl_plugin.errors import CSLError, DeviceError, OptionError, ScoreRangeError, ShapeError
+from csl_plugin.arrays import Array, bounds, has_values
+from csl_plugin.errors import CSLError, DeviceError, ScoreRangeError, ShapeError
 from csl_plugin.fusion.region_argument import Regions, read_partitions, read_valid
 from csl_plugin.fusion.score_argument import LARGEST_SCORE, Distribution, read_distribution
+from csl_plugin.objects.given_threshold import checked_threshold
 from csl_plugin.objects.instances import Objects
 from csl_plugin.objects.marked import by_regions, objects_of
 from csl_plugin.ops.cpu.runs import Runs, find_runs
@@ -95,7 +96,7 @@ def _find(
     split: bool,
     valid: Array | None,
 ) -> list[Objects]:
-    level = _checked_threshold(threshold)
+    level = checked_threshold(threshold)
     least = checked_integer("min_area", min_area, 1, None, "1 keeps every object.")
     if isinstance(threshold, _Fitted):
         threshold.check_made_with({"min_area": least, "by_regions": by_which_regions(regions, split=split)})
@@ -126,18 +127,6 @@ def _runs(partition: Partition, image: int) -> Runs:
     if partition.runs is not None:
         return partition.runs[image]
     return find_runs(partition.ids[image].cpu().numpy())
-
-
-def _checked_threshold(threshold: SupportsFloat) -> float:
-    try:
-        flag = getattr(threshold, "dtype", None) in (np.bool_, torch.bool)
-        level = math.nan if flag or isinstance(threshold, (str, bytes, bool)) else float(threshold)
-    except (TypeError, ValueError, OverflowError):
-        level = math.nan
-    if not math.isfinite(level):
-        hint = "Fit one with Threshold.fit_objects(maps), or choose it on the scale of the fused map."
-        raise OptionError("threshold", shown(threshold), "a finite number, or a Threshold", hint)
-    return level
 
 
 def _read_fused(fused: Array) -> Distribution:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from csl_plugin.arrays import Array, as_array, describe, shown
 from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
+from csl_plugin.fusion.score_argument import LARGEST_SCORE
 from csl_plugin.objects.border import border_share
 from csl_plugin.objects.run_lengths import RunLengths, box_of_runs, mask_of_runs, runs_of_crop
 
@@ -51,12 +52,12 @@ class Objects:
 
         Args:
             masks: (N, H, W) boolean; N may be 0. They may overlap.
-            scores: (N,) finite real numbers.
+            scores: (N,) real numbers, finite and up to 1e290.
 
         Raises:
             DTypeError: Masks that are not boolean, or scores that are no real numbers.
             ShapeError: Other shapes, an empty axis H or W, or an empty mask.
-            ScoreRangeError: A score that is not finite.
+            ScoreRangeError: A score that is not finite, or beyond 1e290.
         """
         planes, values = as_array("masks", masks), as_array("scores", scores)
         if planes.dtype != np.bool_:
@@ -71,6 +72,9 @@ class Objects:
             raise ShapeError("scores", f"shape {values.shape}", expected, "Pass one score for each mask.")
         if not np.isfinite(values).all():
             raise ScoreRangeError("scores", "nan or infinity", "finite scores", "Leave out such masks.")
+        if len(values) and not np.abs(values.astype(np.float64)).max() <= LARGEST_SCORE:
+            got, hint = f"scores up to {np.abs(values).max():.4g}", "Scale them to [0, 1]."
+            raise ScoreRangeError("scores", got, f"scores up to {LARGEST_SCORE:g}", hint)
         size = (planes.shape[1], planes.shape[2])
         runs = [runs_of_crop(plane, 0, 0, size) for plane in planes]
         border = [border_share(counts, size) for counts in runs]
@@ -89,7 +93,8 @@ class Objects:
         On the scale of the map; 0 where there is no object. A single pixel hardly moves it, and it is the
         same at any resolution. Of overlapping objects each counts.
         """
-        return float((self.areas * self.scores).sum() / (self.size[0] * self.size[1]))
+        with np.errstate(under="ignore"):
+            return float((self.areas * self.scores).sum() / (self.size[0] * self.size[1]))
 
     def take(self, kept: NDArray[Any] | Sequence[int]) -> Objects:
         """Some of the objects, by their indices or by one flag for each.
@@ -119,13 +124,29 @@ class Objects:
         return np.ascontiguousarray(flat.reshape(self.size[::-1]).T)
 
 
+@dataclass(frozen=True, eq=False)
+class _ByRuns:
+    """Runs in order, compared where they are: as lists of numbers they would take the memory again."""
+
+    runs: RunLengths
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _ByRuns) and np.array_equal(self.runs, other.runs)
+
+    def __lt__(self, other: _ByRuns) -> bool:
+        common = min(len(self.runs), len(other.runs))
+        differ = np.flatnonzero(self.runs[:common] != other.runs[:common])
+        if not differ.size:
+            return len(self.runs) < len(other.runs)
+        return bool(self.runs[differ[0]] < other.runs[differ[0]])
+
+
 def sorted_objects(
     size: tuple[int, int], runs: Sequence[RunLengths], scores: NDArray[np.float64], border: Sequence[float]
 ) -> Objects:
     """Objects by falling score; equal ones by their first pixel down the columns, then by their runs."""
-    firsts = [int(counts[0]) for counts in runs]
     keys = [
-        (-score, first, counts.tolist()) for score, first, counts in zip(scores, firsts, runs, strict=True)
+        (-score, int(counts[0]), _ByRuns(counts)) for score, counts in zip(scores.tolist(), runs, strict=True)
     ]
     order = sorted(range(len(runs)), key=keys.__getitem__)
     ordered = tuple(runs[place] for place in order)

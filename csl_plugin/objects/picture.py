@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import SupportsFloat, TypeAlias
 
 import numpy as np
 
 from csl_plugin._opencv import opencv
 from csl_plugin.arrays import as_array, describe
 from csl_plugin.errors import DTypeError, ShapeError
+from csl_plugin.objects.given_threshold import checked_threshold
 from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.polygons import Polygon, polygons_of
 from csl_plugin.viz.colors import MASK, Picture, Values
@@ -27,7 +28,7 @@ _SHIFT = 4  # bits of a fraction of a pixel
 _Rectangle: TypeAlias = tuple[int, int, int, int]
 
 
-def objects_picture(image: Picture, objects: Objects, threshold: float | None = None) -> Picture:
+def objects_picture(image: Picture, objects: Objects, threshold: SupportsFloat | None = None) -> Picture:
     """The image with its objects: in color on the faded image, outlined, each in its box with its score.
 
     A score has a plate at its box, inside the image, where no other is and as little of an object as can be.
@@ -37,7 +38,7 @@ def objects_picture(image: Picture, objects: Objects, threshold: float | None = 
     Args:
         image: (H, W, 3) uint8 RGB, a numpy array or a torch tensor.
         objects: Of this image.
-        threshold: That they were found at, for the caption.
+        threshold: That they were found at, for the caption: as `find_objects` takes it.
 
     Returns:
         (h, w, 3) uint8 RGB, about 1500 pixels wide for a landscape image.
@@ -45,6 +46,7 @@ def objects_picture(image: Picture, objects: Objects, threshold: float | None = 
     Raises:
         DTypeError: The image is not uint8.
         ShapeError: It is not (H, W, 3), or of another size than the objects' masks.
+        OptionError: The threshold is no finite number.
 
     Example:
         >>> found = Objects.from_masks(np.array([[[0, 1, 1], [0, 1, 0]]], bool), np.array([0.9]))
@@ -52,6 +54,7 @@ def objects_picture(image: Picture, objects: Objects, threshold: float | None = 
         3
     """
     check_objects(objects)
+    level = None if threshold is None else checked_threshold(threshold)
     image = as_array("image", image)
     _check(image, objects)
     size = fit(objects.size, _BOX)
@@ -66,8 +69,8 @@ def objects_picture(image: Picture, objects: Objects, threshold: float | None = 
     labeled = _draw_labels(canvas, boxes, _in_words(objects.scores), inside)
     number = f"{len(objects)} object{'s' * (len(objects) != 1)}" if len(objects) else "No object"
     facts = [f"{objects.size[1]} x {objects.size[0]} pixels"]
-    if threshold is not None:
-        facts.append(f"threshold {threshold:.4g}")
+    if level is not None:
+        facts.append(f"threshold {level:.4g}")
     if gain > 1:
         facts.append(f"shown {gain:.1f} times as bright")
     if labeled < len(objects):

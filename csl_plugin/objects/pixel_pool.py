@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from csl_plugin.arrays import as_array, describe
 from csl_plugin.errors import CSLError, DTypeError, ScoreRangeError, ShapeError
@@ -141,7 +142,7 @@ class PixelPool:
 
     def _check_filled(self, kind: int, argument: str, got: str, expected: str, hint: str = _NOTHING) -> None:
         if not self.images:
-            raise ScoreRangeError("maps", "no image", "one map for each image, at least one", hint)
+            raise ScoreRangeError("maps", "no image", "one map for each image, at least one", _NOTHING)
         if not self._spills.size(kind):
             raise ScoreRangeError(argument, got, expected, hint)
 
@@ -163,7 +164,8 @@ def each_map(maps: Iterable[Any], argument: str = "maps") -> Iterator[Any]:
     Raises:
         DTypeError: A single array, or nothing to iterate.
     """
-    if not isinstance(maps, Iterable) or hasattr(maps, "shape"):
+    array = isinstance(maps, (Tensor, np.ndarray))
+    if not isinstance(maps, Iterable) or array or hasattr(maps, "shape"):
         hint = "Wrap a single array in a list."
         raise DTypeError(argument, describe(maps), "an iterable of maps, one for each image", hint)
     return iter(maps)

@@ -84,8 +84,8 @@ def _loops(crop: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
     # At a corner where two pixels of the mask touch, the left turn leads from one to the other.
     turns = np.stack([(heading - 1) % 4, heading, (heading + 1) % 4])
     taken = np.where(flat[turns[0], end], turns[0], np.where(flat[turns[1], end], turns[1], turns[2]))
-    number = np.cumsum(flat.ravel()) - 1
-    following = number[taken * flat.shape[1] + end]
+    places = heading * flat.shape[1] + start  # rising
+    following = np.searchsorted(places, taken * flat.shape[1] + end)
     turning = (taken != heading).tolist()
     after, corners = following.tolist(), end.tolist()
     seen = bytearray(len(after))

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -208,7 +209,7 @@ class Threshold:
                 compared.
 
         Raises:
-            OptionError: A value differs; it names each.
+            OptionError: A value differs; it names each. Or `settings` are none.
 
         Example:
             >>> from csl_plugin import CSLError, Threshold
@@ -219,6 +220,9 @@ class Threshold:
             ...     print(error.got, "|", error.expected)
             rule "adaptive" | rule "product", as the threshold was made with
         """
+        if not isinstance(settings, Mapping):
+            hint = 'Pass a dict, as {"rule": "product"}.'
+            raise OptionError("settings", shown(settings), "settings by their names", hint)
         now = as_stored(settings)
         other = [
             name for name, value in self.made_with.items() if name in now and not _same(now[name], value)
@@ -266,6 +270,7 @@ _MOST_OBJECTS = 1_000_000
 _EXPECTED = 'a JSON object with "value", and what it was made with'
 _LARGEST = float(np.finfo(np.float64).max)
 _REAL = number(-_LARGEST, _LARGEST)
+_WHOLE = integer(-(10**29), 10**29)
 
 
 def _optional(value: Any, place: Place) -> float | None:
@@ -273,9 +278,12 @@ def _optional(value: Any, place: Place) -> float | None:
 
 
 def _setting(value: Any, place: Place) -> Setting:
-    if isinstance(value, (str, bool)) or value is None:
+    if isinstance(value, str):
+        stored: str = as_stored(value)  # as a file holds it: half of a surrogate pair is no text
+        return stored
+    if isinstance(value, bool) or value is None:
         return value
-    return int(value) if isinstance(value, int) else _REAL(value, place)
+    return _WHOLE(value, place) if isinstance(value, int) else _REAL(value, place)
 
 
 def _figures(value: Any, place: Place) -> dict[str, Figure]:
@@ -303,12 +311,15 @@ def _of_pool(pool: PixelPool, value: float, kind: str, target: float | None) -> 
     return Threshold(value, kind, target, pool.images, pixel_figures(pool.above(value), pool.totals()))
 
 
-def _setting_in_words(name: str, value: Setting) -> str:
+def _setting_in_words(name: str, value: Any) -> str:
     """A setting, short: of a digest the beginning identifies it."""
     if value is None:
         return f"no {name}"
+    if not isinstance(value, (str, int, float)):
+        return f"{name} {shown(value)}"
     return f"{name} {json.dumps(value[:12] if isinstance(value, str) and len(value) == 64 else value)}"
 
 
 def _same(now: Any, before: Any) -> bool:
-    return bool(now == before and isinstance(now, bool) == isinstance(before, bool))
+    plain = now is None or isinstance(now, (str, bool, Real))  # of others, == may give an array
+    return bool(plain and now == before and isinstance(now, bool) == isinstance(before, bool))

@@ -199,3 +199,15 @@ def test_no_object_is_a_normal_result(place, capsys, least, words):
     assert (printed["ap"], printed["siou_gt"], printed["ppv"], printed["mean_f1"]) == (0, 0, None, 0)
     assert words in printed["warnings"][0]
     assert printed["missed"] == 4
+
+
+def test_labels_of_stored_pixels_are_named(tmp_path, capsys):
+    found = Objects.from_masks(np.ones((1, 40, 60), bool), np.array([0.5]))
+    write_coco(tmp_path / "coco.json", {"a.png": found})
+    write_png(tmp_path / "labels" / "a.png", np.eye(60, 40, dtype=np.uint8))
+    assert main(["eval", "objects", str(tmp_path / "coco.json"), str(tmp_path / "labels")]) == 2
+    said = capsys.readouterr().err
+    assert (
+        "a.png with a.png: objects: got objects of an image (40, 60), expected the labels', (60, 40)" in said
+    )
+    assert "EXIF" in said

@@ -16,6 +16,7 @@ import pytest
 from csl_plugin import Threshold, find_objects, fuse, load_proposer
 from csl_plugin.cli import main
 from csl_plugin.io import image_batch, read_image, read_label_png, write_png, write_region_map, write_scores
+from csl_plugin.io.json_files import read_json
 from csl_plugin.objects.formats import read_coco, read_objects
 from tests.objects.drawn import assert_same
 
@@ -402,3 +403,61 @@ def test_a_stopped_job_goes_on_and_leaves_no_file_of_all_images(place):
     assert not (place / "out" / "coco.json").exists()
     assert main([*command[3:], "--jobs", "2"]) == 0
     assert len(read_coco(place / "out" / "coco.json")) == 153
+
+
+def test_a_threshold_that_lies_in_out_is_an_input(place, normal, capsys):
+    fitted = ("--fit-on", str(normal), "--false-objects", "0.5")
+    assert run(place, threshold=fitted) == 0
+    file = place / "out" / "threshold.json"
+    stored = file.read_text()
+    assert run(place, "--overwrite", threshold=("--threshold", str(file))) == 2
+    assert f"which holds inputs such as {file}" in capsys.readouterr().err
+    assert file.read_text() == stored
+
+
+def test_files_of_all_images_that_somebody_changed_are_not_lost_in_silence(place, capsys):
+    boxes = place / "out" / "boxes.csv"
+    assert run(place, "--format", "csv") == 0
+    written = boxes.read_text()
+    boxes.write_text(written + "mine\n")
+    capsys.readouterr()
+    assert run(place, "--format", "csv") == 0
+    assert f"{boxes} was changed since it was written; it is made again" in capsys.readouterr().err
+    assert boxes.read_text() == written
+    boxes.write_text(written + "mine\n")
+    make_frame(place, "b", 5, False)
+    for _ in range(2):
+        assert run(place, "--format", "coco") == 0
+        assert f"{boxes} was changed since it was written; it stays as it is" in capsys.readouterr().err
+        assert boxes.read_text().endswith("mine\n")
+    assert run(place, "--format", "csv", "--overwrite") == 0
+    assert "mine" not in boxes.read_text()
+
+
+def test_a_prefix_that_is_no_text_of_a_file_is_escaped(place):
+    assert run(place, "--format", "label-studio", "--url-prefix", "caf\udce9/") == 0
+    tasks = read_json(place / "out" / "label-studio.json", "tasks")
+    assert tasks[0]["data"]["image"] == "caf\\udce9/a.png"
+
+
+def test_sizes_of_stored_pixels_in_a_ground_truth_are_named(place, capsys):
+    images = [
+        {"id": n, "file_name": f"{stem}.png", "height": 90, "width": 60} for n, stem in enumerate("abc")
+    ]
+    (place / "truth.json").write_text(json.dumps({"images": images}))
+    assert run(place, "--image-ids", str(place / "truth.json")) == 1
+    assert "EXIF" in capsys.readouterr().err
+
+
+def test_frames_that_lie_in_out_through_a_link_are_inputs(place, normal, capsys):
+    assert run(place, "--format", "labels") == 0
+    labels = files(place)
+    (normal / "scores").rename(normal / "else")
+    (normal / "scores").symlink_to(place / "out" / "labels")
+    for frame in (normal / "images").iterdir():
+        frame.unlink()
+    for image in (place / "images").iterdir():
+        shutil.copy(image, normal / "images")
+    assert run(place, "--overwrite", threshold=("--fit-on", str(normal), "--false-objects", "0")) == 2
+    assert "which holds inputs" in capsys.readouterr().err
+    assert files(place) == labels

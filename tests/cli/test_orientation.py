@@ -1,7 +1,5 @@
 """Commands on photographs that a camera stored turned."""
 
-import struct
-
 import cv2
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from csl_plugin.io import read_region_map, write_png, write_region_map
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.training import LabeledFolder, SavedTeacher, Validation
 from csl_plugin.training.validation import AnomalyScores
+from tests.helpers.turned_jpeg import turned_jpeg
 
 TINY = NetworkConfig(
     num_queries=4, embedding_width=16, query_width=16, num_heads=2, num_layers=1, feedforward_width=16
@@ -24,10 +23,7 @@ STORED = cv2.rotate(SHOWN, cv2.ROTATE_90_COUNTERCLOCKWISE)
 def folder(tmp_path):
     for name in ("images", "scores", "labels", "maps"):
         (tmp_path / name).mkdir()
-    data = cv2.imencode(".jpg", STORED, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes()
-    block = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 0x112, 3, 1, 6, 0) + bytes(4)
-    segment = b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
-    (tmp_path / "images" / "a.jpg").write_bytes(data[:2] + segment + data[2:])
+    (tmp_path / "images" / "a.jpg").write_bytes(turned_jpeg(STORED))
     return tmp_path
 
 

@@ -10,6 +10,7 @@ from csl_plugin import Calibration, Threshold, find_objects, fuse, load_proposer
 from csl_plugin.cli import main
 from csl_plugin.cli.fused.fused_maps import FusedMaps, settings_of_objects
 from csl_plugin.io import image_batch, write_png, write_scores
+from tests.helpers.turned_jpeg import turned_jpeg
 
 SIZE = 40, 56
 STEMS = "abcd"
@@ -297,3 +298,45 @@ def test_maps_that_cannot_be_calibrated_are_named(place, capsys):
     assert main(["calibrate", "flat", "c.json"]) == 2
     assert "SCORES: got scores that are all equal" in failed(capsys)
     assert not (place / "c.json").exists()
+
+
+# --- what is taken for something else -------------------------------------------------------------------
+
+
+def test_labels_of_0_and_255_are_refused_with_the_mend(place, capsys):
+    for stem in STEMS:
+        write_png(place / "labels" / f"{stem}.png", (make_labels(0) == 1).astype(np.uint8) * 255)
+    assert fit("--f1", "--labels", "labels") == 2
+    assert "255 is void here" in failed(capsys)
+
+
+def test_labels_of_stored_pixels_are_named_as_such(place, capsys):
+    (place / "images" / "a.png").unlink()
+    (place / "images" / "a.jpg").write_bytes(turned_jpeg(make_image(0)))
+    write_scores(place / "scores" / "a.npy", make_scores(0).T.copy())
+    assert fit("--recall", "0.9", "--labels", "labels") == 2
+    assert "fits the stored pixels of a.jpg: its EXIF orientation is 6" in failed(capsys)
+
+
+@pytest.mark.parametrize("words", [("fuse", "images", "fused", "twice"), ("calibrate", "fused", "c.json")])
+def test_fused_maps_are_not_taken_for_scores(place, capsys, words):
+    assert main(["fuse", "images", "scores", "fused", "--proposer", "superpixels"]) == 0
+    capsys.readouterr()
+    assert main(list(words)) == 2
+    assert "fused: got maps that csl-plugin fuse wrote, expected scores before fusion" in failed(capsys)
+    assert not (place / words[-1]).exists()
+
+
+def test_no_folder_for_temporary_files_is_named(place, monkeypatch, capsys):
+    monkeypatch.setattr("tempfile.tempdir", str(place / "nowhere"))
+    assert fit() == 2
+    assert "folder for temporary files: got No such file or directory" in failed(capsys)
+
+
+@pytest.mark.parametrize("value", [5, [1], {"a": 1}])
+def test_settings_beside_fused_maps_that_fuse_does_not_store_are_refused(place, capsys, value):
+    assert main(["fuse", "images", "scores", "fused", "--proposer", "superpixels"]) == 0
+    (place / "fused" / "csl-plugin.json").write_text(json.dumps({"command": "fuse", "rule": value}))
+    capsys.readouterr()
+    assert fit("--fused", scores="fused") == 2
+    assert "fused/csl-plugin.json, rule: got" in failed(capsys)

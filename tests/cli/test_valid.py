@@ -2,7 +2,6 @@
 
 import json
 import os
-import struct
 
 import cv2
 import numpy as np
@@ -12,6 +11,7 @@ from csl_plugin import Calibration, Threshold, find_objects, fuse
 from csl_plugin.cli import main
 from csl_plugin.io import read_label_png, write_png, write_region_map, write_scores
 from csl_plugin.objects.formats import read_objects
+from tests.helpers.turned_jpeg import turned_jpeg
 from tests.objects.drawn import assert_same
 
 SIZE = 60, 90
@@ -309,10 +309,7 @@ def test_a_place_without_masks_is_refused(place, capsys, command):
 
 
 def test_masks_of_the_stored_pixels_of_a_photograph_are_named(tmp_path, capsys):
-    data = cv2.imencode(".jpg", np.zeros((90, 60, 3), np.uint8))[1].tobytes()
-    block = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 0x112, 3, 1, 6, 0) + bytes(4)
-    segment = b"\xff\xe1" + struct.pack(">H", len(block) + 2) + block
-    (tmp_path / "a.jpg").write_bytes(data[:2] + segment + data[2:])
+    (tmp_path / "a.jpg").write_bytes(turned_jpeg(np.zeros((90, 60, 3), np.uint8)))
     write_scores(tmp_path / "a.npy", make_scores(0))
     words = ["fuse", *(str(tmp_path / name) for name in ("a.jpg", "a.npy", "out"))]
     words += ["--proposer", "superpixels:20", "--valid", str(tmp_path / "mask.png")]

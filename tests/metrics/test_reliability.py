@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from csl_plugin.errors import FileError, OptionError, ScoreRangeError, ShapeError
-from csl_plugin.metrics import PooledAnomaly, Reliability, reliability
+from csl_plugin.metrics import PooledAnomaly, Reliability, SmiycAnomaly, reliability
 
 
 def frame(seed, dtype=np.float32, size=(13, 17)):
@@ -142,3 +142,14 @@ def test_states_survive_an_npz_file_and_nonsense_is_refused(tmp_path):
     with pytest.raises(ScoreRangeError):
         again.update(np.full((1, 2), np.nan), np.zeros((1, 2), np.uint8))
     np.testing.assert_equal(vars(again.compute()), expected)
+
+
+@pytest.mark.parametrize("kind", [Reliability, SmiycAnomaly])
+@pytest.mark.parametrize("name", ["negative", "positive"])
+def test_counts_whose_sum_no_integer_holds_are_refused(kind, name):
+    metric = kind()
+    metric.update(np.linspace(0, 1, 40).reshape(5, 8), np.arange(40).reshape(5, 8) % 2)
+    state = metric.state()
+    state[name] = np.full_like(state[name], 2**62)
+    with pytest.raises(FileError, match="beyond those of any frames"):
+        kind().add_state(state)

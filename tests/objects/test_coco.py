@@ -1,15 +1,21 @@
 """COCO results: as COCO's own API reads them, read back, and refused where they are damaged."""
 
+import errno
 import json
+import os
+import tracemalloc
 from contextlib import redirect_stdout
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from csl_plugin import Objects
 from csl_plugin.errors import CSLError, DTypeError, FileError, OptionError
 from csl_plugin.objects.formats import read_coco, read_images, read_objects, write_coco, write_objects
 from csl_plugin.objects.formats.coco import images_path
+from csl_plugin.objects.stored_masks import objects_of_runs
 from tests.helpers.mutated_json import mutated
 from tests.objects.drawn import SIZE, assert_same, drawn_objects, noise_objects
 
@@ -201,3 +207,40 @@ def test_a_mutated_file_is_read_or_refused(tmp_path, name):
         assert (objects.areas > 0).all()
         assert np.isfinite(objects.scores).all()
         assert [int(runs.sum()) for runs in objects.runs] == len(objects) * [np.prod(objects.size)]
+
+
+def test_results_are_never_left_beside_the_images_of_others(tmp_path, monkeypatch):
+    one, other = drawn_objects(), noise_objects(3)
+    path = tmp_path / "coco.json"
+    write_coco(path, {"a.png": one})
+    whole = Path.write_text
+
+    def full(self, data, **options):
+        if len(data) > 500:  # the disk has room for the names of the images, not for the results
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return whole(self, data, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(FileError, match="No space left"):
+        write_coco(path, {"b.png": other})
+    assert list(read_coco(path)) == ["a.png"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["coco-images.json", "coco.json"]
+
+
+def test_sorting_takes_no_memory_of_the_size_of_all_runs():
+    runs = [np.ones(100_000, np.int64) for _ in range(40)]
+    tracemalloc.start()
+    found = objects_of_runs((100, 1000), runs, [0.5] * len(runs))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(found) == len(runs)
+    assert peak < sum(each.nbytes for each in runs) / 2
+
+
+def test_equal_scores_are_ordered_by_their_runs():
+    masks = np.zeros((4, 3, 4), bool)
+    masks[:, 0, 0] = True
+    masks[0, 2, 3], masks[1, 1, 0], masks[2, 2, 0] = True, True, True
+    found = Objects.from_masks(masks, np.ones(4))
+    runs = [counts.tolist() for counts in found.runs]
+    assert runs == sorted(runs)

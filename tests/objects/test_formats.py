@@ -7,15 +7,25 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from csl_plugin import Objects, find_objects
-from csl_plugin.errors import CSLError, DTypeError, FileError, MissingExtraError, OptionError, ShapeError
+from csl_plugin import Objects, Threshold, find_objects
+from csl_plugin.errors import (
+    CSLError,
+    DTypeError,
+    FileError,
+    MissingExtraError,
+    OptionError,
+    ScoreRangeError,
+    ShapeError,
+)
 from csl_plugin.io import read_label_png
 from csl_plugin.objects import objects_picture, polygons_of
 from csl_plugin.objects.formats import (
     brush_results,
     plain,
     polygon_results,
+    read_coco,
     read_objects,
     to_supervision,
     write_boxes,
@@ -306,3 +316,49 @@ def test_a_list_of_all_images_is_no_image(call, tmp_path):
         call(found, tmp_path / "out")
     assert caught.value.argument == "objects"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_threshold_of_any_kind_is_noted(tmp_path):
+    found = drawn_objects()
+    for threshold in (0.5, np.float32(0.5), Threshold(0.5)):
+        write_objects(tmp_path / "a.json", found, threshold=threshold)
+        assert json.loads((tmp_path / "a.json").read_text())["threshold"] == 0.5
+        assert objects_picture(np.zeros((*SIZE, 3), np.uint8), found, threshold).size
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf"), "0.5", [1], torch.ones(2), True, 10**400])
+def test_a_threshold_that_is_no_number_is_refused(tmp_path, threshold):
+    found = drawn_objects()
+    with pytest.raises(OptionError, match="threshold"):
+        write_objects(tmp_path / "a.json", found, threshold=threshold)
+    with pytest.raises(OptionError, match="threshold"):
+        objects_picture(np.zeros((*SIZE, 3), np.uint8), found, threshold)
+    assert not list(tmp_path.iterdir())
+
+
+def test_scores_that_no_file_takes_back_are_refused(tmp_path):
+    with pytest.raises(ScoreRangeError, match=r"1e\+290"):
+        Objects.from_masks(np.ones((1, 400, 500), bool), np.array([1e305]))
+    largest = Objects.from_masks(np.ones((1, 400, 500), bool), np.array([1e290]))
+    assert np.isfinite(largest.image_score)
+    write_objects(tmp_path / "a.json", largest)
+    write_coco(tmp_path / "coco.json", {"a.png": largest})
+    assert_same(read_objects(tmp_path / "a.json"), largest)
+    assert_same(read_coco(tmp_path / "coco.json")["a.png"], largest)
+
+
+OTHER_KINDS = {
+    "images": lambda path, found, value: write_coco(path, {"a": found}, value),
+    "results": lambda path, found, value: write_label_studio(path, {"a": found}, value),
+    "prefix": lambda path, found, value: write_label_studio(path, {"a": found}, brush_results, prefix=value),
+    "image": lambda path, found, value: write_objects(path, found, image=value),
+    "image of polygons": lambda path, found, value: write_polygons(path, found, image=value),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_KINDS)
+@pytest.mark.parametrize("value", [3, [], np.ones(2), torch.ones(2)])
+def test_arguments_of_another_kind_are_refused_before_anything_is_written(tmp_path, name, value):
+    with pytest.raises(CSLError, match=name.partition(" ")[0]):
+        OTHER_KINDS[name](tmp_path / "a.json", drawn_objects(), value)
+    assert not list(tmp_path.iterdir())

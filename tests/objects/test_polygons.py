@@ -1,5 +1,7 @@
 """Polygons against the masks that they outline."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -77,3 +79,14 @@ def test_coco_draws_the_outer_polygons_as_the_mask():
         flat = [part.outer.ravel().astype(float).tolist() for part in parts]
         drawn = coco.decode(coco.merge(coco.frPyObjects(flat, *SIZE)))
         np.testing.assert_array_equal(drawn, mask)
+
+
+def test_the_outline_of_a_large_object_takes_some_bytes_for_each_pixel():
+    mask = np.ones((1, 1500, 1500), bool)
+    found = Objects.from_masks(mask, np.array([0.5]))
+    tracemalloc.start()
+    ((part,),) = polygons_of(found)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(part.outer) == 4
+    assert peak < 20 * mask.size

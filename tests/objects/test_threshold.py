@@ -483,3 +483,57 @@ def test_a_budget_of_objects_holds_with_the_regions_of_its_fit():
         find_objects(maps[0], whole, regions[0], min_area=1)
     with pytest.raises(OptionError, match='got by_regions "split", expected by_regions "none"'):
         find_objects(maps[0], Threshold.fit_objects(maps, 0, min_area=1), regions[0], min_area=1)
+
+
+def test_images_that_say_nothing_give_no_interval():
+    void = np.full((20, 20), 255)
+    labels = np.where(np.arange(400).reshape(20, 20) < 99, 1, 0)
+    maps = [smooth(seed)[:20, :20] for seed in range(3)]
+    expected = Threshold.fit_recall(maps, [labels, void, void]).expected
+    assert [figure.low for figure in expected.values()] == [None] * 4
+    expected = Threshold.fit_recall(maps, [labels, labels * 0, void]).expected
+    assert expected["recall"].low is None, "only one image has anomalous pixels"
+    assert expected["precision"].low is not None
+    assert Threshold.fit_pixels(maps, 0).expected == {"normal_pixels_above": Figure(0.0)}
+
+
+def test_labels_of_0_and_255_are_refused_with_the_mend():
+    with pytest.raises(ScoreRangeError, match="255 is void here"):
+        Threshold.fit_f1(TWO, [MASK * 255] * 2)
+
+
+@pytest.mark.parametrize("setting", [10**40, "\ud800"])
+def test_what_no_file_can_hold_is_no_setting(setting, tmp_path):
+    try:
+        threshold = Threshold(0.5, made_with={"proposer": setting})
+    except OptionError:
+        return
+    threshold.save(tmp_path / "t.json")
+    assert Threshold.load(tmp_path / "t.json") == threshold
+    threshold.check_made_with({"proposer": setting})
+
+
+NO_SETTINGS = [None, 3, "x", [1], torch.ones(2)]
+
+
+@pytest.mark.parametrize("value", NO_SETTINGS)
+def test_settings_of_another_kind_are_refused(value):
+    threshold = Threshold(0.5, made_with={"rule": "product"})
+    with pytest.raises(OptionError, match="settings"):
+        threshold.check_made_with(value)
+    with pytest.raises(OptionError, match="rule"):
+        threshold.check_made_with({"rule": value})
+
+
+@pytest.mark.parametrize("kind", [Threshold, Calibration])
+@pytest.mark.parametrize("value", [None, 3, ["{}"], torch.ones(2)])
+def test_json_that_is_no_text_is_refused(kind, value):
+    with pytest.raises(FileError, match="expected a JSON object"):
+        kind.from_json(value)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_nested_tensor_is_one_array():
+    nested = torch.nested.as_nested_tensor([torch.rand(2), torch.rand(3)], layout=torch.strided)
+    with pytest.raises(DTypeError, match="Wrap a single array"):
+        Threshold.fit_pixels(nested)

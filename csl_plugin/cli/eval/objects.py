@@ -13,9 +13,10 @@ from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.eval.anomaly_labels import one_sided
 from csl_plugin.cli.eval.measuring import answer
 from csl_plugin.cli.eval.pairs import LABEL_SUFFIXES, Pair, Pairs, naming_files, refuse_unpaired
-from csl_plugin.errors import FileError
+from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.io import files_by_stem, holding, other_suffixes, read_label_png
 from csl_plugin.io.listing import stem_key
+from csl_plugin.io.orientation import TURNED_HINT
 from csl_plugin.metrics import (
     COMPONENT_METRICS,
     COMPONENT_SETTINGS,
@@ -115,11 +116,23 @@ def _measure(
     for image in tqdm(images, desc="objects", unit="frame", disable=None, file=sys.stderr):
         label, own = read_label_png(image.label), ObjectMetric(settings)
         with naming_files(Pair(Path(image.name), image.label)):
+            _check_not_turned(image.objects, label.shape)
             instances.update(image.objects, label)
             own.update(image.objects, label)
         components.merge(own)
         counts.append(own.compute().counts)
     return instances, components, counts
+
+
+def _check_not_turned(objects: Objects, size: tuple[int, ...]) -> None:
+    """Refuse objects and labels one of which is of a photograph's stored pixels; metrics name other sizes.
+
+    Raises:
+        ShapeError: Their height and width are exchanged.
+    """
+    if objects.size != size and objects.size == size[::-1]:
+        got, expected = f"objects of an image {objects.size}", f"the labels', {size}"
+        raise ShapeError("objects", got, expected, TURNED_HINT)
 
 
 def _warnings(

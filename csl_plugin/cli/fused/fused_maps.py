@@ -15,6 +15,7 @@ from csl_plugin.cli.fused.valid_masks import ValidMasks
 from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.io import ScoreStorage
 from csl_plugin.io.job_settings import SETTINGS_NAME, read_settings
+from csl_plugin.io.json_schema import Place, in_json
 from csl_plugin.proposers.combine import Together
 from csl_plugin.proposers.folder import STORED_REGIONS, RegionMapFolder
 from csl_plugin.proposers.identity import identity_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from csl_plugin.objects import Threshold
 
 _OF_MAPS = ("rule", "split", "proposer", "calibration", "logits")
+_FUSED_HINT = "Pass --fused, or the scores that these maps were made from."
 _VALID_BEFORE = "valid_in_fusion"  # masks when the maps were fused, beside those of the present command
 
 
@@ -60,6 +62,11 @@ class FusedMaps:
         settings = {name: stored[name] for name in _OF_MAPS if name in stored}
         if "valid" in stored:
             settings[_VALID_BEFORE] = stored["valid"]
+        for name, value in settings.items():
+            if value is not None and not isinstance(value, (str, bool)):
+                file = Place(str(_settings_file(place)))
+                hint = "Restore the file, or remove it: nothing is known of the maps then."
+                raise file[name].error(in_json(value), "what csl-plugin fuse stores", hint)
         return cls(proposer, split, settings, valid)
 
     def fused_image(self, image: Path, score: Path) -> FusedImage:
@@ -82,18 +89,18 @@ class FusedMaps:
         return self.valid.read(image, (pixels.shape[0], pixels.shape[1])) if self.valid else None
 
 
-def refuse_fused(place: Path) -> None:
+def refuse_fused(place: Path, hint: str = _FUSED_HINT) -> None:
     """Refuse maps that `csl-plugin fuse` wrote where scores are to be fused: twice gives other scores.
 
     Args:
         place: A folder of score maps, or one.
+        hint: What to do.
 
     Raises:
         FileError: Such maps, or the folder's settings cannot be read.
     """
     stored = _job_of(place)
     if stored is not None and stored["command"] == "fuse":
-        hint = "Pass --fused, or the scores that these maps were made from."
         raise FileError(str(place), "maps that csl-plugin fuse wrote", "scores before fusion", hint)
 
 
@@ -152,12 +159,17 @@ def _origin(proposer: Any) -> str | None:
     if not isinstance(proposer, RegionMapFolder):
         return identity_of(proposer)
     stored = read_settings(proposer.path / SETTINGS_NAME) or {}
-    return str(stored["proposer"]) if "proposer" in stored else None
+    origin = stored.get("proposer")
+    return origin if isinstance(origin, str) else None
 
 
 def _job_of(place: Path) -> Mapping[str, Any] | None:
     """The settings of the job that wrote a folder, or the folder of a file; None where none did."""
-    return read_settings((place if place.is_dir() else place.parent) / SETTINGS_NAME)
+    return read_settings(_settings_file(place))
+
+
+def _settings_file(place: Path) -> Path:
+    return (place if place.is_dir() else place.parent) / SETTINGS_NAME
 
 
 def _read(image: Path, score: Path) -> tuple[NDArray[np.uint8], NDArray[Any], ScoreStorage]:

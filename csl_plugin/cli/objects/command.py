@@ -23,7 +23,7 @@ from csl_plugin.cli.fused.options import (
 )
 from csl_plugin.cli.fused.scored_images import left_out, read_files, scores_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
-from csl_plugin.cli.objects.threshold_option import add_threshold_options, threshold_of
+from csl_plugin.cli.objects.threshold_option import add_threshold_options, threshold_inputs, threshold_of
 from csl_plugin.cli.streams import say
 
 if TYPE_CHECKING:
@@ -113,8 +113,9 @@ def run(arguments: argparse.Namespace) -> Answer:
     threshold = threshold_of(arguments, source, _min_area(arguments))
     job = _job(arguments, threshold, source)
     inputs = [folder.path for folder in region_folders(source.proposer)]
-    given = (arguments.calibration, arguments.image_ids, arguments.fit_on, arguments.valid)
+    given = (arguments.calibration, arguments.image_ids, arguments.valid)
     inputs += [each for each in given if each]
+    inputs += threshold_inputs(arguments)
     inputs += scores.values()
     of_all = ObjectSet(arguments.out, known, arguments.url_prefix)
     outcome = run_tasks(

@@ -48,6 +48,15 @@ def add_threshold_options(parser: Any) -> None:
     )
 
 
+def threshold_inputs(arguments: argparse.Namespace) -> list[Path]:
+    """The file or the folders that the threshold is read from or fitted on."""
+    folder: Path | None = arguments.fit_on
+    if folder is not None:
+        return [folder, *(folder / name for name in ("images", "scores", "valid"))]
+    given: str = arguments.threshold
+    return [Path(given)] if _number(given) is None else []
+
+
 def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
     """The threshold that the options name, which fits the source.
 
@@ -70,9 +79,8 @@ def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps,
         hint = "Omit it: a threshold that is given has a budget already."
         raise OptionError("--false-objects", "given with --threshold", "it with --fit-on", hint)
     given: str = arguments.threshold
-    try:
-        value = float(given)
-    except ValueError:
+    value = _number(given)
+    if value is None:
         threshold = Threshold.load(given)
         threshold.check_made_with(settings_of_objects(source, min_area))
         if unknown := unknown_settings(threshold, source):
@@ -82,6 +90,14 @@ def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps,
             )
         return threshold
     return Threshold.given(value)
+
+
+def _number(given: str) -> float | None:
+    """The number that a text is; None for the name of a file."""
+    try:
+        return float(given)
+    except ValueError:
+        return None
 
 
 def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:

@@ -44,7 +44,9 @@ def fit_by_objects(source: Source, pairs: Pairs, per_image: float, min_area: int
     Raises:
         CSLError: A file cannot be used, or as for `Threshold.fit_objects`.
     """
-    with TemporaryDirectory(prefix="csl-plugin-") as folder:
+    with as_write_error("the folder for temporary files"):
+        kept = TemporaryDirectory(prefix="csl-plugin-")
+    with kept as folder:
         maps = _KeptMaps(source, pairs, Path(folder))
         threshold = Threshold.fit_objects(maps, per_image, min_area=min_area, split=False)
     if 0 < per_image * len(pairs) < 1:

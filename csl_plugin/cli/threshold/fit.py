@@ -32,6 +32,7 @@ from csl_plugin.cli.threshold.budget_fit import (
 )
 from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.io import files_by_stem, list_images, read_label_png
+from csl_plugin.io.orientation import check_orientation
 from csl_plugin.objects import Threshold
 
 _MIN_AREA = 64
@@ -96,8 +97,9 @@ def _by_labels(
     arguments: argparse.Namespace, source: Source, pairs: Pairs, labels: Sequence[Path]
 ) -> Threshold:
     def read() -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        for (fused, valid), label in zip(_maps(source, pairs), labels, strict=True):
+        for (image, _), (fused, valid), label in zip(pairs, _maps(source, pairs), labels, strict=True):
             label_map = read_label_png(label)
+            check_orientation(str(label), label_map.shape, image, fused.shape)
             if label_map.shape != fused.shape:
                 hint = "Labels have the size of their images."
                 raise ShapeError(str(label), f"size {label_map.shape}", f"{fused.shape}", hint)

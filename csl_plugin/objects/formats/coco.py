@@ -9,6 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from csl_plugin.arrays import shown
+from csl_plugin.errors import DTypeError
+from csl_plugin.fusion.score_argument import LARGEST_SCORE
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import read_large_json
 from csl_plugin.io.json_schema import Place, array, in_json, integer, number, record
@@ -19,12 +22,11 @@ from csl_plugin.objects.run_lengths import RunLengths
 from csl_plugin.objects.stored_masks import objects_of_runs, read_mask, stored_masks
 
 _LARGEST = 256 << 20
-_LARGEST_SCORE = 1e300
 _HINT = "Write the results again, with compressed run lengths."
 _FIELDS = {
     "image_id": integer(0, LARGEST_ID),
     "segmentation": read_mask,
-    "score": number(-_LARGEST_SCORE, _LARGEST_SCORE),
+    "score": number(-LARGEST_SCORE, LARGEST_SCORE),
 }
 
 
@@ -54,6 +56,7 @@ def write_coco(
             of a ground truth. Default: ids 1, 2, ... in the order of `objects`, and category 1, "object".
 
     Raises:
+        DTypeError: `images` or `objects` of another kind.
         OptionError: A name that no file can have; or an image that is not in `images`, or is there with
             another size.
         FileError: The path cannot be written.
@@ -71,6 +74,9 @@ def write_coco(
         {'a.jpg': 1, 'b.jpg': 0}
     """
     check_objects_of_images(objects)
+    if images is not None and not isinstance(images, ImageSet):
+        hint = "Read it with read_images."
+        raise DTypeError("images", shown(images), "the ImageSet of a ground truth", hint)
     sizes = {name: each.size for name, each in zip(stored_names(objects), objects.values(), strict=True)}
     named = (
         ImageSet(tuple(CocoImage(place, name, *size) for place, (name, size) in enumerate(sizes.items(), 1)))
@@ -81,12 +87,12 @@ def write_coco(
     for image, found in zip(named.images, objects.values(), strict=True):
         masks = zip(stored_masks(found), found.scores.tolist(), found.areas.tolist(), strict=True)
         for mask, score, area in masks:
-            result = {"image_id": image.id, "category_id": named.category, "segmentation": mask}
-            lines.append(json.dumps({**result, "score": score, "area": area}))
-    with atomic_path(images_path(path)) as temporary:
-        temporary.write_text(json.dumps(named.as_json(), indent=1) + "\n", encoding="utf-8")
-    with atomic_path(path) as temporary:
-        temporary.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+            one = {"image_id": image.id, "category_id": named.category, "segmentation": mask}
+            lines.append(json.dumps({**one, "score": score, "area": area}))
+    # Both are whole before one is renamed: results beside the images of others would be taken for theirs.
+    with atomic_path(images_path(path)) as of_images, atomic_path(path) as results:
+        of_images.write_text(json.dumps(named.as_json(), indent=1) + "\n", encoding="utf-8")
+        results.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
 def read_coco(

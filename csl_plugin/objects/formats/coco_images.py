@@ -13,6 +13,7 @@ from csl_plugin.io.json_files import read_large_json
 from csl_plugin.io.json_schema import Place, array, in_json, integer, record, text
 from csl_plugin.io.limits import MAX_PIXELS
 from csl_plugin.io.listing import stem_key
+from csl_plugin.io.orientation import TURNED_HINT
 
 LARGEST_ID = 2**53
 """Of an image: larger integers are not exact everywhere."""
@@ -69,6 +70,8 @@ class ImageSet(NamedTuple):
         for image, (name, size) in zip(chosen.images, sizes.items(), strict=True):
             if image.size != size:
                 got, hint = f"size {image.size} for {name}", "Pass the file of these images."
+                if image.size == size[::-1]:
+                    hint = TURNED_HINT
                 raise OptionError("images", got, f"{size}, the size of its objects' masks", hint)
         return chosen
 

@@ -13,6 +13,8 @@ from csl_plugin.objects.instances import Objects, check_objects
 if TYPE_CHECKING:
     from supervision import Detections
 
+_LARGEST = float(np.finfo(np.float32).max)
+
 
 def to_supervision(objects: Objects) -> Detections:
     """The objects of one image as `supervision.Detections`, for its annotators, trackers and zones.
@@ -39,10 +41,12 @@ def to_supervision(objects: Objects) -> Detections:
     if taken > MAX_BYTES:
         got, hint = f"{len(objects)} masks of {objects.size}", "Take fewer, as in objects.take(range(100))."
         raise ShapeError("objects", got, f"at most {MAX_BYTES} bytes of dense masks", hint)
+    with np.errstate(under="ignore"):
+        scores = objects.scores.clip(-_LARGEST, _LARGEST).astype(np.float32)
     return supervision.Detections(
         xyxy=objects.boxes.astype(np.float32),
         mask=objects.masks(),
-        confidence=objects.scores.astype(np.float32),
+        confidence=scores,
         class_id=np.zeros(len(objects), np.int64),
         data={"area": objects.areas, "border_share": objects.border_shares},
     )

@@ -11,7 +11,10 @@ import numpy as np
 
 from csl_plugin._opencv import opencv
 from csl_plugin._version import __version__
+from csl_plugin.arrays import shown
+from csl_plugin.errors import OptionError
 from csl_plugin.io.atomic import atomic_path
+from csl_plugin.io.json_values import as_stored
 from csl_plugin.objects.formats.brush_rle import brush_rle
 from csl_plugin.objects.formats.names import stored_names
 from csl_plugin.objects.instances import Objects, check_objects, check_objects_of_images
@@ -45,17 +48,23 @@ def write_label_studio(
             "/data/local-files/?d=images/".
 
     Raises:
-        OptionError: A name that no file can have.
+        OptionError: A name that no file can have, or `results` or `prefix` of another kind.
         FileError: The path cannot be written.
     """
     check_objects_of_images(objects)
+    if not callable(results):
+        hint = "Exact masks: brush_results. Outlines that people edit: polygon_results."
+        raise OptionError("results", shown(results), "brush_results or polygon_results", hint)
+    if not isinstance(prefix, str):
+        raise OptionError("prefix", shown(prefix), "a text", "Pass the beginning of the images' URL.")
+    before = as_stored(prefix)
     version = f"csl-plugin {__version__}"
     lines = []
     for name, found in zip(stored_names(objects), objects.values(), strict=True):
         prediction: dict[str, Any] = {"model_version": version, "result": results(found)}
         if len(found):
             prediction["score"] = float(found.scores[0])
-        lines.append(json.dumps({"data": {"image": prefix + name}, "predictions": [prediction]}))
+        lines.append(json.dumps({"data": {"image": before + name}, "predictions": [prediction]}))
     with atomic_path(path) as temporary:
         temporary.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 

@@ -22,6 +22,11 @@ def stored_name(name: Any) -> str:
     return stored
 
 
+def stored_name_or_none(name: Any) -> str:
+    """As `stored_name`; an empty text for an image without a name."""
+    return "" if isinstance(name, str) and not name else stored_name(name)
+
+
 def stored_names(objects: Any) -> list[str]:
     """The names of a mapping by images, in order.
 

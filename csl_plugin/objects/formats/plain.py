@@ -6,24 +6,30 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 from csl_plugin.errors import FileError
+from csl_plugin.fusion.score_argument import LARGEST_SCORE
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import read_large_json
 from csl_plugin.io.json_schema import Place, array, in_json, number
 from csl_plugin.io.limits import check_extent
-from csl_plugin.objects.formats.names import stored_name
+from csl_plugin.objects.formats.names import stored_name_or_none
+from csl_plugin.objects.given_threshold import checked_threshold
 from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.stored_masks import objects_of_runs, read_mask, stored_masks
 
 _FORMAT = "csl-plugin objects 1"
-_LARGEST, _MOST, _LARGEST_SCORE = 64 << 20, 300_000, 1e300
+_LARGEST, _MOST = 64 << 20, 300_000
 _HINT = "Write it again with write_objects, or csl-plugin objects."
 
 
 def write_objects(
-    path: str | os.PathLike[str], objects: Objects, *, image: str = "", threshold: float | None = None
+    path: str | os.PathLike[str],
+    objects: Objects,
+    *,
+    image: str = "",
+    threshold: SupportsFloat | None = None,
 ) -> None:
     """Write the objects of one image as JSON, atomically.
 
@@ -35,10 +41,10 @@ def write_objects(
         path: The file.
         objects: Of one image.
         image: The name of the image, for the reader.
-        threshold: That they were found at, for the reader.
+        threshold: That they were found at, for the reader: as `find_objects` takes it.
 
     Raises:
-        OptionError: A name that no file can have.
+        OptionError: A name that no file can have, or a threshold that is no finite number.
         FileError: More objects, or longer masks, than `read_objects` takes, or the path cannot be written.
 
     Example:
@@ -51,6 +57,7 @@ def write_objects(
         Objects(size=(2, 3), number=1)
     """
     check_objects(objects)
+    level = None if threshold is None else checked_threshold(threshold)
     if len(objects) > _MOST:
         raise _too_large(path, objects)
     values = zip(
@@ -64,9 +71,9 @@ def write_objects(
     names = ("box", "score", "area", "border_share", "mask")
     head = {
         "format": _FORMAT,
-        "image": stored_name(image) if image else "",
+        "image": stored_name_or_none(image),
         "size": list(objects.size),
-        "threshold": threshold,
+        "threshold": level,
         "image_score": objects.image_score,
     }
     lines = ",\n".join(json.dumps(dict(zip(names, each, strict=True))) for each in values)
@@ -105,7 +112,7 @@ def read_objects(path: str | os.PathLike[str]) -> Objects:
         own, runs = read_mask(value["mask"], at["mask"])
         if own != extent:
             raise at["mask"].error(f"size {own}", f"{extent}, the size of the image", _HINT)
-        return runs, number(-_LARGEST_SCORE, _LARGEST_SCORE)(value["score"], at["score"])
+        return runs, number(-LARGEST_SCORE, LARGEST_SCORE)(value["score"], at["score"])
 
     found = array(read)(held.get("objects"), place["objects"])
     return objects_of_runs(extent, [runs for runs, _ in found], [score for _, score in found])

@@ -6,7 +6,7 @@ import json
 import os
 
 from csl_plugin.io.atomic import atomic_path
-from csl_plugin.objects.formats.names import stored_name
+from csl_plugin.objects.formats.names import stored_name_or_none
 from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.polygons import polygons_of
 
@@ -37,7 +37,7 @@ def write_polygons(path: str | os.PathLike[str], objects: Objects, *, image: str
         lines.append(json.dumps({"score": score, "area": area, "box": box, "polygons": polygons}))
     head = {
         "format": "csl-plugin polygons 1",
-        "image": stored_name(image) if image else "",
+        "image": stored_name_or_none(image),
         "size": list(objects.size),
     }
     body = ",\n".join(lines)

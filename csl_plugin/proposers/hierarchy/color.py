@@ -140,7 +140,7 @@ def _looked_up(table: Tensor, values: Tensor) -> Tensor:
 @cache
 def _tables(device: torch.device) -> tuple[Tensor, Tensor]:
     """Linear light of sRGB; and of a square, the cube root of CIELAB, which is linear near 0."""
-    steps = torch.arange(_LEVELS + 1, dtype=torch.float64) / _LEVELS
+    steps = torch.arange(_LEVELS + 1, dtype=torch.float64, device="cpu") / _LEVELS
     linear = torch.where(steps <= 0.04045, steps / 12.92, ((steps + 0.055) / 1.055) ** 2.4)
     return linear.float().to(device), _cubic(steps * steps).float().to(device)
 
