@@ -34,6 +34,8 @@ _ADVICE: dict[tuple[type[CSLError], str], Advice] = {
     (OptionError, "images"): Advice("--images", "Pass the folder that the archive's labels are for."),
     (CSLError, "workers"): Advice("--workers"),
     (CSLError, "jobs"): Advice("--jobs"),
+    (OptionError, "shard"): Advice("--shard"),
+    (OptionError, "overwrite"): Advice("--overwrite"),
     (ScoreRangeError, "distribution"): Advice("SCORES", "Find out what produced these values."),
 }
 _OF_COMMAND: dict[tuple[str, type[CSLError], str], Advice] = {

@@ -93,7 +93,12 @@ class Attempt:
 
 @dataclass
 class Outcome:
-    """Counts and failures of the tasks; why the rest is not done, where a process was lost."""
+    """Counts and failures of the tasks; why the rest is not done, where a process was lost.
+
+    Args:
+        shard: The shard that the tasks are, and of how many tasks.
+        joined: The shards whose work was joined, and `late` what they had left undone and is done now.
+    """
 
     done: int = 0
     skipped: int = 0
@@ -101,6 +106,9 @@ class Outcome:
     counted: Counter[str] = field(default_factory=Counter)
     not_done: int = 0
     lost: str | None = None
+    shard: tuple[str, int] | None = None
+    joined: Sequence[str] = ()
+    late: list[str] = field(default_factory=list)
     interrupted: bool = False
     seconds: float = 0.0
 
@@ -121,6 +129,8 @@ class Outcome:
             self.skipped += 1
         else:
             self.done += 1
+            if self.joined:
+                self.late.append(task.image.name)
             self.counted.update(attempt.counted)
 
     def fail(self, name: str, kind: str, reason: str) -> None:
@@ -163,37 +173,44 @@ def run_tasks(
 
     Args:
         job: What the tasks share.
-        folder: Where the outputs are.
-        tasks: The tasks.
+        folder: Where the outputs are. If it is taken for a shard, so are its tasks alone.
+        tasks: The tasks of all shards.
         verb: The command, such as "fuse"; the label of the progress bar.
         inputs: What the job reads besides the inputs of the tasks.
         jobs: With more than one, so many processes share the tasks, and this one waits for them.
         overwrite: Remove what earlier jobs wrote, and start again.
-        of_all: What is made of the results of all images, in this process, unless the job is stopped.
+        of_all: What is made of the results of all images, in this process, unless the job is stopped or is a
+            shard, which only removes what is outdated.
 
     Raises:
-        OptionError: The folder holds an input, or files of others or of other settings; or a job is at work.
+        OptionError: The folder holds an input, or files of others or of other settings; a job is at work in
+            it or at the shard; or `overwrite` with a shard.
         FileError: The folder cannot be written.
         CSLError: A process cannot load the tool.
     """
     from tqdm import tqdm
 
     outcome, start = Outcome(), perf_counter()
+    own, wanted = tasks, [made for made in of_all if made.wanted]
+    if folder.shard is not None:
+        own, wanted = folder.shard.of(tasks), []
+        outcome.shard = str(folder.shard), len(tasks)
     taken = folder.taken(
-        outputs=[output for task in tasks for output in task.outputs]
-        + [output for made in of_all if made.wanted for output in made.outputs],
-        inputs=[*inputs, *(read for task in tasks for read in task.inputs)],
+        outputs=[output for task in own for output in task.outputs]
+        + [output for made in wanted for output in made.outputs],
+        inputs=[*inputs, *(read for task in own for read in task.inputs)],
         sources=partial(_sources_of, tasks),
         shared=True,
         overwrite=overwrite,
     )
-    with taken, tqdm(total=len(tasks), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
+    with taken, tqdm(total=len(own), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
+        outcome.joined = [str(shard) for shard in folder.joined]
         done: list[Path] = []
         edited = _edited(folder, of_all)
         attempt = partial(_attempt, folder, verb, job.tool)
-        attempts = ((task, attempt(task)) for task in tasks)
-        if min(jobs, len(tasks)) > 1:
-            attempts = in_processes(min(jobs, len(tasks)), partial(_prepared, job.load, folder, verb), tasks)
+        attempts = ((task, attempt(task)) for task in own)
+        if min(jobs, len(own)) > 1:
+            attempts = in_processes(min(jobs, len(own)), partial(_prepared, job.load, folder, verb), own)
         try:
             with closing(attempts):
                 for task, attempted in attempts:
@@ -203,12 +220,15 @@ def run_tasks(
                         done.append(task.image)
                         if of_all and outcome.done == 1 and attempted.counted is not None:
                             folder.discard(_OF_ALL, keep=edited)  # of results that are no longer there
-            _of_all_images(folder, verb, of_all, done, edited, outcome)
+            if folder.shard is None:
+                _of_all_images(folder, verb, of_all, done, edited, outcome)
+            elif of_all and outcome.failed:
+                folder.discard(_OF_ALL, keep=edited)
         except KeyboardInterrupt:
             outcome.interrupted = True
         except LostError as error:
             outcome.lost = str(in_command_words(error, verb))
-            outcome.not_done = len(tasks) - outcome.done - outcome.skipped - len(outcome.failed)
+            outcome.not_done = len(own) - outcome.done - outcome.skipped - len(outcome.failed)
             say(f"error: {outcome.lost}")
     outcome.seconds = perf_counter() - start
     return outcome

@@ -43,6 +43,8 @@ def report(
         "failed": outcome.failed,
         "interrupted": outcome.interrupted,
         **({"error": outcome.lost, "not_done": outcome.not_done} if outcome.lost else {}),
+        **({"shard": outcome.shard[0]} if outcome.shard else {}),
+        **({"shards": list(outcome.joined), "left_by_shards": outcome.late} if outcome.joined else {}),
         "seconds": round(outcome.seconds, 3),
         **notes,
         "settings": dict(flat_settings(settings)),
@@ -51,6 +53,7 @@ def report(
         f"{command}: {outcome.done} done, {outcome.skipped} skipped, {len(outcome.failed)} failed "
         f"in {outcome.seconds:.1f} s -> {out}{' (interrupted)' if outcome.interrupted else ''}",
         *([f"  not done: {outcome.not_done}"] if outcome.not_done else []),
+        *_of_shards(outcome),
         "  with " + ", ".join(f"{name} {value}" for name, value in made_with.items()),
         *(f"  {name.replace('_', ' ')}: {in_words(note)}" for name, note in notes.items() if note),
         *(f"  failed: {failure['name']}" for failure in outcome.failed[:_LISTED]),
@@ -58,6 +61,16 @@ def report(
     if len(outcome.failed) > _LISTED:
         lines.append(f"  failed: {len(outcome.failed) - _LISTED} more")
     return Answer(outcome.exit_code, facts, lines)
+
+
+def _of_shards(outcome: Outcome) -> list[str]:
+    if outcome.shard is not None:
+        name, images = outcome.shard
+        return [f"  shard {name} of {images} images: the same command without --shard joins the shards"]
+    if not outcome.joined:
+        return []
+    left = f"done now what they had left: {in_words(outcome.late)}" if outcome.late else "nothing was left"
+    return [f"  shards: {in_words(outcome.joined)}; {left}"]
 
 
 def in_words(note: Note) -> str:

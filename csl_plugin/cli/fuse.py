@@ -15,6 +15,7 @@ from csl_plugin.cli.batch_report import Note, report
 from csl_plugin.cli.fused.options import add_fusion_options, chosen, fusion_of, valid_place
 from csl_plugin.cli.fused.scored_images import left_out, read_files, scores_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
+from csl_plugin.cli.shard_option import add_shard_option, shard_of_option
 
 if TYPE_CHECKING:
     from csl_plugin.cli.fused.score_fusion import ScoreFusion
@@ -39,6 +40,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("out", metavar="OUT", type=path, help="the output folder")
     add_fusion_options(parser)
     add_jobs_option(parser, "images")
+    add_shard_option(parser, "images")
     parser.add_argument("--overlays", action="store_true", help="also write OUT/overlays/<stem>.png")
     parser.add_argument(
         "--overwrite",
@@ -51,6 +53,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
+    shard = shard_of_option(arguments)
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.cli.fused.fused_maps import refuse_fused
     from csl_plugin.io import list_images
@@ -64,9 +67,9 @@ def run(arguments: argparse.Namespace) -> Answer:
     job = _job(arguments)
     inputs = [folder.path for folder in region_folders(job.tool.proposer)]
     inputs += [each for each in (arguments.calibration, arguments.valid) if each]
-    inputs += scores.values()
+    inputs += [score for stem, score in scores.items() if stem not in images]
     tasks = _tasks(arguments, job.tool, images, scores)
-    folder = OutputFolder(out, job.settings)
+    folder = OutputFolder(out, job.settings, shard)
     outcome = run_tasks(job, folder, tasks, "fuse", inputs, jobs=jobs, overwrite=arguments.overwrite)
     notes: dict[str, Note] = {
         "images": len(images),

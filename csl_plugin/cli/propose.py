@@ -14,6 +14,7 @@ from csl_plugin.cli.batch import ImageTask, Job, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
 from csl_plugin.cli.fused.proposer_option import ONE, add_proposer_options, proposer_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
+from csl_plugin.cli.shard_option import add_shard_option, shard_of_option
 
 if TYPE_CHECKING:
     from csl_plugin.proposers import Proposer
@@ -34,6 +35,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("out", metavar="OUT", type=path, help="the output folder")
     add_proposer_options(parser, ONE)
     add_jobs_option(parser, "images")
+    add_shard_option(parser, "images")
     parser.add_argument(
         "--overwrite",
         action="store_true",
@@ -45,6 +47,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
+    shard = shard_of_option(arguments)
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.io import IMAGE_SUFFIXES, list_images, other_suffixes
     from csl_plugin.io.output_folder import OutputFolder
@@ -59,7 +62,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         read = (image, *region_files(job.tool, stem))
         work = partial(propose_file, image=image, target=target)
         tasks.append(ImageTask(image, work, (target,), read))
-    folder = OutputFolder(out, job.settings)
+    folder = OutputFolder(out, job.settings, shard)
     inputs = [each.path for each in region_folders(job.tool)]
     outcome = run_tasks(job, folder, tasks, "propose", inputs, jobs=jobs, overwrite=arguments.overwrite)
     notes: dict[str, Note] = {

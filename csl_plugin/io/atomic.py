@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -66,6 +66,14 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # renamed, or never created; do not hide the original error
             temporary.unlink()
+
+
+def remove_temporary(folders: Iterable[Path]) -> None:
+    """Remove the temporary files that killed processes left in folders, where nobody is at work."""
+    for folder in folders:
+        for left in folder.glob(TEMPORARY):
+            with suppress(OSError):
+                left.unlink()
 
 
 def _names_a_file(path: Path) -> bool:

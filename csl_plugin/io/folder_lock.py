@@ -1,4 +1,4 @@
-"""An advisory lock on an output folder: whether other jobs are at work in it.
+"""Advisory locks: whether other jobs are at work in an output folder, and whether one is at the same shard.
 
 The system releases it when the process ends, however it ends. Some network file systems have no locks; there
 jobs go on without.
@@ -52,7 +52,10 @@ class FolderLock:
     def share(self) -> None:
         """Let other jobs that share the folder in."""
         if self.hold == "alone":
-            _try_lock(self._descriptor, alone=False)
+            end = time.monotonic() + _WAIT
+            # The system lets go of a lock before it takes it the other way: another may come between.
+            while not _try_lock(self._descriptor, alone=False) and time.monotonic() < end:
+                time.sleep(_PAUSE)
             self.hold = "shared"
 
 
@@ -77,17 +80,51 @@ def folder_lock(folder: Path, *, shared: bool, argument: str) -> Iterator[Folder
         ...     lock.hold
         'alone'
     """
-    with as_write_error(folder):
-        descriptor = os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
-    _held.add(descriptor)
-    try:
-        hold = _taken(descriptor, shared=shared)
+    with _locked(folder / LOCK_NAME, shared=shared) as (descriptor, hold):
         if hold is None:
             hint = "Wait until it has ended, or name another folder."
             raise OptionError(
                 argument, f"{folder}, in which another job is at work", "a folder of its own", hint
             )
         yield FolderLock(descriptor, hold)
+
+
+@contextmanager
+def shard_lock(path: Path, shard: str) -> Iterator[None]:
+    """Hold the lock of a shard, which one job at a time may have.
+
+    Args:
+        path: The file that is locked.
+        shard: Its name, for the error.
+
+    Raises:
+        OptionError: Another job is at work at the shard.
+        FileError: The folder cannot be written.
+    """
+    with _locked(path, shared=False) as (_, hold):
+        if hold is None:
+            got, hint = f"{shard}, at which another job is at work", "Wait until it has ended."
+            raise OptionError("shard", got, "a shard of its own", hint)
+        yield
+
+
+def is_held(path: Path) -> bool:
+    """Whether another job holds the lock of a shard; where the file system has no locks, nobody does.
+
+    Raises:
+        FileError: The folder cannot be written.
+    """
+    with _locked(path, shared=False) as (_, hold):
+        return hold is None
+
+
+@contextmanager
+def _locked(path: Path, *, shared: bool) -> Iterator[tuple[int, Hold | None]]:
+    with as_write_error(path.parent):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    _held.add(descriptor)
+    try:
+        yield descriptor, _taken(descriptor, shared=shared)
     finally:
         if descriptor in _held:  # else this is a forked process, which holds no lock
             _held.discard(descriptor)

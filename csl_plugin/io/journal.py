@@ -16,7 +16,7 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,8 @@ from csl_plugin.io.file_states import FileState
 
 JOURNAL_NAME = "csl-plugin.jsonl"
 
+_EARLIER = -1
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -35,7 +37,7 @@ class Entry:
 
     Args:
         unit: The unit of work that writes it.
-        place: Of the last line about it, in bytes from the start of the journal.
+        place: Of the last line about it, in bytes from the start of the journal; -1 in an earlier journal.
         is_open: Whether that line is the start of work whose end is not recorded.
         written: Its state when work on it last ended; None if none has.
         source: What it was made from; None if the work failed.
@@ -55,6 +57,9 @@ class Journal:
 
     Args:
         path: The file; it is made with the first line.
+        root: The folder that the names of files start from; that of the journal if None.
+        earlier: Lines of other journals, which came before those of this one.
+        place: Where this one's lines begin that `earlier` does not hold, in bytes.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -67,12 +72,17 @@ class Journal:
         'a.png'
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, root: Path | None = None, earlier: Iterable[bytes] = (), place: int = 0
+    ) -> None:
         self.path = path
         self.entries: dict[str, Entry] = {}
+        self._root = path.parent if root is None else root
         self._of_unit: defaultdict[str, set[str]] = defaultdict(set)
-        self._place = 0
+        self._place = place
         self._guard = RLock()
+        for line in earlier:
+            self._take(line, _EARLIER)
         self.refresh()
 
     @property
@@ -115,7 +125,7 @@ class Journal:
 
         def record() -> Mapping[str, Any]:
             # Under the journal's lock: of two jobs that write one file, the last line has its last state.
-            wrote = {name: FileState.of(self.path.parent / name) for name in files}
+            wrote = {name: FileState.of(self._root / name) for name in files}
             states = {name: [state.size, state.mtime_ns, files[name]] for name, state in wrote.items()}
             return {"unit": unit, "wrote": states, "kept": list(kept), "from": source, "with": settings}
 
@@ -144,29 +154,23 @@ class Journal:
                 size = self.path.stat().st_size
             except (FileNotFoundError, NotADirectoryError):
                 return
+            if size < self._place:  # it was joined to the journal of the folder, and began anew
+                self._place = 0
             if size <= self._place:
                 return
             with self.path.open("rb") as file:
                 file.seek(self._place)
                 data = file.read(size - self._place)
             for line in data[: data.rfind(b"\n") + 1].splitlines(keepends=True):
-                self._take(line)
+                self._take(line, self._place)
                 self._place += len(line)
 
     def _append(self, record: Callable[[], Mapping[str, Any]], *, sync: bool) -> None:
         with self._guard:
-            with as_write_error(self.path), _appended(self.path) as file:
-                line = json.dumps(record(), separators=(",", ":")).encode() + b"\n"
-                size = os.fstat(file).st_size
-                if size and _last_byte(file, size) != b"\n":
-                    line = b"\n" + line
-                while line:
-                    line = line[os.write(file, line) :]
-                if sync:
-                    os.fsync(file)
+            append(self.path, lambda: json.dumps(record(), separators=(",", ":")).encode() + b"\n", sync=sync)
             self.refresh()
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, line: bytes, place: int) -> None:
         try:
             record = json.loads(line)
             unit, started, kept = record["unit"], record.get("writes"), record.get("kept", [])
@@ -181,7 +185,7 @@ class Journal:
             return
         if started is not None:
             for name in started:
-                self._set(name, replace(self._before(name, unit), place=self._place, is_open=True))
+                self._set(name, replace(self._before(name, unit), place=place, is_open=True))
             return
         for name in self._of_unit[unit] - files.keys():
             if name in kept:
@@ -190,7 +194,7 @@ class Journal:
                 self._of_unit[unit].discard(name)
                 del self.entries[name]
         for name, file in files.items():
-            self._set(name, Entry(unit, self._place, False, file, source, settings))
+            self._set(name, Entry(unit, place, False, file, source, settings))
 
     def _before(self, name: str, unit: str) -> Entry:
         entry = self.entries.get(name)
@@ -202,6 +206,28 @@ class Journal:
             self._of_unit[before.unit].discard(name)
         self.entries[name] = entry
         self._of_unit[entry.unit].add(name)
+
+
+def append(path: Path, lines: Callable[[], bytes], *, sync: bool) -> None:
+    """Append lines to a journal, in one go; a torn line before them stays one of its own.
+
+    Args:
+        path: The journal.
+        lines: Gives the lines, under the journal's lock.
+        sync: Whether they are safely on disk afterwards.
+
+    Raises:
+        FileError: The journal cannot be written.
+    """
+    with as_write_error(path), _appended(path) as file:
+        data = lines()
+        size = os.fstat(file).st_size
+        if size and _last_byte(file, size) != b"\n":
+            data = b"\n" + data
+        while data:
+            data = data[os.write(file, data) :]
+        if sync:
+            os.fsync(file)
 
 
 def _checked(state: Any) -> tuple[int, int, str | None]:
@@ -224,7 +250,11 @@ def _is_inside(name: Any) -> bool:
 def _appended(path: Path) -> Iterator[int]:
     """A descriptor to append with, locked: a network file system appends in turn only under a lock."""
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    file = os.open(path, flags, 0o666)
+    try:
+        file = os.open(path, flags, 0o666)
+    except FileNotFoundError:  # its folder was joined, where no lock keeps the others from it
+        path.parent.mkdir(exist_ok=True)
+        file = os.open(path, flags, 0o666)
     try:
         if sys.platform != "win32":
             import fcntl

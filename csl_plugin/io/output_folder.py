@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from csl_plugin.arrays import shown
-from csl_plugin.errors import CSLError, FileError, OptionError, reason_of
-from csl_plugin.io.atomic import TEMPORARY, as_write_error
+from csl_plugin._shards import Shard
+from csl_plugin.errors import CSLError, FileError, OptionError
+from csl_plugin.io.atomic import as_write_error, remove_temporary
 from csl_plugin.io.file_states import sha256_of
 from csl_plugin.io.folder_lock import LOCK_NAME, FolderLock, folder_lock
+from csl_plugin.io.foreign_files import check_is_folder, check_own, foreign_file
 from csl_plugin.io.job_settings import (
     PLACES,
     SETTINGS_NAME,
@@ -28,12 +29,10 @@ from csl_plugin.io.job_settings import (
     same_settings,
     write_settings,
 )
-from csl_plugin.io.journal import JOURNAL_NAME, Journal
+from csl_plugin.io.journal import Journal
 from csl_plugin.io.json_values import as_stored
 from csl_plugin.io.separate_paths import check_separate
-
-_NAMED = 3
-_NO_CONTENT = {"lost+found", "Thumbs.db", "desktop.ini"}
+from csl_plugin.io.shard_files import begin_run, check_beside, join, journal_of, taken_shard
 
 Sources = Callable[[], Mapping[Path, str]]
 
@@ -49,9 +48,16 @@ class OutputFolder:
     .csl-plugin.lock, which is locked while a job is at work. Settings bind a folder once a file made with
     them is finished: a run that failed before can be followed by one with other settings.
 
+    Shards of a job, which several machines may be at work on, write a journal each; the next job without a
+    shard joins them.
+
     Args:
         path: The folder.
         settings: What the files will be made with: JSON values, with the name of the command as "command".
+        shard: Which of the job's shards this is, or None for all of its files.
+
+    Attributes:
+        joined: The shards whose journals were joined when the folder was taken.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -64,8 +70,10 @@ class OutputFolder:
         (True, False)
     """
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, path: Path, settings: Settings, shard: Shard | None = None) -> None:
         self.path = path
+        self.joined: list[Shard] = []
+        self.shard = shard
         self._settings: Settings = as_stored(settings)
         self._fingerprint = fingerprint(self._settings)
         self._start = -1  # of the journal, when the job began; not known yet
@@ -85,6 +93,7 @@ class OutputFolder:
         self,
         *,
         outputs: Iterable[Path] = (),
+        of_others: Iterable[Path] = (),
         inputs: Iterable[Path] = (),
         sources: Sources = _no_sources,
         shared: bool = False,
@@ -93,35 +102,51 @@ class OutputFolder:
     ) -> Iterator[None]:
         """Take the folder for a job: create it, store the settings, and hold its lock until the block ends.
 
-        Temporary files of killed jobs are removed, if no other job is at work in the folder.
+        Temporary files of killed jobs are removed, if no other job is at work in the folder; by shards never,
+        because a file system may not say which others are at work on other machines.
 
         Args:
             outputs: The files that the job may write, so that one of somebody else is refused before the job
                 starts; `writing` refuses any other.
+            of_others: The files that the job's other shards write.
             inputs: Files and folders that the job reads; none may be in the folder.
             sources: Called where the inputs are in other folders than before: what each output is made from,
                 as `is_done` compares it. If that is the same, the inputs were moved, and the job goes on.
             shared: Whether jobs of the same settings may be at work in the folder at the same time, on
-                different units.
-            overwrite: Remove every file that the journal names, and start again with these settings.
+                different units; shards always may.
+            overwrite: Remove every file that the journal names, and start again with these settings. A shard
+                would remove what the others wrote, so it cannot.
             argument: What an error calls the folder.
 
         Raises:
-            OptionError: The folder holds an input, something that no job made, or files of other settings; or
-                another job is at work in it.
+            OptionError: The folder holds an input, something that no job made, or files of other settings;
+                another job is at work in it or at the shard; or `overwrite` with a shard.
             FileError: A file that no job wrote is where this one would write; the folder cannot be written,
                 or its settings cannot be read.
         """
+        if overwrite and self.shard is not None:
+            hint = "A shard would remove what the others wrote: name a new folder."
+            raise OptionError("overwrite", f"it with shard {self.shard}", "one of the two", hint)
         planned = list(outputs)
-        _check_is_folder(self.path)
+        check_is_folder(self.path)
         check_separate(self.path, planned, inputs, argument=argument)
-        _check_own(self.path, argument)
+        check_own(self.path, argument)
         with as_write_error(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        with folder_lock(self.path, shared=shared, argument=argument) as lock:
-            _check_own(self.path, argument)
-            self._was_alone = lock.hold != "shared"
-            self._claim(lock, planned, sources, overwrite=overwrite, argument=argument)
+        shared = shared or self.shard is not None
+        with ExitStack() as held:
+            lock = held.enter_context(folder_lock(self.path, shared=shared, argument=argument))
+            check_own(self.path, argument)
+            if lock.hold == "shared":
+                check_beside(self.path, self.shard, argument)
+            if self.shard is not None:
+                held.enter_context(taken_shard(self.path, self.shard))
+            elif lock.hold != "shared":
+                self.joined = join(self.path)
+            self._was_alone = self.shard is not None or lock.hold != "shared"
+            self._claim(lock, planned, of_others, sources, overwrite=overwrite, argument=argument)
+            if self.shard is not None:
+                begin_run(self.path, self.shard)
             if shared:
                 lock.share()
             yield
@@ -212,7 +237,7 @@ class OutputFolder:
 
     @cached_property
     def _journal(self) -> Journal:
-        journal = Journal(self.path / JOURNAL_NAME)
+        journal = journal_of(self.path, self.shard)
         if self._start < 0:
             self._start = journal.place
         return journal
@@ -233,7 +258,14 @@ class OutputFolder:
         return [name for name in others if os.path.lexists(self.path / name)]
 
     def _claim(
-        self, lock: FolderLock, outputs: Sequence[Path], sources: Sources, *, overwrite: bool, argument: str
+        self,
+        lock: FolderLock,
+        outputs: Sequence[Path],
+        of_others: Iterable[Path],
+        sources: Sources,
+        *,
+        overwrite: bool,
+        argument: str,
     ) -> None:
         file = self.path / SETTINGS_NAME
         try:
@@ -247,10 +279,10 @@ class OutputFolder:
             got, hint = f"{self.path}, in which another job is at work", "Wait until it has ended."
             raise OptionError(argument, got, "the same job, or a folder of its own", hint)
         bound = differs and stored is not None and not overwrite and self._is_bound(stored)
-        if bound and stored is not None and not self._goes_on(stored, outputs, sources):
+        if bound and stored is not None and not self._goes_on(stored, [*outputs, *of_others], sources):
             raise other_settings(file, stored, self._settings)
         self._check_not_foreign(outputs)
-        if lock.hold == "alone":
+        if lock.hold == "alone" and self.shard is None:
             self._sweep()
         if overwrite:
             for name in list(self._journal.entries):
@@ -283,15 +315,17 @@ class OutputFolder:
         common = finished.keys() & now.keys()
         return bool(common) and all(finished[name] == now[name] for name in common)
 
+    def _is_foreign(self, output: Path) -> bool:
+        if self._name(output) in self._journal.entries or not os.path.lexists(output):
+            return False
+        if self.shard is not None:
+            vars(self).pop("_journal", None)  # another shard may have written it, whose images were fewer
+        return self._name(output) not in self._journal.entries
+
     def _check_not_foreign(self, outputs: Sequence[Path]) -> None:
         for output in outputs:
-            if self._name(output) not in self._journal.entries and os.path.lexists(output):
-                got = "a folder" if output.is_dir() else "a file that this command did not write"
-                hint = "Move it, or name another folder: only files that this command wrote are replaced."
-                if not (self.path / JOURNAL_NAME).exists() and output.is_file():
-                    got = f"a file, and no {JOURNAL_NAME} that says that this command wrote it"
-                    hint = f"Move it, or name another folder. Earlier versions wrote no {JOURNAL_NAME}."
-                raise FileError(str(output), got, "nothing there", hint)
+            if self._is_foreign(output):
+                raise foreign_file(self.path, output)
 
     def _remove(self, name: str) -> None:
         path = self.path / name
@@ -304,40 +338,8 @@ class OutputFolder:
             raise FileError(str(path), got, "a file that can be removed", hint) from error
 
     def _sweep(self) -> None:
-        """Remove the temporary files that killed jobs left."""
         places = {self.path, *((self.path / name).parent for name in self._journal.entries)}
-        for place in places:
-            if place == self.path or not (place / LOCK_NAME).exists():
-                for left in place.glob(TEMPORARY):
-                    with suppress(OSError):
-                        left.unlink()
+        remove_temporary(place for place in places if place == self.path or not (place / LOCK_NAME).exists())
 
     def _name(self, output: Path) -> str:
         return output.relative_to(self.path).as_posix()
-
-
-def _check_is_folder(out: Path) -> None:
-    try:
-        is_other = out.exists() and not out.is_dir()
-    except (OSError, ValueError) as error:  # a name that the system does not take
-        hint = "Name another folder."
-        raise FileError(shown(str(out)), reason_of(error), "the path of a folder", hint) from error
-    if is_other:
-        raise FileError(str(out), "a file", "a folder, or nothing there", "Name another folder.")
-
-
-def _check_own(out: Path, argument: str) -> None:
-    """Refuse a folder that holds something and no settings."""
-    if not out.is_dir() or (out / SETTINGS_NAME).exists():
-        return
-    with as_write_error(out):
-        found = sorted(entry.name for entry in os.scandir(out) if not _is_no_content(entry.name))
-    if found:
-        named = ", ".join(found[:_NAMED]) + (f" and {len(found) - _NAMED} more" if found[_NAMED:] else "")
-        got = f"{out}, which holds {named}, and no {SETTINGS_NAME} of an earlier job"
-        expected = "an empty or new folder, or one that this command made"
-        raise OptionError(argument, got, expected, "Name another folder: nothing here is replaced.")
-
-
-def _is_no_content(name: str) -> bool:
-    return name.startswith(".") or name in _NO_CONTENT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from csl_plugin.cli.fused.options import (
 from csl_plugin.cli.fused.scored_images import left_out, read_files, scores_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.objects.threshold_option import add_threshold_options, threshold_inputs, threshold_of
+from csl_plugin.cli.shard_option import add_shard_option, shard_of_option
 from csl_plugin.cli.streams import say
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ def add_parser(subparsers: Any) -> None:
     add_fusion_options(parser)
     add_fused_option(parser)
     add_jobs_option(parser, "images")
+    add_shard_option(parser, "images")
     parser.add_argument(
         "--overwrite",
         action="store_true",
@@ -96,6 +98,7 @@ def add_parser(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
+    shard = shard_of_option(arguments)
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.cli.objects.finding import shown_name
     from csl_plugin.cli.objects.object_set import ObjectSet
@@ -116,11 +119,11 @@ def run(arguments: argparse.Namespace) -> Answer:
     given = (arguments.calibration, arguments.image_ids, arguments.valid)
     inputs += [each for each in given if each]
     inputs += threshold_inputs(arguments)
-    inputs += scores.values()
+    inputs += [score for stem, score in scores.items() if stem not in images]
     of_all = ObjectSet(arguments.out, known, arguments.url_prefix)
     outcome = run_tasks(
         job,
-        OutputFolder(arguments.out, job.settings),
+        OutputFolder(arguments.out, job.settings, shard),
         _tasks(arguments, job.tool, images, scores),
         "objects",
         inputs,
@@ -138,7 +141,8 @@ def run(arguments: argparse.Namespace) -> Answer:
         made_with |= valid_chosen(arguments)
     made_with["min area"] = arguments.min_area
     answer = report("objects", outcome, arguments.out, job.settings, made_with, notes)
-    return _with_objects(answer, outcome, images, of_all, threshold)
+    own = [*images.values()] if shard is None else shard.of([*images.values()])
+    return _with_objects(answer, outcome, own, of_all, threshold)
 
 
 def _fitted_file(arguments: argparse.Namespace, threshold: Threshold) -> SetTask:
@@ -149,14 +153,14 @@ def _fitted_file(arguments: argparse.Namespace, threshold: Threshold) -> SetTask
 
 
 def _with_objects(
-    answer: Answer, outcome: Outcome, images: Mapping[str, Path], of_all: ObjectSet, threshold: Threshold
+    answer: Answer, outcome: Outcome, images: Sequence[Path], of_all: ObjectSet, threshold: Threshold
 ) -> Answer:
     """The answer with the number of objects, unless the job was stopped."""
     facts = {**answer.facts, "threshold": json.loads(threshold.to_json())}
     if outcome.interrupted or outcome.lost:
         return Answer(answer.exit_code, facts, answer.lines)
     failed = {failure["name"] for failure in outcome.failed}
-    found = of_all.of([image for image in images.values() if image.name not in failed])
+    found = of_all.of([image for image in images if image.name not in failed])
     counts = [len(objects) for objects in found.values()]
     facts |= {
         "objects": sum(counts),
