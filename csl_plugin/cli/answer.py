@@ -17,8 +17,10 @@ class Answer:
         exit_code: 0 success, 1 some files failed, 2 wrong usage, 130 stopped by Ctrl-C.
         facts: The JSON object, to which the exit code is added; without any, nothing is printed.
         lines: The text.
+        of_shard: Whether it is of a shard. Of all others the first process that torchrun started gives one.
     """
 
     exit_code: int
     facts: Mapping[str, Any]
     lines: Sequence[str] = ()
+    of_shard: bool = False

@@ -60,7 +60,7 @@ def report(
     ]
     if len(outcome.failed) > _LISTED:
         lines.append(f"  failed: {len(outcome.failed) - _LISTED} more")
-    return Answer(outcome.exit_code, facts, lines)
+    return Answer(outcome.exit_code, facts, lines, of_shard=outcome.shard is not None)
 
 
 def _of_shards(outcome: Outcome) -> list[str]:

@@ -11,6 +11,7 @@ from csl_plugin.cli.arguments import name, path
 from csl_plugin.cli.fused.proposer_option import SEVERAL, add_proposer_options
 from csl_plugin.cli.fused.rule_option import add_rule_option
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
+from csl_plugin.cli.shard_option import add_shard_option, shard_of_option
 from csl_plugin.cli.streams import say
 from csl_plugin.errors import OptionError
 
@@ -72,6 +73,7 @@ def add_parser(subparsers: Any) -> None:
         "--draws", metavar="N", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
     )
     add_jobs_option(parser, "frames")
+    add_shard_option(parser, "frames")
     parser.add_argument("--out", metavar="DIR", type=path, help="(default: benchmark_out/NAME)")
     parser.add_argument(
         "--overwrite",
@@ -88,6 +90,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     Raises:
         CSLError: The benchmark cannot start or continue.
     """
+    shard = shard_of_option(arguments)
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.evaluation import FramesFailedError, run_benchmark
 
@@ -116,12 +119,18 @@ def run(arguments: argparse.Namespace) -> Answer:
             method=arguments.method,
             draws=arguments.draws,
             jobs=jobs,
+            shard=None if shard is None else str(shard),
             overwrite=arguments.overwrite,
             **options,
         )
     except FramesFailedError as error:
         say(f"csl-plugin benchmark: error: {error}")
-        return Answer(FAILED, {"command": "benchmark", "error": str(error), "interrupted": False})
+        facts = {"command": "benchmark", "error": str(error), "interrupted": False}
+        return Answer(FAILED, facts, of_shard=shard is not None)
+    if shard is not None:
+        facts = {"command": "benchmark", "out": str(out), "shard": str(shard)}
+        line = f"shard {shard} is measured -> {out}: the same command without --shard joins the shards"
+        return Answer(SUCCESS, facts, [line], of_shard=True)
     return Answer(SUCCESS, {}) if result is None else _answer(result, out)
 
 

@@ -46,7 +46,7 @@ def write(answer: Answer, *, as_json: bool) -> int:
         Its exit code; 141 where the reader of a pipe has gone, and 1 where stdout cannot be written.
     """
     lines = answer.lines
-    if not _is_first():
+    if not (answer.of_shard or _is_first()):
         return answer.exit_code
     if as_json:
         # ASCII only, so any file name can be printed.

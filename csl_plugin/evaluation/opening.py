@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from csl_plugin._shards import Shard
 from csl_plugin.calibration import Calibration
 from csl_plugin.datasets import Dataset, Frame
 from csl_plugin.errors import OptionError
@@ -59,6 +60,7 @@ class Opening:
     rule: Rule
     method: str | None
     options: Mapping[str, Any]
+    shard: Shard | None
 
     def __call__(self) -> FusionPass:
         """Load the proposer and the scores.
@@ -84,7 +86,7 @@ class Opening:
             regions,
             fusion,
             PredictionFiles(self.out, self.benchmark, self.protocols.task, method, dataset.output_name),
-            Records(OutputFolder(self.out, settings)),
+            Records(OutputFolder(self.out, settings, self.shard)),
         )
 
     @property

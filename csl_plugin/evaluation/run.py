@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import ExitStack, closing, suppress
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 
 from csl_plugin._options import checked_integer
 from csl_plugin._processes import LostError, in_processes
+from csl_plugin._shards import Shard, shard_of
 from csl_plugin.datasets import Frame
-from csl_plugin.distributed import Processes, joined
+from csl_plugin.distributed import SINGLE, Processes, joined
 from csl_plugin.errors import CSLError, FileError
 from csl_plugin.evaluation.frames import (
     FramePass,
@@ -32,6 +33,8 @@ from csl_plugin.evaluation.summary import Summary
 from csl_plugin.fusion import Rule
 from csl_plugin.io.job_settings import Settings, check_unchanged, flat_settings
 from csl_plugin.proposers.on_files import region_folders
+
+_NAMED = 5
 
 
 class FramesFailedError(FileError):
@@ -56,6 +59,7 @@ def run_benchmark(
     method: str | None = None,
     draws: int = 1000,
     jobs: int = 1,
+    shard: str | None = None,
     overwrite: bool = False,
     **options: Any,
 ) -> Result | None:
@@ -85,21 +89,26 @@ def run_benchmark(
         draws: Bootstrap draws.
         jobs: Processes of this machine that share the frames; the result is the same. A script that asks for
             several has its calls below `if __name__ == "__main__":`, because each process imports it.
-        overwrite: Remove what benchmarks wrote to `out`, and start again.
+        shard: "I/N": fuse and measure part I of N equal parts of the frames, 1/N to N/N, each in a process of
+            its own, on any machine; "auto": the part that the variables of a SLURM array, torchrun or srun
+            name. The same call without it joins the parts: it measures what is left, and makes the result.
+        overwrite: Remove what benchmarks wrote to `out`, and start again; not for a shard.
         **options: Of the data set, such as the folder of images that Fishyscapes needs.
 
     Returns:
-        The result; None in all processes but the first.
+        The result; None in all processes but the first, and for a shard.
 
     Raises:
         FramesFailedError: Frames cannot be read or fused; each was reported on stderr.
         OptionError: An unknown rule; options that exclude each other; an output folder of other settings, of
-            another program, with inputs in it, or in which another job is at work; `jobs` below 1.
+            another program, with inputs in it, or in which another job is at work; `jobs` below 1; no such
+            shard, or one at which another job is at work.
         FileError: Another layout than the published one, missing scores, a folder that cannot be written, or
             a file of another program where this one would write.
         CSLError: A process of several cannot load the proposer or the teacher.
     """
     checked_integer("jobs", jobs, 1, None, "Omit it for one process.")
+    part = None if shard is None else shard_of(shard)
     out = Path(out)
     dataset, protocols = open_benchmark(benchmark, Path(data), subset, options)
     opening = Opening(
@@ -119,23 +128,30 @@ def run_benchmark(
         rule,
         method,
         options,
+        part,
     )
     first = opening()
-    with joined() as processes, ExitStack() as held:
+    with joined() if part is None else nullcontext(SINGLE) as processes, ExitStack() as held:
         folder = first.records.out
         summary = Summary(first, flat_settings(folder.settings), draws)
+        passes = _Passes(opening, jobs, processes, out)
         if processes.is_first:
+            own = None if part is None else part.of(first.dataset.frames)
             taken = folder.taken(
-                outputs=summary.files,
+                outputs=summary.files if own is None else summary.files_of(own),
+                of_others=summary.files,
                 inputs=[*opening.inputs, *(each.path for each in region_folders(first.proposer))],
                 sources=first.all_sources,
                 overwrite=overwrite,
                 argument="--out",
             )
             held.enter_context(taken)
+            if own is not None:
+                passes.measure(summary, own)
+                return None
             summary.discard_outdated()
         processes.wait()
-        return _Passes(opening, jobs, processes, out).sum_up(summary)
+        return passes.sum_up(summary)
 
 
 @dataclass(frozen=True)
@@ -154,11 +170,19 @@ class _Passes:
     processes: Processes
     out: Path
 
+    def measure(self, summary: Summary, frames: Sequence[Frame]) -> None:
+        """The first pass over the frames of a shard."""
+        first = summary.first
+        prepare = partial(_fusing, self.opening, first.records.out.settings)
+        self._over(first, prepare, frames, "fuse", lambda left: summary.discard() if left else None)
+
     def sum_up(self, summary: Summary) -> Result | None:
         """Both passes, and the result; None in all processes but the first."""
         first, components = summary.first, None
         settings = first.records.out.settings
-        self._over(first, partial(_fusing, self.opening, settings), first.dataset.frames, "fuse")
+        prepare_first = partial(_fusing, self.opening, settings)
+        say_left = partial(_say_left, first.records.out.joined)
+        self._over(first, prepare_first, first.dataset.frames, "fuse", say_left)
         if first.protocols.components and summary.measured:
             found = summary.thresholds() if self.processes.is_first else (math.nan, math.nan)
             thresholds = dict(zip(SIDES, self.processes.broadcast(found), strict=True))
@@ -180,11 +204,13 @@ class _Passes:
         prepare: Callable[[], Measure],
         frames: Sequence[Frame],
         verb: str,
+        begin: Callable[[Sequence[Frame]], None] = lambda _: None,
     ) -> None:
         from tqdm import tqdm
 
         own = self.processes.share(frames)
         open_frames = [frame for frame in own if not frame_pass.is_done(frame)]
+        begin(open_frames)
         jobs = min(self.jobs, len(open_frames))
         measured = in_processes(jobs, prepare, open_frames) if jobs > 1 else _here(frame_pass, open_frames)
         quiet = None if self.processes.is_first else True  # None: shown when stderr is a terminal
@@ -204,7 +230,7 @@ class _Passes:
         missing = [frame.name for frame in frames if not frame_pass.records.path(frame.name).is_file()]
         if missing:
             got = f"{len(missing)} of {len(frames)} frames that could not be measured: "
-            got += ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            got += _some(missing)
             hint = "Fix the files named in the messages above and start again; the other frames are kept."
             expected = "every frame, because values over fewer frames would be misleading"
             raise FramesFailedError(str(self.out), got, expected, hint)
@@ -215,6 +241,18 @@ def _say(text: str) -> None:
 
     with suppress(OSError):  # a full disk as stderr changes no value
         tqdm.write(text, file=sys.stderr)
+
+
+def _say_left(shards: Sequence[Shard], frames: Sequence[Frame]) -> None:
+    if shards:
+        left = f"measured now what they had left: {_some(frame.name for frame in frames)}"
+        _say(f"shards joined: {_some(map(str, shards))}; {left if frames else 'nothing was left'}")
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - _NAMED} more" if len(listed) > _NAMED else ""
+    return ", ".join(listed[:_NAMED]) + more
 
 
 Measure: TypeAlias = Callable[[Frame], str | None]

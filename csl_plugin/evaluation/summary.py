@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,7 +58,11 @@ class Summary:
         first, frames = self.first, self.first.dataset.frames
         components = Records(first.records.out, COMPONENTS)
         records = [components.path(frame.name) for frame in frames] if first.protocols.components else []
-        return [*(path for frame in frames for path in first.files(frame)), *records, *self._own_files]
+        return [*self.files_of(frames), *records, *self._own_files]
+
+    def files_of(self, frames: Sequence[Frame]) -> list[Path]:
+        """The files that the first pass writes for frames."""
+        return [path for frame in frames for path in self.first.files(frame)]
 
     def discard_outdated(self) -> None:
         """Remove the result of an earlier run if one of its frames has to be measured again.
@@ -73,7 +77,15 @@ class Summary:
             for changed in out.changed(self._own_files):
                 reason = "was changed since it was written; it is made again"
                 tqdm.write(f"warning: {changed} {reason}", file=sys.stderr)
-            out.discard(_UNIT)
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the result of an earlier run, because a frame is measured again.
+
+        Raises:
+            FileError: A file cannot be removed.
+        """
+        self.first.records.out.discard(_UNIT)
 
     def writing(self) -> AbstractContextManager[None]:
         """Write the result and the files that cover all frames in this block."""

@@ -154,6 +154,10 @@ def test_variables_alone_divide_nothing(place, capfd, monkeypatch):
     assert ran(capfd, place, "propose", "all")["done"] == 6
     facts = ran(capfd, place, "propose", "out", "--shard", "auto")
     assert (facts["shard"], facts["done"], facts["images"]) == ("3/7", 1, 7)
+    for name, value in torchrun("1", "2").items():
+        monkeypatch.setenv(name, value)
+    facts = ran(capfd, place, "objects", "found", "--shard", "auto")
+    assert (facts["shard"], facts["done"]) == ("6/14", 1), "each process of torchrun answers for its shard"
 
 
 # --- which shard ----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,7 +159,7 @@ def _with_objects(
     """The answer with the number of objects, unless the job was stopped."""
     facts = {**answer.facts, "threshold": json.loads(threshold.to_json())}
     if outcome.interrupted or outcome.lost:
-        return Answer(answer.exit_code, facts, answer.lines)
+        return replace(answer, facts=facts)
     failed = {failure["name"] for failure in outcome.failed}
     found = of_all.of([image for image in images if image.name not in failed])
     counts = [len(objects) for objects in found.values()]
@@ -173,7 +174,7 @@ def _with_objects(
     facts["warnings"] = _doubts(found, threshold)
     for warning in facts["warnings"]:
         say(f"warning: {warning}")
-    return Answer(answer.exit_code, facts, [first, line, f"  threshold {threshold}", *rest])
+    return replace(answer, facts=facts, lines=[first, line, f"  threshold {threshold}", *rest])
 
 
 def _doubts(found: Mapping[str, Objects], threshold: Threshold) -> list[str]:
