@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -283,3 +285,65 @@ def test_four_shards_at_once_of_which_one_is_killed(place, tmp_path, monkeypatch
     assert failed(joined) == ["b.png", "d.png"]
     ran(capfd, place, "fuse", "one", "--proposer", "meeting")
     assert content(place / "out") == content(place / "one")
+
+
+# --- the launchers of the guide -------------------------------------------------------------------------
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guide" / "scale.md"
+
+
+@pytest.fixture
+def launched(place, monkeypatch):
+    """Runs words in a folder with the guide's images and scores, and compares its OUT with that of one process."""
+    programs = place / "programs"
+    programs.mkdir()
+    for name, module in {"csl-plugin": "csl_plugin", "torchrun": "torch.distributed.run"}.items():
+        quick = " ".join(QUICK) if name == "csl-plugin" else ""
+        (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} -m {module} "$@" {quick}\n')
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+
+    def run(*given, **variables):
+        done = subprocess.run(
+            given, cwd=place, env={**os.environ, **variables}, capture_output=True, text=True, timeout=300
+        )
+        return done.returncode, done.stdout
+
+    yield run
+    assert main(["fuse", *(str(place / name) for name in ("images", "scores", "one")), *QUICK]) == 1
+    assert content(place / "OUT") == content(place / "one")
+
+
+def block(kind, beginning):
+    found = re.findall(rf"```{kind}\n(.*?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL)
+    (text,) = (text for text in found if text.startswith(beginning))
+    return text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("make") is None or sys.platform == "win32", reason="there is no make")
+def test_the_rule_for_make(place, launched):
+    (place / "Makefile").write_text(block("make", "N = 4"))
+    code, said = launched("make", "-j4", "joined")
+    assert code == 2  # the joining command has the exit code 1, for two images failed
+    assert "shards: 1/4, 2/4, 3/4, 4/4; nothing was left" in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="scripts of sh")
+def test_the_line_for_torchrun(launched):
+    code, said = launched("sh", "-c", block("sh", "torchrun"))
+    assert code == 1
+    assert said.count("the same command without --shard joins the shards") == 4
+    assert "shards: 1/4, 2/4, 3/4, 4/4; nothing was left" in said
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="scripts of sh")
+def test_the_script_for_slurm(place, launched):
+    (place / "array.sh").write_text(block("sh", "#!/bin/sh"))
+    for task in "12345678":
+        variables = {**array(task, "1", "8", "8"), "SLURM_PROCID": "0", "SLURM_NTASKS": "1"}
+        assert launched("sh", "array.sh", **variables)[0] == (1 if task in "24" else 0)
+    assert "nothing was left" in launched("csl-plugin", "fuse", "images", "scores", "OUT")[1]
