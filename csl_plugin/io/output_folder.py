@@ -275,6 +275,8 @@ class OutputFolder:
                 raise
             stored = None
         differs = stored is None or not same_settings(stored, self._settings)
+        if lock.hold == "shared" and self.shard is not None and stored is not None and differs:
+            raise other_settings(file, stored, self._settings)
         if lock.hold == "shared" and (overwrite or differs):
             got, hint = f"{self.path}, in which another job is at work", "Wait until it has ended."
             raise OptionError(argument, got, "the same job, or a folder of its own", hint)

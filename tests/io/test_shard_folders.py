@@ -10,7 +10,7 @@ import pytest
 
 from csl_plugin._shards import Shard
 from csl_plugin.errors import FileError, OptionError
-from csl_plugin.io.journal import JOURNAL_NAME
+from csl_plugin.io.journal import JOURNAL_NAME, append
 from csl_plugin.io.output_folder import OutputFolder
 from csl_plugin.io.shard_files import SHARDS_NAME
 
@@ -199,7 +199,7 @@ def test_a_living_shard(tmp_path, holder):
         job(out, "ab", "1/3")
     with pytest.raises(OptionError, match="in which shards of the job are at work"):
         job(out, "ab")
-    with pytest.raises(OptionError, match="another job is at work"):
+    with pytest.raises(OptionError, match="settings: got rule 'mean'"):
         job(out, "ab", "1/4", settings={"command": "fuse", "rule": "mean"})
     assert job(out, "ab", "1/4")[0] == "a"
     left = out / ".csl-plugin-1.tmp"
@@ -262,11 +262,20 @@ def test_without_locks_nothing_that_a_shard_records_is_lost(tmp_path, monkeypatc
     monkeypatch.setattr(fcntl, "flock", refuse)
     out = tmp_path / "out"
     shard = folder_of(out, "1/2")
-    a, c = files(out, "ac")
-    with shard.taken(outputs=[a, c]):
-        with shard.writing("a", [a], "s"):
-            a.write_text("as")
-        assert job(out, "ab") == ("b", ["1/2"])  # too early
-        with shard.writing("c", [c], "s"):
-            c.write_text("cs")
-    assert job(out, "abc") == ("", ["1/2"])
+    a, c, e = files(out, "ace")
+
+    def write(unit, file):
+        with shard.writing(unit, [file], "s"):
+            file.write_text(unit + "s")
+
+    def append_late(*given, **options):
+        write("c", c)  # while the journals are joined
+        append(*given, **options)
+
+    with shard.taken(outputs=[a, c, e]):
+        write("a", a)
+        with monkeypatch.context() as patched:
+            patched.setattr("csl_plugin.io.shard_files.append", append_late)
+            assert job(out, "ab") == ("b", ["1/2"])  # too early
+        write("e", e)
+    assert job(out, "abce") == ("", ["1/2"])
