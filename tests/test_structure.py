@@ -43,8 +43,8 @@ SURFACE = {
     "csl_plugin.fusion": ["Rule", "fuse", "fuse_labels"],
     "csl_plugin.io": ["read_image", "read_region_map", "read_scores", "write_region_map", "write_scores"],
     "csl_plugin.metrics": [
-        "InstanceAP", "ObjectMetric", "PooledAnomaly", "RegionQuality", "Reliability", "SemanticMetric",
-        "bootstrap_difference",
+        "ImageAnomaly", "InstanceAP", "ObjectMetric", "PooledAnomaly", "RegionOverlap", "RegionQuality",
+        "Reliability", "SemanticMetric", "bootstrap_difference",
     ],
     "csl_plugin.models": ["CSLNetwork", "NetworkConfig", "load_backbone_weights"],
     "csl_plugin.objects": [

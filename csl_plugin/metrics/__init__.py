@@ -19,10 +19,12 @@ from csl_plugin.metrics.components import (
     ObjectCounts,
     ObjectMetric,
 )
+from csl_plugin.metrics.images import IMAGE_METRICS, ImageAnomaly, ImageValues
 from csl_plugin.metrics.instance_ap import InstanceAP, InstanceValues
 from csl_plugin.metrics.metric import Metric, State
 from csl_plugin.metrics.per_image import PerImageAnomaly
 from csl_plugin.metrics.pooled import PooledAnomaly
+from csl_plugin.metrics.region_overlap import REGION_OVERLAP_METRICS, RegionOverlap, RegionOverlapValues
 from csl_plugin.metrics.region_quality import RegionQuality, RegionQualityValues
 from csl_plugin.metrics.region_vote import RegionVoteMetric, majority_vote
 from csl_plugin.metrics.reliability import Reliability, ReliabilityValues
@@ -34,13 +36,17 @@ __all__ = [
     "ANOMALY_TRACK",
     "COMPONENT_METRICS",
     "COMPONENT_SETTINGS",
+    "IMAGE_METRICS",
     "OBSTACLE_TRACK",
+    "REGION_OVERLAP_METRICS",
     "SEMANTIC_METRICS",
     "AnomalyValues",
     "ComponentMetric",
     "ComponentSettings",
     "ComponentValues",
     "FprRule",
+    "ImageAnomaly",
+    "ImageValues",
     "InstanceAP",
     "InstanceValues",
     "Interval",
@@ -50,6 +56,8 @@ __all__ = [
     "PerImageAnomaly",
     "PooledAnomaly",
     "PrecisionRecall",
+    "RegionOverlap",
+    "RegionOverlapValues",
     "RegionQuality",
     "RegionQualityValues",
     "RegionVoteMetric",

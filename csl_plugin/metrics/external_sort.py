@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin.errors import FileError
+from csl_plugin.metrics.metric import invalid_state
 from csl_plugin.metrics.sorted_scores import SortedScores
 
 _SAMPLES, _LEAST = 256, 1 << 12
+_CHECKED = 1 << 20  # elements at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,7 @@ class Spill:
 
 
 class Spills:
-    """Scores of two kinds, negatives (0) and positives (1), as spills.
+    """Scores of two kinds, negatives (0) and positives (1), as spills; of the kinds of `ranges`, ascending.
 
     Args:
         memory: Maximum bytes of spills in memory; above it they are written to a new file.
@@ -70,7 +72,7 @@ class Spills:
         self._held_bytes = 0
 
     def add(self, negatives: Sequence[NDArray[Any]], positives: Sequence[NDArray[Any]]) -> None:
-        """Add arrays, (n,) float32 or float64 in ascending order; memory maps are not copied.
+        """Add arrays, (n,) float32 or float64; memory maps are not copied.
 
         Raises:
             FileError: A file cannot be written; nothing was added.
@@ -91,15 +93,19 @@ class Spills:
         """Number of scores of one kind."""
         return sum(spill.values.size for spill in self._spills[kind])
 
-    def ranges(self) -> Iterator[tuple[float, list[SortedScores], list[SortedScores]]]:
+    def ranges(self, *kinds: int) -> Iterator[tuple[float, list[SortedScores]]]:
         """Ranges of scores from the highest to the lowest, each small enough for the memory.
 
+        Args:
+            *kinds: The kinds to merge, whose arrays are in ascending order.
+
         Yields:
-            The lower end of a range, and its positives and negatives: at least the lower end, and smaller
-            than the previous lower end. The last lower end is -inf.
+            The lower end of a range, and its scores of each kind: at least the lower end, and smaller than
+            the previous lower end. The last lower end is -inf.
         """
-        cuts, closed = self._cuts(max(_LEAST, self._memory // 64))
-        bounds = [[spill.bounds(cuts, closed) for spill in side] for side in self._spills]
+        sides = [self._spills[kind] for kind in kinds]
+        cuts, closed = _cuts([spill for side in sides for spill in side], max(_LEAST, self._memory // 64))
+        bounds = [[spill.bounds(cuts, closed) for spill in side] for side in sides]
         for index in range(cuts.size, -1, -1):
             low = float(cuts[index - 1]) if index else -np.inf
             if index and closed[index - 1]:
@@ -107,39 +113,17 @@ class Spills:
                     continue  # no score is larger
                 low = float(np.nextafter(low, np.inf))
             single = index < cuts.size and bool(closed[index])
-            found: list[list[SortedScores]] = []
-            for side, ends in zip(self._spills, bounds, strict=True):
+            found: list[SortedScores] = []
+            for side, ends in zip(sides, bounds, strict=True):
                 spans = [
                     (spill, int(e[index]), int(e[index + 1])) for spill, e in zip(side, ends, strict=True)
                 ]
                 if single:
                     total = sum(stop - start for _, start, stop in spans)
-                    found.append([SortedScores(cuts[index : index + 1], np.array([total], np.int64))])
+                    found.append(SortedScores(cuts[index : index + 1], np.array([total], np.int64)))
                 else:
-                    found.append([SortedScores(_merged([span for span in spans if span[1] < span[2]]))])
-            yield low, found[1], found[0]
-
-    def _cuts(self, limit: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-        """Scores that cut all spills into ranges of about `limit`, and whether a cut is above its score.
-
-        A score that fills a whole range has a cut on both sides, so that it is only counted.
-        """
-        values, weights = [np.empty(0)], [np.empty(0, np.int64)]
-        for spill in [*self._spills[0], *self._spills[1]]:
-            step = max(1, min(spill.values.size // _SAMPLES, limit // 16))
-            samples = spill.values[step - 1 :: step].astype(np.float64)
-            values.append(samples)
-            weights.append(np.full(samples.size, step, np.int64))
-            spill.release()
-        value, weight = np.concatenate(values), np.concatenate(weights)
-        ranks = value.argsort()
-        reached = np.cumsum(weight[ranks])
-        targets = np.arange(limit, int(reached[-1]) if reached.size else 0, limit)
-        picked, times = np.unique(value[ranks][reached.searchsorted(targets)], return_counts=True)
-        cuts = np.repeat(picked, np.minimum(times, 2))
-        closed = np.zeros(cuts.size, bool)
-        closed[1:] = cuts[1:] == cuts[:-1]
-        return cuts, closed
+                    found.append(SortedScores(_merged([span for span in spans if span[1] < span[2]])))
+            yield low, found
 
     def _write_file(self) -> None:
         if not self._held_bytes:
@@ -172,6 +156,42 @@ class Spills:
                     stored = mapped[start : start + spill.values.nbytes]
                     side[index] = Spill.of(stored.view(spill.values.dtype))
         self._held_bytes = 0
+
+
+def _cuts(spills: Sequence[Spill], limit: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Scores that cut spills into ranges of about `limit`, and whether a cut is above its score.
+
+    A score that fills a whole range has a cut on both sides, so that it is only counted.
+    """
+    values, weights = [np.empty(0)], [np.empty(0, np.int64)]
+    for spill in spills:
+        step = max(1, min(spill.values.size // _SAMPLES, limit // 16))
+        samples = spill.values[step - 1 :: step].astype(np.float64)
+        values.append(samples)
+        weights.append(np.full(samples.size, step, np.int64))
+        spill.release()
+    value, weight = np.concatenate(values), np.concatenate(weights)
+    ranks = value.argsort()
+    reached = np.cumsum(weight[ranks])
+    targets = np.arange(limit, int(reached[-1]) if reached.size else 0, limit)
+    picked, times = np.unique(value[ranks][reached.searchsorted(targets)], return_counts=True)
+    cuts = np.repeat(picked, np.minimum(times, 2))
+    closed = np.zeros(cuts.size, bool)
+    closed[1:] = cuts[1:] == cuts[:-1]
+    return cuts, closed
+
+
+def check_ascending(name: str, array: NDArray[Any]) -> None:
+    """Refuse an array of a state that is not in ascending order, or holds nan.
+
+    Raises:
+        FileError: It is not.
+    """
+    for start in range(0, array.size, _CHECKED):
+        part = array[start : start + _CHECKED + 1]
+        if np.isnan(part[-1]) or not (part[1:] >= part[:-1]).all():
+            raise invalid_state(name, "scores that are not in ascending order")
+    Spill.of(array).release()
 
 
 def _merged(spans: list[tuple[Spill, int, int]]) -> NDArray[Any]:

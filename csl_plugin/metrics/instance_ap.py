@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin._opencv import opencv
 from csl_plugin._options import checked_integer
 from csl_plugin.arrays import Array
 from csl_plugin.metrics.instances import Instances, pixels_of, read_spans
+from csl_plugin.metrics.labeled_components import connected_ids
 from csl_plugin.metrics.metric import State, check_same_class, invalid_state, state_array, state_counts
 from csl_plugin.metrics.pixels import read_labels
 from csl_plugin.metrics.semantic import check_same_size, read_integers
@@ -104,7 +104,7 @@ class InstanceAP:
         label_map = read_labels(labels)
         spans = read_spans(objects, label_map.shape)
         truth = label_map == 1
-        ids = _components(truth) if instances is None else _numbered(instances, truth)
+        ids = connected_ids(truth) if instances is None else _numbered(instances, truth)
         scores = np.array(objects.scores, np.float64)
         self._parts.append(_match(spans, scores, ids, truth | (label_map == 0), self.min_truth))
         self._frames += 1
@@ -212,12 +212,6 @@ class Matches:
         order = np.lexsort((-score, truth))
         best = np.append(True, np.diff(truth[order]) != 0)[: order.size]  # others that find it are false
         return np.concatenate([false, score[order]]), np.concatenate([np.zeros(false.size, bool), best])
-
-
-def _components(truth: NDArray[np.bool_]) -> NDArray[np.int32]:
-    cv2 = opencv()
-    pixels = np.ascontiguousarray(truth).view(np.uint8)
-    return np.asarray(cv2.connectedComponents(pixels, connectivity=8, ltype=cv2.CV_32S)[1], np.int32)
 
 
 def _numbered(instances: Array, truth: NDArray[np.bool_]) -> NDArray[np.int32]:

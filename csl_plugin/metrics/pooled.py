@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from csl_plugin._options import checked_integer
 from csl_plugin.arrays import Array
 from csl_plugin.metrics.anomaly_values import AnomalyValues, FprRule, PrecisionRecall, check_fpr_rule
-from csl_plugin.metrics.external_sort import Spill, Spills
+from csl_plugin.metrics.external_sort import Spills, check_ascending
 from csl_plugin.metrics.metric import State, check_same_class, invalid_state, state_array, state_counts
 from csl_plugin.metrics.pixels import scores_by_label
 from csl_plugin.metrics.pr_roc import CurveScan
 from csl_plugin.metrics.sorted_scores import SortedScores, sort_scores
 
 _CODES = 1 << 16
-_CHECKED = 1 << 20  # elements at a time
 _KINDS = ("negative", "positive")
 _TYPES = (("single", np.float32), ("double", np.float64))
 
@@ -160,12 +159,9 @@ class PooledAnomaly:
         values, codes = _all_halves()
         counted = [SortedScores(values, self._halves[kind, codes]) for kind in (0, 1)]
         top = values.size
-        for low, positive, negative in self._spills.ranges():
+        for low, (negative, positive) in self._spills.ranges(0, 1):
             start = int(values.searchsorted(low))
-            scan.feed(
-                [*positive, counted[1].part(start, top)],
-                [*negative, counted[0].part(start, top)],
-            )
+            scan.feed([positive, counted[1].part(start, top)], [negative, counted[0].part(start, top)])
             top = start
         return scan
 
@@ -197,16 +193,8 @@ def _read(
     arrays = [[state_array(state, f"{word}_{name}", dtype) for word, dtype in _TYPES] for name in _KINDS]
     for name, side in zip(_KINDS, arrays, strict=True):
         for array in side:
-            _check_ascending(name, array)
+            check_ascending(name, array)
     return frames, values, counts, arrays
-
-
-def _check_ascending(name: str, array: NDArray[Any]) -> None:
-    for start in range(0, array.size, _CHECKED):
-        part = array[start : start + _CHECKED + 1]
-        if np.isnan(part[-1]) or not (part[1:] >= part[:-1]).all():
-            raise invalid_state(name, "scores that are not in ascending order")
-    Spill.of(array).release()
 
 
 def _codes(values: NDArray[Any]) -> NDArray[np.uint16]:

@@ -111,11 +111,10 @@ class PixelPool:
 
     def ranked(self, kind: int, rank: int) -> float:
         """The score with so many scores of its kind before it in falling order."""
-        for _, positives, negatives in self._spills.ranges():
-            for part in positives if kind == ANOMALOUS else negatives:
-                if rank < part.size:
-                    return float(part.at(np.array([part.size - 1 - rank]))[0])
-                rank -= part.size
+        for _, (part,) in self._spills.ranges(kind):
+            if rank < part.size:
+                return float(part.at(np.array([part.size - 1 - rank]))[0])
+            rank -= part.size
         raise IndexError(rank)
 
     def following(self, value: float) -> float:
@@ -136,8 +135,8 @@ class PixelPool:
         """The highest threshold at which F1 is best."""
         normal, anomalous = self.totals().sum(axis=0)
         scan = CurveScan(int(anomalous), int(normal))
-        for _, positives, negatives in self._spills.ranges():
-            scan.feed(positives, negatives)
+        for _, (anomalies, others) in self._spills.ranges(ANOMALOUS, NORMAL):
+            scan.feed([anomalies], [others])
         return scan.values("first", self.images).best_f1_threshold
 
     def _check_filled(self, kind: int, argument: str, got: str, expected: str, hint: str = _NOTHING) -> None:

@@ -12,8 +12,10 @@ from csl_plugin.metrics import (
     ANOMALY_TRACK,
     ComponentMetric,
     ComponentSettings,
+    ImageAnomaly,
     PerImageAnomaly,
     PooledAnomaly,
+    RegionOverlap,
     RegionQuality,
     RegionVoteMetric,
     SemanticMetric,
@@ -43,6 +45,9 @@ ARRAYS = {
 READERS = {
     "pooled": lambda value: PooledAnomaly().update(value, LABELS),
     "pooled labels": lambda value: PooledAnomaly().update(SCORES, value),
+    "region overlap": lambda value: RegionOverlap().update(value, LABELS),
+    "region overlap labels": lambda value: RegionOverlap().update(SCORES, value),
+    "images": lambda value: ImageAnomaly().update(value, LABELS),
     "per image": lambda value: PerImageAnomaly().update(value, LABELS),
     "smiyc": lambda value: SmiycAnomaly().update(value, LABELS),
     "components": lambda value: ComponentMetric(ANOMALY_TRACK, 0.5).update(value, LABELS),
@@ -67,6 +72,7 @@ VALUES = {
 STATE = [PooledAnomaly().state()]
 OPTIONS = {
     "memory": lambda value: PooledAnomaly(memory=value if value is not VALUES["endless"] else 1.5),
+    "limit": lambda value: RegionOverlap().area(value),
     "fpr_rule": lambda value: PerImageAnomaly(fpr_rule=value),
     "points": lambda value: PooledAnomaly().curve(value),
     "num_classes": lambda value: SemanticMetric(value),
