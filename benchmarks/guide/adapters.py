@@ -21,6 +21,7 @@ TASKS = {
     "zero-shot": "Zero-shot segmentation",
     "domain adaptation": "Domain adaptation",
     "framework": "Frameworks",
+    "industrial inspection": "Industrial inspection",
 }
 HEAD = """# Teachers and proposers by name
 
@@ -29,7 +30,8 @@ compares them.
 
 `CSLWrapper(model, adapter="NAME")` wraps the model of a row; `preset("NAME", ...)` from `csl_plugin.adapters`
 gives the adapter where options are needed. "fit one" means that the score has no fixed zero: fit a
-`Calibration` to `adapter.raw(model(image))` over in-distribution images and pass it as `calibration=`.
+`Calibration` to `adapter.raw(model(image))` over in-distribution images and pass it as `calibration=`;
+"optional" that one may be passed.
 Declare any other model with `OutputAdapter`, and check an adapter of your own with `check_adapter`.
 
 "holds" is the kind of the tensors and their path in the output; "up" means higher for more of the class (more
@@ -49,6 +51,7 @@ other one with a message that says what it saw.
 | transformers `SemanticSegmenterOutput` | logits |
 | transformers outputs of Mask2Former, MaskFormer, OneFormer, EoMT and DETR | queries |
 | transformers `CLIPSegImageSegmentationOutput` | binary logits |
+| anomalib's `InferenceBatch`, `ImageBatch` and the like, by all four fields | anomaly map |
 | another mapping with one tensor (B, C, h, w) under `logits` or `out` | logits; binary logits where C = 1 |
 | another mapping with `masks_queries_logits` and `class_queries_logits` | queries |
 

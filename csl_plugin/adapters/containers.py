@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,8 @@ def find_images(value: Any, axes: int) -> Found | None:
         return several[0] if len(several) == 1 else Found([image for one in several for image in one.images])
     if isinstance(held := getattr(value, "data", None), (list, tuple)):  # mmcv's DataContainer
         return find_images(held, axes)
+    if is_dataclass(value) and not isinstance(value, type) and hasattr(value, "image"):
+        return find_images(value.image, axes)  # a batch of anomalib
     if axes == 3 and hasattr(value, "convert") and hasattr(value, "getbands"):
         return find_images(np.asarray(value.convert("RGB")), axes)
     return _of_padded(value, axes)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from csl_plugin.adapters.output import OutputAdapter
 from csl_plugin.adapters.output_path import contents
+from csl_plugin.adapters.presets.anomalib import AnomalyMap, Predictions, is_prediction
 from csl_plugin.adapters.presets.queries import QuerySum
 from csl_plugin.adapters.presets.transformers_outputs import (
     DETR_QUERIES,
@@ -30,7 +31,8 @@ _OF_OTHER_TASKS = (
 )  # fmt: skip
 _EXPECTED = (
     'logits (B, C, h, w) under "logits" or "out" of a mapping without boxes, masks or depth, or an output '
-    "class of transformers for semantic or universal segmentation, when no adapter is given"
+    "class of transformers for semantic or universal segmentation, or predictions of anomalib, when no "
+    "adapter is given"
 )
 _TOLERANCE = 1e-3
 _END = 0.01
@@ -44,6 +46,8 @@ def recognize(output: Any) -> OutputAdapter:
     over queries; CLIPSeg's holds one logit per prompt. Any other class of transformers is refused, also where
     its fields have the same names, as RF-DETR's have.
 
+    Predictions of anomalib 2, by the class and all four of their fields, hold an anomaly map.
+
     Another mapping is recognized by its keys: floating-point logits (B, C, h, w) under "logits" or "out"
     (torchvision), softmax over C, or a sigmoid where C = 1; or "masks_queries_logits" with
     "class_queries_logits". It is refused if it also holds what another task returns, or if the values cannot
@@ -55,6 +59,8 @@ def recognize(output: Any) -> OutputAdapter:
     Raises:
         OutputError: The output is not one of these; the message lists the presets that can read it.
     """
+    if is_prediction(output) and output.anomaly_map is not None:
+        return OutputAdapter(AnomalyMap(), Predictions())
     kind = output_class(output)
     adapter = _of_mapping(output) if kind is None else _of_class(output, kind)
     if adapter is not None:

@@ -9,7 +9,7 @@ from typing import Any
 from csl_plugin._entry_points import entry_point_names, find_entry_point, load_entry_point
 from csl_plugin.adapters.adapter import Adapter
 from csl_plugin.adapters.output_path import Steps
-from csl_plugin.adapters.presets import domain_adaptation, frameworks, ood, zero_shot
+from csl_plugin.adapters.presets import anomalib, domain_adaptation, frameworks, ood, zero_shot
 from csl_plugin.adapters.presets.class_statistics import ClassStatistics
 from csl_plugin.adapters.presets.preset import Preset
 from csl_plugin.arrays import shown
@@ -22,7 +22,7 @@ ENTRY_POINTS = "csl_plugin.adapters"
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         known.name: known
-        for family in (ood, zero_shot, domain_adaptation, frameworks)
+        for family in (ood, zero_shot, domain_adaptation, frameworks, anomalib)
         for known in family.PRESETS
     }
 )

@@ -44,6 +44,11 @@ class ScoreKind(ABC):
         """Names of the fields that a preset leaves to its user."""
         return ()
 
+    @property
+    def needs_calibration(self) -> bool:
+        """Whether the score has no fixed zero, so that a calibration must be fitted."""
+        return "calibration" in self.options
+
 
 @dataclass(frozen=True)
 class Softmax(ScoreKind):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from types import SimpleNamespace
 
 import numpy as np
@@ -121,6 +122,7 @@ def results(masks, classes, confidences):
     ]
 
 
+Predicted = namedtuple("Predicted", ["pred_score", "pred_label", "anomaly_map", "pred_mask"])
 MASKS = (draw(3, *SIZE, seed=4) > 0).to(torch.uint8)
 DETECTED = results(MASKS, [2.0, 0.0, 2.0], [0.9, 0.5, 0.7])
 UNSEEN = (19, 23, 28, 29, 36, 51, 76, 88, 94, 112, 133, 136, 137, 157, 160)
@@ -230,6 +232,8 @@ CASES = {
         )[None],
         {},
     ),
+    "anomalib": ((RGB,), Predicted(share(1), None, VOC[:, :1], None), lambda o: o.anomaly_map, {}),
+    "anomalib_torch": ((NORMALIZED,), Predicted(None, None, VOC[:, 3:4], None), lambda o: o[2], {}),
     "pytorch_ood": ((NORMALIZED,), draw(1, *SIZE), lambda o: FIT(o)[:, None], {"calibration": FIT}),
     **{
         name: ((NORMALIZED, [{"ori_shape": SIZE}]), softmax(LOGITS), lambda o: o, {})

@@ -17,7 +17,9 @@ from csl_plugin.calibration import Calibration
 from csl_plugin.errors import OptionError
 from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
 
-Task: TypeAlias = Literal["out-of-distribution", "zero-shot", "domain adaptation", "framework"]
+Task: TypeAlias = Literal[
+    "out-of-distribution", "zero-shot", "domain adaptation", "framework", "industrial inspection"
+]
 Tested: TypeAlias = Literal["run with random weights", "fabricated output", "saved files"]
 
 OUTPUT = Items()
@@ -61,8 +63,10 @@ class Preset:
 
     @property
     def calibration(self) -> str:
-        """Whether the score has a fixed zero, "fixed", or needs a calibration, "fit one"."""
-        return "fit one" if "calibration" in self.score_kind.options else "fixed"
+        """Whether the score has a fixed zero, "fixed", or "optional" beside it, or needs one, "fit one"."""
+        if self.score_kind.needs_calibration:
+            return "fit one"
+        return "optional" if "calibration" in self.score_kind.options else "fixed"
 
     def adapter(
         self,
