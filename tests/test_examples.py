@@ -78,6 +78,7 @@ def test_logits_become_scores_figures_and_a_report(tmp_path, run_example, name, 
 PUBLISHED = {
     "smiyc_anomaly_track": (trees.anomaly_track, "smiyc-anomaly-track"),
     "smiyc_obstacle_track": (trees.obstacle_track, "smiyc-obstacle-track"),
+    "mvtec_ad": (trees.mvtec, "mvtec-ad"),
     "road_anomaly": (trees.road_anomaly_authors, "road-anomaly"),
     "coco_stuff_zero_shot": (trees.coco_stuff, "coco-stuff"),
     "pascal_voc_zero_shot": (trees.pascal_voc, "pascal-voc"),

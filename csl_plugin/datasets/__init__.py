@@ -1,4 +1,4 @@
-"""The data sets of the paper in their published layouts, and plain folders.
+"""The data sets of the paper and of inspection in their published layouts, and plain folders.
 
 A data set is opened by name. Its layout is checked first; the error names what is missing and where to get
 it. Images and labels are read one frame at a time, labels in evaluation ids.
@@ -17,6 +17,7 @@ from csl_plugin.datasets import (
     fishyscapes,
     folder,
     lost_and_found,
+    mvtec,
     pascal_voc,
     road_anomaly,
     smiyc,
@@ -49,6 +50,9 @@ DATASETS: dict[str, DatasetInfo] = {
     "pascal-voc": pascal_voc.INFO,
     "cityscapes": cityscapes.INFO,
     "synscapes": synscapes.INFO,
+    "mvtec-ad": mvtec.MVTEC_AD,
+    "mvtec-ad-2": mvtec.MVTEC_AD_2,
+    "visa": mvtec.VISA,
     "folder": folder.INFO,
 }
 """The data sets by name."""

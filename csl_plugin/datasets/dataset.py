@@ -25,12 +25,19 @@ class Frame:
     Attributes:
         name: The official id, unique in the data set: the stem of the frame's score file.
         image: The image file.
-        label: The label file, or None if the labels are not public.
+        label: The label file, or None if the labels are not public, or the frame needs none.
+        normal: Whether every pixel is normal, of a frame without a label file.
     """
 
     name: str
     image: Path
     label: Path | None
+    normal: bool = False
+
+    @property
+    def is_labeled(self) -> bool:
+        """Whether its labels are known."""
+        return self.label is not None or self.normal
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ class Dataset:
         num_published: Number of frames of the published subset, if known. Values are official only if it
             equals `len(frames)`.
         notes: Files in its folders that are no frame; sentences.
+        inspection: Whether its protocol is that of industrial inspection: labeled regions and images.
     """
 
     name: str
@@ -63,6 +71,7 @@ class Dataset:
     components: Literal["anomaly", "obstacle"] | None = None
     num_published: int | None = None
     notes: tuple[str, ...] = ()
+    inspection: bool = False
 
     def read_image(self, frame: Frame) -> NDArray[np.uint8]:
         """The image of a frame, (H, W, 3) uint8 RGB.
@@ -82,6 +91,8 @@ class Dataset:
             FileError: The frame has no labels, or its file is missing, damaged, too large or holds an unknown
                 value.
         """
+        if frame.normal:
+            return np.zeros(self.read_image(frame).shape[:2], np.uint8)
         if frame.label is None:
             hint = "Only the benchmark's organizers can score this subset: choose another one."
             raise FileError(frame.name, "a frame without labels", "a labeled frame", hint)

@@ -12,10 +12,16 @@ from numpy.typing import NDArray
 from csl_plugin.datasets import Dataset
 from csl_plugin.evaluation.records import Records, States
 from csl_plugin.metrics import (
+    ANOMALY_METRICS,
     COMPONENT_SETTINGS,
+    IMAGE_METRICS,
+    REGION_OVERLAP_METRICS,
+    SEMANTIC_METRICS,
     ComponentMetric,
     ComponentValues,
+    ImageAnomaly,
     PooledAnomaly,
+    RegionOverlap,
     RegionVoteMetric,
     SemanticMetric,
     SmiycAnomaly,
@@ -42,17 +48,25 @@ class Protocols:
         num_classes: Of semantic tasks, else 0.
         unseen: Class indices of the unseen group, of semantic tasks.
         components: The track whose component settings are used, if any.
+        inspection: Whether labeled regions and images are measured too.
     """
 
     task: Task
     num_classes: int = 0
     unseen: tuple[int, ...] = ()
     components: str | None = None
+    inspection: bool = False
 
     @staticmethod
     def of(dataset: Dataset) -> Protocols:
         """The metrics of a data set."""
-        return Protocols(dataset.task, len(dataset.classes), tuple(dataset.unseen), dataset.components)
+        return Protocols(
+            dataset.task,
+            len(dataset.classes),
+            tuple(dataset.unseen),
+            dataset.components,
+            dataset.inspection,
+        )
 
     @property
     def sides(self) -> tuple[str, ...]:
@@ -66,9 +80,17 @@ class Protocols:
             return {"semantic": lambda: SemanticMetric(self.num_classes, unseen=self.unseen)}
         if self.task == "regions":
             return {"regions": lambda: RegionVoteMetric(self.num_classes, unseen=self.unseen)}
+        if self.inspection:
+            return {"pooled": PooledAnomaly, "overlap": RegionOverlap, "images": ImageAnomaly}
         if self.components:
             return {"smiyc": SmiycAnomaly, "pooled": PooledAnomaly}
         return {"pooled": PooledAnomaly, "smiyc": SmiycAnomaly}
+
+    def metrics_of(self, protocol: str) -> tuple[str, ...]:
+        """The values of a protocol that are reported."""
+        if self.task != "anomaly":
+            return SEMANTIC_METRICS
+        return {"overlap": REGION_OVERLAP_METRICS, "images": IMAGE_METRICS}.get(protocol, ANOMALY_METRICS)
 
     @property
     def exact(self) -> str:

@@ -37,7 +37,7 @@ class ProtocolValues:
     """The values of one protocol before and after fusion, as fractions.
 
     Args:
-        protocol: "smiyc", "pooled", "components", "semantic" or "regions".
+        protocol: "smiyc", "pooled", "overlap", "images", "components", "semantic" or "regions".
         base: Values of the unfused scores; empty where there are none (regions).
         csl: Values of the fused scores.
         intervals: (low, high) of the change, csl - base, by metric; bootstrap over frames.

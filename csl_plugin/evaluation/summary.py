@@ -22,9 +22,7 @@ from csl_plugin.evaluation.report import result_files
 from csl_plugin.evaluation.result import Curve, FrameChange, ProtocolValues, Result, with_names
 from csl_plugin.evaluation.undefined import NO_PROBABILITIES, check_labels, warnings_of
 from csl_plugin.metrics import (
-    ANOMALY_METRICS,
     COMPONENT_METRICS,
-    SEMANTIC_METRICS,
     AnomalyValues,
     ComponentValues,
 )
@@ -50,7 +48,7 @@ class Summary:
     @cached_property
     def measured(self) -> tuple[Frame, ...]:
         """The frames with labels."""
-        return tuple(frame for frame in self.first.dataset.frames if frame.label)
+        return tuple(frame for frame in self.first.dataset.frames if frame.is_labeled)
 
     @property
     def files(self) -> list[Path]:
@@ -197,11 +195,11 @@ class Summary:
 
     def _protocols(self, components: Mapping[str, ComponentValues]) -> tuple[ProtocolValues, ...]:
         protocols, names = self.first.protocols, self._names
-        shown = ANOMALY_METRICS if protocols.task == "anomaly" else SEMANTIC_METRICS
         intervals = protocols.difference(self.first.records, names, self.draws)
-        known = {name: span for name, span in intervals.items() if name in shown}
         found = []
         for protocol, by_side in self.values.items():
+            shown = protocols.metrics_of(protocol)
+            known = {name: span for name, span in intervals.items() if name in shown}
             sides = {side: select(_defined(values), shown) for side, values in by_side.items()}
             found.append(ProtocolValues(protocol, sides.get("base", {}), sides["csl"], known))
         if components:

@@ -73,9 +73,7 @@ def warnings_of(
         if not protocols.unseen:
             names = [name for name in names if name not in _OF_UNSEEN]
         if names:
-            reason = (
-                _of_components(protocols, names) if values.protocol == "components" else _reason(protocols)
-            )
+            reason = _reason(protocols, values.protocol, names)
             missing.setdefault(reason, {}).update(dict.fromkeys(NAMES[name] for name in names))
     if not missing:
         return ()
@@ -92,7 +90,11 @@ def _of_components(protocols: Protocols, names: Sequence[str]) -> str:
     return f"no {side} component has {least} pixels or more"
 
 
-def _reason(protocols: Protocols) -> str:
+def _reason(protocols: Protocols, protocol: str, names: Sequence[str]) -> str:
+    if protocol == "components":
+        return _of_components(protocols, names)
+    if protocol == "images":
+        return "no image has an anomalous pixel, or each has one"
     if protocols.task == "anomaly":
         return "no pixel is anomalous, or none is normal"
     unseen = ", ".join(map(str, protocols.unseen)) or "none"
@@ -106,7 +108,8 @@ def _is_undefined(values: ProtocolValues, name: str) -> bool:
 def _stored(frames: Sequence[Frame]) -> list[int]:
     """The values in the label files, in rising order."""
     labels = (read_label_png(frame.label) for frame in frames if frame.label)
-    return sorted({int(value) for label in labels for value in np.unique(label)})
+    found = {int(value) for label in labels for value in np.unique(label)}
+    return sorted(found | ({0} if any(frame.normal for frame in frames) else set()))
 
 
 def _named(values: Sequence[int]) -> str:
@@ -115,4 +118,4 @@ def _named(values: Sequence[int]) -> str:
 
 
 def _place(frames: Sequence[Frame]) -> str:
-    return str(frames[0].label.parent) if frames and frames[0].label else "labels"
+    return next((str(frame.label.parent) for frame in frames if frame.label), "labels")

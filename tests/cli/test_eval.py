@@ -14,6 +14,7 @@ from csl_plugin.metrics import (
     ComponentMetric,
     PerImageAnomaly,
     PooledAnomaly,
+    RegionOverlap,
     RegionVoteMetric,
     Reliability,
     SemanticMetric,
@@ -85,6 +86,24 @@ def test_anomaly_values(place, capsys, options, metric):
     assert anomaly(place, *options) == 0
     text = capsys.readouterr().out
     assert f"{100 * values.ap:.2f} %" in text
+
+
+def test_the_metrics_of_inspection(place, capsys):
+    arguments = ("--protocol", "inspection")
+    assert anomaly(place, "--json", *arguments) == 0
+    printed, frames = json.loads(capsys.readouterr().out), frames_of(place)
+    overlap = measured(RegionOverlap(), frames)
+    assert printed["aupro_30"] == overlap.aupro_30
+    assert printed["aupro_05"] == overlap.aupro_05
+    assert printed["ap"] == measured(PooledAnomaly(), frames).ap
+    assert printed["image_auroc"] is None
+    assert "every frame has an anomalous (1) pixel" in printed["warnings"][0]
+    write_scores(place / "scores" / "9.npy", np.full(SIZE, 0.1, np.float16))
+    write_png(place / "labels" / "9.png", np.zeros(SIZE, np.uint8))
+    assert anomaly(place, "--json", *arguments) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["image_auroc"] == printed["image_ap"] == 1.0
+    assert printed["warnings"] == []
 
 
 @pytest.mark.parametrize("track", ["anomaly", "obstacle"])

@@ -435,6 +435,54 @@ def test_pascal_voc(tmp_path):
     refused("pascal-voc", tmp_path, "aug.txt", subset="trainaug")
 
 
+def test_mvtec_ad(tmp_path):
+    trees.mvtec(tmp_path / "mvtec_anomaly_detection/bottle")
+    trees.mvtec(tmp_path / "mvtec_anomaly_detection/zipper")
+    dataset = open_dataset("mvtec-ad", tmp_path, subset="bottle")
+    assert names(dataset) == ["bent_lead_000", "crack_000", "crack_001", "good_000", "good_001"]
+    assert (dataset.subset, dataset.task, dataset.num_published) == ("bottle", "anomaly", 83)
+    assert first_labels(dataset)[0].tolist() == [0, 0, 1, 1, 0, 0]
+    good = dataset.frames[3]
+    assert good.label is None
+    assert good.is_labeled
+    assert not dataset.read_label(good).any()
+    assert dataset.read_label(good).shape == dataset.read_image(good).shape[:2]
+    assert open_dataset("mvtec-ad", tmp_path / "mvtec_anomaly_detection/bottle") == dataset
+    refused("mvtec-ad", tmp_path, "2 categories: bottle, zipper", "--split")
+    refused("mvtec-ad", tmp_path, "/tile: got nothing there", "www.mvtec.com", subset="tile")
+    refused("mvtec-ad", tmp_path / "mvtec_anomaly_detection/bottle", "/zipper: got nothing", subset="zipper")
+    refused("mvtec-ad", tmp_path, "bottle, cable", subset="pipe", error=OptionError)
+    root = tmp_path / "mvtec_anomaly_detection/zipper"
+    (root / "ground_truth/crack/001_mask.png").unlink()
+    refused("mvtec-ad", root, "no mask of crack/001, 1 of 2 pictures")
+    trees.mvtec(root)
+    write(root / "test/crack_0/00.png", image(1))
+    write(root / "ground_truth/crack_0/00_mask.png", np.zeros((4, 6), np.uint8))
+    write(root / "test/crack/0_00.png", image(1))
+    write(root / "ground_truth/crack/0_00_mask.png", np.zeros((4, 6), np.uint8))
+    refused("mvtec-ad", root, "both of which are crack_0_00")
+
+
+def test_a_category_of_ones_own_in_the_layout_of_mvtec_ad(tmp_path):
+    dataset = open_dataset("mvtec-ad", trees.mvtec(tmp_path / "gear"))
+    assert (dataset.subset, dataset.num_published) == ("gear", None)
+    for folder in (tmp_path / "gear/test").iterdir():
+        for file in folder.iterdir():
+            file.unlink()
+    refused("mvtec-ad", tmp_path / "gear", "no image in the folders of test/")
+
+
+def test_mvtec_ad_2_and_visa(tmp_path):
+    trees.mvtec(tmp_path / "mvtec_ad_2/can", "test_public", "test_public/ground_truth")
+    dataset = open_dataset("mvtec-ad-2", tmp_path, subset="can")
+    assert len(dataset.frames) == 5
+    assert first_labels(dataset)[0].tolist() == [0, 0, 1, 1, 0, 0]
+    trees.mvtec(tmp_path / "1cls/pcb1", mask="{}.png", suffix=".JPG")
+    dataset = open_dataset("visa", tmp_path, subset="pcb1")
+    assert len(dataset.frames) == 5
+    assert first_labels(dataset)[0].tolist() == [0, 0, 1, 1, 0, 0]
+
+
 @pytest.mark.parametrize("kind", ["labelIds", "labelTrainIds"])
 def test_cityscapes(tmp_path, kind):
     trees.cityscapes(tmp_path, kind=kind)

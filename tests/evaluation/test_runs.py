@@ -21,7 +21,9 @@ from csl_plugin.io.images import read_gray_png
 from csl_plugin.metrics import (
     COMPONENT_SETTINGS,
     ComponentMetric,
+    ImageAnomaly,
     PooledAnomaly,
+    RegionOverlap,
     SemanticMetric,
     SmiycAnomaly,
 )
@@ -405,6 +407,9 @@ MAKERS = {
     "coco-stuff": trees.coco_stuff,
     "cityscapes": trees.cityscapes,
     "synscapes": trees.synscapes,
+    "mvtec-ad": trees.mvtec,
+    "mvtec-ad-2": lambda root: trees.mvtec(root, "test_public", "test_public/ground_truth"),
+    "visa": lambda root: trees.mvtec(root, mask="{}.png", suffix=".JPG"),
 }
 
 
@@ -442,6 +447,52 @@ def test_every_data_set_in_its_published_layout(name, tmp_path):
         assert {entry["file_name"] for entry in entries} == {"000000000139.jpg", "000000000285.jpg"}
         assert min(entry["category_id"] for entry in entries) >= 1
         assert max(entry["category_id"] for entry in entries) <= 182
+
+
+def test_a_category_of_inspection(tmp_path, capsys):
+    """Regions and images are measured too; score files are found by the folders of MVTec AD."""
+    trees.mvtec(tmp_path / "data" / "gear")
+    dataset = open_dataset("mvtec-ad", tmp_path / "data" / "gear")
+    draw = np.random.default_rng(0)
+    metrics = RegionOverlap(), ImageAnomaly()
+    for frame in dataset.frames:
+        label = dataset.read_label(frame)
+        scores = (draw.random(label.shape) + 0.3 * label).astype(np.float16) / np.float16(1.4)
+        defect = frame.image.parent.name
+        write_scores(tmp_path / "scores" / defect / f"{frame.image.stem}.npy", scores)
+        for metric in metrics:
+            metric.update(scores, label)
+    expected = [metric.compute() for metric in metrics]
+    arguments = ["benchmark", "mvtec-ad", "--data", str(tmp_path / "data" / "gear"), "--draws", "5"]
+    arguments += ["--scores", str(tmp_path / "scores"), "--out", str(tmp_path / "out"), "--json"]
+    assert main(arguments) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["num_measured"] == 5
+    assert found["figures"]["overlap"]["base"] == pytest.approx(
+        {"aupro_30": expected[0].aupro_30, "aupro_05": expected[0].aupro_05}, abs=1e-3
+    )
+    assert found["figures"]["images"]["base"]["image_auroc"] == expected[1].image_auroc
+    report = (tmp_path / "out" / "result.md").read_text()
+    assert "AUPRO 0.3 | AUPRO 0.05" in report
+    assert "image AUROC" in report
+    (tmp_path / "flat").mkdir()
+    for number in (0, 1):  # a file for 000 of which defect?
+        write_scores(tmp_path / "flat" / f"{number:03d}.npy", scores)
+    arguments[arguments.index("--scores") + 1] = str(tmp_path / "flat")
+    assert main(arguments) == 2
+    assert "no score map for 5 of 5 frames" in capsys.readouterr().err
+
+
+def test_a_category_without_good_pictures(tmp_path, capsys):
+    trees.mvtec(tmp_path / "gear")
+    for file in (tmp_path / "gear/test/good").iterdir():
+        file.unlink()
+    for frame in open_dataset("mvtec-ad", tmp_path / "gear").frames:
+        write_scores(tmp_path / "scores" / f"{frame.name}.npy", np.random.default_rng(0).random((4, 6)))
+    result = run_benchmark("mvtec-ad", tmp_path / "gear", tmp_path / "out", scores=tmp_path / "scores")
+    (warning,) = [text for text in result.warnings if "image AUROC" in text]
+    assert "each has one" in warning
+    assert {found.protocol: found.csl for found in result.protocols}["overlap"]["aupro_30"] > 0
 
 
 def test_the_command_line(place, capsys):

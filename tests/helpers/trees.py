@@ -75,6 +75,19 @@ def road_anomaly_authors(root, names=("animals01", "zebra_crossing")):
     return root
 
 
+def mvtec(root, test="test", truth="ground_truth", mask="{}_mask.png", suffix=".png"):
+    """A category of MVTec AD; with other arguments one of MVTec AD 2 or of VisA."""
+    write(root / "train/good/000.png", image(3))
+    write(root / test / "good" / f"000{suffix}", image(4))
+    write(root / test / "good" / f"001{suffix}", image(5))
+    for defect, numbers in (("crack", (0, 1)), ("bent_lead", (0,))):
+        for number in numbers:
+            write(root / test / defect / f"{number:03d}{suffix}", image(6 + number))
+            write(root / truth / defect / mask.format(f"{number:03d}"), np.uint8(255) * (ANOMALY == 1))
+    write(root / "license.txt", "terms")
+    return root
+
+
 def cityscapes(root, split="val", kind="labelIds"):
     for city, frame in (("munster", "000001_000019"), ("frankfurt", "000000_000294")):
         stem = f"{city}/{city}_{frame}"

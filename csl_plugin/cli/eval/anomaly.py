@@ -19,9 +19,15 @@ from csl_plugin.metrics import (
     ANOMALY_METRICS,
     COMPONENT_METRICS,
     COMPONENT_SETTINGS,
+    IMAGE_METRICS,
+    REGION_OVERLAP_METRICS,
     ComponentMetric,
+    ImageAnomaly,
+    ImageValues,
     PerImageAnomaly,
     PooledAnomaly,
+    RegionOverlap,
+    RegionOverlapValues,
     Reliability,
     SmiycAnomaly,
 )
@@ -41,9 +47,12 @@ def run(arguments: argparse.Namespace) -> Answer:
     smiyc = SmiycAnomaly()
     chosen: SmiycAnomaly | PooledAnomaly | PerImageAnomaly = smiyc
     if arguments.protocol != "smiyc":
-        chosen = (PooledAnomaly if arguments.protocol == "pooled" else PerImageAnomaly)(fpr_rule=rule)
+        chosen = (PerImageAnomaly if arguments.protocol == "per-image" else PooledAnomaly)(fpr_rule=rule)
     reliability = Reliability()
-    metrics = [chosen, reliability]
+    metrics: list[Any] = [chosen, reliability]
+    overlap, images = RegionOverlap(), ImageAnomaly()
+    if arguments.protocol == "inspection":
+        metrics += [overlap, images]
     if chosen is not smiyc and arguments.components:
         metrics.append(smiyc)
     measure(pairs, _read_scores, metrics, "pixels")
@@ -61,6 +70,8 @@ def run(arguments: argparse.Namespace) -> Answer:
             )
     defined = values.where_defined()
     found: dict[str, float] = {name: getattr(defined, name) for name in ANOMALY_METRICS}
+    if arguments.protocol == "inspection":
+        found |= _inspection_values(overlap.compute(), images.compute(), warnings)
     calibration = reliability.compute()
     found["ece"] = calibration.ece
     if calibration.num_outside:
@@ -76,6 +87,18 @@ def run(arguments: argparse.Namespace) -> Answer:
     curve = {name: getattr(calibration, name).tolist() for name in ("score", "frequency", "pixels")}
     details = {"reliability": curve if math.isfinite(calibration.ece) else None}
     return answer("anomaly", found, facts, pairs, warnings, details=details)
+
+
+def _inspection_values(
+    overlap: RegionOverlapValues, images: ImageValues, warnings: list[str]
+) -> dict[str, float]:
+    """The metrics of regions and images."""
+    if not (images.num_anomalous and images.num_normal):
+        which = "no frame has" if images.num_normal else "every frame has"
+        which += " an anomalous (1) pixel"
+        warnings.append(f"{which}, so image_auroc and image_ap are not defined: they tell frames apart")
+    regions = {name: getattr(overlap, name) for name in REGION_OVERLAP_METRICS}
+    return regions | {name: getattr(images, name) for name in IMAGE_METRICS}
 
 
 def _component_values(track: str, threshold: float, pairs: Pairs, warnings: list[str]) -> dict[str, float]:

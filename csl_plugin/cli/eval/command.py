@@ -69,10 +69,11 @@ def _add_anomaly(kinds: Any) -> None:
     parser.add_argument("labels", metavar="LABELS", type=path, help="labels of the same stems: .png")
     parser.add_argument(
         "--protocol",
-        choices=("smiyc", "pooled", "per-image"),
+        choices=("smiyc", "pooled", "per-image", "inspection"),
         default="smiyc",
-        help="the official binning of SegmentMeIfYouCan, exact over all pixels together, or exact for each "
-        "image and averaged (default: smiyc)",
+        help="the official binning of SegmentMeIfYouCan, exact over all pixels together, exact for each "
+        "image and averaged, or pooled with the metrics of industrial inspection: AUPRO up to false positive "
+        "rates of 0.3 and 0.05, AUROC and AP of images by their largest score (default: smiyc)",
     )
     parser.add_argument(
         "--fpr-rule",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def files_of_frames(
 ) -> dict[str, Path]:
     """The file of every frame: its stem is the frame's name, or the stem of the frame's image.
 
+    The latter where no other frame's image has it: MVTec AD numbers the pictures of each defect anew.
+
     Args:
         folder: Where the files are, for the error.
         found: The folder's files by stem.
@@ -32,8 +35,10 @@ def files_of_frames(
     Raises:
         FileError: A frame has no file.
     """
+    stems = Counter(stem_key(frame.image.stem) for frame in frames)
     chosen = {
-        frame.name: found.get(stem_key(frame.name)) or found.get(stem_key(frame.image.stem))
+        frame.name: found.get(stem_key(frame.name))
+        or (found.get(stem) if stems[stem := stem_key(frame.image.stem)] == 1 else None)
         for frame in frames
     }
     missing = [name for name, file in chosen.items() if file is None]

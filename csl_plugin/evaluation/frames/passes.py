@@ -141,7 +141,7 @@ class FusionPass:
         """Read the frame's files."""
         sources = self.sources(frame)
         image = self.dataset.read_image(frame)
-        label = self.dataset.read_label(frame) if frame.label else None
+        label = self.dataset.read_label(frame) if frame.is_labeled else None
         if label is not None and label.shape != image.shape[:2]:
             check_orientation(str(frame.label), label.shape, frame.image, image.shape)
             hint = "Take image and label from the same archive."

@@ -20,7 +20,7 @@ from csl_plugin.arrays import as_tensor
 from csl_plugin.datasets import Frame
 from csl_plugin.errors import OptionError, OutputError
 from csl_plugin.evaluation.frames.frame_files import files_of_frames
-from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores
+from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores, stem_key
 from csl_plugin.io.score_layout import is_channels_last
 from csl_plugin.proposers.identity import identity_of
 
@@ -63,12 +63,15 @@ class ScoreFolder:
     def open(path: str | os.PathLike[str], frames: Sequence[Frame]) -> ScoreFolder:
         """Find the file of every frame: its stem is the frame's name, or the stem of the frame's image.
 
+        Files may also be in subfolders, named as the images' folders, as anomaly maps of MVTec AD are:
+        FOLDER/crack/000.npy is that of the frame crack_000.
+
         Raises:
             FileError: The folder cannot be read, or lacks the file of a frame.
         """
         folder = Path(path)
         hint = "Name score maps after their frames, or choose their subset with --split."
-        found = files_by_stem(folder, SCORE_SUFFIXES)
+        found = _in_subfolders(folder, frames) | files_by_stem(folder, SCORE_SUFFIXES)
         files = files_of_frames(folder, found, frames, kind="score map", suffixes=SCORE_SUFFIXES, hint=hint)
         return ScoreFolder(folder, files)
 
@@ -94,6 +97,16 @@ class ScoreFolder:
     def identity(self) -> dict[str, str]:
         """None: what each file is made from is recorded beside it."""
         return {}
+
+
+def _in_subfolders(folder: Path, frames: Sequence[Frame]) -> dict[str, Path]:
+    names = sorted({frame.image.parent.name for frame in frames})
+    below = {name: folder / name for name in names if (folder / name).is_dir()}
+    return {
+        stem_key(f"{name}_{stem}"): file
+        for name, place in below.items()
+        for stem, file in files_by_stem(place, SCORE_SUFFIXES).items()
+    }
 
 
 @dataclass(frozen=True)
