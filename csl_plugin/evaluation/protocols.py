@@ -35,6 +35,8 @@ Values: TypeAlias = dict[str, float]
 SIDES = ("base", "csl")
 LOWER_IS_BETTER = frozenset({"fpr95"})
 
+_INSPECTION = ("overlap", "images")
+
 # Names inside the records, which outlive a version of the package.
 _FRAME, _VALUE = "frame", "figure"
 
@@ -140,9 +142,12 @@ class Protocols:
         """Bootstrap intervals of csl - base over frames; empty if there is only one side, or one frame."""
         if self.task == "regions" or len(frames) < 2:
             return {}
-        before, after = (States(records, f"{side}.{self.exact}", frames) for side in SIDES)
-        intervals = bootstrap_difference(self.makers[self.exact](), before, after, draws=draws)
-        return {name: (float(found.low), float(found.high)) for name, found in intervals.items()}
+        spans: dict[str, tuple[float, float]] = {}
+        for protocol in (self.exact, *(_INSPECTION if self.inspection else ())):
+            before, after = (States(records, f"{side}.{protocol}", frames) for side in SIDES)
+            intervals = bootstrap_difference(self.makers[protocol](), before, after, draws=draws)
+            spans |= {name: (float(found.low), float(found.high)) for name, found in intervals.items()}
+        return spans
 
     def frame_value(self, side: str, records: Records, frame: str) -> float:
         """AP or mIoU of a single frame, nan where undefined."""

@@ -14,10 +14,13 @@ from csl_plugin._options import as_float, checked_integer
 from csl_plugin.arrays import shown
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.metrics.anomaly_values import ANOMALY_METRICS
+from csl_plugin.metrics.bootstrap_inspection import image_draws, overlap_draws
 from csl_plugin.metrics.components import COMPONENT_METRICS, ObjectMetric
+from csl_plugin.metrics.images import IMAGE_METRICS, ImageAnomaly
 from csl_plugin.metrics.instance_ap import OVERLAPS, InstanceAP
 from csl_plugin.metrics.metric import State
 from csl_plugin.metrics.pooled import PooledAnomaly, sorted_sides
+from csl_plugin.metrics.region_overlap import REGION_OVERLAP_METRICS, RegionOverlap
 from csl_plugin.metrics.region_quality import NAMES, RegionQuality
 from csl_plugin.metrics.region_vote import RegionVoteMetric
 from csl_plugin.metrics.semantic import SemanticMetric
@@ -39,7 +42,14 @@ class Interval:
 
 
 def bootstrap_difference(
-    metric: PooledAnomaly | SemanticMetric | RegionVoteMetric | RegionQuality | ObjectMetric | InstanceAP,
+    metric: PooledAnomaly
+    | SemanticMetric
+    | RegionVoteMetric
+    | RegionQuality
+    | ObjectMetric
+    | InstanceAP
+    | RegionOverlap
+    | ImageAnomaly,
     before: Sequence[State],
     after: Sequence[State],
     *,
@@ -63,13 +73,14 @@ def bootstrap_difference(
 
     Returns:
         Intervals by metric: `ap`, `auroc` and `fpr95` (first point); `miou`, `miou_seen`, `miou_unseen` and
-        `hiou`; `covering` and `best_iou`; `siou_gt`, `ppv` and `mean_f1`; or `ap` and `ap50` of instances.
+        `hiou`; `covering` and `best_iou`; `siou_gt`, `ppv` and `mean_f1`; `ap` and `ap50` of instances;
+        `aupro_30` and `aupro_05`; or `image_auroc` and `image_ap`.
         Draws in which a metric is undefined, as without anomalous pixels, are omitted.
 
     Note:
         Anomaly scores are binned at 4096 quantiles of all frames' scores, half of them of the anomalous
-        pixels. With more distinct scores the ends move by about a hundredth of the interval's width; with
-        fewer, the intervals are exact.
+        pixels; for AUPRO at 8192. With more distinct scores the ends move by about a hundredth of the
+        interval's width; with fewer, the intervals are exact.
 
     Raises:
         ShapeError: No frames, or different numbers before and after.
@@ -113,9 +124,16 @@ def bootstrap_difference(
     elif isinstance(metric, InstanceAP):
         names = _INSTANCES
         found = [_instance_draws(metric, states, weights) for states in (before, after)]
+    elif isinstance(metric, RegionOverlap):
+        names = REGION_OVERLAP_METRICS
+        found = [overlap_draws(states, weights) for states in (before, after)]
+    elif isinstance(metric, ImageAnomaly):
+        names = IMAGE_METRICS
+        found = [_image_draws(states, weights) for states in (before, after)]
     else:
         hint = (
-            "Use PooledAnomaly, SemanticMetric, RegionVoteMetric, RegionQuality, ObjectMetric or InstanceAP."
+            "Use PooledAnomaly, SemanticMetric, RegionVoteMetric, RegionQuality, ObjectMetric, InstanceAP, "
+            "RegionOverlap or ImageAnomaly."
         )
         raise DTypeError("metric", type(metric).__name__, "one of these metrics", hint)
     differences = found[1] - found[0]
@@ -259,6 +277,12 @@ def _anomaly_draws(states: Sequence[State], weights: NDArray[np.int64]) -> NDArr
         for some in _batches(weights)
     ]
     return np.concatenate(values)
+
+
+def _image_draws(states: Sequence[State], weights: NDArray[np.int64]) -> NDArray[np.float64]:
+    """(draws, 2): image_auroc and image_ap."""
+    values = _anomaly_values(*image_draws(states, weights))
+    return values[:, [1, 0]]
 
 
 def _batches(weights: NDArray[np.int64]) -> Iterator[NDArray[np.float64]]:

@@ -23,7 +23,9 @@ from csl_plugin.metrics.sorted_scores import SortedScores, sort_scores
 REGION_OVERLAP_METRICS = ("aupro_30", "aupro_05")
 """The values of `RegionOverlapValues` that benchmarks report."""
 
-_LIMITS = (0.3, 0.05)
+LIMITS = (0.3, 0.05)
+"""Of the false positive rate, in the order of `REGION_OVERLAP_METRICS`."""
+
 _TYPES = (("single", np.float32), ("double", np.float64))
 _BLOCK = 1 << 17  # pixels at a time
 
@@ -110,11 +112,11 @@ class RegionOverlap:
         """All scores: of normal pixels in ascending order, of anomalous ones by region, with their sizes."""
         state: dict[str, NDArray[Any]] = {"frames": np.array([self._frames], np.int64)}
         for word, dtype in _TYPES:
-            normal = [array for array in self._spills.of_kind(0) if array.dtype == dtype]
+            normal = [array for array in self.normal_scores() if array.dtype == dtype]
             joined = np.concatenate([*normal, np.empty(0, dtype)])
             if len(normal) > 1:
                 joined.sort()
-            own = [pair for pair in self._arrays() if pair[0].dtype == dtype]
+            own = [pair for pair in self.region_scores() if pair[0].dtype == dtype]
             state[f"normal_{word}"] = joined
             state[f"region_{word}"] = np.concatenate([*(scores for scores, _ in own), np.empty(0, dtype)])
             state[f"size_{word}"] = np.concatenate([*(sizes for _, sizes in own), np.empty(0, np.int64)])
@@ -145,12 +147,12 @@ class RegionOverlap:
             OptionError: It is of another class.
         """
         check_same_class(self, other)
-        self._add(other._spills.of_kind(0), other._spills.of_kind(1), other._sizes)
+        self._add(other.normal_scores(), other._spills.of_kind(1), other._sizes)
         self._frames += other._frames
 
     def compute(self) -> RegionOverlapValues:
         """The values over all frames so far."""
-        first, second = self._areas(_LIMITS)
+        first, second = self._areas(LIMITS)
         return RegionOverlapValues(
             aupro_30=first,
             aupro_05=second,
@@ -179,7 +181,12 @@ class RegionOverlap:
         self._spills.add(normal, regions)
         self._sizes += [own for own in sizes if own.size]
 
-    def _arrays(self) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+    def normal_scores(self) -> list[NDArray[Any]]:
+        """The scores of the normal pixels, in arrays that are ascending each."""
+        return self._spills.of_kind(0)
+
+    def region_scores(self) -> Iterator[tuple[NDArray[Any], NDArray[np.int64]]]:
+        """The scores of region after region, ascending each, in arrays, with the regions' sizes."""
         return zip(self._spills.of_kind(1), self._sizes, strict=True)
 
     def _areas(self, limits: Sequence[float]) -> list[float]:
@@ -201,7 +208,7 @@ class RegionOverlap:
     ) -> None:
         """Add the pixels of regions whose scores are in a range of the normal pixels' scores."""
         (low, high), before = map(np.float64, ends), 0
-        for array, sizes in self._arrays():
+        for array, sizes in self.region_scores():
             last = np.cumsum(sizes)
             for start in range(0, array.size, _BLOCK):
                 part = array[start : start + _BLOCK]

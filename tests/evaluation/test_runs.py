@@ -472,6 +472,8 @@ def test_a_category_of_inspection(tmp_path, capsys):
         {"aupro_30": expected[0].aupro_30, "aupro_05": expected[0].aupro_05}, abs=1e-3
     )
     assert found["figures"]["images"]["base"]["image_auroc"] == expected[1].image_auroc
+    assert set(found["figures"]["overlap"]["change_interval"]) == {"aupro_30", "aupro_05"}
+    assert set(found["figures"]["images"]["change_interval"]) == {"image_auroc", "image_ap"}
     report = (tmp_path / "out" / "result.md").read_text()
     assert "AUPRO 0.3 | AUPRO 0.05" in report
     assert "image AUROC" in report

@@ -7,7 +7,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from csl_plugin.errors import FileError, OptionError, ScoreRangeError
-from csl_plugin.metrics import ImageAnomaly, PooledAnomaly
+from csl_plugin.metrics import IMAGE_METRICS as NAMES
+from csl_plugin.metrics import ImageAnomaly, PooledAnomaly, bootstrap_difference
 
 
 def images(seed=0, count=30):
@@ -74,3 +75,21 @@ def test_what_no_metric_held_is_refused():
         ImageAnomaly().merge(PooledAnomaly())
     with pytest.raises(ScoreRangeError, match="nan"):
         ImageAnomaly().update(np.full((1, 1), np.nan), np.zeros((1, 1), int))
+
+
+def test_bootstrap_agrees_with_drawing_the_images_themselves():
+    before, after = list(images(1)), list(images(2))
+    after = [(scores, labels) for (scores, _), (_, labels) in zip(after, before, strict=True)]
+    sides = before, after
+    states = [[measured([frame]).state() for frame in frames] for frames in sides]
+    intervals = bootstrap_difference(ImageAnomaly(), *states, draws=40, seed=3, level=0.8)
+    changes = []
+    for row in np.random.default_rng(3).multinomial(30, [1 / 30] * 30, size=40):
+        values = [
+            measured([f for f, n in zip(s, row, strict=True) for _ in range(n)]).compute() for s in sides
+        ]
+        changes.append([getattr(values[1], name) - getattr(values[0], name) for name in NAMES])
+    low, high = np.quantile(changes, [0.1, 0.9], axis=0)
+    for index, name in enumerate(NAMES):
+        assert intervals[name].low == pytest.approx(low[index], abs=1e-9)
+        assert intervals[name].high == pytest.approx(high[index], abs=1e-9)

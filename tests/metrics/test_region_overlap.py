@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from csl_plugin.errors import FileError, OptionError, ScoreRangeError, ShapeError
-from csl_plugin.metrics import PooledAnomaly, RegionOverlap
+from csl_plugin.metrics import REGION_OVERLAP_METRICS as NAMES
+from csl_plugin.metrics import PooledAnomaly, RegionOverlap, bootstrap_difference
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 REFERENCE = json.loads((GOLDEN / "region_overlap_reference.json").read_text())["cases"]
@@ -172,3 +173,33 @@ def test_nan_on_a_labeled_pixel_is_refused(value):
     with pytest.raises(ScoreRangeError, match="nan"):
         metric.update(scores, labels)
     assert metric.compute().num_frames == 0
+
+
+def test_bootstrap_agrees_with_drawing_the_frames_themselves():
+    sides = [[drawn(seed + side, levels=60) for seed in range(5)] for side in (0, 10)]
+    states = [[measured([frame]).state() for frame in frames] for frames in sides]
+    intervals = bootstrap_difference(RegionOverlap(), *states, draws=40, seed=3, level=0.8)
+    changes = []
+    for row in np.random.default_rng(3).multinomial(5, [0.2] * 5, size=40):
+        values = [
+            measured([f for f, n in zip(s, row, strict=True) for _ in range(n)]).compute() for s in sides
+        ]
+        changes.append([getattr(values[1], name) - getattr(values[0], name) for name in NAMES])
+    low, high = np.quantile(changes, [0.1, 0.9], axis=0)
+    for index, name in enumerate(NAMES):
+        assert intervals[name].low == pytest.approx(low[index], abs=1e-9)
+        assert intervals[name].high == pytest.approx(high[index], abs=1e-9)
+
+
+def test_bootstrap_of_many_scores_is_binned_where_it_counts():
+    sides = [[drawn(seed + side, levels=10**6, size=(90, 110)) for seed in range(4)] for side in (0, 10)]
+    states = [[measured([frame]).state() for frame in frames] for frames in sides]
+    found = bootstrap_difference(RegionOverlap(), *[state * 3 for state in states], draws=5)
+    whole = [measured(frames).compute() for frames in sides]
+    for name in NAMES:
+        change = getattr(whole[1], name) - getattr(whole[0], name)
+        assert found[name].low - 0.02 < change < found[name].high + 0.02
+    same = bootstrap_difference(RegionOverlap(), states[0], states[0], draws=5)
+    assert all(interval.low == interval.high == 0 for interval in same.values())
+    nothing = [measured([(scores, labels * 0)]).state() for scores, labels in sides[0]]
+    assert math.isnan(bootstrap_difference(RegionOverlap(), nothing, nothing, draws=5)["aupro_30"].low)
