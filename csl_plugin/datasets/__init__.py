@@ -98,7 +98,7 @@ def open_dataset(
     if info.subsets and subset not in (None, *info.subsets):
         raise OptionError("subset", shown(subset), ", ".join(info.subsets), f"Choose a subset of {name}.")
     if not info.subsets and subset is not None and not _is_plain(subset):
-        hint = "Name a subfolder of images/ and labels/."
+        hint = "Name a folder of the data set."
         raise OptionError("subset", shown(subset), "the name of a folder", hint)
     try:
         return info.open(Path(path), info.default_subset if subset is None else subset, **given)

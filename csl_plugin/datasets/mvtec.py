@@ -21,11 +21,6 @@ _MVTEC_TEST = {
     "metal_nut": 115, "pill": 167, "screw": 160, "tile": 117, "toothbrush": 42, "transistor": 100,
     "wood": 79, "zipper": 151,
 }  # fmt: skip
-_MVTEC_2 = ("can", "fabric", "fruit_jelly", "rice", "sheet_metal", "vial", "wallplugs", "walnuts")
-_VISA = (
-    "candle", "capsules", "cashew", "chewinggum", "fryum", "macaroni1", "macaroni2", "pcb1", "pcb2", "pcb3",
-    "pcb4", "pipe_fryum",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -83,13 +78,15 @@ def _open(info: DatasetInfo, layout: _Layout, path: Path, category: str | None) 
 def _root(info: DatasetInfo, layout: _Layout, path: Path, category: str | None) -> Path:
     """The folder of the category: the path, or one below it."""
     needed = (layout.test, layout.truth)
-    if category is not None:
-        if path.resolve().name != category:  # else it is the category's own folder
-            places = [path / folder / category for folder in (".", *layout.folders)]
-            path = next((place for place in places if place.is_dir()), places[0])
-        return find_root(info, path, needed)
     below = [each for folder in (".", *layout.folders) for each in _categories(path / folder, layout)]
-    if below and not (path / layout.test).is_dir():
+    if category is not None and path.resolve().name != category:  # else it is the category's own folder
+        places = [path / folder / category for folder in (".", *layout.folders)]
+        place = next((each for each in places if each.is_dir()), None)
+        if place is None:
+            got = f"no folder {category}" + (f" beside {first_few(below)}" if below else "")
+            raise incomplete(info, path, got)
+        path = place
+    elif below and not (path / layout.test).is_dir():
         got = f"{len(below)} categories: {first_few(below)}"
         hint = f"Choose one with subset, --split on the command line, such as {below[0]}."
         raise FileError(str(path), got, "the folder of one category", hint)
@@ -134,7 +131,7 @@ MVTEC_AD = DatasetInfo(
     where="www.mvtec.com/company/research/datasets/mvtec-ad",
     license="CC BY-NC-SA 4.0",
     layout=_CATEGORY.format("test", "test", _TRUTH, "*_mask.png"),
-    subsets=tuple(_MVTEC_TEST),
+    subsets=(),
     default_subset=None,
     table="",
     open=open_mvtec,
@@ -145,7 +142,7 @@ MVTEC_AD_2 = DatasetInfo(
     where="www.mvtec.com/company/research/datasets/mvtec-ad-2",
     license="CC BY-NC-SA 4.0",
     layout=_CATEGORY.format("test_public", "test_public", f"test_public/{_TRUTH}", "*_mask.png"),
-    subsets=_MVTEC_2,
+    subsets=(),
     default_subset=None,
     table="",
     open=open_mvtec_2,
@@ -155,7 +152,7 @@ VISA = DatasetInfo(
     where="github.com/amazon-science/spot-diff, whose prepare_data.py writes the split",
     license="CC BY 4.0",
     layout=_CATEGORY.format("test", "test", _TRUTH, "*.png"),
-    subsets=_VISA,
+    subsets=(),
     default_subset=None,
     table="",
     open=open_visa,

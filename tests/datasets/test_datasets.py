@@ -449,9 +449,9 @@ def test_mvtec_ad(tmp_path):
     assert dataset.read_label(good).shape == dataset.read_image(good).shape[:2]
     assert open_dataset("mvtec-ad", tmp_path / "mvtec_anomaly_detection/bottle") == dataset
     refused("mvtec-ad", tmp_path, "2 categories: bottle, zipper", "--split")
-    refused("mvtec-ad", tmp_path, "/tile: got nothing there", "www.mvtec.com", subset="tile")
-    refused("mvtec-ad", tmp_path / "mvtec_anomaly_detection/bottle", "/zipper: got nothing", subset="zipper")
-    refused("mvtec-ad", tmp_path, "bottle, cable", subset="pipe", error=OptionError)
+    refused("mvtec-ad", tmp_path, "no folder tile beside bottle, zipper", "www.mvtec.com", subset="tile")
+    refused("mvtec-ad", tmp_path / "mvtec_anomaly_detection/bottle", "no folder zipper", subset="zipper")
+    refused("mvtec-ad", tmp_path, "the name of a folder", subset="../bottle", error=OptionError)
     root = tmp_path / "mvtec_anomaly_detection/zipper"
     (root / "ground_truth/crack/001_mask.png").unlink()
     refused("mvtec-ad", root, "no mask of crack/001, 1 of 2 pictures")
@@ -465,6 +465,7 @@ def test_mvtec_ad(tmp_path):
 
 def test_a_category_of_ones_own_in_the_layout_of_mvtec_ad(tmp_path):
     dataset = open_dataset("mvtec-ad", trees.mvtec(tmp_path / "gear"))
+    assert open_dataset("mvtec-ad", tmp_path, subset="gear") == dataset
     assert (dataset.subset, dataset.num_published) == ("gear", None)
     for folder in (tmp_path / "gear/test").iterdir():
         for file in folder.iterdir():
