@@ -67,7 +67,11 @@ def test_what_the_package_imports_is_what_it_declares():
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("tests", ["test", "test-kernels"]), ("benchmarks", ["bench", "test"]), ("examples", [])],
+    [
+        ("tests", ["test", "test-kernels", "anomalib"]),
+        ("benchmarks", ["bench", "test", "anomalib"]),
+        ("examples", []),
+    ],
 )
 def test_what_the_rest_imports_is_declared(folder, extras):
     declared = names(PROJECT["dependencies"] + [item for extra in extras for item in EXTRAS[extra]])
