@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from benchmarks import machine
@@ -42,8 +43,8 @@ def draw(folder: Path, size: tuple[int, int]) -> None:
 
     rng = np.random.default_rng(0)
     photographs = [getattr(data, name)() for name in _PHOTOGRAPHS]
-    image = np.empty((*size, 3), np.uint8)
-    score = np.empty(size, np.float16)
+    image = open_memmap(folder / "image.npy", "w+", np.uint8, (*size, 3))
+    score = open_memmap(folder / "score.npy", "w+", np.float16, size)
     places = [(y, x) for y in range(0, size[0], _TILE) for x in range(0, size[1], _TILE)]
     for number, (y, x) in enumerate(places):
         turns, which = divmod(number, len(photographs))
@@ -57,8 +58,6 @@ def draw(folder: Path, size: tuple[int, int]) -> None:
         own[...] = (tile[:height, :width] + noise).round().clip(0, 255)
         contrast = abs(light - light.mean())[:height, :width] + rng.normal(0, _SCORE_NOISE, own.shape[:2])
         score[y : y + _TILE, x : x + _TILE] = contrast.clip(0, 1)
-    np.save(folder / "image.npy", image)
-    np.save(folder / "score.npy", score)
 
 
 def run(folder: Path, proposer: str | None) -> dict[str, float]:
@@ -71,13 +70,13 @@ def run(folder: Path, proposer: str | None) -> dict[str, float]:
     torch.set_num_interop_threads(1)
     image = _scaled(np.load(folder / "image.npy", mmap_mode="r"))
     score = np.load(folder / "score.npy").astype(np.float32)
-    found = {"inputs": _peak()}
+    found = {"inputs": peak()}
     began = time.perf_counter()
     partitions = load_proposer(proposer)(torch.from_numpy(image))
     found["proposing"] = time.perf_counter() - began
     began = time.perf_counter()
     fuse(torch.from_numpy(score)[None, None], partitions)
-    return {**found, "fusing": time.perf_counter() - began, "peak": _peak(), "cpu": time.process_time()}
+    return {**found, "fusing": time.perf_counter() - began, "peak": peak(), "cpu": time.process_time()}
 
 
 def _scaled(image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -89,7 +88,7 @@ def _scaled(image: NDArray[np.uint8]) -> NDArray[np.float32]:
     return scaled
 
 
-def _peak() -> float:
+def peak() -> float:
     """GB of resident memory of this process, at the most so far."""
     import resource
 

@@ -21,6 +21,7 @@ from csl_plugin._tracing import is_differentiated, is_exporting
 from csl_plugin.arrays import has_values
 from csl_plugin.errors import ScoreRangeError
 from csl_plugin.ops import adaptive, cpu, dense, planewise
+from csl_plugin.ops.cpu.banded import BandedFusion
 from csl_plugin.ops.cpu.bands import AsStored, Bands, Upsampled
 from csl_plugin.ops.cpu.memory import empty, empty_like
 from csl_plugin.ops.cpu.runs import compacted, find_runs
@@ -29,6 +30,7 @@ from csl_plugin.ops.partition import Partition, finest
 from csl_plugin.ops.rules import PlainRule, Rule
 
 __all__ = [
+    "BandedFusion",
     "Partition",
     "apply",
     "assign",

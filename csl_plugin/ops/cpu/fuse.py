@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from csl_plugin.ops.cpu.bands import Bands
 from csl_plugin.ops.cpu.memory import empty, quiet
-from csl_plugin.ops.cpu.runs import Ints
+from csl_plugin.ops.cpu.runs import Ints, Runs
 from csl_plugin.ops.cpu.tiles import Floats, tile_of, tiles
 from csl_plugin.ops.dtypes import to_stored
 from csl_plugin.ops.partition import Partition
@@ -27,17 +28,23 @@ def means(scores: Bands, regions: Partition) -> Tensor:
     count = regions.count
     table = torch.empty(batch, classes, count, dtype=scores.dtype, device="cpu")
     for b, image in enumerate(regions.runs or ()):
-        sums = np.empty((classes, len(image.ids)))
-        for rows, part in tiles(image, image.shape[0] if scores.free else None):
-            starts = image.starts[part] - rows.start * image.shape[1]
-            for c, plane in enumerate(scores.band(b, rows)):
-                sums[c, part] = _sum_runs(plane.reshape(-1).numpy(), starts)
+        sums = run_sums(scores, b, image)
         slots = np.where(image.ids < 0, count, image.ids)
         sizes = np.maximum(np.bincount(slots, image.lengths, count + 1), 1)
         for c in range(classes):
             quotients = np.bincount(slots, sums[c], count + 1) / sizes
             table[b, c] = torch.from_numpy(quotients[:count])
     return table
+
+
+def run_sums(scores: Bands, b: int, image: Runs) -> NDArray[np.float64]:
+    """The sum of D over each run of one image, (C, runs)."""
+    sums = np.empty((scores.shape[1], len(image.ids)))
+    for rows, part in tiles(image, image.shape[0] if scores.free else None):
+        starts = image.starts[part] - rows.start * image.shape[1]
+        for c, plane in enumerate(scores.band(b, rows)):
+            sums[c, part] = _sum_runs(plane.reshape(-1).numpy(), starts)
+    return sums
 
 
 @quiet

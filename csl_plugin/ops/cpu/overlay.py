@@ -12,8 +12,9 @@ from torch import Tensor
 from csl_plugin.ops.cpu.bands import Bands, WithRoot
 from csl_plugin.ops.cpu.fuse import means
 from csl_plugin.ops.cpu.runs import overlay, without
+from csl_plugin.ops.cpu.totals import Totals
 from csl_plugin.ops.partition import Partition
-from csl_plugin.ops.pieces import OfPartition, gather, places, sums, together
+from csl_plugin.ops.pieces import OfPartition, Place, gather, places, together
 from csl_plugin.ops.rules import Rule
 
 
@@ -45,13 +46,34 @@ class Overlay(NamedTuple):
         runs = Partition(most, runs=tuple(image for image, _ in images))
         return Overlay(runs, sizes, members, [part.count for part in partitions])
 
-    def region_means(self, means: Tensor) -> Iterator[OfPartition]:
-        """What each partition says, from the means of runs (B, C, A)."""
-        for member, count in zip(self.members.unbind(1), self.counts, strict=True):
-            [(slots, assigned)] = places([(member, count)])
-            sizes = sums(self.sizes, slots, count)
-            table = sums(means * self.sizes[:, None], slots, count) / sizes.clamp(min=1)[:, None]
+    def add_to(self, totals: Sequence[Totals], source: Bands) -> None:
+        """Add what D sums to over each region of each partition."""
+        values = means(source, self.runs).double() * self.sizes[:, None]
+        for each, (slots, _) in zip(totals, self._places(), strict=True):
+            each.add(values, self.sizes, slots)
+
+    def together(self, tables: Sequence[Tensor], rule: Rule, classes: int) -> tuple[Partition, Tensor]:
+        """One partition into runs, and what the regions of each say together, (B, C, runs) float64.
+
+        Args:
+            tables: The means of each partition's regions, (B, C, R).
+            rule: How they are combined.
+            classes: Of D.
+        """
+        each = list(self._said(tables))
+        said = together(each, rule, classes)
+        unassigned = ~torch.stack([assigned for _, assigned in each]).any(0)
+        images = self.runs.runs or ()
+        assigned = [without(image, unassigned[b, : len(image.ids)].numpy()) for b, image in enumerate(images)]
+        return Partition(self.runs.count, runs=tuple(assigned)), said
+
+    def _said(self, tables: Sequence[Tensor]) -> Iterator[OfPartition]:
+        for table, (slots, assigned) in zip(tables, self._places(), strict=True):
             yield gather(F.pad(table, (0, 1)), slots), assigned
+
+    def _places(self) -> Iterator[Place]:
+        for member, count in zip(self.members.unbind(1), self.counts, strict=True):
+            yield from places([(member, count)])
 
 
 def combined(
@@ -65,9 +87,7 @@ def combined(
     if len(partitions) == 1:
         return partitions[0], means(source, partitions[0])
     laid = Overlay.of(partitions)
-    each = list(laid.region_means(means(source, laid.runs).double()))
-    said = together(each, rule, scores.shape[1])
-    unassigned = ~torch.stack([assigned for _, assigned in each]).any(0)
-    images = laid.runs.runs or ()
-    assigned = [without(image, unassigned[b, : len(image.ids)].numpy()) for b, image in enumerate(images)]
-    return Partition(laid.runs.count, runs=tuple(assigned)), said.to(scores.dtype)
+    totals = [Totals.of(source.shape[0], source.shape[1], part.count) for part in partitions]
+    laid.add_to(totals, source)
+    one, said = laid.together([each.means() for each in totals], rule, scores.shape[1])
+    return one, said.to(scores.dtype)
