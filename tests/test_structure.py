@@ -15,7 +15,7 @@ ORDER = [
     "errors", "_version", "_opencv", "_entry_points", "_graph_break",
     "_torch_internals", "_autocast", "_tracing", "arrays", "_options", "_devices", "_processes", "_shards",
     "distributed", "ops", "regions", "io", "viz", "metrics", "datasets", "calibration", "fusion", "objects",
-    "models", "adapters", "proposers", "end_to_end", "wrapper", "training", "demo", "", "evaluation", "cli",
+    "models", "adapters", "proposers", "tiles", "end_to_end", "wrapper", "training", "demo", "", "evaluation", "cli",
     "__main__",
 ]  # fmt: skip
 
@@ -62,6 +62,7 @@ SURFACE = {
     "csl_plugin.regions": [
         "RegionMap", "RegionProposals", "hard_assignment", "soft_assignment", "split_components",
     ],
+    "csl_plugin.tiles": ["Raster", "fuse_large", "open_raster", "propose_large"],
     "csl_plugin.training": [
         "LabeledFolder", "Recipe", "SavedTeacher", "SegmentFolder", "TrainingSettings", "Validation",
         "mask_split", "train",

@@ -79,7 +79,7 @@ def main() -> None:
     facts = machine.describe()
     size = "x".join(map(str, given.size))
     lines = [
-        f"{size}, {given.proposer or 'the default'}, tiles of {given.tile} with an overlap of {given.overlap}, "
+        f"{size}, {given.proposer or 'the default'}, tiles of {given.tile}, overlap {given.overlap}, "
         f"one thread; {facts['processor']}; {facts['date']}.",
         f"{facts['versions']}. Load before and after: {load:.2f}, {machine.load():.2f}.",
         "",

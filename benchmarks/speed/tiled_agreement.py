@@ -3,10 +3,11 @@
     python -m benchmarks.speed.tiled_agreement
     python -m benchmarks.speed.tiled_agreement --tile 1024 --overlap 128 --proposer superpixels
 
-The image is the mosaic of `benchmarks.speed.large_image` with discs of another photograph pasted into it, some
-of them across the seams; the score is 0.25, on the discs 0.5, with holes and noise. Rows: the score itself, the
-fused map of the whole image, and that of the tiles. AP is of the discs' pixels; the differences are from the
-fused map of the whole image. "own window" compares each tile with the map that its window alone gives.
+The image is the mosaic of `benchmarks.speed.large_image` with discs of one color pasted into it, every second
+one across a seam; the score is 0.25, on the discs 0.5, with holes and noise. Rows: the score itself, the
+fused map of the whole image, that of the tiles, and that of each window fused by itself, without its
+neighbors. AP is of the discs' pixels; differences are from the fused map of the whole image, in the last row
+from that of the windows.
 """
 
 from __future__ import annotations

@@ -39,6 +39,16 @@ _ADVICE: dict[tuple[type[CSLError], str], Advice] = {
     (ScoreRangeError, "distribution"): Advice("SCORES", "Find out what produced these values."),
 }
 _OF_COMMAND: dict[tuple[str, type[CSLError], str], Advice] = {
+    ("fuse", ScoreRangeError, "distribution"): Advice(
+        "SCORES",
+        "Negative scores need --logits, or --calibration FILE, which csl-plugin calibrate makes; of nan and "
+        "infinity find out what produced them, or leave their pixels out with --valid.",
+    ),
+    ("fuse", OptionError, "tile"): Advice("--tile"),
+    ("fuse", OptionError, "overlap"): Advice("--overlap"),
+    ("fuse", CSLError, "image"): Advice("IMAGES"),
+    ("fuse", CSLError, "scores"): Advice("SCORES"),
+    ("fuse", CSLError, "valid"): Advice("--valid"),
     ("calibrate", ScoreRangeError, "maps"): Advice(
         "SCORES", "Pass the raw score maps of images without anomalies."
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,12 @@ from csl_plugin.cli.batch import ImageTask, Job, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
 from csl_plugin.cli.fused.options import add_fusion_options, chosen, fusion_of, valid_place
 from csl_plugin.cli.fused.scored_images import left_out, read_files, scores_of
+from csl_plugin.cli.fused.tile_options import add_tile_options, large_fusion_of, suffixes_of, tiles_chosen
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.shard_option import add_shard_option, shard_of_option
 
 if TYPE_CHECKING:
+    from csl_plugin.cli.fused.large_fusion import LargeFusion
     from csl_plugin.cli.fused.score_fusion import ScoreFusion
 
 
@@ -41,6 +43,7 @@ def add_parser(subparsers: Any) -> None:
     add_fusion_options(parser)
     add_jobs_option(parser, "images")
     add_shard_option(parser, "images")
+    add_tile_options(parser)
     parser.add_argument("--overlays", action="store_true", help="also write OUT/overlays/<stem>.png")
     parser.add_argument(
         "--overwrite",
@@ -56,13 +59,16 @@ def run(arguments: argparse.Namespace) -> Answer:
     shard = shard_of_option(arguments)
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.cli.fused.fused_maps import refuse_fused
-    from csl_plugin.io import list_images
+    from csl_plugin.io import IMAGE_SUFFIXES, list_images
     from csl_plugin.io.output_folder import OutputFolder
     from csl_plugin.proposers.on_files import region_folders
 
     out: Path = arguments.out
-    images = list_images(arguments.images)
-    scores = scores_of(arguments.scores, images, alone=arguments.images.is_file())
+    suffixes = suffixes_of(arguments)
+    images = list_images(arguments.images, suffixes[0] if suffixes else IMAGE_SUFFIXES)
+    scores = scores_of(
+        arguments.scores, images, alone=arguments.images.is_file(), suffixes=suffixes[1] if suffixes else None
+    )
     refuse_fused(arguments.scores, "Pass the scores that these maps were made from.")
     job = _job(arguments)
     inputs = [folder.path for folder in region_folders(job.tool.proposer)]
@@ -74,17 +80,17 @@ def run(arguments: argparse.Namespace) -> Answer:
     notes: dict[str, Note] = {
         "images": len(images),
         "scores_upsampled": outcome.counted["scores_upsampled"],
-        **left_out(arguments.images, arguments.scores, images, scores),
+        **left_out(arguments.images, arguments.scores, images, scores, suffixes),
     }
-    return report("fuse", outcome, out, job.settings, chosen(arguments), notes)
+    return report("fuse", outcome, out, job.settings, {**chosen(arguments), **tiles_chosen(arguments)}, notes)
 
 
-def _job(arguments: argparse.Namespace) -> Job[ScoreFusion]:
+def _job(arguments: argparse.Namespace) -> Job[ScoreFusion | LargeFusion]:
     """What one process needs to fuse; nothing of it is sent to another."""
     from csl_plugin.io.job_settings import versions
     from csl_plugin.proposers.on_files import region_places
 
-    fusion = fusion_of(arguments)
+    fusion = large_fusion_of(arguments) or fusion_of(arguments)
     settings = {
         "command": "fuse",
         "versions": versions(),
@@ -101,11 +107,11 @@ def _job(arguments: argparse.Namespace) -> Job[ScoreFusion]:
 
 def _tasks(
     arguments: argparse.Namespace,
-    fusion: ScoreFusion,
+    fusion: ScoreFusion | LargeFusion,
     images: Mapping[str, Path],
     scores: Mapping[str, Path],
-) -> list[ImageTask[ScoreFusion]]:
-    from csl_plugin.cli.fused.score_fusion import ScoreFusion, no_score
+) -> list[ImageTask[ScoreFusion | LargeFusion]]:
+    from csl_plugin.cli.fused.score_fusion import no_score
 
     out: Path = arguments.out
     tasks = []
@@ -118,7 +124,13 @@ def _tasks(
             continue
         target = out / f"{image.stem}{score.suffix}"
         picture = out / "overlays" / f"{image.stem}.png" if arguments.overlays else None
-        work = partial(ScoreFusion.fuse_file, image=image, score=score, target=target, picture=picture)
+        work = partial(_fuse_file, image=image, score=score, target=target, picture=picture)
         needed = (target,) if picture is None else (target, picture)
         tasks.append(ImageTask(image, work, needed, read))
     return tasks
+
+
+def _fuse_file(
+    fusion: ScoreFusion | LargeFusion, *, image: Path, score: Path, target: Path, picture: Path | None
+) -> Sequence[str]:
+    return fusion.fuse_file(image=image, score=score, target=target, picture=picture)

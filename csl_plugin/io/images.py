@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,17 +28,21 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 
 
-def list_images(path: str | os.PathLike[str]) -> dict[str, Path]:
+def list_images(path: str | os.PathLike[str], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
     """The images of a folder (without subfolders), or the single image, by stem and sorted by it.
+
+    Args:
+        path: The folder, or the image.
+        suffixes: Of images.
 
     Raises:
         FileError: The path does not exist, there is no image, or two images have the same stem.
     """
-    images = files_by_stem(path, IMAGE_SUFFIXES)
+    images = files_by_stem(path, suffixes)
     if not images:
-        expected = "images: " + ", ".join(IMAGE_SUFFIXES)
+        expected = "images: " + ", ".join(suffixes)
         hint = "Pass the folder that holds the images themselves."
-        raise FileError(str(path), holding(path, IMAGE_SUFFIXES, "an image"), expected, hint)
+        raise FileError(str(path), holding(path, suffixes, "an image"), expected, hint)
     return images
 
 

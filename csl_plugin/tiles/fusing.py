@@ -72,9 +72,10 @@ def fuse_large(
             a GeoTIFF keeps the georeference and the nodata value.
         rule: As for `fuse`.
         logits: As for `fuse`.
-        calibration: Maps raw scores before they are fused.
+        calibration: Maps raw scores before they are fused; not with `logits`.
         valid: The pixels that count: (H, W), boolean or not 0. The others, and those without data by the
-            nodata value or mask of the scores, enter no mean and keep their value.
+            nodata value or mask of the scores, enter no mean. The former keep their score, the
+            latter what the file holds.
 
     Returns:
         The path of the map. It is whole, or what was there before.
@@ -117,7 +118,7 @@ def fuse_large(
     with writer as file:
         for band in inputs.bands():
             fused = fusion.fused(inputs.distribution(band, check=False), inputs.ids(band, heard))
-            file.write(*band, _stored(fused[0], raster.dtype))
+            file.write(*band, inputs.stored(band, fused[0]))
     return path
 
 
@@ -161,6 +162,12 @@ class _Inputs:
             valid = None if counted is None else torch.from_numpy(counted)[None]
             check_scores(read, valid, self.logits, self.rule == "product")
         return ops.upsample(read.scores, read.size, logits=self.logits)
+
+    def stored(self, band: Window, fused: torch.Tensor) -> NDArray[Any]:
+        """The fused map of a band as it is written: where the scores have no data, they stay."""
+        found = _stored(fused, self.scores.dtype)
+        counted = valid_of(band, self.scores)
+        return found if counted is None else np.where(counted, found, self.scores.read(*band))
 
     def ids(self, band: Window, heard: Sequence[int]) -> list[Ints]:
         """The regions of a band in the partitions that are heard, -1 for pixels that do not count."""

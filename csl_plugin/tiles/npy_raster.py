@@ -45,7 +45,8 @@ class Planes:
         channels_last: bool = False,
     ) -> None:
         self._file, self._path, self._offset, self._dtype = file, path, offset, dtype
-        bands, self._height, width = shape
+        bands, self._height, width = self.shape = (shape[0], shape[1], shape[2])
+        self.dtype = dtype.newbyteorder("=")
         # Of (H, W, C) a row is one plane's row of W * C items.
         self._inner = bands if channels_last else 1
         self._planes, self._items = bands // self._inner, width * self._inner
@@ -59,9 +60,14 @@ class Planes:
             if self._file.readinto(part) != len(part):  # type: ignore[attr-defined]
                 hint = "Another process writes it: wait until it is whole."
                 raise FileError(str(self._path), "a file that ends early", "as long as declared", hint)
+        values = values.astype(self.dtype, copy=False)
         if self._inner == 1:
             return values
         return np.moveaxis(values.reshape(values.shape[1], -1, self._inner), 2, 0)
+
+    def valid(self, rows: slice, columns: slice) -> None:  # noqa: ARG002
+        """All pixels hold data."""
+        return
 
     def write(self, rows: slice, columns: slice, values: NDArray[Any]) -> None:
         """Write the values of a window, (C, h, w)."""
@@ -119,7 +125,7 @@ class NpyRaster:
         """The values of a window, (C, h, w)."""
         with as_file_error(self.path, "an .npy file"), self.path.open("rb") as file:
             planes = Planes(file, self.path, self._offset, self.shape, self._stored, self.channels_last)
-            return planes.read(rows, columns).astype(self.dtype, copy=False)
+            return planes.read(rows, columns)
 
     def valid(self, rows: slice, columns: slice) -> None:  # noqa: ARG002
         """All pixels hold data."""

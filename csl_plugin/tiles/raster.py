@@ -129,6 +129,24 @@ class _Mask:
         return flags if own is None else flags & own
 
 
+class Counted:
+    """As flags, the pixels for which all of several rasters of one size have data."""
+
+    def __init__(self, *rasters: Raster | None) -> None:
+        self._rasters = [raster for raster in rasters if raster is not None]
+        self.shape, self.dtype = (1, *self._rasters[0].shape[1:]), np.dtype(bool)
+
+    def read(self, rows: slice, columns: slice) -> NDArray[np.bool_]:
+        """The flags of a window, (1, h, w)."""
+        window = Window(rows, columns)
+        found = valid_of(window, *self._rasters)
+        return np.ones((1, *window.size), bool) if found is None else found[None]
+
+    def valid(self, rows: slice, columns: slice) -> None:  # noqa: ARG002
+        """All flags are known."""
+        return
+
+
 def open_mask(source: Source | None, size: tuple[int, ...]) -> Raster | None:
     """The pixels that count as a raster whose `valid` says which.
 

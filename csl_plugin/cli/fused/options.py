@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,8 +117,12 @@ def source_of(arguments: argparse.Namespace) -> ScoreFusion | FusedMaps:
     )
 
 
-def fusion_of(arguments: argparse.Namespace) -> ScoreFusion:
+def fusion_of(arguments: argparse.Namespace, masks: Sequence[str] | None = None) -> ScoreFusion:
     """The fusion that the options name.
+
+    Args:
+        arguments: The options.
+        masks: Suffixes of masks; by default that of PNG.
 
     Raises:
         CSLError: As `csl_plugin.load_proposer`, or the file of the calibration cannot be used, or there is no
@@ -133,14 +138,16 @@ def fusion_of(arguments: argparse.Namespace) -> ScoreFusion:
         calibration,
         digest,
         arguments.logits,
-        _valid(arguments),
+        _valid(arguments, masks),
     )
 
 
-def _valid(arguments: argparse.Namespace) -> ValidMasks | None:
+def _valid(arguments: argparse.Namespace, suffixes: Sequence[str] | None = None) -> ValidMasks | None:
     from csl_plugin.cli.fused.valid_masks import ValidMasks
 
-    return None if arguments.valid is None else ValidMasks.of(arguments.valid)
+    if arguments.valid is None:
+        return None
+    return ValidMasks.of(arguments.valid) if suffixes is None else ValidMasks.of(arguments.valid, suffixes)
 
 
 def _calibration(arguments: argparse.Namespace) -> tuple[Calibration | None, str | None]:

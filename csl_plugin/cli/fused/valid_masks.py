@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,16 +32,20 @@ class ValidMasks:
     one: bool
 
     @classmethod
-    def of(cls, place: Path) -> ValidMasks:
+    def of(cls, place: Path, suffixes: Sequence[str] = _SUFFIXES) -> ValidMasks:
         """The masks of a folder, by the stems of their images, or one mask for every image.
+
+        Args:
+            place: The folder, or the mask.
+            suffixes: Of the files.
 
         Raises:
             FileError: There is none.
         """
-        files = files_by_stem(place, _SUFFIXES)
+        files = files_by_stem(place, suffixes)
         if not files:
             hint = "Pass the folder that holds the masks themselves, or one mask for every image."
-            raise FileError(str(place), holding(place, _SUFFIXES, "a mask"), ".png", hint)
+            raise FileError(str(place), holding(place, suffixes, "a mask"), ", ".join(suffixes), hint)
         return cls(place, files, place.is_file())
 
     def of_fit(self, folder: Path) -> ValidMasks:
@@ -59,6 +63,18 @@ class ValidMasks:
         """The mask of an image, if there is one."""
         return next(iter(self.files.values())) if self.one else self.files.get(stem_key(stem))
 
+    def of_image(self, image: Path) -> Path:
+        """The mask of an image.
+
+        Raises:
+            FileError: There is none.
+        """
+        file = self.file(image.stem)
+        if file is None:
+            hint = "Add the mask, or remove the image: every image has one with --valid."
+            raise FileError(str(self.place), "no mask", f"one named {image.stem}.png", hint)
+        return file
+
     def read(self, image: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
         """The pixels of an image that count, boolean (H, W).
 
@@ -70,10 +86,7 @@ class ValidMasks:
             FileError: It has no mask, or one that cannot be read.
             ShapeError: The mask has another size.
         """
-        file = self.file(image.stem)
-        if file is None:
-            hint = "Add the mask, or remove the image: every image has one with --valid."
-            raise FileError(str(self.place), "no mask", f"one named {image.stem}.png", hint)
+        file = self.of_image(image)
         mask = read_label_png(file)
         check_orientation(file.name, mask.shape, image, size)
         if mask.shape != size:
