@@ -15,8 +15,8 @@ ORDER = [
     "errors", "_version", "_opencv", "_entry_points", "_graph_break",
     "_torch_internals", "_autocast", "_tracing", "arrays", "_options", "_devices", "_processes", "_shards",
     "distributed", "ops", "regions", "io", "viz", "metrics", "datasets", "calibration", "fusion", "objects",
-    "models", "adapters", "proposers", "tiles", "end_to_end", "wrapper", "training", "demo", "", "evaluation", "cli",
-    "__main__",
+    "models", "adapters", "proposers", "tiles", "end_to_end", "wrapper", "training", "demo", "", "evaluation",
+    "cli", "__main__",
 ]  # fmt: skip
 
 # Kernels are written out for the compiler; the next larger file would have to be split.

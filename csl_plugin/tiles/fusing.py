@@ -224,8 +224,10 @@ def _writer(path: Path, scores: Raster) -> AbstractContextManager[Writer]:
 
 
 def _stored(fused: torch.Tensor, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The fused map in the element type of the scores; it has it already unless they were mapped."""
     if dtype != np.uint16:
-        stored: NDArray[Any] = ops.to_stored(fused, torch.from_numpy(np.empty(0, dtype)).dtype).numpy()
+        own = torch.from_numpy(np.empty(0, dtype)).dtype
+        stored: NDArray[Any] = (fused if fused.dtype == own else ops.to_stored(fused, own)).numpy()
         return stored
     scaled = np.clip(fused.double().numpy(), 0, 1) * np.iinfo(np.uint16).max
     return np.asarray(np.rint(scaled), np.uint16)

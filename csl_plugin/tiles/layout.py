@@ -85,7 +85,7 @@ class Tiling:
     """
 
     def __init__(self, size: tuple[int, int], side: int, overlap: int) -> None:
-        self.size = size
+        self.size, self.overlap = size, overlap
         self._reach = overlap // 4
         self._vertical, self._horizontal = (_Axis.of(length, side, overlap) for length in size)
 

@@ -26,7 +26,7 @@ def fuse_pair(
     proposer: Any,
     *,
     tile: int,
-    overlap: int,
+    overlap: int | None,
     rule: Rule,
     split: bool,
     logits: bool,

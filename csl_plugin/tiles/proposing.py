@@ -31,7 +31,7 @@ from csl_plugin.tiles.stitching import Stitching
 if TYPE_CHECKING:
     from csl_plugin.proposers import Proposer
 
-TILE, OVERLAP = 2048, 256
+TILE = 2048
 IDS = np.dtype(np.int32)
 
 
@@ -41,7 +41,7 @@ def propose_large(
     proposer: Proposer | None = None,
     *,
     tile: int = TILE,
-    overlap: int = OVERLAP,
+    overlap: int | None = None,
     split: bool = True,
     valid: Source | None = None,
 ) -> tuple[Path, ...]:
@@ -59,7 +59,8 @@ def propose_large(
         out: The folder for the maps; it is created.
         proposer: A proposer of your own, or from `load_proposer`, whose default is the default.
         tile: Side of a window in pixels, at least 16. An image that is not larger is proposed as a whole.
-        overlap: What neighboring windows have in common, in pixels, at least; from 4 to half of `tile`.
+        overlap: What neighboring windows have in common, in pixels, at least; from 4 to half of `tile`;
+            None for an eighth of it.
         split: Split every region into its connected components, over the whole image.
         valid: The pixels that count: (H, W), boolean or not 0. The others, and those without data by the
             image's own nodata value or mask, are in no region.
@@ -106,13 +107,14 @@ def propose_large(
     return tuple(paths)
 
 
-def checked_tiling(size: tuple[int, int], tile: int, overlap: int) -> Tiling:
+def checked_tiling(size: tuple[int, int], tile: int, overlap: int | None) -> Tiling:
     """The tiles of an image.
 
     Raises:
         OptionError: As `propose_large` documents.
     """
     tile = checked_integer("tile", tile, 16, None, "It is the side of what the proposer sees at once.")
+    overlap = max(tile // 8, 4) if overlap is None else overlap
     most, hint = tile // 2, "A quarter of it is the margin: docs/guide/large-images.md."
     return Tiling(size, tile, checked_integer("overlap", overlap, 4, most, hint))
 

@@ -12,6 +12,7 @@ import numpy as np
 from csl_plugin.cli.fused.score_fusion import ScoreFusion
 from csl_plugin.cli.fused.valid_masks import ValidMasks
 from csl_plugin.io import read_image, read_label_png
+from csl_plugin.tiles.layout import Tiling
 from csl_plugin.tiles.pair import fuse_pair
 from csl_plugin.tiles.proposing import checked_tiling
 from csl_plugin.tiles.raster import RASTER_SUFFIXES, Raster, open_mask, open_raster
@@ -34,10 +35,13 @@ class LargeFusion:
 
     fusion: ScoreFusion
     tile: int
-    overlap: int
+    overlap: int | None
 
     def __post_init__(self) -> None:
-        checked_tiling((1, 1), self.tile, self.overlap)
+        self._tiling()
+
+    def _tiling(self) -> Tiling:
+        return checked_tiling((1, 1), self.tile, self.overlap)
 
     @property
     def proposer(self) -> Any:
@@ -52,7 +56,7 @@ class LargeFusion:
     @property
     def settings(self) -> Mapping[str, Any]:
         """What decides the fused maps besides the files, as JSON values."""
-        return {**self.fusion.settings, "tile": self.tile, "overlap": self.overlap}
+        return {**self.fusion.settings, "tile": self.tile, "overlap": self._tiling().overlap}
 
     def fuse_file(self, *, image: Path, score: Path, target: Path, picture: Path | None) -> Sequence[str]:
         """Fuse one score map and write it; there is no picture.

@@ -12,8 +12,6 @@ from csl_plugin.errors import OptionError
 if TYPE_CHECKING:
     from csl_plugin.cli.fused.large_fusion import LargeFusion
 
-_OVERLAP = 256
-
 
 def add_tile_options(parser: Any) -> None:
     """Add --tile and --overlap.
@@ -33,7 +31,7 @@ def add_tile_options(parser: Any) -> None:
         "--overlap",
         metavar="M",
         type=int,
-        help=f"pixels that neighboring windows have in common (default: {_OVERLAP})",
+        help="pixels that neighboring windows have in common (default: an eighth of N)",
     )
 
 
@@ -41,7 +39,8 @@ def tiles_chosen(arguments: argparse.Namespace) -> dict[str, str]:
     """What the options say, for the text of an answer; nothing without --tile."""
     if arguments.tile is None:
         return {}
-    return {"tile": str(arguments.tile), "overlap": str(_overlap(arguments))}
+    overlap = {} if arguments.overlap is None else {"overlap": str(arguments.overlap)}
+    return {"tile": str(arguments.tile), **overlap}
 
 
 def suffixes_of(arguments: argparse.Namespace) -> tuple[Sequence[str], Sequence[str]] | None:
@@ -70,8 +69,4 @@ def large_fusion_of(arguments: argparse.Namespace) -> LargeFusion | None:
     if arguments.overlays:
         hint = "Omit --overlays: a picture of the whole image needs memory for it."
         raise OptionError("--tile, --overlays", "both", "one of them", hint)
-    return LargeFusion(fusion_of(arguments, MASK_SUFFIXES), arguments.tile, _overlap(arguments))
-
-
-def _overlap(arguments: argparse.Namespace) -> int:
-    return _OVERLAP if arguments.overlap is None else int(arguments.overlap)
+    return LargeFusion(fusion_of(arguments, MASK_SUFFIXES), arguments.tile, arguments.overlap)
