@@ -72,7 +72,12 @@ def check_extent(path: Path, shape: Sequence[int], itemsize: int) -> None:
 def too_large(path: Path, got: str) -> FileError:
     """The error of a file beyond the limits."""
     expected = f"at most {MAX_PIXELS} pixels and {MAX_BYTES} bytes"
-    return FileError(str(path), got, expected, "Cut it into tiles, or scale it down.")
+    return FileError(
+        str(path),
+        got,
+        expected,
+        "Cut it into tiles, or scale it down; csl-plugin fuse --tile reads larger ones.",
+    )
 
 
 def check_expansion(path: Path, unpacked: int, packed: int, held: int) -> None:

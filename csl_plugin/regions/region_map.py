@@ -140,7 +140,9 @@ def check_size(size: tuple[int, int]) -> tuple[int, int]:
             "Pass the size of the image, image.shape[-2:].",
         )
     if isinstance(height, int) and isinstance(width, int) and height * width > _MAX_PIXELS:
-        raise ShapeError("size", shown(size), f"at most {_MAX_PIXELS} pixels", "Fuse such an image in tiles.")
+        raise ShapeError(
+            "size", shown(size), f"at most {_MAX_PIXELS} pixels", "Fuse such an image with csl_plugin.tiles."
+        )
     return height, width
 
 
