@@ -102,12 +102,9 @@ class Tiling:
                 yield Tile((row, column), Window(rows, columns), core)
 
     def seams(self, place: tuple[int, int]) -> Iterator[Seam]:
-        """The seams of a tile: two or more for all but an only one.
-
-        A strip is longer than the border, so that pixels that touch at a corner of four cores are in one.
-        """
+        """The seams of a tile: two or more for all but an only one."""
         row, column = place
-        rows, columns = self._longer(self._vertical, row), self._longer(self._horizontal, column)
+        rows, columns = self._vertical.core(row), self._horizontal.core(column)
         for left in (column - 1, column):
             if 0 <= left < self.shape[1] - 1:
                 strip = Window(rows, self._around(self._horizontal.borders[left + 1]))
@@ -119,7 +116,3 @@ class Tiling:
 
     def _around(self, border: int) -> slice:
         return slice(border - self._reach, border + self._reach)
-
-    def _longer(self, axis: _Axis, index: int) -> slice:
-        core = axis.core(index)
-        return slice(max(core.start - self._reach, 0), min(core.stop + self._reach, axis.borders[-1]))

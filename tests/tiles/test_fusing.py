@@ -36,7 +36,7 @@ PARTITIONS = {
 @pytest.mark.parametrize("values", [500, 2000, 1 << 23])
 def test_bands_of_any_height_give_what_the_whole_gives(rule, maps, values, tmp_path, monkeypatch):
     monkeypatch.setattr(fusing, "_VALUES", values)
-    for classes, dtype in ((1, np.float32), (1, np.uint8), (4, np.float32), (3, np.float16)):
+    for classes, dtype in ((1, np.float64), (1, np.uint8), (4, np.float32), (3, np.float16)):
         scores = np.random.default_rng(9).random((classes, *SIZE))
         scores = (scores * 255).astype(dtype) if dtype == np.uint8 else scores.astype(dtype)
         path = fuse_large(scores, maps, tmp_path / "fused.npy", rule=rule)
