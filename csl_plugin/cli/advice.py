@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple, TypeVar
 
-from csl_plugin.errors import CSLError, FileError, OptionError, ScoreRangeError
+from csl_plugin.errors import CSLError, DTypeError, FileError, OptionError, ScoreRangeError, ShapeError
 
 ErrorT = TypeVar("ErrorT", bound=CSLError)
 
@@ -46,9 +46,10 @@ _OF_COMMAND: dict[tuple[str, type[CSLError], str], Advice] = {
     ),
     ("fuse", OptionError, "tile"): Advice("--tile"),
     ("fuse", OptionError, "overlap"): Advice("--overlap"),
-    ("fuse", CSLError, "image"): Advice("IMAGES"),
-    ("fuse", CSLError, "scores"): Advice("SCORES"),
-    ("fuse", CSLError, "valid"): Advice("--valid"),
+    ("fuse", DTypeError, "image"): Advice("IMAGES"),
+    ("fuse", ShapeError, "image"): Advice("IMAGES"),
+    ("fuse", DTypeError, "valid"): Advice("--valid"),
+    ("fuse", ShapeError, "valid"): Advice("--valid"),
     ("calibrate", ScoreRangeError, "maps"): Advice(
         "SCORES", "Pass the raw score maps of images without anomalies."
     ),

@@ -113,10 +113,12 @@ def rasterio():
 
 
 def _write(rasterio, path, values, **options):
-    from rasterio.transform import from_origin
-
     bands, height, width = values.shape
-    profile = {"crs": "EPSG:32633", "transform": from_origin(5e5, 5e6, 0.5, 0.5), **options}
+    profile = {
+        "crs": "EPSG:32633",
+        "transform": rasterio.transform.from_origin(5e5, 5e6, 0.5, 0.5),
+        **options,
+    }
     with rasterio.open(
         path, "w", driver="GTiff", count=bands, height=height, width=width, dtype=values.dtype.name, **profile
     ) as file:
