@@ -49,8 +49,8 @@ def propose_large(
 
     Windows of one size cover the image, evenly, and the proposer sees each as an image of its own: what a
     region is, is decided at the scale of a tile. A pixel's region is that of the window whose core it is in.
-    Regions of neighboring windows are one where they agree in the middle half of their overlap: where each
-    holds more than half of the other's connected piece there (docs/guide/large-images.md).
+    Regions of neighboring windows are one where they agree in the middle half of their overlap: where more
+    than three quarters of the pixels of two connected pieces there are in both (docs/guide/large-images.md).
 
     Args:
         image: RGB, gray, or more bands of which the first three are RGB: `.npy` of (H, W, 3), (3, H, W) or

@@ -19,8 +19,8 @@ class Stitching:
     """One partition of an image, from that of each of its tiles; the order of the tiles does not matter.
 
     The regions of two tiles are cut to the strip around their seam and split into connected pieces there. Two
-    pieces agree if each holds more than half of the other; then their regions are one, and what is one with
-    the same region is one. So a piece has one partner at most.
+    pieces agree if more than three quarters of the pixels of either are in both; then their regions are one,
+    and what is one with the same region is one. A piece has one partner at most.
 
     Args:
         tiling: The tiles.
@@ -63,8 +63,9 @@ def agreeing(before: Ints, after: Ints) -> Pairs:
     keys, first, shared = np.unique(
         pieces[both].astype(np.int64) * two[1] + others[both], return_index=True, return_counts=True
     )
-    larger = np.maximum(_sizes(*one)[keys // two[1]], _sizes(*two)[keys % two[1]])
-    place = first[2 * shared > larger]
+    either = _sizes(*one)[keys // two[1]] + _sizes(*two)[keys % two[1]] - shared
+    # A joined pair that is none drowns an object in its surroundings; a pair left apart are two regions.
+    place = first[4 * shared > 3 * either]
     found = np.stack([before[both][place], after[both][place]], 1).astype(np.int64)
     return np.unique(found, axis=0)
 

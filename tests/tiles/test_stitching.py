@@ -60,13 +60,12 @@ def test_pixels_that_touch_at_a_corner_of_four_cores_are_connected(tmp_path):
     assert tiled[border - 1, border - 1] == tiled[border, border] != tiled[border - 1, border]
 
 
-def test_pieces_agree_when_each_holds_more_than_half_of_the_other():
+def test_pieces_agree_when_more_than_three_quarters_of_either_are_in_both():
     before = np.zeros((4, 12), int)
     after = np.zeros((4, 12), int)
-    after[:, 5:] = 1  # 20 and 28 of the 48 pixels
+    after[:, 2:] = 1  # 40 of the 48 pixels
     assert agreeing(before, after).tolist() == [[0, 1]]
-    after[:, 5:] = 0
-    after[:, 6:] = 1  # half is not more than half
+    after[:, :3] = 0  # 36 are not more than three quarters
     assert agreeing(before, after).tolist() == []
     assert agreeing(before - 1, after).tolist() == []
 
