@@ -373,6 +373,8 @@ variant, and only one variant, that one is taken. The index is checked before a 
 that of a safetensors file beside it, there are at most 256, and together they are no larger than one file may
 be. Then every weight has to be in exactly the shard that the index names, and no weight in two.
 
+`subfolder="models/regions"` names a folder in the folder or the repository: all files come from there.
+
 ## A folder is local
 
 No address is looked up and no connection made for a folder, whatever its `config.json` names. A name without
@@ -440,12 +442,14 @@ large image takes the memory that it takes.
 At every level: `attn_implementation` and everything else that ends so, `auto_map` and every other `..._map`,
 `kernel_config`, `use_kernels`, `trust_remote_code`, `code_revision`, `custom_...`, quantization, adapters
 (also `adapter_config.json`), `transformers_weights`, `fusion_config`, `..._plan`, `distributed...`, `dtype`
-and `torch_dtype`, `use_pretrained_backbone`, `model_args`, `pretrained_cfg`, `return_dict`, `torchscript`,
+and `torch_dtype`, `use_pretrained_backbone`, `pretrained_cfg`, `return_dict`, `torchscript`,
 `output_attentions`, `output_hidden_states`, `pruned_heads`, names of paths, hashes and versions, and every
 name that starts with an underscore. transformers builds the model from the rest, with
 `trust_remote_code=False`, in float32, and its attention has to be "eager" or "sdpa"; it reads no file itself.
 `backbone: "NAME"` without a `backbone_config` is refused, because only the Hub knows what it is; an
-architecture of timm is built without its weights, for DETR alone.
+architecture of timm is built without its weights, for DETR and Conditional DETR, and as the `timm_wrapper` of
+EdgeTAM. Of that one's `model_args` those are taken that say which maps of features it gives; any other is
+refused.
 
 ## What the user sees
 

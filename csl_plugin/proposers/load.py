@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ def load_proposer(
     *,
     revision: str | None = None,
     variant: str | None = None,
+    subfolder: str | None = None,
     device: torch.device | str | None = None,
 ) -> Proposer:
     """Load a region proposer by name, from a folder or from the Hub.
@@ -51,13 +53,15 @@ def load_proposer(
             "+" joins sources.
             A name that another package registered under the entry-point group "csl_plugin.proposers".
             A folder or a repository on the Hub, OWNER/NAME, with a network that `CSLNetwork.save_pretrained`
-            wrote, or with a Mask2Former, MaskFormer, OneFormer, EoMT, DETR (with masks), SAM or SAM2 of
-            transformers.
+            wrote, or with a Mask2Former, MaskFormer, OneFormer, EoMT, VidEoMT, DETR, Conditional DETR or
+            RF-DETR (with masks), SAM, SAM-HQ, SAM2, EdgeTAM or SAM3 tracker of transformers.
             A folder of precomputed region maps or masks, one file per image, found by the image's stem
             (`RegionMapFolder`).
         revision: A commit, tag or branch of a network on the Hub; other sources have none.
         variant: Of a network's weights, such as "fp16" for `model.fp16.safetensors`; by default none, or the
             only one that is there. Other sources have none.
+        subfolder: The folder of a network inside its folder or repository, such as "models/regions". Other
+            sources have none.
         device: Where a network computes, images from elsewhere are carried there; None for the device of the
             images, with a copy of the weights on each device that images come from. Superpixels and folders
             need none; a registered proposer takes it as it likes.
@@ -68,7 +72,8 @@ def load_proposer(
 
     Raises:
         OptionError: An empty name (also beside a "+"), a scale that is no positive number (or "auto", for a
-            network), a `revision` or `variant` of a source that has none, or a `device` that is not there.
+            network), a `revision`, `variant` or `subfolder` of a source that has none, a `subfolder` that is
+            no path inside, or a `device` that is not there.
         FileError: No such name, folder or repository, or the network in it is damaged.
         MissingExtraError: A package that a model of transformers or a registered proposer needs is not
             installed.
@@ -88,34 +93,35 @@ def load_proposer(
         raise OptionError("source", got, "a name, a folder or OWNER/NAME", "Omit it for the default.")
     kind, _, scales = name.partition(":")
     is_folder = os.path.isdir(name)  # noqa: PTH112  # no name makes it raise
+    options = {"revision": revision, "variant": variant, "subfolder": subfolder}
     if "+" in name and not is_folder:
-        _refuse(revision, variant, "several sources", "Load each of them by itself.")
+        _refuse(options, "several sources", "Load each of them by itself.")
         return Together([load_proposer(part, device=device) for part in name.split("+")])
     if kind in BUILT_IN:
-        _refuse(revision, variant, "a built-in source", "Omit it.")
+        _refuse(options, "a built-in source", "Omit it.")
         if kind == "superpixels":
             from csl_plugin.proposers.superpixels import Superpixels
 
             return _at_scales(Superpixels(), name, scales)
-        return _at_scales(_of_network(bundled_folder(kind), None, None, device), name, scales)
+        return _at_scales(_of_network(bundled_folder(kind), device), name, scales)
     if is_folder:
-        _refuse(revision, None, "a folder", "Omit it.")
-        if not (Path(name) / "config.json").exists():
+        _refuse({"revision": revision}, "a folder", "Omit it.")
+        if subfolder is None and not (Path(name) / "config.json").exists():
             from csl_plugin.proposers.folder import RegionMapFolder
 
-            _refuse(None, variant, "a folder of region maps", "Omit it.")
+            _refuse({"variant": variant}, "a folder of region maps", "Omit it.")
             return RegionMapFolder(name)
-    elif revision is None and variant is None:
+    elif all(value is None for value in options.values()):
         registered = registered_proposer(name, device)
         if registered is not None:
             return registered
     if is_folder or _is_repository(name):
         from csl_plugin.proposers.transformers.load import load_transformers, published
 
-        found = published(name, revision)
+        found = published(name, revision, subfolder)
         if found.kind is not None:
             return _placed(load_transformers(found, device, variant), device)
-        return _of_network(name, found.revision, variant, device)
+        return _of_network(name, device, found.revision, variant, subfolder)
     raise FileError(
         "source",
         f"{name[:200]!r}, which is neither a built-in proposer nor a folder here",
@@ -125,8 +131,8 @@ def load_proposer(
     )
 
 
-def _refuse(revision: str | None, variant: str | None, source: str, hint: str) -> None:
-    for name, value in (("revision", revision), ("variant", variant)):
+def _refuse(options: Mapping[str, str | None], source: str, hint: str) -> None:
+    for name, value in options.items():
         if value is not None:
             raise OptionError(name, shown(value), f"no {name} of {source}", hint)
 
@@ -139,14 +145,17 @@ def _is_repository(name: str) -> bool:
 
 def _of_network(
     source: str | PathLike[str],
-    revision: str | None,
-    variant: str | None,
     device: torch.device | str | None,
+    revision: str | None = None,
+    variant: str | None = None,
+    subfolder: str | None = None,
 ) -> Proposer:
     from csl_plugin.models import CSLNetwork
     from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
 
-    network = CSLNetwork.from_pretrained(source, revision=revision, variant=variant, device=device)
+    network = CSLNetwork.from_pretrained(
+        source, revision=revision, variant=variant, subfolder=subfolder, device=device
+    )
     maker = NetworkRegions if network.config.boundary else NetworkProposals
     return _placed(maker(network), device)
 

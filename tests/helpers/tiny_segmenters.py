@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.helpers import tiny_prompted
+from tests.helpers.tiny_prompted import of_transformers
+
 hf = pytest.importorskip("transformers")
 
 QUERIES, CLASSES = 7, 3
@@ -122,72 +125,86 @@ def detr(classes=CLASSES):
     return hf.DetrForSegmentation(_detr_config(128, 8, classes))
 
 
-def sam():
-    return hf.SamModel(
-        hf.SamConfig(
-            vision_config=hf.SamVisionConfig(
-                hidden_size=16,
-                output_channels=16,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                image_size=64,
-                patch_size=8,
-                window_size=4,
-                global_attn_indexes=[1],
-                mlp_dim=32,
-                num_pos_feats=8,
-            ),
-            prompt_encoder_config=hf.SamPromptEncoderConfig(
-                hidden_size=16, image_size=64, patch_size=8, mask_input_channels=4
-            ),
-            mask_decoder_config=hf.SamMaskDecoderConfig(
-                hidden_size=16,
-                mlp_dim=16,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                iou_head_hidden_dim=16,
-                iou_head_depth=2,
-            ),
+def conditional_detr(classes=CLASSES):
+    return hf.ConditionalDetrForSegmentation(
+        hf.ConditionalDetrConfig(
+            backbone_config=_resnet(),
+            use_timm_backbone=False,
+            use_pretrained_backbone=False,
+            backbone=None,
+            d_model=128,
+            encoder_layers=1,
+            decoder_layers=1,
+            encoder_attention_heads=8,
+            decoder_attention_heads=8,
+            encoder_ffn_dim=16,
+            decoder_ffn_dim=16,
+            num_queries=QUERIES,
+            num_labels=classes,
         )
     )
 
 
-def sam2():
-    return hf.Sam2Model(
-        hf.Sam2Config(
-            vision_config=hf.Sam2VisionConfig(
-                backbone_config=hf.Sam2HieraDetConfig(
-                    hidden_size=8,
-                    num_attention_heads=1,
-                    image_size=[64, 64],
-                    blocks_per_stage=[1, 1, 2, 1],
-                    embed_dim_per_stage=[8, 16, 32, 64],
-                    num_attention_heads_per_stage=[1, 1, 2, 2],
-                    window_size_per_stage=[4, 4, 4, 4],
-                    global_attention_blocks=[3],
-                    window_positional_embedding_background_size=[4, 4],
-                ),
-                backbone_channel_list=[64, 32, 16, 8],
-                backbone_feature_sizes=[[16, 16], [8, 8], [4, 4]],
-                fpn_hidden_size=16,
-            ),
-            prompt_encoder_config=hf.Sam2PromptEncoderConfig(
-                hidden_size=16, image_size=64, patch_size=16, mask_input_channels=4
-            ),
-            mask_decoder_config=hf.Sam2MaskDecoderConfig(
-                hidden_size=16,
-                mlp_dim=16,
-                num_hidden_layers=2,
-                num_attention_heads=2,
-                iou_head_hidden_dim=16,
-                iou_head_depth=2,
-            ),
+def _plain_vit(config, classes):
+    return config(
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        image_size=64,
+        patch_size=8,
+        num_queries=QUERIES,
+        num_blocks=1,
+        num_upscale_blocks=1,
+        num_register_tokens=1,
+        num_labels=classes,
+    )
+
+
+def eomt_dinov3(classes=CLASSES):
+    config = _plain_vit(of_transformers("EomtDinov3Config"), classes)
+    config.intermediate_size = 32
+    return hf.EomtDinov3ForUniversalSegmentation(config)
+
+
+def videomt(classes=CLASSES):
+    return hf.VideomtForUniversalSegmentation(_plain_vit(of_transformers("VideomtConfig"), classes))
+
+
+def rf_detr(classes=CLASSES):
+    backbone = {
+        "model_type": "rf_detr_dinov2",
+        "hidden_size": 16,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 2,
+        "image_size": 64,
+        "patch_size": 8,
+        "num_windows": 2,
+        "mlp_ratio": 2,
+        "out_features": ["stage2", "stage4"],
+    }
+    return hf.RfDetrForInstanceSegmentation(
+        of_transformers("RfDetrConfig")(
+            backbone_config=backbone,
+            d_model=32,
+            decoder_ffn_dim=32,
+            decoder_layers=2,
+            decoder_self_attention_heads=2,
+            decoder_cross_attention_heads=2,
+            num_queries=QUERIES,
+            group_detr=2,
+            intermediate_size=32,
+            num_labels=classes,
         )
     )
 
 
-MASK_CLASSIFIERS = {maker.__name__: maker for maker in (mask2former, maskformer, oneformer, eomt, detr)}
-POINTED = {maker.__name__: maker for maker in (sam, sam2)}
+MASK_CLASSIFIERS = {
+    maker.__name__: maker
+    for maker in (
+        mask2former, maskformer, oneformer, eomt, eomt_dinov3, videomt, detr, conditional_detr, rf_detr,
+    )
+}  # fmt: skip
+POINTED = tiny_prompted.MAKERS
 
 
 def build(name, **options):

@@ -19,9 +19,13 @@ from csl_plugin.errors import FileError, MissingExtraError, OptionError, OutputE
 from csl_plugin.models.validity import class_validity_logits, object_validity_logits
 from csl_plugin.proposers import proposer_from_model
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, read_normalization
+from tests.helpers.tiny_prompted import sam3_tracker_parts
 from tests.helpers.tiny_segmenters import CLASSES, MASK_CLASSIFIERS, POINTED, QUERIES, build
 
 ALL = (*MASK_CLASSIFIERS, *POINTED)
+SQUARE = ("eomt", "eomt_dinov3", "videomt", "rf_detr")
+PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")
+SIGMOIDS = ("conditional_detr", "rf_detr")
 MEAN = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
 DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 
@@ -31,6 +35,17 @@ def model(name, **options):
     return build(name, **options)
 
 
+def read(name, output):
+    """Mask logits and both validities by the formulas, from an output of the model."""
+    detr = name in ("detr", *SIGMOIDS)
+    masks = output.pred_masks if detr else output.masks_queries_logits
+    classes = output.logits if detr else output.class_queries_logits
+    if name in SIGMOIDS:
+        return masks, dict.fromkeys(("object", "class"), classes.sigmoid().amax(-1))
+    shares = classes.softmax(-1)
+    return masks, {"object": 1 - shares[..., -1], "class": shares[..., :-1].amax(-1)}
+
+
 def images(*shape):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
 
@@ -38,7 +53,7 @@ def images(*shape):
 # Networks that classify masks
 
 
-@pytest.mark.parametrize("name", [name for name in MASK_CLASSIFIERS if name != "eomt"])
+@pytest.mark.parametrize("name", [name for name in MASK_CLASSIFIERS if name not in SQUARE])
 def test_scores_and_validities_are_the_models_own(name):
     batch = images(2, 3, 64, 96)
     more = {}
@@ -47,9 +62,7 @@ def test_scores_and_validities_are_the_models_own(name):
         more["task_inputs"][:, :7] = torch.tensor([49406, 518, 10549, 533, 1072, 24755, 49407])
     with torch.inference_mode():
         output = model(name)(pixel_values=(batch - MEAN) / DEVIATION, **more)
-    masks = output.pred_masks if name == "detr" else output.masks_queries_logits
-    classes = (output.logits if name == "detr" else output.class_queries_logits).softmax(-1)
-    expected = {"object": 1 - classes[..., -1], "class": classes[..., :-1].amax(-1)}
+    masks, expected = read(name, output)
     for validity in ("object", "class"):
         (proposals,) = proposer_from_model(model(name), validity=validity)(batch)
         assert (proposals.num_regions, proposals.resolution) == (QUERIES, (16, 24))
@@ -58,15 +71,49 @@ def test_scores_and_validities_are_the_models_own(name):
         torch.testing.assert_close(proposals.validity, expected[validity])
 
 
-def test_eomt_sees_a_square_and_its_masks_show_the_image():
+@pytest.mark.parametrize("name", ["eomt", "eomt_dinov3"])
+def test_eomt_sees_a_square_and_its_masks_show_the_image(name):
     batch = images(1, 3, 32, 64)
     square = F.pad((batch - MEAN) / DEVIATION, (0, 0, 0, 32))
     with torch.inference_mode():
-        output = model("eomt")(pixel_values=square)
-    (proposals,) = proposer_from_model(model("eomt"))(batch)
+        output = model(name)(pixel_values=square)
+    (proposals,) = proposer_from_model(model(name))(batch)
     torch.testing.assert_close(proposals.mask_logits, output.masks_queries_logits[:, :, :8])
     torch.testing.assert_close(proposals.validity, 1 - output.class_queries_logits.softmax(-1)[..., -1])
-    assert proposer_from_model(model("eomt"))(images(1, 3, 300, 200))[0].resolution == (16, 11)  # 42.67 / 4
+    assert proposer_from_model(model(name))(images(1, 3, 300, 200))[0].resolution == (16, 11)  # 42.67 / 4
+
+
+@pytest.mark.parametrize("name", ["videomt", "rf_detr"])
+def test_some_see_the_image_stretched_to_a_square(name):
+    batch = images(2, 3, 40, 80)
+    square = F.interpolate(batch, (64, 64), mode="bilinear", antialias=True, align_corners=False)
+    pixels = (square - MEAN) / DEVIATION
+    network = model(name)  # which may skip the test
+    with torch.inference_mode():
+        call = {"pixel_values": pixels} if name == "rf_detr" else {"pixel_values_videos": pixels[:, None]}
+        masks, expected = read(name, network(**call))
+    for validity in ("object", "class"):
+        (proposals,) = proposer_from_model(network, validity=validity)(batch)
+        torch.testing.assert_close(proposals.mask_logits, masks)
+        torch.testing.assert_close(proposals.validity, expected[validity])
+    assert proposals.resolution == (16, 16)
+
+
+def test_a_frame_of_a_video_is_an_image_of_its_own():
+    """Frames of one video influence each other: their queries pass from one to the next."""
+    network, batch = model("videomt"), images(2, 3, 64, 64)
+    with torch.inference_mode():
+        video = network(pixel_values_videos=((batch - MEAN) / DEVIATION)[None]).masks_queries_logits
+    ours = proposer_from_model(network)(batch)[0].mask_logits
+    torch.testing.assert_close(ours[0], video[0])
+    assert not torch.allclose(ours[1], video[1], atol=1e-4)
+
+
+def test_rf_detrs_side_is_what_its_windows_divide():
+    """As published: positions for 518 pixels, and 560 pixels of input, in 4 windows of patches of 14."""
+    network = build("rf_detr")
+    network.config.backbone_config.image_size = 50
+    assert proposer_from_model(network)(images(1, 3, 64, 64))[0].resolution == (16, 16)
 
 
 def test_with_one_class_both_validities_are_its_probability():
@@ -168,10 +215,12 @@ def test_the_masks_of_points_are_the_models_own(name):
     batch = images(1, 3, 64, 64)
     (proposals,) = proposer_from_model(model(name), points_per_side=1, num_regions=3)(batch)
     points = torch.tensor([[[[32.0, 32.0]]]])
+    pixels = 2 * batch - 1 if name == "sam3_tracker" else (batch - MEAN) / DEVIATION
     with torch.inference_mode():
-        output = model(name)(pixel_values=(batch - MEAN) / DEVIATION, input_points=points)
+        output = model(name)(pixel_values=pixels, input_points=points)
     quality = output.iou_scores[0, 0].clamp(0, 1)
-    if name == "sam2":
+    assert ("object_score_logits" in output) == (name not in ("sam", "sam_hq"))
+    if name not in ("sam", "sam_hq"):
         quality = quality * output.object_score_logits[0, 0].sigmoid()
     assert 1 <= proposals.num_regions <= 3
     for scores, validity in zip(proposals.scores[0], proposals.validity[0], strict=True):
@@ -179,22 +228,22 @@ def test_the_masks_of_points_are_the_models_own(name):
         torch.testing.assert_close(scores, output.pred_masks[0, 0, index].sigmoid())
 
 
-def test_sam_pads_and_its_points_lie_in_the_image():
+@pytest.mark.parametrize("name", ["sam", "sam_hq"])
+def test_sam_pads_and_its_points_lie_in_the_image(name):
     batch = images(1, 3, 32, 64)
-    (proposals,) = proposer_from_model(model("sam"), points_per_side=1, num_regions=1)(batch)
+    (proposals,) = proposer_from_model(model(name), points_per_side=1, num_regions=1)(batch)
     canvas = F.pad((batch - MEAN) / DEVIATION, (0, 0, 0, 32))
     with torch.inference_mode():
-        output = model("sam")(pixel_values=canvas, input_points=torch.tensor([[[[32.0, 16.0]]]]))
+        output = model(name)(pixel_values=canvas, input_points=torch.tensor([[[[32.0, 16.0]]]]))
     assert proposals.resolution == (16, 32)
     masks = output.pred_masks[0, 0, :, :16].sigmoid()
     assert any(torch.allclose(proposals.scores[0, 0], mask, atol=1e-5) for mask in masks)
 
 
-def test_sam2_sees_a_square():
-    assert proposer_from_model(model("sam2"), points_per_side=2)(images(1, 3, 40, 80))[0].resolution == (
-        16,
-        16,
-    )
+@pytest.mark.parametrize("name", ["sam2", "edgetam", "sam3_tracker"])
+def test_its_successors_see_a_square(name):
+    (proposals,) = proposer_from_model(model(name), points_per_side=2)(images(1, 3, 40, 80))
+    assert proposals.resolution == ((32, 32) if name == "sam3_tracker" else (16, 16))
 
 
 @pytest.mark.parametrize("name", POINTED)
@@ -206,17 +255,54 @@ def test_points_in_half_precision(name):
     assert proposals.num_regions >= 1
 
 
-def test_sam2_as_its_video_model_is_published(tmp_path):
+@pytest.mark.parametrize("name", ["sam2", "edgetam", "sam3_tracker"])
+def test_as_its_video_model_is_published(name, tmp_path):
+    """The same weights, with the configuration of the video model beside them."""
     import transformers
 
-    network = model("sam2")
+    network = build(name)
     network.save_pretrained(tmp_path)
-    parts = {name: getattr(network.config, name) for name in ("prompt_encoder_config", "mask_decoder_config")}
-    transformers.Sam2VideoConfig(
-        vision_config=network.config.vision_config,
-        **{name: part.to_dict() for name, part in parts.items()},
-    ).save_pretrained(tmp_path)
-    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "sam2_video"
+    config = {"sam2": "Sam2Video", "edgetam": "EdgeTamVideo", "sam3_tracker": "Sam3TrackerVideo"}[name]
+    parts = {part: getattr(network.config, part).to_dict() for part in PARTS}
+    getattr(transformers, f"{config}Config")(**parts, image_size=64).save_pretrained(tmp_path)
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == f"{name}_video"
+    batch = images(1, 3, 64, 64)
+    torch.testing.assert_close(
+        load_proposer(tmp_path)(batch)[0].scores, proposer_from_model(network)(batch)[0].scores
+    )
+
+
+def test_the_tracker_in_sam3s_video_model(tmp_path):
+    """As facebook/sam3 is: a detector and a tracker, which share the backbone of the detector."""
+    import transformers
+
+    network = model("sam3_tracker")
+    parts = sam3_tracker_parts("Sam3TrackerVideo")
+    text = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    small = {"hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 32}
+    layers = {**small, "num_layers": 1}
+    detector = transformers.Sam3Config(
+        vision_config=parts["vision_config"],
+        text_config={**text, "vocab_size": 20, "projection_dim": 16, "bos_token_id": 0, "eos_token_id": 1},
+        geometry_encoder_config=layers,
+        detr_encoder_config=layers,
+        detr_decoder_config={**layers, "num_queries": QUERIES},
+        mask_decoder_config={"hidden_size": 16, "num_attention_heads": 2},
+    )
+    config = transformers.Sam3VideoConfig(
+        detector_config=detector, tracker_config=transformers.Sam3TrackerVideoConfig(**parts, image_size=64)
+    )
+    config.save_pretrained(tmp_path)
+    weights = {}
+    for key, value in network.state_dict().items():
+        if key.startswith("vision_encoder.backbone."):
+            key = f"detector_model.{key}"
+        elif key.startswith("vision_encoder.neck."):
+            key = key.replace("vision_encoder.neck.", "tracker_neck.")
+        else:
+            key = f"tracker_model.{key}"
+        weights[key] = value.clone()
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
     batch = images(1, 3, 64, 64)
     torch.testing.assert_close(
         load_proposer(tmp_path)(batch)[0].scores, proposer_from_model(network)(batch)[0].scores
@@ -275,7 +361,7 @@ def test_the_name_of_a_proposer_tells_its_weights(name):
     first, second = repr(proposer_from_model(model(name))), repr(proposer_from_model(model(name)))
     assert first == second
     assert name in first
-    gray = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    gray = Normalization((0.4, 0.4, 0.4), (0.5, 0.5, 0.5))
     assert repr(proposer_from_model(model(name), normalization=gray)) != first
     other = build(name)
     with torch.no_grad():

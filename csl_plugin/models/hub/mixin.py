@@ -65,6 +65,7 @@ class HubNetwork(
         cls,
         source: str | os.PathLike[str],
         *,
+        subfolder: str | None = None,
         revision: str | None = None,
         variant: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
@@ -83,6 +84,7 @@ class HubNetwork(
         Args:
             source: A folder that `save_pretrained` wrote, or OWNER/NAME on the Hub; `HF_ENDPOINT` names
                 another Hub.
+            subfolder: A folder in it that holds the network, such as "models/regions".
             revision: A commit, tag or branch on the Hub. A full commit pins the content, and the Hub is
                 contacted only once.
             variant: Of the weights, such as "fp16"; by default none, or the only one that is there.
@@ -95,8 +97,8 @@ class HubNetwork(
         Raises:
             FileError: Nothing is there; the Hub does not answer, or denies access; or the files are damaged,
                 too large, of another network, or hold nan.
-            OptionError: A revision of a folder, a revision or variant that is none, options that exclude each
-                other, or a device that is not there.
+            OptionError: A revision of a folder, a revision, variant or subfolder that is none, options that
+                exclude each other, or a device that is not there.
 
         Example:
             >>> from tempfile import TemporaryDirectory
@@ -110,6 +112,7 @@ class HubNetwork(
         target = checked_device(device)
         files = origin(
             source,
+            subfolder=subfolder,
             revision=revision,
             cache_dir=cache_dir,
             force_download=force_download,

@@ -110,6 +110,24 @@ def checked_variant(variant: str | None) -> str | None:
     return variant
 
 
+def checked_subfolder(subfolder: str | None) -> str | None:
+    """A folder inside a folder or a repository, which becomes part of a path.
+
+    Raises:
+        OptionError: It is no path of plain names.
+
+    Example:
+        >>> checked_subfolder("models/segmenter")
+        'models/segmenter'
+    """
+    if subfolder is None:
+        return None
+    if not isinstance(subfolder, str) or not all(map(is_plain, subfolder.split("/"))):
+        hint = 'Such as "segmenter", for segmenter/config.json.'
+        raise OptionError("subfolder", shown(subfolder), "names with / between them", hint)
+    return subfolder
+
+
 def checked_answer(argument: str, what: str, value: str, valid: bool) -> str:
     """A name that a server stated.
 

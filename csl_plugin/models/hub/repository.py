@@ -100,11 +100,16 @@ class Repository:
                 hint = f"Load it once {how}, or pass a folder."
                 raise FileError(self.of(name), "not in the cache", "a file that was downloaded before", hint)
             path = self._fetched(name, largest)
-        self._revision = path.parent.name
+        self._revision = path.parents[name.count("/")].name
         checked(path, largest)
         if path.is_symlink() and (stated := digest_in(path.readlink().name)):
             self._compare(name, path, stated, f"Remove {path.resolve()}, and load it again.")
         return path
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of the files, once one was asked for; before that the revision."""
+        return self._revision
 
     def names(self) -> list[str]:
         """The names of the repository's files; none where the Hub does not list them."""

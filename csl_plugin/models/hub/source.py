@@ -8,6 +8,7 @@ from typing import Protocol
 
 from csl_plugin.arrays import shown
 from csl_plugin.errors import FileError, OptionError
+from csl_plugin.models.hub.names import checked_subfolder
 from csl_plugin.models.hub.repository import AbsentFileError, Repository, checked
 
 
@@ -22,6 +23,10 @@ class Origin(Protocol):
 
     def of(self, name: str) -> str:
         """A file for a message."""
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of the files, once one was asked for; None for a folder."""
 
 
 class Folder:
@@ -50,10 +55,50 @@ class Folder:
         """A file for a message."""
         return str(self._path / name)
 
+    @property
+    def commit(self) -> None:
+        """None: a folder holds one version."""
+        return
+
+
+class Subfolder:
+    """The files of a folder inside a repository.
+
+    Args:
+        files: Of the repository.
+        name: Of the folder, a checked one.
+    """
+
+    def __init__(self, files: Origin, name: str) -> None:
+        self._files, self._prefix = files, f"{name}/"
+
+    def __call__(self, name: str, largest: int) -> Path:
+        """The path of a file on this machine.
+
+        Raises:
+            FileError: As the repository does.
+        """
+        return self._files(self._prefix + name, largest)
+
+    def names(self) -> list[str]:
+        """The names of all files in the folder; none where they are not known."""
+        inside = (name for name in self._files.names() if name.startswith(self._prefix))
+        return [name.removeprefix(self._prefix) for name in inside]
+
+    def of(self, name: str) -> str:
+        """A file for a message."""
+        return self._files.of(self._prefix + name)
+
+    @property
+    def commit(self) -> str | None:
+        """That of the repository."""
+        return self._files.commit
+
 
 def origin(
     source: str | os.PathLike[str],
     *,
+    subfolder: str | None = None,
     revision: str | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     force_download: bool = False,
@@ -66,6 +111,7 @@ def origin(
 
     Args:
         source: A folder, or OWNER/NAME.
+        subfolder: A folder in it, where the files are.
         revision: A commit, tag or branch; only on the Hub.
         cache_dir: The folder of downloads; by default huggingface_hub's cache.
         force_download: Download even what is in the cache.
@@ -73,7 +119,8 @@ def origin(
         token: For the Hub; by default the one that `hf auth login` stored.
 
     Raises:
-        OptionError: A revision of a folder, one that is none, or two options that exclude each other.
+        OptionError: A revision of a folder, one that is none, a subfolder that is no path inside, or two
+            options that exclude each other.
         FileError: Nothing is there; for a repository it is raised by the first request.
     """
     if force_download and local_files_only:
@@ -83,6 +130,7 @@ def origin(
         raise OptionError("source", shown(source), "a folder, or OWNER/NAME on the Hub", "Pass its path.")
     if cache_dir is not None and not isinstance(cache_dir, (str, os.PathLike)):
         raise OptionError("cache_dir", shown(cache_dir), "a folder", "Omit it for huggingface_hub's cache.")
+    inner = checked_subfolder(subfolder)
     path = Path(source)
     try:
         is_folder, exists = path.is_dir(), path.exists()
@@ -94,11 +142,12 @@ def origin(
         if revision is not None:
             hint = "Omit it: a folder holds one version."
             raise OptionError("revision", repr(revision), "no revision of a folder", hint)
-        return Folder(path)
+        return Folder(path if inner is None else path / inner)
     if exists or not isinstance(source, str) or path.is_absolute() or source.startswith((".", "~")):
         got = "a file" if exists else "nothing there"
         raise FileError(str(source), got, "a folder, or OWNER/NAME on the Hub", "Check the path.")
-    return Repository(source, revision, cache_dir, force_download, local_files_only, token)
+    files = Repository(source, revision, cache_dir, force_download, local_files_only, token)
+    return files if inner is None else Subfolder(files, inner)
 
 
 def optional(files: Origin, name: str, largest: int) -> Path | None:

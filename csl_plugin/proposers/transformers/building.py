@@ -23,11 +23,11 @@ class ImplausibleModelError(Exception):
     """The model does not fit the weights, or is of a kind that is never loaded."""
 
 
-def skeleton(auto: Any, config: Any, parts: Mapping[str, Part]) -> Any:
+def skeleton(model_class: Any, config: Any, parts: Mapping[str, Part]) -> Any:
     """The model without its weights, on the device "meta": it takes no memory, however large it is.
 
     Args:
-        auto: The class of transformers that knows the model's own class.
+        model_class: The model's own class.
         config: The model's configuration.
         parts: The weights in its files.
 
@@ -36,7 +36,7 @@ def skeleton(auto: Any, config: Any, parts: Mapping[str, Part]) -> Any:
         Exception: Whatever transformers raises.
     """
     with torch.device("meta"), _counted(parts):
-        model = auto.from_config(config, trust_remote_code=False)
+        model = model_class(config)
     stored = sum(part.count for part in parts.values())
     buffers = sum(value.numel() * value.element_size() for value in model.buffers())
     if buffers > 4 * stored + _ROOM_FOR_BUFFERS:

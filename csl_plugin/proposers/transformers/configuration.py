@@ -85,6 +85,9 @@ def _taken(values: dict[str, Any], place: Place) -> dict[str, Any]:
         found["use_pretrained_backbone"] = False
         if "architecture" in found:
             _check_architecture(found["architecture"], place["architecture"])
+        if options := values.get("model_args"):  # EdgeTAM asks for the maps of several stages
+            _check_options(options, place["model_args"])
+            found["model_args"] = _inner(options, place["model_args"])
     elif "backbone" in values or "use_pretrained_backbone" in values:
         found["use_pretrained_backbone"] = False
     return found
@@ -106,11 +109,7 @@ def _with_local_backbone(values: dict[str, Any], place: Place) -> dict[str, Any]
     Raises:
         FileError: It is neither.
     """
-    options = values.pop("backbone_kwargs", None) or {}
-    if not isinstance(options, dict) or not options.keys() <= _BACKBONE_OPTIONS:
-        is_object = isinstance(options, dict)
-        got = ", ".join(map(in_json, sorted(options)[:4])) if is_object else in_json(options)
-        raise place["backbone_kwargs"].error(got, "only " + ", ".join(sorted(_BACKBONE_OPTIONS)), _HINT)
+    _check_options(values.pop("backbone_kwargs", None), place["backbone_kwargs"])
     backbone = values.get("backbone")
     if not isinstance(backbone, str):
         return values
@@ -122,6 +121,14 @@ def _with_local_backbone(values: dict[str, Any], place: Place) -> dict[str, Any]
         hint = "Load the model with transformers and save it again: then its backbone_config is in the file."
         raise place["backbone"].error(in_json(backbone), "a backbone_config, no name on the Hub", hint)
     return values
+
+
+def _check_options(options: Any, place: Place) -> None:
+    """Refuse options of timm but those that say which maps of features a backbone gives."""
+    is_object = isinstance(options, dict)
+    if options and not (is_object and options.keys() <= _BACKBONE_OPTIONS):
+        got = ", ".join(map(in_json, sorted(options)[:4])) if is_object else in_json(options)
+        raise place.error(got, "only " + ", ".join(sorted(_BACKBONE_OPTIONS)), _HINT)
 
 
 def _check_architecture(name: Any, place: Place) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from csl_plugin.errors import OptionError
-from csl_plugin.proposers.transformers import mask2former, sam
+from csl_plugin.proposers.transformers.families import PointFamily, family_of
 from csl_plugin.proposers.transformers.mask2former import MaskClassificationProposals
 from csl_plugin.proposers.transformers.preprocessing import Normalization
 from csl_plugin.proposers.transformers.sam import PromptedPointProposals
@@ -23,10 +23,11 @@ def proposer_from_model(
     """A loaded segmentation model of transformers as a proposer.
 
     Args:
-        model: A Mask2Former, MaskFormer, OneFormer, EoMT or DETR with its segmentation head, a SAM or a SAM2;
-            in evaluation mode. It is not modified.
-        normalization: Mean and standard deviation of the colors; by default ImageNet's, which all of them
-            were published with.
+        model: A Mask2Former, MaskFormer, OneFormer, EoMT, VidEoMT, DETR, Conditional DETR or RF-DETR with its
+            segmentation head, or a SAM, SAM-HQ, SAM2, EdgeTAM or SAM3 tracker; in evaluation mode. It is not
+            modified. docs/guide/adapters.md has a row for each.
+        normalization: Mean and standard deviation of the colors; by default those that the model was
+            published with: ImageNet's, and 1/2 for SAM3.
         options: Of `MaskClassificationProposals` (validity, longest_side, task) or of
             `PromptedPointProposals` (points_per_side, num_regions).
 
@@ -42,8 +43,8 @@ def proposer_from_model(
         >>> model = SamModel.from_pretrained("facebook/sam-vit-base").eval()     # doctest: +SKIP
         >>> proposer = proposer_from_model(model, points_per_side=32)            # doctest: +SKIP
     """
-    kind = mask2former.check_model(model, mask2former.MODEL_TYPES + sam.MODEL_TYPES)
-    maker = PromptedPointProposals if kind in sam.MODEL_TYPES else MaskClassificationProposals
+    prompted = isinstance(family_of(model), PointFamily)
+    maker = PromptedPointProposals if prompted else MaskClassificationProposals
     known = inspect.signature(maker).parameters.keys() - {"model", "normalization"}
     if unknown := sorted(options.keys() - known):
         got, hint = ", ".join(unknown), f"See {maker.__name__}."

@@ -15,16 +15,16 @@ from csl_plugin.io.limits import MAX_BYTES
 from csl_plugin.models.hub.safetensors_io import CONFIG, LARGEST_CONFIG, check_finite, read_tensors
 from csl_plugin.models.hub.source import Origin, optional, origin
 from csl_plugin.models.hub.weight_files import WeightFiles, find_weights, read_parts
-from csl_plugin.proposers.transformers import mask2former, sam
 from csl_plugin.proposers.transformers.building import ImplausibleModelError, skeleton
 from csl_plugin.proposers.transformers.configuration import read_model_type, read_model_values
+from csl_plugin.proposers.transformers.families import MODEL_TYPES, Family
 from csl_plugin.proposers.transformers.from_model import proposer_from_model
-from csl_plugin.proposers.transformers.preprocessing import Normalization, read_normalization
+from csl_plugin.proposers.transformers.preprocessing import read_normalization
 
 if TYPE_CHECKING:
     from csl_plugin.proposers.base import Proposer
 
-_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+_PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 _HINT = "Take the configuration and the weights of the same model."
 
 
@@ -44,18 +44,19 @@ class Published(NamedTuple):
     files: Origin
 
 
-def published(source: str | os.PathLike[str], revision: str | None) -> Published:
+def published(
+    source: str | os.PathLike[str], revision: str | None, subfolder: str | None = None
+) -> Published:
     """The model in a folder or in a repository on the Hub.
 
     Raises:
         FileError: Nothing is there, the Hub does not answer, or it denies access; or the configuration is no
             strict JSON.
-        OptionError: A revision of a folder.
+        OptionError: A revision of a folder, or a subfolder that is no path inside.
     """
-    files = origin(source, revision=revision)
+    files = origin(source, revision=revision, subfolder=subfolder)
     config = files(CONFIG, LARGEST_CONFIG)
-    commit = None if Path(source).is_dir() else config.parent.name
-    return Published(read_model_type(config), commit, config, files)
+    return Published(read_model_type(config), files.commit, config, files)
 
 
 def load_transformers(
@@ -74,12 +75,9 @@ def load_transformers(
         OptionError: A device that is not there, or a variant that is no word.
     """
     target = checked_device(device)
-    if found.kind in mask2former.MODEL_TYPES:
-        maker = "AutoModelForUniversalSegmentation"
-    elif found.kind in sam.MODEL_TYPES:
-        maker = "AutoModelForMaskGeneration"
-    else:
-        known = ", ".join(mask2former.MODEL_TYPES + sam.MODEL_TYPES)
+    family = MODEL_TYPES.get(found.kind or "")
+    if family is None:
+        known = ", ".join(MODEL_TYPES)
         got, expected = f"a model of type {found.kind!r:.80}", f"a CSL network, or one of {known}"
         hint = "Load it yourself and pass a function from images to RegionProposals."
         raise FileError(str(found.config), got, expected, hint)
@@ -87,9 +85,9 @@ def load_transformers(
     weights = find_weights(found.files, MAX_BYTES, variant)
     processors = (optional(found.files, name, LARGEST_CONFIG) for name in _PROCESSORS)
     processor = next((path for path in processors if path is not None), None)
-    normalization = read_normalization(processor) if processor else Normalization()
+    normalization = read_normalization(processor, family.normalization) if processor else None
     try:
-        model = _load(values, weights, maker)
+        model = _load(values, weights, family)
         return proposer_from_model(model.to(target).eval(), normalization=normalization)
     except (CSLError, MemoryError):
         raise
@@ -102,18 +100,23 @@ def load_transformers(
         ) from error
     except Exception as error:  # the type depends on the model and the version of transformers
         got = f"a model that cannot be built ({reason_of(error)})"
-        raise FileError(str(found.config.parent), got, maker, _HINT) from error
+        raise FileError(str(found.config.parent), got, f"a {family.model}", _HINT) from error
 
 
-def _load(values: dict[str, Any], weights: WeightFiles, maker: str) -> Any:
+def _load(values: dict[str, Any], weights: WeightFiles, family: Family) -> Any:
     try:
         transformers = importlib.import_module("transformers")
     except ImportError as error:
         hint = "Install it with: pip install transformers"
         raise MissingExtraError("source", "no module transformers", "the package", hint) from error
+    model_class = getattr(transformers, family.model, None)
+    if model_class is None or family.model_type not in transformers.CONFIG_MAPPING:
+        got = f"transformers {transformers.__version__}, which has no {family.title}"
+        hint = "Install a newer one with: pip install --upgrade transformers"
+        raise MissingExtraError("source", got, f"a version with {family.model}", hint)
     parts = read_parts(weights)
-    config = transformers.CONFIG_MAPPING[values["model_type"]].from_dict(values)
-    model_class = type(skeleton(getattr(transformers, maker), config, parts))
+    config = transformers.CONFIG_MAPPING[family.model_type].from_dict(values)
+    skeleton(model_class, config, parts)
     stored = read_tensors(weights, dict.fromkeys(parts))
     model, loaded = model_class.from_pretrained(
         None,

@@ -1,11 +1,11 @@
-"""Regions from mask classification: Mask2Former, MaskFormer, OneFormer, EoMT, DETR."""
+"""Regions from mask classification: Mask2Former, MaskFormer, OneFormer, EoMT, VidEoMT, DETR and its kin."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, get_args
 
 import torch
 from torch import Tensor
@@ -15,19 +15,12 @@ from csl_plugin._options import check_choice, checked_integer
 from csl_plugin.arrays import Array
 from csl_plugin.errors import CSLError, OptionError, OutputError, reason_of
 from csl_plugin.models.hub.safetensors_io import weights_digest
-from csl_plugin.models.validity import class_validity_logits, object_validity_logits
 from csl_plugin.proposers.base import read_images
 from csl_plugin.proposers.placement import FollowsImages
-from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded, scaled
+from csl_plugin.proposers.transformers.families import MODEL_TYPES, QueryFamily, Validity, family_of
+from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded
 from csl_plugin.regions.proposals import RegionProposals
 
-Validity: TypeAlias = Literal["object", "class"]
-
-MODEL_TYPES = ("mask2former", "maskformer", "oneformer", "eomt", "eomt_dinov3", "detr")
-"""The values of `config.model_type` in transformers that this proposer reads."""
-
-_SQUARE = ("eomt", "eomt_dinov3")
-_STRIDE = 32
 _MASKS = ("masks_queries_logits", "pred_masks")
 _CLASSES = ("class_queries_logits", "logits")
 # "the task is panoptic" and so on, as CLIP's tokenizer encodes them for OneFormer.
@@ -37,30 +30,28 @@ _TASKS = {
     "semantic": (49406, 518, 10549, 533, 29119, 1550, 49407),
 }
 
-_VALIDITY_LOGITS: dict[Validity, Callable[[Tensor], Tensor]] = {
-    "object": object_validity_logits,
-    "class": class_validity_logits,
-}
-
 
 class MaskClassificationProposals(FollowsImages):
     """Region scores and validities of a network from transformers that predicts a mask and a class per query.
 
     R is the sigmoid of the mask logits, at the network's own resolution, for any aspect ratio of the image.
     V comes from the class logits, of which the last is "no object". With one class both kinds of V are its
-    probability.
+    probability. The classes of RF-DETR and Conditional DETR are sigmoids, and none of them is "no object":
+    there both kinds of V are the largest one.
 
-    Images are normalized and padded to a multiple of 32; the padding is cropped from the masks. EoMT takes
-    squares only: the longer side is resized to its size, the other padded.
+    Images are normalized and padded to a multiple of 32; the padding is cropped from the masks. Some networks
+    take squares only. For EoMT the longer side is resized to the square's, and the other padded; RF-DETR and
+    VidEoMT see the image stretched to it, as in their training. VidEoMT sees every image as a video of its
+    own, of one frame.
 
     Args:
-        model: `Mask2FormerForUniversalSegmentation`, `MaskFormerForInstanceSegmentation`,
-            `OneFormerForUniversalSegmentation`, `EomtForUniversalSegmentation` or `DetrForSegmentation`, in
-            evaluation mode.
+        model: A model with its segmentation head, such as `Mask2FormerForUniversalSegmentation`,
+            `EomtForUniversalSegmentation` or `RfDetrForInstanceSegmentation`, in evaluation mode.
         validity: What V is: "object", 1 - P(no object); or "class", the largest probability of a class, which
             is low where several classes are likely.
         normalization: Mean and standard deviation of the colors; by default ImageNet's.
-        longest_side: The network's input is shrunk if a side is longer, in pixels.
+        longest_side: The network's input is shrunk if a side is longer, in pixels; of networks that take any
+            size.
         task: OneFormer's task: "panoptic", "instance" or "semantic"; ignored by the other models.
 
     Raises:
@@ -75,7 +66,8 @@ class MaskClassificationProposals(FollowsImages):
         (RegionProposals(batch_size=1, num_regions=100, resolution=(120, 160)),)
 
     Source:
-        Cheng et al. 2021 and 2022; Jain et al. 2023; Kerssies et al. 2025; Carion et al. 2020.
+        Cheng et al. 2021 and 2022; Jain et al. 2023; Kerssies et al. 2025; Carion et al. 2020; Meng et al.
+        2021; Robinson et al. 2025; Norouzi et al. 2026.
     """
 
     def __init__(
@@ -87,17 +79,16 @@ class MaskClassificationProposals(FollowsImages):
         longest_side: int = 2048,
         task: str = "panoptic",
     ) -> None:
-        config: Any = getattr(model, "config", None)
-        self._kind = check_model(model, MODEL_TYPES)
+        self._family = _query_family(model)
         hint = '"object" accepts any class, "class" asks for one certain class.'
         check_choice("validity", validity, get_args(Validity), hint)
         check_choice("task", task, tuple(_TASKS), 'Use "panoptic" for objects and surfaces.')
         self.model = model
         self.validity: Validity = validity
-        self.normalization = normalization or Normalization()
+        self.normalization = normalization or self._family.normalization
         hint = "2048 is Cityscapes' width."
         self._longest_side = checked_integer("longest_side", longest_side, 1, None, hint)
-        self._square: int | None = int(config.image_size) if self._kind in _SQUARE else None
+        self._frame = self._family.frame_of(model.config, self._longest_side)
         self._task = task
 
     def __call__(self, images: Array) -> tuple[RegionProposals]:
@@ -120,44 +111,36 @@ class MaskClassificationProposals(FollowsImages):
         """Logits of masks (B, N, h, w) and of validity (B, N), on the network's device."""
         parameter = next(self.model.parameters())
         with torch.inference_mode(), without_autocast(parameter.device):
-            pixels = self.normalization(self._resized(images.to(parameter.device, torch.float32)))
+            resized = self._frame.resized(images.to(parameter.device, torch.float32))
+            pixels = self.normalization(resized)
             size = (pixels.shape[2], pixels.shape[3])
-            canvas = self._canvas(size)
-            with as_output_error(self._kind):
-                output = self.model(
-                    pixel_values=padded(pixels, canvas).to(parameter.dtype), **self._more(pixels)
-                )
+            canvas = self._frame.canvas(size)
+            with as_output_error(self._family.model_type):
+                output = self.model(**self._arguments(padded(pixels, canvas).to(parameter.dtype), size))
             masks, classes = _named(output, _MASKS), _named(output, _CLASSES)
-            if masks.ndim != 4 or classes.shape[:2] != masks.shape[:2] or classes.shape[2] < 2:
+            read = self._family.classes
+            if masks.ndim != 4 or classes.shape[:2] != masks.shape[:2] or classes.shape[2] < read.least:
                 got = f"masks {tuple(masks.shape)} and classes {tuple(classes.shape)}"
                 hint = "Pass the model as transformers builds it."
-                raise OutputError("model", got, "(B, N, h, w) and (B, N, K + 1)", hint)
-            validity = _VALIDITY_LOGITS[self.validity](classes.float())
+                raise OutputError("model", got, f"(B, N, h, w) and (B, N, at least {read.least})", hint)
+            validity = read.validity[self.validity](classes.float())
             return cropped(masks.float(), canvas, size), validity
 
-    def _resized(self, images: Tensor) -> Tensor:
-        longest = max(images.shape[2:])
-        if self._square is not None:
-            return scaled(images, self._square / longest)
-        return scaled(images, min(1.0, self._longest_side / longest))
-
-    def _canvas(self, size: tuple[int, int]) -> tuple[int, int]:
-        if self._square is not None:
-            return self._square, self._square
-        return -(-size[0] // _STRIDE) * _STRIDE, -(-size[1] // _STRIDE) * _STRIDE
-
-    def _more(self, pixels: Tensor) -> dict[str, Any]:
-        if self._kind == "oneformer":
+    def _arguments(self, pixels: Tensor, size: tuple[int, int]) -> dict[str, Any]:
+        """The model's arguments for images (B, 3, H, W), of which the upper left `size` is no padding."""
+        if self._family.call == "videos":
+            return {"pixel_values_videos": pixels[:, None]}
+        if self._family.call == "images and task":
             config: Any = self.model.config
             task = pixels.new_zeros(len(pixels), int(config.task_seq_len), dtype=torch.long)
             ids = torch.tensor(_TASKS[self._task][: task.shape[1]], device=task.device)
             task[:, : len(ids)] = ids
-            return {"task_inputs": task}
-        if self._kind == "detr":  # without this mask it attends to the padding
-            height, width = pixels.shape[2:]
-            mask = padded(pixels.new_ones(len(pixels), 1, height, width), self._canvas((height, width)))
-            return {"pixel_mask": mask[:, 0].long()}
-        return {}
+            return {"pixel_values": pixels, "task_inputs": task}
+        if self._family.call == "images and mask":  # without the mask it attends to the padding
+            inside = pixels.new_ones(len(pixels), 1, *size, dtype=torch.long)
+            mask = padded(inside, (pixels.shape[2], pixels.shape[3]))
+            return {"pixel_values": pixels, "pixel_mask": mask[:, 0]}
+        return {"pixel_values": pixels}
 
     @cached_property
     def _digest(self) -> str:
@@ -165,28 +148,20 @@ class MaskClassificationProposals(FollowsImages):
 
     def __repr__(self) -> str:
         options = f"validity={self.validity!r}, longest_side={self._longest_side}"
-        if self._kind == "oneformer":
+        if self._family.call == "images and task":
             options += f", task={self._task!r}"
-        if self.normalization != Normalization():
+        if self.normalization != self._family.normalization:
             options += f", normalization={self.normalization}"
-        return f"MaskClassificationProposals({self._kind} {self._digest}, {options})"
+        return f"MaskClassificationProposals({self._family.model_type} {self._digest}, {options})"
 
 
-def check_model(model: torch.nn.Module, known: tuple[str, ...]) -> str:
-    """The model's type by its configuration.
-
-    Raises:
-        OptionError: None of those known, or the model is in training mode.
-    """
-    kind = getattr(getattr(model, "config", None), "model_type", None)
-    if kind not in known:
-        got = f"a {type(model).__name__} of model type {kind!r}"
-        hint = "Load it with a class of transformers that has a segmentation head."
-        raise OptionError("model", got, "one of " + ", ".join(known), hint)
-    if model.training:
-        hint = "Call model.eval() first."
-        raise OptionError("model", "a model in training mode", "one in evaluation mode", hint)
-    return str(kind)
+def _query_family(model: torch.nn.Module) -> QueryFamily:
+    family = family_of(model)
+    if not isinstance(family, QueryFamily):
+        known = [kind for kind, each in MODEL_TYPES.items() if isinstance(each, QueryFamily)]
+        hint = "Pass it to proposer_from_model, which knows both kinds."
+        raise OptionError("model", f"a {family.title}", "one of " + ", ".join(known), hint)
+    return family
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +50,20 @@ class Normalization:
         return (images - mean) / deviation
 
 
-def read_normalization(path: Path) -> Normalization:
-    """The normalization that an image processor's JSON file declares; ImageNet's if it declares none.
+def read_normalization(path: Path, default: Normalization | None = None) -> Normalization:
+    """The normalization that the JSON file of an image or video processor declares.
 
     Args:
-        path: `preprocessor_config.json`, or the `processor_config.json` of a processor with several parts.
+        path: `preprocessor_config.json`, `video_preprocessor_config.json`, or the `processor_config.json` of
+            a processor with several parts.
+        default: What holds where it declares none; by default ImageNet's.
 
     Raises:
         FileError: Damaged, or not three finite numbers each.
     """
     values, place = read_json(path, "an image processor's configuration"), Place(str(path))
-    values = values.get("image_processor", values) if isinstance(values, dict) else values
+    if isinstance(values, dict):
+        values = values.get("image_processor", values.get("video_processor", values))
     if not isinstance(values, dict):
         raise place.error(in_json(values), "an object", "Take the file that was saved with the model.")
     if values.get("do_normalize") is not None and not boolean(values["do_normalize"], place["do_normalize"]):
@@ -71,7 +74,7 @@ def read_normalization(path: Path) -> Normalization:
         for name, key in names.items()
         if values.get(key) is not None
     }
-    return Normalization(**stated)
+    return replace(default or Normalization(), **stated)
 
 
 def scaled(images: Tensor, share: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Regions from networks with point prompts: SAM and SAM2."""
+"""Regions from networks with point prompts: SAM, SAM-HQ, SAM2, EdgeTAM, SAM3's tracker."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from torch import Tensor
 from csl_plugin._autocast import without_autocast
 from csl_plugin._options import checked_integer
 from csl_plugin.arrays import Array
+from csl_plugin.errors import OptionError
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.proposers.base import read_images
 from csl_plugin.proposers.placement import FollowsImages
-from csl_plugin.proposers.transformers.mask2former import as_output_error, check_model
-from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded, scaled
+from csl_plugin.proposers.transformers.families import MODEL_TYPES, PointFamily, family_of
+from csl_plugin.proposers.transformers.mask2former import as_output_error
+from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded
 from csl_plugin.regions.proposals import RegionProposals
-
-MODEL_TYPES = ("sam", "sam2", "sam2_video")
-"""The values of `config.model_type` in transformers that this proposer reads."""
 
 _POINTS_AT_ONCE = 64
 _SAME = 0.7  # two masks of a higher intersection over union are duplicates, as in segment-anything
@@ -29,21 +28,23 @@ _CANDIDATES = 4  # times `num_regions`: how many masks are compared with one ano
 
 
 class PromptedPointProposals(FollowsImages):
-    """Region scores and validities of SAM or SAM2, prompted by a grid of points.
+    """Region scores and validities of SAM or a successor of it, prompted by a grid of points.
 
     Every point gives three masks. R is the sigmoid of their logits. V is the predicted quality of the mask
-    (its intersection over union, clipped to [0, 1]), with SAM2 times the probability that there is an object.
-    Of nearly equal masks the best is kept, and of those the best `num_regions`. If the images of a batch have
-    different numbers of regions, they are padded with regions of validity 0.
+    (its intersection over union, clipped to [0, 1]), times the probability that there is an object where the
+    network states one: SAM2, EdgeTAM and SAM3 do. Of nearly equal masks the best is kept, and of those the
+    best `num_regions`. If the images of a batch have different numbers of regions, they are padded with
+    regions of validity 0.
 
-    SAM's input is resized by its longest side and padded, and the padding is cropped from the masks. SAM2's
-    is stretched to a square, as in its training.
+    The input of SAM and SAM-HQ is resized by its longest side and padded, and the padding is cropped from the
+    masks. That of the others is stretched to a square, as in their training.
 
     Args:
-        model: `SamModel` or `Sam2Model` from transformers, in evaluation mode.
+        model: `SamModel`, `SamHQModel`, `Sam2Model`, `EdgeTamModel` or `Sam3TrackerModel` from transformers,
+            in evaluation mode.
         points_per_side: Rows and columns of the grid of points; at least 1.
         num_regions: The most regions of an image; at least 1.
-        normalization: Mean and standard deviation of the colors; by default ImageNet's.
+        normalization: Mean and standard deviation of the colors; by default ImageNet's, and 1/2 for SAM3.
 
     Raises:
         OptionError: Another kind of model, a model in training mode, or a number below 1.
@@ -57,7 +58,7 @@ class PromptedPointProposals(FollowsImages):
         (RegionProposals(batch_size=1, num_regions=200, resolution=(128, 256)),)
 
     Source:
-        Kirillov et al. 2023; Ravi et al. 2024.
+        Kirillov et al. 2023; Ke et al. 2023; Ravi et al. 2024; Zhou et al. 2025; Carion et al. 2025.
     """
 
     def __init__(
@@ -68,14 +69,13 @@ class PromptedPointProposals(FollowsImages):
         num_regions: int = 200,
         normalization: Normalization | None = None,
     ) -> None:
-        config: Any = getattr(model, "config", None)
-        self._kind = check_model(model, MODEL_TYPES)
+        self._family = _point_family(model)
         self.model = model
-        self.normalization = normalization or Normalization()
+        self.normalization = normalization or self._family.normalization
         hint = "Omit it for the default."
         self._points_per_side = checked_integer("points_per_side", points_per_side, 1, None, hint)
         self._num_regions = checked_integer("num_regions", num_regions, 1, None, hint)
-        self._side = int(config.prompt_encoder_config.image_size)
+        self._frame = self._family.frame_of(model.config)
 
     def __call__(self, images: Array) -> tuple[RegionProposals]:
         """The proposals of a batch of images, on the images' device.
@@ -92,7 +92,7 @@ class PromptedPointProposals(FollowsImages):
         tensor = read_images(images)
         here = self.near(tensor)
         device = next(here.model.parameters()).device
-        with torch.inference_mode(), without_autocast(device), as_output_error(self._kind):
+        with torch.inference_mode(), without_autocast(device), as_output_error(self._family.model_type):
             found = [here._propose(image[None]) for image in tensor]
             most = max(len(validity) for _, validity in found)
             scores = [F.pad(masks, (0, 0, 0, 0, 0, most - len(masks))) for masks, _ in found]
@@ -104,23 +104,21 @@ class PromptedPointProposals(FollowsImages):
         """R (N, h, w) and V (N,) of one image (1, 3, H, W), the best first."""
         model: Any = self.model
         parameter = next(model.parameters())
-        side = (self._side, self._side)
-        pixels = image.to(parameter.device, torch.float32)
-        if self._kind == "sam":
-            pixels = scaled(pixels, self._side / max(pixels.shape[2:]))
-        else:
-            pixels = F.interpolate(pixels, side, mode="bilinear", align_corners=False, antialias=True)
+        pixels = self._frame.resized(image.to(parameter.device, torch.float32))
         size = (pixels.shape[2], pixels.shape[3])
-        pixels = padded(self.normalization(pixels), side)
+        canvas = self._frame.canvas(size)
+        pixels = padded(self.normalization(pixels), canvas)
         embeddings = model.get_image_embeddings(pixels.to(parameter.dtype))
+        prompts = {"image_embeddings": embeddings}
+        if self._family.intermediate:
+            prompts["image_embeddings"], prompts["intermediate_embeddings"] = embeddings
         masks, validity = [], []
         for points in torch.split(self._grid(size).to(pixels.device), _POINTS_AT_ONCE):
-            prompts = {"input_points": points[None, :, None], "image_embeddings": embeddings}
-            output = model(**prompts, multimask_output=True)
+            output = model(input_points=points[None, :, None], **prompts, multimask_output=True)
             quality = output.iou_scores.float().clamp(0, 1)
-            if self._kind != "sam":
-                quality = quality * output.object_score_logits.float().sigmoid()
-            masks.append(cropped(output.pred_masks[0].float(), side, size).flatten(0, 1))
+            if (certainty := output.get("object_score_logits")) is not None:
+                quality = quality * certainty.float().sigmoid()
+            masks.append(cropped(output.pred_masks[0].float(), canvas, size).flatten(0, 1))
             validity.append(quality[0].flatten())
         return self._best(torch.cat(masks), torch.cat(validity))
 
@@ -154,6 +152,15 @@ class PromptedPointProposals(FollowsImages):
 
     def __repr__(self) -> str:
         options = f"points_per_side={self._points_per_side}, num_regions={self._num_regions}"
-        if self.normalization != Normalization():
+        if self.normalization != self._family.normalization:
             options += f", normalization={self.normalization}"
-        return f"PromptedPointProposals({self._kind} {self._digest}, {options})"
+        return f"PromptedPointProposals({self._family.model_type} {self._digest}, {options})"
+
+
+def _point_family(model: torch.nn.Module) -> PointFamily:
+    family = family_of(model)
+    if not isinstance(family, PointFamily):
+        known = [kind for kind, each in MODEL_TYPES.items() if isinstance(each, PointFamily)]
+        hint = "Pass it to proposer_from_model, which knows both kinds."
+        raise OptionError("model", f"a {family.title}", "one of " + ", ".join(known), hint)
+    return family
