@@ -12,6 +12,7 @@ from pathlib import Path
 from benchmarks.guide.proposers import COLUMNS, ROWS
 from csl_plugin.adapters import PRESETS, Preset
 from csl_plugin.adapters.presets.preset import IMAGENET
+from csl_plugin.adapters.presets.transformers_outputs import QUERY_SUMS
 from csl_plugin.adapters.presets.ultralytics import Detections
 from csl_plugin.io import atomic_path
 
@@ -49,16 +50,18 @@ other one with a message that says what it saw.
 | output | read as |
 | --- | --- |
 | transformers `SemanticSegmenterOutput` | logits |
-| transformers outputs of Mask2Former, MaskFormer, OneFormer, EoMT and DETR | queries |
+QUERY_ROWS
 | transformers `CLIPSegImageSegmentationOutput` | binary logits |
 | anomalib's `InferenceBatch`, `ImageBatch` and the like, by all four fields | anomaly map |
 | another mapping with one tensor (B, C, h, w) under `logits` or `out` | logits; binary logits where C = 1 |
 | another mapping with `masks_queries_logits` and `class_queries_logits` | queries |
 
 Of transformers' output classes the class decides, not the names of fields: RF-DETR and Conditional DETR have
-DETR's names, but class scores that are sigmoids without a class "no object", so neither this nor the preset
-`detr` takes them. Another mapping is refused where it also holds boxes, masks or depth, and where its values
-are all in [0, 1] and sum to 1 over C (with C = 1: reach both ends), as probabilities do.
+DETR's names, but other class scores, so the preset `detr` does not take them. Another mapping is refused
+where it also holds boxes, masks or depth, and where its values are all in [0, 1] and sum to 1 over C (with
+C = 1: reach both ends), as probabilities do. The scores of a processor's semantic post-processing
+(`return_segmentation_scores=True`) have one name for logits and for sums over queries: declare which, with
+`postprocessed_logits` or `postprocessed_queries`.
 
 ## How queries are written
 
@@ -73,10 +76,16 @@ segments of the plain output:
   Of two cars each keeps its own pixels. A segment that an overlap kept from being found may be found then.
 - Queries with a lower probability are lowered to what the fused map leaves. Thresholds below 1/2 find fewer.
 - Each further query is "no object" with a probability of 0.73 and has a mask of at most 1/2, so that no
-  threshold finds it; their sum is what the kept queries do not hold of the fused map.
+  threshold finds it; their sum is what the kept queries do not hold of the fused map. RF-DETR's have their
+  class with a probability of 0.27.
 - The sum over queries is the fused map, or what the kept queries hold where that is more, with the arg max of
   the fused map at each pixel of the masks. With a single class it is exactly the fused map.
-- DETR's `pred_boxes` get a row of zeros for each further query.
+- `pred_boxes` of DETR and its kin get a row of zeros for each further query.
+- Conditional DETR's classes have none "no object" among them, though its processor takes the last one for it
+  where it looks for segments. There a kept query has the model's own class logits, and the mask of any other
+  is emptied. A further query has its class with a probability of 0.45 and gives the same to all others: the
+  sums of a pixel are those of the fused map and a constant.
+- RF-DETR's processor paints the segment of the highest score first, whatever its mask holds at a pixel.
 
 The presets `eam` and `uno` are written likewise, with a score that is exactly the fused map.
 """
@@ -117,8 +126,22 @@ def page() -> str:
         rows = [_row(known) for known in PRESETS.values() if known.task == task]
         head = ("name", "method", "call", "holds", "input", "resolution", "calibration", "batch", "tested")
         parts += [f"## {title}\n", _table(head, rows), _notes(task)]
-    parts += [RECOGNITION, UPSTREAM, "## Proposers\n", _table(COLUMNS, ROWS)]
+    parts += [
+        RECOGNITION.replace("QUERY_ROWS\n", _query_rows()),
+        UPSTREAM,
+        "## Proposers\n",
+        _table(COLUMNS, ROWS),
+    ]
     return "\n".join(parts)
+
+
+def _query_rows() -> str:
+    """A line for each way in which queries are read."""
+    lines = []
+    for path, kind in QUERY_SUMS.items():
+        names = ", ".join(f"`{name}`" for name in path.types)
+        lines.append(f"| transformers {names} | queries: {kind.head.note} |\n")
+    return "".join(lines)
 
 
 def _row(known: Preset) -> tuple[str, ...]:

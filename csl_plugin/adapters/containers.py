@@ -13,6 +13,7 @@ from torch import Tensor
 from csl_plugin._tracing import untransformed
 from csl_plugin.adapters.padding import valid_of_sizes
 from csl_plugin.arrays import as_tensor
+from csl_plugin.errors import ShapeError
 
 _INSIDE = ("image", "inputs", "img", "pixel_values")
 
@@ -63,6 +64,20 @@ def find_images(value: Any, axes: int) -> Found | None:
     if axes == 3 and hasattr(value, "convert") and hasattr(value, "getbands"):
         return find_images(np.asarray(value.convert("RGB")), axes)
     return _of_padded(value, axes)
+
+
+def find_frames(value: Any) -> Found | None:
+    """The frames of a video (1, T, 3, H, W), in the order of the T outputs.
+
+    Raises:
+        ShapeError: Several videos, whose frames models put in different orders.
+    """
+    if not isinstance(value, Tensor) or value.is_nested or value.ndim != 5 or value.shape[2] != 3:
+        return None
+    if len(value) != 1:
+        got, hint = f"{len(value)} videos", "Call the model once for each video."
+        raise ShapeError("model input", got, "one video (1, T, 3, H, W)", hint)
+    return _of_tensor(value[0], 4)
 
 
 def _of_tensor(value: Tensor, axes: int) -> Found | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from csl_plugin._options import as_float
 from csl_plugin._tracing import outside_transforms, refuse_export
-from csl_plugin.adapters.containers import Found, find_images
+from csl_plugin.adapters.containers import Found, find_frames, find_images
 from csl_plugin.adapters.image_batch import ImageBatch
 from csl_plugin.adapters.padding import Padding, find_padding
 from csl_plugin.arrays import bounds, describe, has_values, shown
@@ -78,13 +79,14 @@ class ImageInput:
         """The first images among the arguments of a call, and what the call says of their padding.
 
         Images are a tensor (B, 3, H, W) or (3, H, W), an array (H, W, 3), a PIL image, a list of these, a
-        nested tensor, a `NestedTensor` of DETR, an `ImageList` of detectron2 or torchvision, or mappings with
-        such values, as detectron2 and mmsegmentation take. Padding is what `pixel_mask`,
-        `pixel_attention_mask`, `padding_mask`, `reshaped_input_sizes` or mmsegmentation's metainfo say.
+        nested tensor, a `NestedTensor` of DETR, an `ImageList` of detectron2 or torchvision, mappings with
+        such values, as detectron2 and mmsegmentation take, or the frames of a video (1, T, 3, H, W). Padding
+        is what `pixel_mask`, `pixel_attention_mask`, `padding_mask`, `reshaped_input_sizes` or
+        mmsegmentation's metainfo say.
 
         Raises:
             OutputError: There are no images.
-            ShapeError: A mask that does not fit them.
+            ShapeError: A mask that does not fit them, or several videos.
             DTypeError: They are integers other than uint8, or not dense.
             DeviceError: They hold no values.
             ScoreRangeError: Their values are not in [0, 1] after `mean` and `std` are undone.
@@ -92,9 +94,9 @@ class ImageInput:
         named = [kwargs[name] for name in _NAMES if name in kwargs]
         values = (*args, *named, *kwargs.values())
         with outside_transforms():
-            for axes in (4, 3):
+            for find in (partial(find_images, axes=4), partial(find_images, axes=3), find_frames):
                 for value in values:
-                    found = find_images(value, axes)
+                    found = find(value)
                     if found is not None:
                         return self._read(found, (*args, *kwargs.values()), kwargs)
         raise OutputError(

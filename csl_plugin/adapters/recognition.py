@@ -11,11 +11,10 @@ from torch import Tensor
 from csl_plugin.adapters.output import OutputAdapter
 from csl_plugin.adapters.output_path import contents
 from csl_plugin.adapters.presets.anomalib import AnomalyMap, Predictions, is_prediction
-from csl_plugin.adapters.presets.queries import QuerySum
 from csl_plugin.adapters.presets.transformers_outputs import (
-    DETR_QUERIES,
     PROMPTED,
     QUERIES,
+    QUERY_SUMS,
     SEMANTIC,
     TransformersItems,
     class_hint,
@@ -42,9 +41,11 @@ def recognize(output: Any) -> OutputAdapter:
     """The adapter for an output whose names say what it holds, of a model that takes RGB in [0, 1].
 
     An output class of transformers decides by itself: SemanticSegmenterOutput holds logits; the outputs of
-    Mask2Former, MaskFormer, OneFormer, EoMT and DETR hold masks and class logits of queries, which are summed
-    over queries; CLIPSeg's holds one logit per prompt. Any other class of transformers is refused, also where
-    its fields have the same names, as RF-DETR's have.
+    Mask2Former, MaskFormer, OneFormer, EoMT, VidEoMT, DETR, Conditional DETR and RF-DETR hold masks and class
+    logits of queries, which are summed over queries; CLIPSeg's holds one logit per prompt. Classes decide,
+    because the same names mean different things: the class logits of DETR are a softmax with a class "no
+    object", those of Conditional DETR one without it, those of RF-DETR sigmoids. Any other class of
+    transformers is refused.
 
     Predictions of anomalib 2, by the class and all four of their fields, hold an anomaly map.
 
@@ -95,7 +96,7 @@ def preprocessing_hint(model: Any, output: Any) -> str:
 
 def _of_class(output: Any, kind: str) -> OutputAdapter | None:
     """The adapter of an output class of transformers."""
-    for path in (QUERIES, DETR_QUERIES):
+    for path in QUERY_SUMS:
         if kind in path.types:
             return _of_queries(output, path)
     if kind in PROMPTED.types:
@@ -123,9 +124,10 @@ def _of_queries(output: Mapping[str, Any], path: TransformersItems) -> OutputAda
     masks, classes = (output.get(str(steps[0])) for steps in path.paths)
     if not _has_axes(masks, 4) or not _has_axes(classes, 3):
         return None
-    if masks.shape[:2] != classes.shape[:2] or classes.shape[2] < 2:
+    score_kind = QUERY_SUMS[path]
+    if masks.shape[:2] != classes.shape[:2] or classes.shape[2] < score_kind.head.least:
         return None
-    return OutputAdapter(QuerySum(), path)
+    return OutputAdapter(score_kind, path)
 
 
 def _are_shares(logits: Tensor) -> bool:

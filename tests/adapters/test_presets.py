@@ -240,7 +240,7 @@ CASES = {
         for name in ("source_only_segformer", "daformer", "hrda", "mic", "mmseg0_probabilities")
     },
 }
-TRANSFORMERS = {known.name for known in PRESETS.values() if "pixel_values" in known.call}
+TRANSFORMERS = {known.name for known in PRESETS.values() if "(transformers)" in known.title}
 
 
 def halves(images):

@@ -89,11 +89,9 @@ def hf():
 
 def lookalikes(hf):
     outputs, models = hf.modeling_outputs, hf.models
-    conditional = models.conditional_detr.modeling_conditional_detr.ConditionalDetrSegmentationOutput
-    made = {
+    return {
         "classification": outputs.ImageClassifierOutput(logits=CLASSES[:, 0]),
         "depth": outputs.DepthEstimatorOutput(predicted_depth=LOGITS[:, 0]),
-        "conditional detr": conditional(logits=CLASSES, pred_boxes=BOXES, pred_masks=MASKS),
         "sam": models.sam.modeling_sam.SamImageSegmentationOutput(
             iou_scores=torch.rand(2, 1, 3), pred_masks=torch.randn(2, 1, 3, 8, 8)
         ),
@@ -102,10 +100,16 @@ def lookalikes(hf):
         ),
         "detection": models.detr.modeling_detr.DetrObjectDetectionOutput(logits=CLASSES, pred_boxes=BOXES),
     }
+
+
+def of_queries(hf):
+    """Outputs with the names of DETR's, by the preset that reads them."""
+    models = hf.models
+    conditional = models.conditional_detr.modeling_conditional_detr.ConditionalDetrSegmentationOutput
+    made = {"conditional_detr": conditional}
     if hasattr(models, "rf_detr"):  # transformers >= 5.21
-        kind = models.rf_detr.modeling_rf_detr.RfDetrInstanceSegmentationOutput
-        made["rf-detr"] = kind(logits=CLASSES, pred_boxes=BOXES, pred_masks=MASKS)
-    return made
+        made["rf_detr"] = models.rf_detr.modeling_rf_detr.RfDetrInstanceSegmentationOutput
+    return {name: kind(logits=CLASSES, pred_boxes=BOXES, pred_masks=MASKS) for name, kind in made.items()}
 
 
 def test_other_classes_of_transformers_are_refused_by_name(hf):
@@ -120,16 +124,24 @@ def test_other_classes_of_transformers_are_refused_by_name(hf):
 
 @pytest.mark.parametrize("name", ["detr", "mask2former", "segformer", "clipseg"])
 def test_a_preset_of_transformers_refuses_another_models_output(hf, name):
-    for output in lookalikes(hf).values():
+    for output in (*lookalikes(hf).values(), *of_queries(hf).values()):
         with pytest.raises(CSLError, match=type(output).__name__):
             preset(name).read(output)
 
 
-def test_sigmoid_queries_say_what_is_wrong_with_them(hf):
-    output = lookalikes(hf)["conditional detr"]
-    segment = CSLWrapper(lambda x: output, lambda x: RegionMap(torch.zeros(2, 8, 8).int()), "detr")
-    with pytest.raises(CSLError, match='sigmoids without a class "no object"'):
-        segment(torch.rand(2, 3, 8, 8))
+def test_the_class_decides_what_class_logits_mean(hf):
+    shares = {"conditional_detr": CLASSES.softmax(-1), "rf_detr": CLASSES.sigmoid()}
+    for name, output in of_queries(hf).items():
+        expected = torch.einsum("bqc,bqhw->bchw", shares[name], MASKS.sigmoid())
+        for adapter in (recognize(output), preset(name)):
+            torch.testing.assert_close(adapter.read(output), expected)
+        with pytest.raises(CSLError, match=f'expected DetrSegmentationOutput.*pass the preset "{name}"'):
+            preset("detr").read(output)
+        segment = CSLWrapper(
+            lambda x, made=output: made, lambda x: RegionMap(torch.zeros(2, 8, 8).int()), "detr"
+        )
+        with pytest.raises(CSLError, match=f'pass the preset "{name}"'):
+            segment(torch.rand(2, 3, 8, 8))
 
 
 def test_a_class_of_ones_own_is_read_by_its_keys(hf):

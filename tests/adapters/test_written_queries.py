@@ -22,7 +22,7 @@ from csl_plugin.errors import DeviceError, ScoreRangeError
 from tests.helpers import tiny_segmenters
 
 SIZE, CLASSES = (16, 16), 4
-FAMILIES = ("mask2former", "maskformer", "oneformer", "eomt", "detr")
+FAMILIES = ["mask2former", "maskformer", "oneformer", "eomt", "detr"]
 THRESHOLDS = (0.5, 0.65, 0.8)
 RULES = ("adaptive", "product", "geometric", "mean")
 OUTPUTS = {
@@ -32,6 +32,9 @@ OUTPUTS = {
     "eomt": hf.models.eomt.modeling_eomt.EomtForUniversalSegmentationOutput,
     "detr": hf.models.detr.modeling_detr.DetrSegmentationOutput,
 }
+if hasattr(hf, "VideomtForUniversalSegmentation"):
+    FAMILIES.append("videomt")
+    OUTPUTS["videomt"] = hf.models.videomt.modeling_videomt.VideomtForUniversalSegmentationOutput
 
 
 def output(family, masks, classes):
@@ -51,7 +54,13 @@ def processors(tmp_path_factory):
         kind: Any = getattr(hf, f"{name}ImageProcessorPil", None) or getattr(hf, f"{name}ImageProcessor")
         return kind(**options)
 
+    of_videos = {}
+    if "videomt" in FAMILIES:
+        from transformers.models.videomt.video_processing_videomt import VideomtVideoProcessor
+
+        of_videos["videomt"] = VideomtVideoProcessor()
     return {
+        **of_videos,
         "mask2former": made("Mask2Former"),
         "maskformer": made("MaskFormer"),
         "oneformer": made("OneFormer", class_info_file="classes.json", repo_path=str(folder)),
@@ -404,7 +413,8 @@ def test_a_real_model_that_is_sure(family, processors):
     named = {"task_inputs": torch.arange(77).expand(2, -1) % 20} if family == "oneformer" else {}
 
     def sure(pixel_values):
-        made = model(pixel_values=pixel_values, **named)
+        call = {"pixel_values_videos": pixel_values[:, None]} if family == "videomt" else {}
+        made = model(**(call or {"pixel_values": pixel_values}), **named)
         name = "logits" if family == "detr" else "class_queries_logits"
         spread = made[name] - made[name].mean((0, 1), keepdim=True)
         made[name] = 2 * spread / spread.std() + torch.tensor([0.5, 0.5, 0.5, 0.0])

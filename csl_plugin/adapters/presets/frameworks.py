@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from csl_plugin.adapters.inputs import ImageInput
 from csl_plugin.adapters.output_path import Items
-from csl_plugin.adapters.presets.preset import BGR_BYTES, BYTES, IMAGENET, Preset, Task, Tested
-from csl_plugin.adapters.presets.queries import QuerySum
+from csl_plugin.adapters.presets.preset import BGR_BYTES, BYTES, IMAGENET, RGB, Preset, Task, Tested
 from csl_plugin.adapters.presets.transformers_outputs import (
+    CONDITIONAL_DETR_QUERIES,
+    DENSE,
     DETR_QUERIES,
     PROMPTED,
     QUERIES,
+    QUERY_SUMS,
+    RF_DETR_QUERIES,
     SEMANTIC,
     TransformersItems,
 )
@@ -20,6 +23,8 @@ _FRAMEWORK: Task = "framework"
 _HALVES = ImageInput((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 _RUN: Tested = "run with random weights"
 _SEM_SEG = Items((("sem_seg",),), each=True)
+_SCORES = Items((("segmentation_scores",),), each=True, labels=("segmentation",))
+_POST = "processor.post_process_semantic_segmentation(..., return_segmentation_scores=True)"
 _SAMPLES = Items((("seg_logits", "data"),), each=True, labels=("pred_sem_seg", "data"))
 
 
@@ -31,17 +36,24 @@ def _transformers(
     score_kind: ScoreKind | None = None,
     output_path: TransformersItems = SEMANTIC,
     note: str = "",
+    call: str = "model(pixel_values=x)",
 ) -> Preset:
     score_kind = Softmax() if score_kind is None else score_kind
     return Preset(
-        name, title, _FRAMEWORK, "model(pixel_values=x)", score_kind, output_path, images, resolution,
-        note=note, tested=_RUN,
-    )  # fmt: skip
+        name, title, _FRAMEWORK, call, score_kind, output_path, images, resolution, note=note, tested=_RUN
+    )
 
 
-def _queries(name: str, title: str, note: str = "", output_path: TransformersItems = QUERIES) -> Preset:
-    note = "Written as queries: see below. " + note
-    return _transformers(name, title, score_kind=QuerySum(), output_path=output_path, note=note.strip())
+def _queries(
+    name: str,
+    title: str,
+    note: str = "",
+    output_path: TransformersItems = QUERIES,
+    call: str = "model(pixel_values=x)",
+) -> Preset:
+    kind = QUERY_SUMS[output_path]
+    note = f"Classes: {kind.head.note}. Written as queries: see below. {note}".strip()
+    return _transformers(name, title, score_kind=kind, output_path=output_path, note=note, call=call)
 
 
 PRESETS = (
@@ -61,6 +73,11 @@ PRESETS = (
     _transformers("dpt", "DPT (transformers)", _HALVES, "input"),
     _transformers("beit", "BEiT (transformers)", _HALVES),
     _transformers("mobilevit", "MobileViT (transformers)", ImageInput(order="BGR"), "input/32 to input/8"),
+    _transformers("sapiens2", "Sapiens2 (transformers)", resolution="input/16 times the factor of its head"),
+    _transformers("tipsv2_dpt", "TIPSv2 DPT (transformers)", RGB, "input",
+                  note="For the model with all heads: tipsv2_dpt_dense."),
+    _transformers("tipsv2_dpt_dense", "TIPSv2 DPT with all heads (transformers)", RGB, "input",
+                  output_path=DENSE, note="Depth and normals stay as they are."),
     _transformers("clipseg", "CLIPSeg (transformers)", resolution="input", score_kind=Sigmoid(),
                   output_path=PROMPTED,
                   note="One image and one prompt per row of the batch; also takes input_ids."),
@@ -68,7 +85,22 @@ PRESETS = (
     _queries("maskformer", "MaskFormer (transformers)"),
     _queries("oneformer", "OneFormer (transformers)", "Also takes task_inputs."),
     _queries("eomt", "EoMT (transformers)", "A fixed square input."),
+    _queries("eomt_dinov3", "EoMT with DINOv3 (transformers)", "A fixed square input."),
+    _queries("videomt", "VidEoMT (transformers)", "One video a call, (1, T, 3, H, W); a fixed square input. "
+             "The T frames are a batch: each has regions of its own.", call="model(pixel_values_videos=x)"),
     _queries("detr", "DETR segmentation (transformers)", output_path=DETR_QUERIES),
+    _queries("conditional_detr", "Conditional DETR segmentation (transformers)",
+             "As its semantic post-processing has it; its panoptic post-processing drops the last class.",
+             CONDITIONAL_DETR_QUERIES),
+    _queries("rf_detr", "RF-DETR segmentation (transformers)",
+             "Each query keeps its most probable class alone.", RF_DETR_QUERIES),
+    Preset("postprocessed_logits", "Post-processing of per-pixel models (transformers)", _FRAMEWORK, _POST,
+           Softmax(), _SCORES, resolution="original", tested=_RUN,
+           note="For a function from RGB images in [0, 1] to what the processor of a model with logits "
+           "returns, such as SegFormer's. `segmentation` is computed again."),
+    Preset("postprocessed_queries", "Post-processing of queries (transformers)", _FRAMEWORK, _POST,
+           NonNegative(name="query sum"), _SCORES, resolution="original", tested=_RUN,
+           note="The same of a model with queries, such as Mask2Former: the field holds sums over queries."),
     Preset("mmseg0_logits", "mmsegmentation 0.x", _FRAMEWORK, "model.encode_decode(img, img_metas)",
            Softmax(), images=IMAGENET),
     Preset("mmseg0_probabilities", "mmsegmentation 0.x", _FRAMEWORK,

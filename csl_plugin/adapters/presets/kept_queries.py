@@ -7,6 +7,7 @@ any threshold from 1/2 on can find it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -25,12 +26,12 @@ _STRICT = 0.8  # the highest default threshold of the processors
 
 @dataclass(frozen=True)
 class KeptQueries:
-    """Queries of which each has one class and the class "none".
+    """Queries of which each has one class.
 
     Args:
         masks: Mask probabilities, (B, Q, h, w).
-        labels: The most probable class of each query, "none" apart, (B, Q).
-        logits: The logit of that class against all others, (B, Q), in the output's dtype.
+        labels: The most probable class of each query, (B, Q).
+        logits: The logit of its probability, (B, Q), in the output's dtype.
     """
 
     masks: Tensor
@@ -51,21 +52,20 @@ class KeptQueries:
         """Probability times mask of the sure queries, (B, Q, h, w), 0 for the others; without gradient."""
         return (self.probabilities * self.sure)[..., None, None].detach() * self.masks.detach()
 
-    def class_logits(self, classes: int) -> Tensor:
-        """Class logits (B, Q, classes), the last one "none", that give a query its class and no other."""
-        rows = torch.full(
-            (*self.labels.shape, classes), -CERTAIN, dtype=self.logits.dtype, device=self.logits.device
-        )
-        rows[..., -1] = 0.0
-        return rows.scatter(-1, self.labels[..., None], self.logits[..., None])
 
-
-def kept_queries(masks: Tensor, classes: Tensor, size: tuple[int, int], dtype: torch.dtype) -> KeptQueries:
-    """The queries of mask logits (B, Q, h, w) and class logits (B, Q, K + 1), with their most probable class.
+def kept_queries(
+    masks: Tensor,
+    classes: Tensor,
+    best: Callable[[Tensor], tuple[Tensor, Tensor]],
+    size: tuple[int, int],
+    dtype: torch.dtype,
+) -> KeptQueries:
+    """The queries of mask logits (B, Q, h, w) and class logits (B, Q, C), with their most probable class.
 
     Args:
         masks: The mask logits; resized to `size`, bilinear, where they have another one.
         classes: The class logits.
+        best: The class of each query and the logit of its probability, from class logits.
         size: (h, w) of the fused map.
         dtype: float32 or float64, for the arithmetic.
 
@@ -80,10 +80,7 @@ def kept_queries(masks: Tensor, classes: Tensor, size: tuple[int, int], dtype: t
     untransformed("model output", masks)
     untransformed("model output", classes)
     masks = resized(masks, size).to(dtype)
-    wide = classes.to(dtype)
-    labels = wide[..., :-1].argmax(-1)
-    others = wide.scatter(-1, labels[..., None], -torch.inf).logsumexp(-1)
-    logits = wide.gather(-1, labels[..., None])[..., 0] - others
+    labels, logits = best(classes.to(dtype))
     return KeptQueries(masks.sigmoid(), labels, logits.clamp(-CERTAIN, CERTAIN).to(classes.dtype))
 
 
@@ -139,7 +136,7 @@ def fitted(total: Tensor, weights: Tensor, masks: Tensor, first: Tensor) -> Tens
 
     Args:
         total: The sum to stay below, (B, K, h, w).
-        weights: What a query gives to each sum, (B, Q, K), at most one of them not 0.
+        weights: What a query gives to each sum, (B, Q, K); the largest one decides.
         masks: The masks.
         first: Where a mask is served first, boolean (B, Q, h, w) or (B, Q, 1, 1); the others share the rest.
     """

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from csl_plugin.adapters.presets.added_queries import LEAST, added_queries, mask_logits
+from csl_plugin.adapters.presets.class_heads import ClassHead, WithNone
 from csl_plugin.adapters.presets.kept_queries import (
     KeptQueries,
     fitted,
@@ -27,11 +28,12 @@ from csl_plugin.calibration import Calibration
 
 # The fused arg max over what kept queries hold of another class: it survives a processor's resizing.
 _AHEAD = 1.5
+_WITH_NONE = WithNone()
 
 
 @dataclass(frozen=True)
 class QuerySum(ScoreKind):
-    """Masks (B, Q, h, w) and class logits (B, Q, K + 1), the last one "no object".
+    """Masks (B, Q, h, w) and class logits (B, Q, C) of queries.
 
     D[c] is the sum over queries of class probability times mask probability, as in MaskFormer: in [0, Q], not
     normalized over classes. Masks keep their own resolution.
@@ -40,29 +42,35 @@ class QuerySum(ScoreKind):
     over 1/2 keeps it, and its mask. It takes the class that most of its segment has in the fused map, and a
     pixel whose fused class is another goes to a query of that class, where there is one. So the processor
     finds the same segments at every threshold from 1/2 on. The sum over queries is the fused map, or what
-    these queries hold where that is more, with the arg max of the fused map at each pixel. With one class,
-    K = 1, it is the fused map, and masks are lowered to it.
+    these queries hold where that is more, with the arg max of the fused map at each pixel; with a head that
+    gives every class a share (`Exhaustive`), and a constant for each pixel besides. With one class, K = 1, it
+    is the fused map, and masks are lowered to it.
+
+    Args:
+        head: What the class logits mean: by default a softmax over K classes and a last one, "no object".
     """
 
+    head: ClassHead = _WITH_NONE
     name: str = "queries"
 
     def read(self, *tensors: Tensor) -> Tensor:
         """The sums over queries."""
-        masks, classes = check_queries(self.name, *tensors)
-        return weighted(classes.softmax(-1)[..., :-1], masks.sigmoid())
+        masks, classes = check_queries(self.name, *tensors, least=self.head.least)
+        return weighted(self.head.probabilities(classes), masks.sigmoid())
 
     def write(self, fused: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The model's queries and further ones, whose sum has the arg max of `fused`."""
-        masks, classes = check_queries(self.name, *tensors)
-        own = _own(fused, masks, classes)
+        head = self.head
+        masks, classes = check_queries(self.name, *tensors, least=head.least)
+        own = _own(fused, masks, classes, head)
         count = fused.shape[1]
-        led = followed(own, fused) if count > 1 else own
-        weights = _shares(led, count)
+        led = head.settled(followed(own, fused) if count > 1 else own)
+        weights = head.weights(led, classes)
         first = led.sure[..., None, None]
         total = _total(fused, weighted(weights, led.masks * first)) if count > 1 else fused
         led = replace(led, masks=fitted(total, weights, led.masks, _owned(led) if count == 1 else first))
         least = LEAST if count > 1 else -torch.inf
-        return _join(own, led, masks, classes, lambda held: total - held, list(range(count)), least)
+        return _join(own, led, masks, classes, lambda held: total - held, list(range(count)), head, least)
 
 
 @dataclass(frozen=True)
@@ -136,8 +144,8 @@ class QueryObjectness(ScoreKind):
         return ("calibration",)
 
 
-def check_queries(name: str, *tensors: Tensor) -> tuple[Tensor, Tensor]:
-    """Masks (B, Q, h, w) and class logits (B, Q, K), K >= 2, of the same queries.
+def check_queries(name: str, *tensors: Tensor, least: int = 2) -> tuple[Tensor, Tensor]:
+    """Masks (B, Q, h, w) and class logits (B, Q, C), C >= `least`, of the same queries.
 
     Raises:
         ShapeError: They have other shapes.
@@ -145,13 +153,13 @@ def check_queries(name: str, *tensors: Tensor) -> tuple[Tensor, Tensor]:
     masks, classes = tensors
     if masks.ndim != 4:
         raise wrong_shape(masks, name, "masks (B, Q, h, w)")
-    if classes.ndim != 3 or classes.shape[:2] != masks.shape[:2] or classes.shape[2] < 2:
-        raise wrong_shape(classes, name, f"class logits {(*masks.shape[:2], 'K + 1')}")
+    if classes.ndim != 3 or classes.shape[:2] != masks.shape[:2] or classes.shape[2] < least:
+        raise wrong_shape(classes, name, f"class logits {(*masks.shape[:2], f'{least} or more')}")
     return masks, classes
 
 
-def _own(fused: Tensor, masks: Tensor, classes: Tensor) -> KeptQueries:
-    return kept_queries(masks, classes, (fused.shape[-2], fused.shape[-1]), fused.dtype)
+def _own(fused: Tensor, masks: Tensor, classes: Tensor, head: ClassHead = _WITH_NONE) -> KeptQueries:
+    return kept_queries(masks, classes, head.best, (fused.shape[-2], fused.shape[-1]), fused.dtype)
 
 
 def _owned(own: KeptQueries) -> Tensor:
@@ -159,12 +167,6 @@ def _owned(own: KeptQueries) -> Tensor:
     owners = own.held().argmax(1, keepdim=True)
     owned = torch.zeros_like(own.masks, dtype=torch.bool).scatter(1, owners, True)
     return owned & own.sure[..., None, None]
-
-
-def _shares(own: KeptQueries, classes: int) -> Tensor:
-    """The class probabilities of the kept queries without "none", (B, Q, K)."""
-    rows = own.probabilities.new_zeros(*own.labels.shape, classes)
-    return rows.scatter(-1, own.labels[..., None], own.probabilities[..., None])
 
 
 def _total(fused: Tensor, held: Tensor) -> Tensor:
@@ -182,6 +184,7 @@ def _join(
     classes: Tensor,
     missing: Callable[[Tensor], Tensor],
     added: list[int],
+    head: ClassHead = _WITH_NONE,
     least: float = -torch.inf,
 ) -> tuple[Tensor, Tensor]:
     """Masks and class logits of the kept queries, and of those added for what is missing of the sums.
@@ -193,8 +196,8 @@ def _join(
         resized(masks, (led.masks.shape[-2], led.masks.shape[-1])),
         mask_logits(led.masks, masks.dtype).to(masks.dtype),
     )
-    held = weighted(_shares(led, classes.shape[-1] - 1), kept.to(led.masks.dtype).sigmoid())
+    held = weighted(head.weights(led, classes), kept.to(led.masks.dtype).sigmoid())
     rest = missing(held).clamp(min=0.0)
-    more, rows = added_queries(rest, added, classes.shape[-1], classes.dtype, least)
+    more, rows = added_queries(rest, added, head, classes, least)
     joined = torch.cat([kept.to(more.dtype), more], 1)
-    return joined, torch.cat([led.class_logits(classes.shape[-1]), rows], 1)
+    return joined, torch.cat([head.rows(led, classes), rows], 1)

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from csl_plugin.adapters.output_path import Items, contents
+from csl_plugin.adapters.presets.class_heads import Exhaustive, Sigmoids
+from csl_plugin.adapters.presets.queries import QuerySum
 from csl_plugin.errors import OutputError
 
-_SIGMOID = 'Its class scores are sigmoids without a class "no object": read them with an adapter of your own.'
 _MASKS = "It holds masks without classes: use the model as a proposer, load_proposer(name)."
+_DENSE = 'It holds logits as "segmentation_logits": pass the preset "tipsv2_dpt_dense".'
+_SIGMOIDS = 'Its class scores are sigmoids: pass the preset "rf_detr".'
+_WITHOUT_NONE = 'Its classes have no "no object" among them: pass the preset "conditional_detr".'
 _HINTS = {
-    "RfDetrInstanceSegmentationOutput": _SIGMOID,
-    "ConditionalDetrSegmentationOutput": _SIGMOID,
     "SamImageSegmentationOutput": _MASKS,
     "SamHQImageSegmentationOutput": _MASKS,
     "Sam2ImageSegmentationOutput": _MASKS,
+    "EdgeTamImageSegmentationOutput": _MASKS,
+    "Sam3TrackerImageSegmentationOutput": _MASKS,
+    "Tipsv2DptDensePredictorOutput": _DENSE,
+    "RfDetrInstanceSegmentationOutput": _SIGMOIDS,
+    "ConditionalDetrSegmentationOutput": _WITHOUT_NONE,
 }
 _OTHER = "Pass the preset of this model, or an adapter of your own."
 
@@ -69,11 +77,25 @@ QUERIES = TransformersItems(
         "OneFormerForUniversalSegmentationOutput",
         "EomtForUniversalSegmentationOutput",
         "EomtDinov3ForUniversalSegmentationOutput",
+        "VideomtForUniversalSegmentationOutput",
     ),
 )
 DETR_QUERIES = TransformersItems(
     (("pred_masks",), ("logits",)), types=("DetrSegmentationOutput",), per_query=("pred_boxes",)
 )
+CONDITIONAL_DETR_QUERIES = replace(DETR_QUERIES, types=("ConditionalDetrSegmentationOutput",))
+RF_DETR_QUERIES = replace(DETR_QUERIES, types=("RfDetrInstanceSegmentationOutput",))
+DENSE = TransformersItems((("segmentation_logits",),), types=("Tipsv2DptDensePredictorOutput",))
+
+QUERY_SUMS: Mapping[TransformersItems, QuerySum] = MappingProxyType(
+    {
+        QUERIES: QuerySum(),
+        DETR_QUERIES: QuerySum(),
+        CONDITIONAL_DETR_QUERIES: QuerySum(Exhaustive()),
+        RF_DETR_QUERIES: QuerySum(Sigmoids()),
+    }
+)
+"""How the queries of each output are read: equal names are a softmax in DETR, sigmoids in RF-DETR."""
 
 
 def output_class(output: Any) -> str | None:
