@@ -171,7 +171,8 @@ def _of_supervision(detections: Any) -> Masks:
 
 
 def _is_record(value: Any) -> bool:
-    return isinstance(value, Mapping) and "segmentation" in value and "segments_info" not in value
+    others = ("segments_info", "segmentation_scores")  # a map of ids, and one of classes
+    return isinstance(value, Mapping) and "segmentation" in value and not any(key in value for key in others)
 
 
 def _are_segments(value: Any) -> bool:

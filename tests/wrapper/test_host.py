@@ -165,6 +165,10 @@ def processor(hf, name, **options):
         ("mask2former", "Mask2Former", [None, "semantic", "panoptic", "instance"]),
         ("maskformer", "MaskFormer", [None, "semantic", "panoptic", "instance"]),
         ("detr", "Detr", [None, "semantic", "panoptic", "instance"]),
+        ("conditional_detr", "ConditionalDetr", [None, "semantic", "panoptic", "instance"]),
+        ("rf_detr", "RfDetr", [None, "instance"]),
+        ("sapiens2", "Sapiens2", [None, "semantic"]),
+        ("tipsv2_dpt", "Tipsv2Dpt", [None, "semantic"]),
     ],
 )
 def test_the_pipeline_takes_the_wrapper(hf, name, process, subtasks):
@@ -172,6 +176,8 @@ def test_the_pipeline_takes_the_wrapper(hf, name, process, subtasks):
 
     from tests.adapters.test_transformers_models import model
 
+    if process in ("RfDetr", "Sapiens2", "Tipsv2Dpt"):
+        pytest.importorskip("torchvision", reason="their processors need it")
     plain, process = model(name), processor(hf, process, size={"height": 64, "width": 64})
     picture = Image.fromarray((PIXELS[0].movedim(0, -1) * 255).byte().numpy()).resize((70, 50))
     segment = CSLWrapper(plain, SUPERPIXELS, name)
@@ -185,11 +191,33 @@ def test_the_pipeline_takes_the_wrapper(hf, name, process, subtasks):
             (one["label"], one["score"]) for one in again
         ]
         assert all(one["mask"].size == (70, 50) for one in found)
+    if "semantic" not in subtasks:
+        return
     semantic = process.post_process_semantic_segmentation(
         segment(**process(picture, return_tensors="pt")), target_sizes=[(50, 70)]
     )[0]
     labels = {plain.config.id2label[int(label)] for label in semantic.unique()}
     assert {one["label"] for one in pipe(picture, subtask="semantic")} == labels
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_pipeline_made_with_the_model_says_nothing_of_the_wrapper(hf, caplog):
+    """What `pipeline` compares with its list is the name of the class alone."""
+    from PIL import Image
+
+    from tests.adapters.test_transformers_models import model
+
+    plain = model("segformer")
+    process = processor(hf, "Segformer", size={"height": 64, "width": 64})
+    picture = Image.fromarray((PIXELS[0].movedim(0, -1) * 255).byte().numpy())
+    segment = CSLWrapper(plain, SUPERPIXELS, "segformer")
+    said = hf.pipeline("image-segmentation", model=segment, image_processor=process)
+    assert "'CSLWrapper' is not supported" in caplog.text
+    caplog.clear()
+    pipe = hf.pipeline("image-segmentation", model=plain, image_processor=process)
+    pipe.model = segment
+    assert [one["label"] for one in pipe(picture)] == [one["label"] for one in said(picture)]
+    assert "not supported" not in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -220,6 +248,47 @@ def test_the_trainer_evaluates_and_predicts_the_wrapper(hf, tmp_path):
     predicted = trainer.predict(frames)
     np.testing.assert_allclose(predicted.predictions, fused.numpy(), atol=1e-6)
     np.testing.assert_array_equal(predicted.label_ids, labels.numpy())
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["maskformer", "detr", "conditional_detr"])
+def test_the_trainer_evaluates_models_with_queries(hf, tmp_path, name):
+    """Whose number differs from batch to batch after the fusion: the trainer pads them."""
+    pytest.importorskip("accelerate")
+    from tests.adapters.test_transformers_models import arguments, model
+
+    masks = torch.zeros(2, 64, 64)
+    masks[0, :, :30], masks[1, :, 30:] = 1, 1
+    classes = torch.tensor([0, 1])
+    own = {"mask_labels": masks, "class_labels": classes}
+    options = {"label_names": ["mask_labels", "class_labels"]}
+    if name != "maskformer":
+        boxes = torch.tensor([[0.25, 0.5, 0.45, 1.0], [0.7, 0.5, 0.5, 1.0]])
+        own, options = {"labels": {"class_labels": classes, "boxes": boxes, "masks": masks}}, {}
+
+    def collate(rows):
+        pixels = torch.stack([row["pixel_values"] for row in rows])
+        return {"pixel_values": pixels, **{key: [row[key] for row in rows] for key in own}}
+
+    pixels = arguments(name, batch=3)[1]["pixel_values"]
+    arguments_ = hf.TrainingArguments(
+        str(tmp_path),
+        per_device_eval_batch_size=2,
+        report_to=[],
+        use_cpu=True,
+        remove_unused_columns=False,
+        **options,
+    )
+    losses = [
+        hf.Trainer(
+            model=one,
+            args=arguments_,
+            eval_dataset=[{"pixel_values": each, **own} for each in pixels],
+            data_collator=collate,
+        ).evaluate()["eval_loss"]
+        for one in (model(name), CSLWrapper(model(name), SUPERPIXELS, name))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
 
 
 @pytest.mark.filterwarnings("ignore")
