@@ -30,6 +30,7 @@ _ADVICE: dict[tuple[type[CSLError], str], Advice] = {
     (OptionError, "device"): Advice("--device"),
     (OptionError, "revision"): Advice("--revision", "Omit it: only a network on the Hub has revisions."),
     (OptionError, "variant"): Advice("--variant"),
+    (OptionError, "subfolder"): Advice("--subfolder"),
     (OptionError, "subset"): Advice("--split", "Choose one of these; without --split it is the default."),
     (OptionError, "images"): Advice("--images", "Pass the folder that the archive's labels are for."),
     (CSLError, "workers"): Advice("--workers"),

@@ -112,6 +112,7 @@ def run(arguments: argparse.Namespace) -> Answer:
             proposer=arguments.proposer,
             revision=arguments.revision,
             variant=arguments.variant,
+            subfolder=arguments.subfolder,
             device=arguments.device,
             kind=arguments.kind,
             calibration=arguments.calibration,

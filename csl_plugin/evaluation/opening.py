@@ -54,6 +54,7 @@ class Opening:
     proposer: str | None
     revision: str | None
     variant: str | None
+    subfolder: str | None
     device: str | None
     kind: Kind | None
     calibration: PathLike | None
@@ -73,7 +74,13 @@ class Opening:
         fusion, digest = _fusion(self.kind, self.calibration, self.rule)
         # The majority vote needs a single partition.
         chosen = self.proposer if source or self.proposer else "csl-tiny"
-        regions = load_proposer(chosen, revision=self.revision, variant=self.variant, device=self.device)
+        regions = load_proposer(
+            chosen,
+            revision=self.revision,
+            variant=self.variant,
+            subfolder=self.subfolder,
+            device=self.device,
+        )
         named = Path(self.scores).resolve().name if self.scores else self.teacher
         method = self.method or named or "regions"
         _name_by_frames(regions, self.dataset.frames)

@@ -52,6 +52,7 @@ def run_benchmark(
     proposer: str | None = None,
     revision: str | None = None,
     variant: str | None = None,
+    subfolder: str | None = None,
     device: str | None = None,
     kind: Kind | None = None,
     calibration: PathLike | None = None,
@@ -81,6 +82,7 @@ def run_benchmark(
         proposer: As for `csl_plugin.load_proposer`.
         revision: As for `csl_plugin.load_proposer`.
         variant: As for `csl_plugin.load_proposer`.
+        subfolder: As for `csl_plugin.load_proposer`.
         device: As for `csl_plugin.load_proposer`.
         kind: What the scores are; None is "probability", or "raw" with a calibration.
         calibration: A JSON file of a `Calibration` for raw scores.
@@ -122,6 +124,7 @@ def run_benchmark(
         proposer,
         revision,
         variant,
+        subfolder,
         device,
         kind,
         calibration,

@@ -263,6 +263,11 @@ def test_several_partitions_are_refused_before_a_folder_is_made(place, monkeypat
         (("propose", "images", "out/6", "--device", "foo"), ("--device: got 'foo'",)),
         (("fuse", "images", "scores", "out/7", "--revision", "main"), ("--revision: got 'main'",)),
         (("propose", "images", "out/8", "--variant", "fp16"), ("--variant: got 'fp16'", "no variant of")),
+        (("propose", "images", "out/8", "--subfolder", "a"), ("--subfolder: got 'a'", "no subfolder of")),
+        (
+            ("propose", "images", "out/8", "--proposer", "a/b", "--subfolder", "../a"),
+            ("--subfolder: got '../a'", "names with / between them"),
+        ),
     ],
 )  # fmt: skip
 def test_advice_names_options(place, monkeypatch, capsys, words, said):

@@ -27,7 +27,7 @@ SEVERAL = (
 
 
 def add_proposer_options(parser: Any, description: str) -> None:
-    """Add --proposer, --revision, --variant and --device.
+    """Add --proposer, --revision, --variant, --subfolder and --device.
 
     Args:
         parser: Of a command.
@@ -39,6 +39,8 @@ def add_proposer_options(parser: Any, description: str) -> None:
     )
     weights = "of a network's weights, such as fp16 for model.fp16.safetensors"
     parser.add_argument("--variant", metavar="V", type=name, help=weights)
+    inside = "folder of the network inside its folder or repository"
+    parser.add_argument("--subfolder", metavar="F", type=name, help=inside)
     parser.add_argument(
         "--device", metavar="D", type=name, help="where the proposer's network computes, such as cuda (cpu)"
     )
@@ -54,5 +56,9 @@ def proposer_of(arguments: argparse.Namespace, default: str = DEFAULT) -> Propos
 
     chosen = arguments.proposer or default
     return load_proposer(
-        chosen, revision=arguments.revision, variant=arguments.variant, device=arguments.device
+        chosen,
+        revision=arguments.revision,
+        variant=arguments.variant,
+        subfolder=arguments.subfolder,
+        device=arguments.device,
     )
