@@ -272,6 +272,18 @@ def test_as_its_video_model_is_published(name, tmp_path):
     )
 
 
+def test_a_model_of_whole_videos_names_the_one_of_images():
+    import transformers
+
+    parts = {part: getattr(model("sam2").config, part).to_dict() for part in PARTS}
+    memory = {"memory_attention_hidden_size": 16, "memory_encoder_hidden_size": 16}
+    config = transformers.Sam2VideoConfig(
+        **parts, **memory, memory_attention_num_layers=1, memory_attention_feed_forward_hidden_size=16
+    )
+    with pytest.raises(OptionError, match=r"a Sam2VideoModel, expected a Sam2Model.*load_proposer"):
+        proposer_from_model(transformers.Sam2VideoModel(config).eval())
+
+
 def test_the_tracker_in_sam3s_video_model(tmp_path):
     """As facebook/sam3 is: a detector and a tracker, which share the backbone of the detector."""
     import transformers

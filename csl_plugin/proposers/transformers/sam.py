@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import cached_property
 from typing import Any
 
@@ -163,4 +164,7 @@ def _point_family(model: torch.nn.Module) -> PointFamily:
         known = [kind for kind, each in MODEL_TYPES.items() if isinstance(each, PointFamily)]
         hint = "Pass it to proposer_from_model, which knows both kinds."
         raise OptionError("model", f"a {family.title}", "one of " + ", ".join(known), hint)
+    if "inference_session" in inspect.signature(model.forward).parameters:  # it takes a whole video
+        hint = f"Load the same files with transformers.{family.model}, or with load_proposer."
+        raise OptionError("model", f"a {type(model).__name__}", f"a {family.model}", hint)
     return family
