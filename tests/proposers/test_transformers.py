@@ -18,6 +18,8 @@ from csl_plugin import CSLError, load_proposer, soft_assignment
 from csl_plugin.errors import FileError, MissingExtraError, OptionError, OutputError
 from csl_plugin.models.validity import class_validity_logits, object_validity_logits
 from csl_plugin.proposers import proposer_from_model
+from csl_plugin.proposers.transformers.families import MODEL_TYPES
+from csl_plugin.proposers.transformers.frames import StretchedSquare
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, read_normalization
 from tests.helpers.tiny_prompted import sam3_tracker_parts
 from tests.helpers.tiny_segmenters import CLASSES, MASK_CLASSIFIERS, POINTED, QUERIES, build
@@ -112,6 +114,9 @@ def test_a_frame_of_a_video_is_an_image_of_its_own():
 def test_rf_detrs_side_is_what_its_windows_divide():
     """As published: positions for 518 pixels, and 560 pixels of input, in 4 windows of patches of 14."""
     network = build("rf_detr")
+    import transformers
+
+    assert MODEL_TYPES["rf_detr"].frame_of(transformers.RfDetrConfig()) == StretchedSquare(560)
     network.config.backbone_config.image_size = 50
     assert proposer_from_model(network)(images(1, 3, 64, 64))[0].resolution == (16, 16)
 
@@ -475,7 +480,11 @@ def test_sizes_of_the_published_models_are_within_the_bounds(tmp_path):
         )
     )
     huge = hf.SamVisionConfig(hidden_size=1280, num_hidden_layers=32, num_attention_heads=16)
+    later = ("EomtDinov3", "Videomt", "RfDetr", "Sam3Tracker", "Sam3TrackerVideo", "Sam3Video")
     for config in (
+        hf.ConditionalDetrConfig(),
+        hf.SamHQConfig(),
+        *(getattr(hf, f"{name}Config")() for name in later if hasattr(hf, f"{name}Config")),
         hf.Mask2FormerConfig(),
         hf.MaskFormerConfig(),
         hf.OneFormerConfig(),
