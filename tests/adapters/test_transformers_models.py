@@ -93,7 +93,7 @@ def _clipseg():
 
 def _sapiens2():
     head = of_transformers("Sapiens2HeadConfig")(upsample_out_channels=[8, 8], conv_out_channels=[8])
-    return hf.Sapiens2ForSemanticSegmentation(
+    return of_transformers("Sapiens2ForSemanticSegmentation")(
         hf.Sapiens2Config(
             hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
             num_key_value_attention_heads=1, num_first_full_attention_layers=1,

@@ -52,7 +52,7 @@ def sam2():
 
 
 def sam_hq():
-    return hf.SamHQModel(
+    return of_transformers("SamHQModel")(
         of_transformers("SamHQConfig")(
             vision_config=hf.SamHQVisionConfig(
                 hidden_size=16,
@@ -78,7 +78,7 @@ def edgetam():
         architecture="test_convnext",
         model_args={"in_chans": 3, "features_only": True, "out_indices": [0, 1, 2, 3]},
     )
-    return hf.EdgeTamModel(
+    return of_transformers("EdgeTamModel")(
         of_transformers("EdgeTamConfig")(
             vision_config=hf.EdgeTamVisionConfig(
                 backbone_config=backbone,
@@ -92,7 +92,7 @@ def edgetam():
 
 
 def sam3_tracker():
-    return hf.Sam3TrackerModel(of_transformers("Sam3TrackerConfig")(**sam3_tracker_parts()))
+    return of_transformers("Sam3TrackerModel")(of_transformers("Sam3TrackerConfig")(**sam3_tracker_parts()))
 
 
 def sam3_tracker_parts(name="Sam3Tracker"):

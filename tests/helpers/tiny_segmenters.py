@@ -126,7 +126,7 @@ def detr(classes=CLASSES):
 
 
 def conditional_detr(classes=CLASSES):
-    return hf.ConditionalDetrForSegmentation(
+    return of_transformers("ConditionalDetrForSegmentation")(
         hf.ConditionalDetrConfig(
             backbone_config=_resnet(),
             use_timm_backbone=False,
@@ -163,11 +163,13 @@ def _plain_vit(config, classes):
 def eomt_dinov3(classes=CLASSES):
     config = _plain_vit(of_transformers("EomtDinov3Config"), classes)
     config.intermediate_size = 32
-    return hf.EomtDinov3ForUniversalSegmentation(config)
+    return of_transformers("EomtDinov3ForUniversalSegmentation")(config)
 
 
 def videomt(classes=CLASSES):
-    return hf.VideomtForUniversalSegmentation(_plain_vit(of_transformers("VideomtConfig"), classes))
+    return of_transformers("VideomtForUniversalSegmentation")(
+        _plain_vit(of_transformers("VideomtConfig"), classes)
+    )
 
 
 def rf_detr(classes=CLASSES):
@@ -182,7 +184,7 @@ def rf_detr(classes=CLASSES):
         "mlp_ratio": 2,
         "out_features": ["stage2", "stage4"],
     }
-    return hf.RfDetrForInstanceSegmentation(
+    return of_transformers("RfDetrForInstanceSegmentation")(
         of_transformers("RfDetrConfig")(
             backbone_config=backbone,
             d_model=32,

@@ -135,7 +135,7 @@ def test_a_folder_with_an_adapter_is_its_own_model(model):
     assert repr(load_proposer(folder)) == repr(proposer_from_model(build("mask2former")))
 
 
-@pytest.mark.parametrize("name", ["mask2former", "maskformer", "detr"])
+@pytest.mark.parametrize("name", ["mask2former", "maskformer", "detr", "conditional_detr"])
 @pytest.mark.parametrize(
     "changes",
     [
@@ -158,7 +158,8 @@ def test_local_means_local(model, name, changes):
         load_proposer(model(name, {"backbone_config": None, **changes}))
 
 
-def test_an_architecture_of_timm_needs_no_hub(model):
+@pytest.mark.parametrize("name", ["detr", "conditional_detr"])
+def test_an_architecture_of_timm_needs_no_hub(model, name):
     for changes in (
         {"backbone_config": None, "backbone": "resnet50", "use_timm_backbone": True},
         {
@@ -170,8 +171,9 @@ def test_an_architecture_of_timm_needs_no_hub(model):
         },
     ):
         with pytest.raises(CSLError) as caught:  # no timm, or weights that are not its
-            load_proposer(model("detr", changes))
+            load_proposer(model(name, changes))
         assert "connection" not in str(caught.value)
+        assert "no name on the Hub" not in str(caught.value)
 
 
 def test_of_a_timm_wrapper_only_the_maps_of_features_are_asked_for(tmp_path):

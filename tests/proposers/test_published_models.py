@@ -21,6 +21,9 @@ from csl_plugin.proposers.transformers.families import MODEL_TYPES
 from tests.helpers.hub_server import Repository, hub_server
 from tests.helpers.tiny_segmenters import MASK_CLASSIFIERS, POINTED, build
 
+# transformers 4.57's OneFormer
+pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")
+
 INNER = "models/regions"
 
 

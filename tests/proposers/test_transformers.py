@@ -24,6 +24,9 @@ from csl_plugin.proposers.transformers.preprocessing import Normalization, cropp
 from tests.helpers.tiny_prompted import sam3_tracker_parts
 from tests.helpers.tiny_segmenters import CLASSES, MASK_CLASSIFIERS, POINTED, QUERIES, build
 
+# transformers 4.57's OneFormer
+pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning")
+
 ALL = (*MASK_CLASSIFIERS, *POINTED)
 SQUARE = ("eomt", "eomt_dinov3", "videomt", "rf_detr")
 PARTS = ("vision_config", "prompt_encoder_config", "mask_decoder_config")

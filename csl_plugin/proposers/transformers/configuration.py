@@ -20,7 +20,7 @@ _IGNORED = re.compile(
     r"|output_attentions|output_hidden_states|architectures|auto_.*|task_specific_params"
 )
 _LABELS = ("id2label", "label2id")
-_TIMM = ("detr",)  # their older configurations name an architecture of timm
+_TIMM = ("detr", "conditional_detr")  # their older configurations name an architecture of timm
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _BACKBONE_OPTIONS = {"out_indices", "out_features", "in_chans", "output_stride", "features_only"}
 
