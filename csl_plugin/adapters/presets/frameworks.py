@@ -90,8 +90,8 @@ PRESETS = (
              "The T frames are a batch: each has regions of its own.", call="model(pixel_values_videos=x)"),
     _queries("detr", "DETR segmentation (transformers)", output_path=DETR_QUERIES),
     _queries("conditional_detr", "Conditional DETR segmentation (transformers)",
-             "As its semantic post-processing has it since transformers 5; before, that dropped the last class, "
-             "as the panoptic one does.",
+             "As its semantic post-processing has it since transformers 5; before, that dropped the last "
+             "class, as the panoptic one does.",
              CONDITIONAL_DETR_QUERIES),
     _queries("rf_detr", "RF-DETR segmentation (transformers)",
              "Each query keeps its most probable class alone.", RF_DETR_QUERIES),
