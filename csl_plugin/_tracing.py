@@ -23,8 +23,12 @@ ResultT = TypeVar("ResultT")
 _HAS_EXPORTING = hasattr(torch.compiler, "is_exporting")  # from torch 2.7 on
 
 
-def refuse_jit(argument: str) -> None:
+def refuse_jit(argument: str, kept: str = "regions") -> None:
     """Refuse a call that torch.jit.trace, or the ONNX exporter that is built on it, records.
+
+    Args:
+        argument: Of the call.
+        kept: What a trace would keep of its example.
 
     Raises:
         OptionError: It is one.
@@ -32,10 +36,10 @@ def refuse_jit(argument: str) -> None:
     if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
         raise OptionError(
             argument,
-            "a tensor that torch.jit.trace records",
-            "one outside of torch.jit: the trace would keep the regions of its example for every input",
-            "Trace the model by itself. Or use torch.export, which torch.onnx.export(dynamo=True) does too, "
-            "with check=False and split=False.",
+            "a tensor that torch.jit.trace records, as torch.onnx.export(dynamo=False) does",
+            f"one outside of torch.jit: the trace would keep the {kept} of its example for every input",
+            "Use torch.export, torch.onnx.export(dynamo=True) or `csl-plugin export`, or trace your model by "
+            "itself: docs/guide/export.md.",
         )
 
 
