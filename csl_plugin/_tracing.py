@@ -7,7 +7,7 @@ on tensors without their values, and would keep the values of its example.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -65,6 +65,16 @@ def is_exporting() -> bool:
     if not _HAS_EXPORTING and torch.compiler.is_compiling():
         return True
     return (_HAS_EXPORTING and torch.compiler.is_exporting()) or internals.is_recorded()
+
+
+def top_left(values: Tensor, size: Sequence[int]) -> Tensor:
+    """The upper left part of maps (..., H, W), of a size that is no larger."""
+    if not is_exporting():
+        return values[..., : size[0], : size[1]]
+    # Of open sizes torch.export cannot tell that a slice is no larger than what it is taken from.
+    for axis, side in ((-2, size[0]), (-1, size[1])):
+        values = values.index_select(axis, torch.arange(side, device=values.device))
+    return values
 
 
 def is_exported() -> bool:

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from csl_plugin._tracing import is_exporting, refuse_jit
+from csl_plugin._tracing import is_exporting, refuse_jit, top_left
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
 from csl_plugin.models.boundary import BoundaryHead, BoundaryLogits, FinerBoundaryHead
@@ -253,12 +253,7 @@ def _whole(side: int) -> int:
 
 def _cells(values: Tensor, images: Tensor, stride: int) -> Tensor:
     """Those of a map (B, C, H / stride, W / stride) of padded images that the images cover."""
-    rows, columns = ((side + stride - 1) // stride for side in images.shape[2:])
-    if is_exporting():  # which cannot tell that a slice is no larger than what it is taken from
-        for axis, count in ((2, rows), (3, columns)):
-            values = values.index_select(axis, torch.arange(count, device=values.device))
-        return values
-    return values[:, :, :rows, :columns]
+    return top_left(values, [(side + stride - 1) // stride for side in images.shape[2:]])
 
 
 def _padded(images: Tensor, extents: Extents) -> Tensor:
