@@ -20,10 +20,7 @@ from csl_plugin.proposers import Proposer, load_proposer
 from csl_plugin.proposers.csl_network import LONGEST_SIDE
 from csl_plugin.regions.region_map import RegionMap
 
-SMALLEST_SIDE = 33
-"""Of images of open size: two cells of the network's coarsest stride."""
-
-_LARGEST_SIDE = 1 << 14
+_TWO_CELLS = 33  # pixels, of the network's coarsest stride: torch.export takes an axis of one for a fixed one
 
 
 class Graph(nn.Module, ABC):
@@ -32,12 +29,12 @@ class Graph(nn.Module, ABC):
     Attributes:
         input_names: Of the tensors that it takes.
         output_names: Of those that it gives.
-        largest_side: Of images of open size, pixels.
+        sides: The least and the most pixels of a side of an image of open size.
     """
 
     input_names: tuple[str, ...]
     output_names: tuple[str, ...]
-    largest_side: int
+    sides: tuple[int, int]
 
     @abstractmethod
     def draw(self, size: tuple[int, int], generator: torch.Generator) -> tuple[Tensor, ...]:
@@ -77,7 +74,7 @@ class FusionGraph(Graph):
 
     input_names = ("distribution", "labels")
     output_names = ("fused",)
-    largest_side = _LARGEST_SIDE
+    sides = (2, 1 << 14)
 
     def __init__(self, rule: Rule = "adaptive", classes: int = 1) -> None:
         super().__init__()
@@ -131,7 +128,7 @@ class NetworkGraph(Graph):
     """
 
     input_names = ("images",)
-    largest_side = LONGEST_SIDE
+    sides = (_TWO_CELLS, LONGEST_SIDE)
 
     def __init__(self, network: CSLNetwork) -> None:
         super().__init__()
@@ -188,7 +185,7 @@ class StageGraph(Graph):
 
     input_names = ("images", "distribution")
     output_names = ("fused",)
-    largest_side = LONGEST_SIDE
+    sides = (_TWO_CELLS, LONGEST_SIDE)
 
     def __init__(self, proposer: Proposer | None = None, rule: Rule = "adaptive", classes: int = 1) -> None:
         super().__init__()

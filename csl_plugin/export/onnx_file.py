@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.export import ExportedProgram
 
 from csl_plugin._options import checked_integer
 from csl_plugin._version import __version__
 from csl_plugin.errors import FileError, MissingExtraError, OptionError, reason_of
-from csl_plugin.export.graphs import SMALLEST_SIDE, Graph
+from csl_plugin.export.graphs import Graph
 from csl_plugin.export.program import exported
 from csl_plugin.io.atomic import as_write_error, atomic_path
 from csl_plugin.io.limits import check_file
@@ -67,16 +68,7 @@ def to_onnx(
     inputs = checked_integer("inputs", inputs, 1, None, "Each is one image of another size.")
     with _quietly():
         program = exported(graph, size)
-        made: Any = torch.onnx.export(
-            program,
-            (),
-            dynamo=True,
-            verbose=False,
-            input_names=list(graph.input_names),
-            output_names=list(graph.output_names),
-        )
-    model = made.model_proto
-    model.producer_name, model.producer_version = _PRODUCER, __version__
+        model = _model(program, graph)
     with atomic_path(file) as path:
         with as_write_error(file):
             path.write_bytes(model.SerializeToString())
@@ -86,6 +78,25 @@ def to_onnx(
             hint = f"Install other versions of {', '.join(_PACKAGES)}; nothing was written."
             raise OptionError("graph", got, f"at most {TOLERANCE:g}", hint)
     return found
+
+
+def _model(program: ExportedProgram, graph: Graph) -> Any:
+    """A program as an ONNX model.
+
+    Raises:
+        OptionError: The installed exporter lacks an operation.
+    """
+    names = {"input_names": list(graph.input_names), "output_names": list(graph.output_names)}
+    try:
+        made: Any = torch.onnx.export(program, (), dynamo=True, verbose=False, **names)  # type: ignore[arg-type]
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason = reason_of(error.__cause__ or error)
+        got = f"operations that torch {torch.__version__} does not convert ({reason})"
+        hint = "Install newer ones; csl_plugin was tested with torch 2.13 and onnxscript 0.7."
+        raise OptionError("graph", got, "a torch and an onnxscript that convert them", hint) from error
+    model = made.model_proto
+    model.producer_name, model.producer_version = _PRODUCER, __version__
+    return model
 
 
 @contextmanager
@@ -110,7 +121,7 @@ def largest_difference(
     draw = torch.Generator().manual_seed(seed)
     found = 0.0
     for _ in range(inputs):
-        sides = torch.randint(SMALLEST_SIDE, 160, (2,), generator=draw).tolist()
+        sides = torch.randint(graph.sides[0], 160, (2,), generator=draw).tolist()
         given = graph.draw((sides[0], sides[1]) if size is None else size, draw)
         named = {name: tensor.numpy() for name, tensor in zip(graph.input_names, given, strict=True)}
         for got, expected in zip(session.run(None, named), graph.plain(*given), strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.export import ExportedProgram
 
-from csl_plugin.export.graphs import SMALLEST_SIDE, Graph
+from csl_plugin.export.graphs import Graph
 from csl_plugin.regions.region_map import check_size
 
 _EXAMPLE = (70, 101)
@@ -16,8 +16,8 @@ def exported(graph: Graph, size: tuple[int, int] | None = None, *, strict: bool 
 
     Args:
         graph: A `FusionGraph`, `NetworkGraph` or `StageGraph`.
-        size: (H, W) of the images; None for any from 33 x 33 on, with a network up to 1024 x 1024. Only where
-            it is fixed, a network sees larger images shrunk, as `NetworkRegions` does.
+        size: (H, W) of the images; None for any, of a stage or a network with sides from 33 to 1024. Only
+            where it is fixed, a network sees larger images shrunk, as `NetworkRegions` does.
         strict: As for torch.export.
 
     Returns:
@@ -34,8 +34,9 @@ def exported(graph: Graph, size: tuple[int, int] | None = None, *, strict: bool 
     """
     image = None
     if size is None:
-        sides = {"min": SMALLEST_SIDE, "max": graph.largest_side}
-        image = torch.export.Dim("height", **sides), torch.export.Dim("width", **sides)
+        least, most = graph.sides
+        height, width = (torch.export.Dim(name, min=least, max=most) for name in ("height", "width"))
+        image = height, width
     else:
         size = check_size(size)
     example = graph.draw(_EXAMPLE if size is None else size, torch.Generator().manual_seed(0))
