@@ -12,6 +12,7 @@ from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers import NetworkProposals
 
 pytestmark = pytest.mark.filterwarnings("ignore")
+RULES = ("adaptive", "product", "geometric", "mean")
 MODES = pytest.mark.parametrize(
     ("size", "strict"),
     [
@@ -34,7 +35,9 @@ def check(graph, size, strict):
 
 
 @MODES
-@pytest.mark.parametrize(("rule", "classes"), [("adaptive", 1), ("adaptive", 3), ("mean", 2)])
+@pytest.mark.parametrize(
+    ("rule", "classes"), [("adaptive", 1), *(pytest.param(rule, 3, marks=pytest.mark.slow) for rule in RULES)]
+)
 def test_the_fusion(rule, classes, size, strict):
     check(FusionGraph(rule, classes), size, strict)
 
