@@ -50,7 +50,7 @@ class Graph(nn.Module, ABC):
 
 
 class FusionGraph(Graph):
-    """`fuse` of a distribution with a label map: (B, C, H, W) and (B, H, W) to (B, C, H, W).
+    """`fuse` of a distribution with a label map: (1, C, H, W) and (1, H, W) to (1, C, H, W).
 
     Regions are taken as they are: what is in several pieces is one region. Labels are integers, -1 for
     unassigned.
