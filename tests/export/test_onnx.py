@@ -137,8 +137,8 @@ def test_the_command(tmp_path, capsys):
     for wrong, message in (
         (["fuse", str(file), "--network"], "--network"),
         (["superpixels", str(file), "--network"], "which has none"),
-        (["nowhere", str(file)], "neither a built-in proposer"),
-        (["fuse", str(file), "--classes", "0"], "classes"),
+        (["nowhere", str(file)], "NAME: got 'nowhere', which is neither a built-in proposer"),
+        (["fuse", str(file), "--classes", "0"], "--classes: got 0"),
         (["fuse", str(tmp_path)], "a folder"),
     ):
         assert main(["export", *wrong]) == 2

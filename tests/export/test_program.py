@@ -62,10 +62,10 @@ def test_a_network_of_one_size():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [None, (48, 64)])
+@pytest.mark.parametrize(("size", "strict"), [(None, False), ((48, 64), False), ((48, 64), True)])
 @pytest.mark.parametrize("name", ["csl-tiny:auto,5", "superpixels:80,20"])
-def test_the_stage(name, size):
-    check(StageGraph(load_proposer(name)), size, strict=False)
+def test_the_stage(name, size, strict):
+    check(StageGraph(load_proposer(name)), size, strict)
 
 
 def test_the_stage_as_it_is_without_a_graph(monkeypatch):
