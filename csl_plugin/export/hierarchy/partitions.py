@@ -44,9 +44,9 @@ def partitions(
     leaf = leaf_of_basin.index_select(0, basins.flatten())
     count = len_of(graph.sizes)
     positions = torch.arange(len_of(leaf), device=leaf.device)
-    first = (torch.zeros_like(graph.first, dtype=torch.int64)[:1] + pixels).expand(count)
+    first = torch.zeros(count, dtype=torch.int64, device=leaf.device) + pixels
     first = first.scatter_reduce(0, leaf, positions, "amin")
-    side = pixels.double().sqrt()
+    side, own = pixels.double().sqrt(), torch.arange(count, device=leaf.device)
     if proposed is None:
         tree = merge_tree(graph, torch.zeros_like(graph.sizes)[:, None], lambda sums: sums[:, 0])
     else:
@@ -61,9 +61,9 @@ def partitions(
     for scale in scales:
         if scale == AUTO:
             values = torch.where(tree.heights > height_of(COARSEST_SCALE, side), -1.0, tree.values)
-            part = _connected(graph, _best(tree.parents, values)[:count])
+            part = _connected(graph, _best(tree.parents, values).index_select(0, own))
         else:
-            part = _cut(tree, height_of(float(scale), side))[:count]
+            part = _cut(tree, height_of(float(scale), side)).index_select(0, own)
         labels = _in_reading_order(part, first, pixels, 2 * count).index_select(0, leaf)
         found.append(RegionMap(labels.view(1, *basins.shape), count))
     return tuple(found)
