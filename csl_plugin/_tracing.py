@@ -7,7 +7,7 @@ on tensors without their values, and would keep the values of its example.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -23,8 +23,12 @@ ResultT = TypeVar("ResultT")
 _HAS_EXPORTING = hasattr(torch.compiler, "is_exporting")  # from torch 2.7 on
 
 
-def refuse_jit(argument: str) -> None:
+def refuse_jit(argument: str, kept: str = "regions") -> None:
     """Refuse a call that torch.jit.trace, or the ONNX exporter that is built on it, records.
+
+    Args:
+        argument: Of the call.
+        kept: What a trace would keep of its example.
 
     Raises:
         OptionError: It is one.
@@ -32,10 +36,10 @@ def refuse_jit(argument: str) -> None:
     if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]
         raise OptionError(
             argument,
-            "a tensor that torch.jit.trace records",
-            "one outside of torch.jit: the trace would keep the regions of its example for every input",
-            "Trace the model by itself. Or use torch.export, which torch.onnx.export(dynamo=True) does too, "
-            "with check=False and split=False.",
+            "a tensor that torch.jit.trace records, as torch.onnx.export(dynamo=False) does",
+            f"one outside of torch.jit: the trace would keep the {kept} of its example for every input",
+            "Use torch.export, torch.onnx.export(dynamo=True) or `csl-plugin export`, or trace your model by "
+            "itself: docs/guide/export.md.",
         )
 
 
@@ -61,6 +65,16 @@ def is_exporting() -> bool:
     if not _HAS_EXPORTING and torch.compiler.is_compiling():
         return True
     return (_HAS_EXPORTING and torch.compiler.is_exporting()) or internals.is_recorded()
+
+
+def top_left(values: Tensor, size: Sequence[int]) -> Tensor:
+    """The upper left part of maps (..., H, W), of a size that is no larger."""
+    if not is_exporting():
+        return values[..., : size[0], : size[1]]
+    # Of open sizes torch.export cannot tell that a slice is no larger than what it is taken from.
+    for axis, side in ((-2, size[0]), (-1, size[1])):
+        values = values.index_select(axis, torch.arange(side, device=values.device))
+    return values
 
 
 def is_exported() -> bool:

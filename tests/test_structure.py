@@ -15,8 +15,8 @@ ORDER = [
     "errors", "_version", "_opencv", "_entry_points", "_graph_break",
     "_torch_internals", "_autocast", "_tracing", "arrays", "_options", "_devices", "_processes", "_shards",
     "distributed", "ops", "regions", "io", "viz", "metrics", "datasets", "calibration", "fusion", "objects",
-    "models", "adapters", "proposers", "tiles", "end_to_end", "wrapper", "training", "demo", "", "evaluation",
-    "cli", "__main__",
+    "models", "adapters", "proposers", "tiles", "export", "end_to_end", "wrapper", "training", "demo", "",
+    "evaluation", "cli", "__main__",
 ]  # fmt: skip
 
 # Kernels are written out for the compiler; the next larger file would have to be split.
@@ -40,6 +40,7 @@ SURFACE = {
         "OutputError", "ScoreRangeError", "ShapeError",
     ],
     "csl_plugin.evaluation": ["run_benchmark"],
+    "csl_plugin.export": ["FusionGraph", "Graph", "NetworkGraph", "StageGraph", "exported", "to_onnx"],
     "csl_plugin.fusion": ["Rule", "fuse", "fuse_labels"],
     "csl_plugin.io": ["read_image", "read_region_map", "read_scores", "write_region_map", "write_scores"],
     "csl_plugin.metrics": [

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _COMMANDS = (
-    "fuse", "propose", "objects", "threshold", "calibrate", "demo", "eval", "benchmark", "train",
+    "fuse", "propose", "objects", "threshold", "calibrate", "demo", "eval", "benchmark", "train", "export",
 )  # fmt: skip
 
 

@@ -62,6 +62,14 @@ _OF_COMMAND: dict[tuple[str, type[CSLError], str], Advice] = {
     ("threshold", OptionError, "per_image"): Advice("--objects", "Ask for fewer, or pass --min-area."),
     ("threshold", OptionError, "min_area"): Advice("--min-area"),
     ("threshold", OptionError, "recall"): Advice("--recall"),
+    ("export", FileError, "source"): Advice(
+        "NAME", "Check the name; `fuse` exports the fusion alone, for the labels of any regions."
+    ),
+    ("export", OptionError, "source"): Advice("NAME"),
+    ("export", OptionError, "proposer"): Advice("NAME"),
+    ("export", OptionError, "classes"): Advice("--classes"),
+    ("export", OptionError, "inputs"): Advice("--inputs"),
+    ("export", ShapeError, "size"): Advice("--size", "Pass height and width, such as 480x640."),
     ("train", FileError, "source"): Advice("--weights", "Check the name of the network."),
     ("train", OptionError, "source"): Advice("--weights", "Check the name of the network."),
     ("objects", OptionError, "images"): Advice("--image-ids"),

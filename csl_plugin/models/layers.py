@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from csl_plugin._tracing import is_exporting
+
 
 class Extents:
     """Which part of each padded image is the image. The rest is zero in every layer, as zero padding is.
@@ -35,7 +37,7 @@ class Extents:
 
     def clear(self, values: Tensor, stride: int) -> Tensor:
         """(B, C, H / stride, W / stride), set to zero outside the images; may overwrite what it gets."""
-        if self._common is not None and not torch.is_grad_enabled():
+        if self._common is not None and not torch.is_grad_enabled() and not is_exporting():
             values[:, :, -(-self._common[0] // stride) :] = 0
             values[:, :, :, -(-self._common[1] // stride) :] = 0
             return values

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from csl_plugin._tracing import is_exporting, refuse_jit, top_left
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
 from csl_plugin.models.boundary import BoundaryHead, BoundaryLogits, FinerBoundaryHead
@@ -109,8 +111,8 @@ class CSLNetwork(nn.Module, HubNetwork):
         Raises:
             ShapeError: Not (B, 3, H, W), or sizes, points or finer images that do not fit.
             DTypeError: Images of integers.
-            OptionError: Points for a network without point queries, or finer images for one without finer
-                boundaries.
+            OptionError: Points for a network without point queries, finer images for one without finer
+                boundaries, or a call within torch.jit.trace.
         """
         _check(images, sizes, points)
         if points is not None and self.point_projection is None:
@@ -120,18 +122,17 @@ class CSLNetwork(nn.Module, HubNetwork):
         extents, features, embeddings = self._embed(images, sizes)
         mask_features = self.mask_features(embeddings[STRIDE])
         learned, pointed = self._regions(embeddings, mask_features, extents, points)
-        rows, columns = (slice(-(-side // STRIDE)) for side in images.shape[2:])
 
         def inner(predictions: list[RegionPrediction]) -> list[RegionPrediction]:
             return [
-                RegionPrediction(p.mask_logits[:, :, rows, columns], p.validity_logits, p.class_logits)
+                RegionPrediction(_cells(p.mask_logits, images, STRIDE), p.validity_logits, p.class_logits)
                 for p in predictions
             ]
 
         distribution = None
         boundaries: tuple[Tensor | None, Tensor | None] = (None, None)
         if self.distribution is not None:
-            distribution = self.distribution(embeddings[STRIDE])[:, :, rows, columns]
+            distribution = _cells(self.distribution(embeddings[STRIDE]), images, STRIDE)
         if self.boundary is not None:
             boundaries = self._boundaries(self.boundary, images, finer, extents, features, embeddings)
         return NetworkOutput(inner(learned), inner(pointed) if pointed else None, distribution, *boundaries)
@@ -174,15 +175,14 @@ class CSLNetwork(nn.Module, HubNetwork):
         features: dict[int, Tensor],
         embeddings: dict[int, Tensor],
     ) -> BoundaryLogits:
-        height, width = images.shape[2:]
         found, logits = head(features[2], embeddings[STRIDE], extents)
         finer_logits = None
         if self.finer_boundary is not None and finer is not None:
             doubled = extents.doubled()
             closer = _padded(finer, doubled)
             finer_logits = self.finer_boundary(closer, found, logits, embeddings[STRIDE], doubled)
-            finer_logits = finer_logits[:, :, :height, :width]
-        return BoundaryLogits(logits[:, :, : -(-height // 2), : -(-width // 2)], finer_logits)
+            finer_logits = _cells(finer_logits, images, 1)
+        return BoundaryLogits(_cells(logits, images, 2), finer_logits)
 
     def _check_finer(self, images: Tensor, finer: Tensor | None) -> None:
         if finer is None:
@@ -238,11 +238,22 @@ def _backbone(config: NetworkConfig) -> tuple[nn.Module, dict[int, int]]:
 def _extents(images: Tensor, sizes: Tensor | None) -> Extents:
     """The images' extents in a batch that is padded up to a multiple of the coarsest stride."""
     height, width = images.shape[2:]
-    padded = height + -height % _COARSEST, width + -width % _COARSEST
-    if sizes is not None or padded == (height, width):
+    padded = _whole(height), _whole(width)
+    # The graph of torch.export is of any size, padded or not.
+    if sizes is not None or (not is_exporting() and padded == (height, width)):
         return Extents(sizes, padded)
     own = torch.tensor([[height, width]], device=images.device).expand(len(images), 2)
     return Extents(own, padded, (height, width))
+
+
+def _whole(side: int) -> int:
+    """A side, padded; in this form torch.export sees that half of it, and half of that, are whole."""
+    return (side + _COARSEST - 1) // _COARSEST * _COARSEST
+
+
+def _cells(values: Tensor, images: Tensor, stride: int) -> Tensor:
+    """Those of a map (B, C, H / stride, W / stride) of padded images that the images cover."""
+    return top_left(values, [(side + stride - 1) // stride for side in images.shape[2:]])
 
 
 def _padded(images: Tensor, extents: Extents) -> Tensor:
@@ -256,6 +267,8 @@ def _padded(images: Tensor, extents: Extents) -> Tensor:
     if autocast and dtype != torch.float64:  # which autocast leaves alone
         dtype = torch.get_autocast_dtype(kind)
     normal = (images - mean).div_(std).to(dtype)  # a copy that changes dtype and layout at once is slow
+    if is_exporting():
+        return F.pad(normal, (0, extents.padded[1] - width, 0, extents.padded[0] - height))
     padded = torch.empty(
         (*images.shape[:2], *extents.padded),
         dtype=dtype,
@@ -283,6 +296,7 @@ def _sample(embedding: Tensor, points: Tensor, extents: Extents) -> Tensor:
 
 
 def _check(images: Tensor, sizes: Tensor | None, points: Tensor | None) -> None:
+    refuse_jit("images", "size")
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
         hint = "Add the batch axis of a single image with images[None]."
         raise ShapeError("images", f"shape {tuple(images.shape)}", "(B, 3, H, W)", hint)

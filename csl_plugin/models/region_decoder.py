@@ -180,8 +180,9 @@ def _cross_attention_mask(mask_logits: Tensor, inside: Tensor | None) -> Tensor:
     mask = mask_logits.flatten(2) >= 0
     if inside is not None:
         mask = mask & inside
-    everywhere = torch.ones_like(mask) if inside is None else inside.expand_as(mask)
-    return torch.where(mask.any(2, keepdim=True), mask, everywhere)
+    # Without a choice between two boolean tensors, which ONNX runtimes do not have.
+    empty = ~mask.any(2, keepdim=True)
+    return mask | empty if inside is None else mask | (empty & inside)
 
 
 def select_queries(predictions: Sequence[RegionPrediction], part: slice) -> list[RegionPrediction]:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from csl_plugin._autocast import in_bfloat16_where_fast, without_autocast
+from csl_plugin._tracing import is_exporting
 from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
@@ -36,7 +37,7 @@ from csl_plugin.regions.region_map import RegionMap
 _GRADIENT_SHARE = 0.02
 _CONTRAST_SHARE = 0.3
 _FAINT_EDGE = 1e-3
-_LONGEST_SIDE = 1024
+LONGEST_SIDE = 1024
 
 
 class NetworkProposals(FollowsImages):
@@ -71,7 +72,7 @@ class NetworkProposals(FollowsImages):
         """
         tensor = read_images(images)
         network = self.near(tensor).network
-        resized = _network_input(tensor, network)
+        resized = network_input(tensor, network)
         with torch.inference_mode(), without_autocast(resized.device):
             output = network(resized)
         return self.of_output(tensor, output)
@@ -152,19 +153,19 @@ class NetworkRegions(FollowsImages, HierarchicalRegions):
 
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Tensor]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
-        coarse = _network_input(image, self.network)
+        coarse = network_input(image, self.network)
         finer = None
         if self.network.config.finer_boundary:
-            finer = _resized(image, self.network, [2 * side for side in coarse.shape[2:]])
+            finer = resized_for(image, self.network, [2 * side for side in coarse.shape[2:]])
         proposed = None
         with torch.inference_mode(), in_bfloat16_where_fast(coarse):
             if AUTO in scales:
                 output = self.network(coarse, finer=finer)
-                boundary, proposed = _finest(output), output.regions[-1]
+                boundary, proposed = finest(output), output.regions[-1]
             else:
-                boundary = _finest(self.network.boundaries(coarse, finer=finer))
+                boundary = finest(self.network.boundaries(coarse, finer=finer))
         step = STRIDE * image.shape[2] / coarse.shape[2], STRIDE * image.shape[3] / coarse.shape[3]
-        return _partitions(image, boundary, proposed, step, scales)
+        return partitions_of(image, boundary, proposed, step, scales)
 
     def of_output(self, images: Tensor, output: NetworkOutput) -> tuple[RegionMap]:
         """The regions from an output of the network that exists already: no second pass.
@@ -183,14 +184,14 @@ class NetworkRegions(FollowsImages, HierarchicalRegions):
             OptionError: The output has no boundaries.
         """
         tensor, (mask_logits, validity_logits, _) = read_images(images), output.regions[-1]
-        boundary = _finest(output)
+        boundary = finest(output)
         labels = []
         for index, image in enumerate(torch.split(tensor, 1)):
             one = slice(index, index + 1)
             proposed = None
             if self.scale == AUTO:
                 proposed = RegionPrediction(mask_logits[one], validity_logits[one])
-            labels += _partitions(image, boundary[one], proposed, (STRIDE, STRIDE), (self.scale,))
+            labels += partitions_of(image, boundary[one], proposed, (STRIDE, STRIDE), (self.scale,))
         return (as_map(labels, tensor.device),)
 
     def __repr__(self) -> str:
@@ -198,7 +199,7 @@ class NetworkRegions(FollowsImages, HierarchicalRegions):
         return f"NetworkRegions({_identity(self.network)}, scale={scale})"
 
 
-def _finest(output: NetworkOutput | BoundaryLogits) -> Tensor:
+def finest(output: NetworkOutput | BoundaryLogits) -> Tensor:
     """The finest boundaries of an output, (B, 1, h, w) logits.
 
     Raises:
@@ -211,7 +212,7 @@ def _finest(output: NetworkOutput | BoundaryLogits) -> Tensor:
     return found
 
 
-def _partitions(
+def partitions_of(
     image: Tensor,
     boundary: Tensor,
     proposed: RegionPrediction | None,
@@ -222,14 +223,14 @@ def _partitions(
 
     Without proposals the scales may only be numbers.
     """
-    tree, own = grow(_terrain(image, boundary)), {}
+    tree, own = grow(terrain_of(image, boundary)), {}
     if proposed is not None:
         validity = node_validity(tree, proposed.mask_logits[0], proposed.validity_logits[0], step)
         own[AUTO] = tree.assigned(validity)
     return [own[scale] if scale in own else tree.cut(float(scale)) for scale in scales]
 
 
-def _terrain(image: Tensor, boundary: Tensor) -> Terrain:
+def terrain_of(image: Tensor, boundary: Tensor) -> Terrain:
     """What the tree of an image, (1, 3, H, W), grows from along predicted boundaries.
 
     Args:
@@ -244,7 +245,8 @@ def _terrain(image: Tensor, boundary: Tensor) -> Terrain:
     contrast = relative_to_surroundings(gradient).mul_(_CONTRAST_SHARE)
     # Predicted boundaries are some pixels wide; the gradient locates the edge within them.
     relief = gradient.mul_(_GRADIENT_SHARE / (mean(gradient) + 1e-6)).add_(strength)
-    return Terrain(relief, color, torch.maximum(strength, contrast, out=contrast).add_(_FAINT_EDGE))
+    highest = torch.maximum(strength, contrast, out=None if is_exporting() else contrast)
+    return Terrain(relief, color, highest.add_(_FAINT_EDGE))
 
 
 def _identity(network: CSLNetwork) -> str:
@@ -256,13 +258,13 @@ def _identity(network: CSLNetwork) -> str:
     return f"{network.config.backbone} {weights_digest(weights)[:12]}"
 
 
-def _network_input(images: Tensor, network: CSLNetwork) -> Tensor:
+def network_input(images: Tensor, network: CSLNetwork) -> Tensor:
     """Images as the network takes them, shrunk if they are much larger than those of its training."""
-    share = min(_LONGEST_SIDE / max(images.shape[2:]), 1.0)
-    return _resized(images, network, [max(1, round(side * share)) for side in images.shape[2:]])
+    share = min(LONGEST_SIDE / max(images.shape[2:]), 1.0)
+    return resized_for(images, network, [max(1, round(side * share)) for side in images.shape[2:]])
 
 
-def _resized(images: Tensor, network: CSLNetwork, size: Sequence[int]) -> Tensor:
+def resized_for(images: Tensor, network: CSLNetwork, size: Sequence[int]) -> Tensor:
     """Images in the network's dtype and on its device, at another size."""
     parameter = next(network.parameters())
     images = images.to(parameter.device, torch.float32)

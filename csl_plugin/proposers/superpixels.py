@@ -65,14 +65,15 @@ class Superpixels(HierarchicalRegions):
 
     def partitions(self, image: Tensor, scales: Sequence[Scale]) -> list[Tensor]:
         """The labels (H, W) of one image, (1, 3, H, W), at each scale."""
-        hierarchy = grow(_terrain(image[0]))
+        hierarchy = grow(terrain_of(image[0]))
         return [hierarchy.cut(float(scale)) for scale in scales]
 
     def __repr__(self) -> str:
         return f"Superpixels(scale={scale_name(self.scale)})"
 
 
-def _terrain(image: Tensor) -> Terrain:
+def terrain_of(image: Tensor) -> Terrain:
+    """What the tree of an image, (3, H, W), grows from."""
     color = opponent_color(image)
     gradient = color_gradient(color)
     return Terrain(gradient, color, relative_to_surroundings(gradient))

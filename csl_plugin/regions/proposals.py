@@ -49,7 +49,9 @@ class RegionProposals:
             _check_unit_interval("validity", self._validity)
 
     @classmethod
-    def from_logits(cls, mask_logits: Array, validity_logits: Array) -> RegionProposals:
+    def from_logits(
+        cls, mask_logits: Array, validity_logits: Array, *, check: bool = True
+    ) -> RegionProposals:
         """Proposals from the raw outputs of a network: both pass through a sigmoid.
 
         The mask logits are kept, so that `soft_assignment(..., interpolate="logits")` upsamples them
@@ -58,6 +60,7 @@ class RegionProposals:
         Args:
             mask_logits: (B, N, h, w), floating point, finite.
             validity_logits: (B, N), floating point, finite.
+            check: Read all values once and refuse what is not finite.
 
         Raises:
             DTypeError, ShapeError, DeviceError: As for the constructor.
@@ -73,8 +76,9 @@ class RegionProposals:
         logits = as_tensor("mask_logits", mask_logits)
         validity = as_tensor("validity_logits", validity_logits)
         _check_proposals(logits, validity, "mask_logits", "validity_logits")
-        _check_finite("mask_logits", logits)
-        _check_finite("validity_logits", validity)
+        if check:
+            _check_finite("mask_logits", logits)
+            _check_finite("validity_logits", validity)
         proposals = cls.__new__(cls)
         proposals._values = logits
         proposals._validity = validity.sigmoid()

@@ -167,6 +167,7 @@ COMMANDS = {
     "semantic": ("eval", "semantic", "labels", "labels"),
     "regions": ("eval", "regions", "maps", "labels"),
     "benchmark": ("benchmark", "folder", "--data", "."),
+    "export": ("export", "fuse", "out/named.onnx"),
     "train": ("train", "object.json", "--data", ".", "--out", "out/named"),
 }
 

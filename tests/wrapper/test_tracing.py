@@ -28,6 +28,7 @@ from csl_plugin.end_to_end import EndToEnd
 from csl_plugin.errors import DeviceError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers import regions_from_masks
+from csl_plugin.proposers.names import BUILT_IN as NAMES
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 BEFORE_2_7 = pytest.mark.skipif(
@@ -61,9 +62,9 @@ def _fresh():
 # torch.compile
 
 
-@pytest.mark.parametrize("proposer", [*BUILT_IN, columns])
+@pytest.mark.parametrize("proposer", [*BUILT_IN, "csl-tiny-strict", "csl-tiny-open", columns])
 def test_a_compiled_wrapper_gives_the_same(proposer):
-    segment = wrapper(proposer)
+    segment = wrapper(load_proposer(proposer) if proposer in NAMES else proposer)
     assert torch.compile(segment, backend="eager")(IMAGES).equal(segment(IMAGES))
 
 
@@ -154,6 +155,7 @@ EXPORTED = {
     "valid": lambda d, lab: fuse(d, lab, valid=lab != 3, **OPEN),
     "map": lambda d, lab: fuse(d, RegionMap(lab, 50), **OPEN),
     "proposals": lambda d, lab: fuse(d, RegionProposals(d, d.mean((2, 3)), check=False), **OPEN),
+    "logits": lambda d, lab: fuse(d, RegionProposals.from_logits(d, d.mean((2, 3)), check=False), **OPEN),
     "size": lambda d, lab: fuse(d[..., ::2, ::2], lab, size=(d.shape[2], d.shape[3]), **OPEN),
     "out": lambda d, lab: fuse(d, lab, out=torch.empty_like(d), **OPEN),
     "classes": lambda d, lab: fuse_labels(d, lab, **OPEN),
@@ -335,6 +337,7 @@ def test_the_wrapper_in_transforms(proposer):
 
 # torch.jit
 
+NETWORK = CSLNetwork(NetworkConfig(num_queries=4, boundary=True)).eval()
 JIT = {
     "fuse": (lambda d: fuse(d, L), D),
     "fuse open": (lambda d: fuse(d, L, **OPEN), D),
@@ -350,6 +353,8 @@ JIT = {
     "wrapper open": (wrapper(columns, **OPEN), IMAGES),
     "masks": (lambda x: regions_from_masks(x[0] > 0.5).labels, IMAGES),
     "end to end": (EndToEnd(CSLNetwork(NetworkConfig(num_queries=4, num_classes=3)).eval()), IMAGES),
+    "network": (lambda x: NETWORK(x).regions[-1].mask_logits, IMAGES),
+    "boundaries": (lambda x: NETWORK.boundaries(x).boundary, IMAGES),
 }
 
 
@@ -360,11 +365,23 @@ def test_a_trace_is_refused(case):
         torch.jit.trace(call, (example,), check_trace=False)
 
 
+class One(nn.Module):
+    def __init__(self, call):
+        super().__init__()
+        self.call = call
+
+    def forward(self, given):
+        return self.call(given)
+
+
 def test_so_are_a_script_and_the_legacy_exporter(tmp_path):
     with pytest.raises(CSLError, match=r"model: got a CSLWrapper in torch\.jit\.script"):
         torch.jit.script(wrapper())
-    with pytest.raises(CSLError, match=r"torch\.jit\.trace"):
-        torch.onnx.export(wrapper(), (IMAGES,), tmp_path / "model.onnx", dynamo=False)
+    for case in ("fuse open", "network", "superpixels", "csl-tiny", "wrapper", "wrapper open"):
+        call, example = JIT[case]
+        module = call if isinstance(call, nn.Module) else One(call)
+        with pytest.raises(CSLError, match=r"torch\.onnx\.export\(dynamo=False\).*docs/guide/export"):
+            torch.onnx.export(module, (example,), tmp_path / "model.onnx", dynamo=False)
     assert not list(tmp_path.iterdir())
 
 

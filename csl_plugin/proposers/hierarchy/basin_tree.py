@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -18,11 +18,13 @@ from csl_plugin.regions.components import split_components
 from csl_plugin.regions.region_map import RegionMap
 
 # Bounds on the leaves: the smallest regions are about as large as what the network was trained to separate.
-_PIXELS_PER_LEAF = 60
-_MIN_LEAVES, _MAX_LEAVES = 1024, 12_000
+PIXELS_PER_LEAF = 60
+MIN_LEAVES, MAX_LEAVES = 1024, 12_000
 _COLOR_DIFFERENCE = 10.0
 
 _BAND = 1 << 21
+
+SideT = TypeVar("SideT", float, Tensor)
 
 
 class BasinTree(NamedTuple):
@@ -33,8 +35,7 @@ class BasinTree(NamedTuple):
 
     def height(self, scale: float) -> float:
         """The height in the tree up to which basins are merged at a scale."""
-        thickness = scale * math.sqrt(self.basins.numel()) / 1000
-        return thickness * _COLOR_DIFFERENCE**2
+        return height_of(scale, math.sqrt(self.basins.numel()))
 
     def cut(self, scale: float) -> Tensor:
         """The labels (H, W) int32 at one scale, in reading order."""
@@ -66,6 +67,12 @@ class BasinTree(NamedTuple):
         return labels.index_select(0, of_pixels).view(self.basins.shape)
 
 
+def height_of(scale: float, side: SideT) -> SideT:
+    """The height up to which basins are merged at a scale, in the tree of an image of side sqrt(H W)."""
+    thickness = scale * side / 1000
+    return thickness * _COLOR_DIFFERENCE**2
+
+
 def grow(terrain: Terrain) -> BasinTree:
     """Merge the basins of the relief by the color and the edge strength between them.
 
@@ -75,5 +82,5 @@ def grow(terrain: Terrain) -> BasinTree:
     del terrain.relief
     found = basins(target)
     graph = region_graph(found, terrain)
-    count = min(max(found.numel() // _PIXELS_PER_LEAF, _MIN_LEAVES), _MAX_LEAVES)
+    count = min(max(found.numel() // PIXELS_PER_LEAF, MIN_LEAVES), MAX_LEAVES)
     return BasinTree(found, merge_tree(graph, count))

@@ -15,8 +15,8 @@ from csl_plugin.proposers.hierarchy.region_graph import STRENGTH_STEPS, RegionGr
 
 # Merging one pair at a time gives the same regions, but is a loop over them. In a round the cheapest share of
 # the regions merges; where few are left, each is a large part of the image and the order matters more.
-_SHARE, _FINAL_SHARE = 0.3, 0.07
-_FINAL_REGIONS = 1000
+SHARE, FINAL_SHARE = 0.3, 0.07
+FINAL_REGIONS = 1000
 
 
 def merge_tree(graph: RegionGraph, max_leaves: int) -> MergeTree:
@@ -40,7 +40,7 @@ def merge_tree(graph: RegionGraph, max_leaves: int) -> MergeTree:
     heights = graph.sizes.new_zeros(len(parents))
     node, rounds, end = parents[:leaves], [], leaves
     while len(graph.first):
-        share = _SHARE if len(graph.sizes) > _FINAL_REGIONS else _FINAL_SHARE
+        share = SHARE if len(graph.sizes) > FINAL_REGIONS else FINAL_SHARE
         group, count, cost = _round(graph, share)
         merged = torch.bincount(group, minlength=count) > 1
         new = positions(merged)
@@ -71,7 +71,7 @@ def _round(graph: RegionGraph, share: float) -> tuple[Tensor, int, Tensor]:
     """
     regions = len(graph.sizes)
     means = graph.colors / (graph.sizes * UNIT)
-    costs = joined([_costs(part, means) for _, part in parts(graph)])
+    costs = joined([merge_costs(part, means) for _, part in parts(graph)])
     cheapest = costs.new_full((regions,), math.inf)
     for side in (graph.first, graph.second):
         cheapest.scatter_reduce_(0, side, costs, "amin")
@@ -95,7 +95,7 @@ def _round(graph: RegionGraph, share: float) -> tuple[Tensor, int, Tensor]:
     return number.index_select(0, root), int(number[-1]) + 1, torch.where(deciding, cheapest, 0.0)
 
 
-def _costs(graph: RegionGraph, means: Tensor) -> Tensor:
+def merge_costs(graph: RegionGraph, means: Tensor) -> Tensor:
     """The cost of merging across each boundary, (m,), where regions have these mean colors, (3, n).
 
     The squared error that the merge adds to piecewise constant features, per unit of boundary that it removes
