@@ -15,7 +15,8 @@ ORDER = [
     "errors", "_version", "_opencv", "_entry_points", "_graph_break",
     "_torch_internals", "_autocast", "_tracing", "arrays", "_options", "_devices", "_processes", "_shards",
     "distributed", "ops", "regions", "io", "viz", "metrics", "datasets", "calibration", "fusion", "objects",
-    "models", "adapters", "proposers", "tiles", "end_to_end", "wrapper", "training", "demo", "", "evaluation",
+    "models", "adapters", "proposers", "tiles", "batch", "end_to_end", "wrapper", "training", "demo", "",
+    "evaluation",
     "cli", "__main__",
 ]  # fmt: skip
 
@@ -32,6 +33,7 @@ SURFACE = {
         "Adapter", "ClassStatistics", "FlipAverage", "ObserverPair", "OutputAdapter", "PRESETS", "Preset",
         "SavedScores", "SlidingWindow", "check_adapter", "preset", "recognize",
     ],
+    "csl_plugin.batch": ["Fuser"],
     "csl_plugin.calibration": ["Calibration"],
     "csl_plugin.datasets": ["DATASETS", "open_dataset"],
     "csl_plugin.end_to_end": ["EndToEnd"],
