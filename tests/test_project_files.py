@@ -70,7 +70,7 @@ def test_what_the_package_imports_is_what_it_declares():
     [
         ("tests", ["test", "test-kernels", "anomalib"]),
         ("benchmarks", ["bench", "test", "anomalib"]),
-        ("examples", []),
+        ("examples", ["ray"]),
     ],
 )
 def test_what_the_rest_imports_is_declared(folder, extras):
