@@ -16,7 +16,7 @@ from csl_plugin.cli.advice import in_command_words
 from csl_plugin.cli.answer import FAILED, INTERRUPTED, SUCCESS
 from csl_plugin.cli.streams import say
 from csl_plugin.errors import CSLError
-from csl_plugin.places import RemotePath
+from csl_plugin.places import RemotePath, is_folder_place
 
 if TYPE_CHECKING:
     from csl_plugin.io.job_settings import Settings
@@ -142,9 +142,8 @@ class Outcome:
 
 def folder_of(path: Place) -> Place:
     """The full path of a folder, or of the folder of a single file; it is part of a job's settings."""
-    if isinstance(path, RemotePath):
-        return path.parent if path.names_a_file else RemotePath(path.bare)
-    return (path if path.is_dir() else path.parent).resolve()
+    folder = path if is_folder_place(path) else path.parent
+    return RemotePath(folder.bare) if isinstance(folder, RemotePath) else folder.resolve()
 
 
 def _sources_of(tasks: Sequence[ImageTask[Any]]) -> dict[Place, str]:

@@ -46,6 +46,11 @@ def place_of(path: AnyPath) -> Place:
     return RemotePath(f"{scheme}://{rest}")
 
 
+def is_folder_place(place: Place) -> bool:
+    """Whether a place is a folder; of a URL what names no file is one."""
+    return not place.names_a_file if isinstance(place, RemotePath) else place.is_dir()
+
+
 def is_file_place(place: Place) -> bool:
     """Whether a place is one file; of a URL its last part says so, by a suffix."""
     return place.names_a_file if isinstance(place, RemotePath) else place.is_file()

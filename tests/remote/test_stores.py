@@ -146,6 +146,16 @@ def test_objects_and_their_files_of_all_images(frames, capsys, tmp_path):
     assert not {"boxes.csv", "labels/b.png"} & {*files(frames, "/found")}
 
 
+def test_results_are_measured_by_url(frames, capsys, tmp_path):
+    for seed, stem in enumerate("abc"):
+        write_png(f"memory://data/labels/{stem}.png", np.eye(*SIZE, seed, dtype=np.uint8))
+    for name in ("scores", "labels"):
+        frames.get(f"/data/{name}", str(tmp_path / name), recursive=True)
+    there, _ = run(capsys, ["eval", "anomaly", "memory://data/scores", "memory://data/labels"])
+    here, _ = run(capsys, ["eval", "anomaly", str(tmp_path / "scores"), str(tmp_path / "labels")])
+    assert there == here
+
+
 def test_masks_and_a_calibration_by_url(frames, capsys):
     for stem in "abc":
         write_png(f"memory://data/masks/{stem}.png", np.full(SIZE, 255, np.uint8))

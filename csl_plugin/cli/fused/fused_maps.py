@@ -16,7 +16,7 @@ from csl_plugin.io import ScoreStorage
 from csl_plugin.io.job_settings import SETTINGS_NAME, read_settings
 from csl_plugin.io.json_schema import Place as JsonPlace
 from csl_plugin.io.json_schema import in_json
-from csl_plugin.places import RemotePath
+from csl_plugin.places import is_folder_place
 from csl_plugin.proposers.combine import Together
 from csl_plugin.proposers.folder import STORED_REGIONS, RegionMapFolder
 from csl_plugin.proposers.identity import identity_of
@@ -171,9 +171,7 @@ def _job_of(place: Place) -> Mapping[str, Any] | None:
 
 
 def _settings_file(place: Place) -> Place:
-    if isinstance(place, RemotePath):
-        return (place.parent if place.names_a_file else place) / SETTINGS_NAME
-    return (place if place.is_dir() else place.parent) / SETTINGS_NAME
+    return (place if is_folder_place(place) else place.parent) / SETTINGS_NAME
 
 
 def _read(image: Place, score: Place) -> tuple[NDArray[np.uint8], NDArray[Any], ScoreStorage]:

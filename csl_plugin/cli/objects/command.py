@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import Answer
-from csl_plugin.cli.arguments import name, path, place
+from csl_plugin.cli.arguments import name, place
 from csl_plugin.cli.batch import ImageTask, Job, Outcome, SetTask, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
 from csl_plugin.cli.fused.options import (
@@ -74,7 +74,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--image-ids",
         metavar="FILE",
-        type=path,
+        type=place,
         help="a COCO annotation file: coco.json gets the ids of its images, found by stem, and its category "
         "if it has one (default: 1, 2, ... by stem)",
     )
