@@ -19,7 +19,7 @@ from csl_plugin.io.job_settings import SETTINGS_NAME
 from csl_plugin.io.output_place import outputs_at
 from csl_plugin.io.remote import list_folder, look_up, put_bytes
 from csl_plugin.io.remote.lease import LEASES
-from csl_plugin.io.remote.records import RECORDS
+from csl_plugin.io.remote.store_journal import JOURNAL
 from csl_plugin.places import RemotePath, place_of
 
 SIZE = 24, 32
@@ -203,7 +203,7 @@ def test_a_file_of_a_killed_job_is_made_again_by_the_next(memory):
             file = job.path / "b.npy"
             with job.writing("b", [file], source="b"):
                 write_scores(file, np.ones(SIZE, np.float32))
-                raise Killed  # between the file and its record
+                raise Killed  # between the file and its entry
 
     with pytest.raises(Killed):
         run_until_killed(folder())
@@ -293,12 +293,12 @@ def test_inputs_that_moved_go_on_where_they_are_the_same(memory):
                 pass
 
 
-def test_records_of_others_are_not_believed(memory):
+def test_entries_of_others_are_not_believed(memory):
     with (begun := folder()).taken():
         write(begun, "a")
-    (record,) = memory.find(f"/out/{RECORDS}")
+    (entry,) = memory.find(f"/out/{JOURNAL}")
     for said in (b"{", b'{"unit": "a", "name": "../b.npy"}', b'{"unit": "a", "name": "c.npy"}', b"[]"):
-        memory.pipe_file(record, said)
+        memory.pipe_file(entry, said)
         with (again := folder()).taken(), pytest.raises(FileError, match=r"csl-plugin.journal"):
             again.is_done([again.path / "a.npy"], source="a")
 

@@ -26,8 +26,8 @@ from csl_plugin.io.job_settings import (
 from csl_plugin.io.json_values import as_stored
 from csl_plugin.io.outputs import Sources, no_sources
 from csl_plugin.io.remote.lease import LEASES, Lease, leased
-from csl_plugin.io.remote.records import RECORDS, Record, Records
 from csl_plugin.io.remote.store import list_folder, look_up, remove
+from csl_plugin.io.remote.store_journal import JOURNAL, StoreEntry, StoreJournal
 from csl_plugin.places import Place, RemotePath
 
 _NAMED = 3
@@ -57,11 +57,11 @@ class StoreFolder:
         return self._settings
 
     def __getstate__(self) -> dict[str, Any]:
-        """For another process of the job; each lists the records itself."""
+        """For another process of the job; each lists the journal itself."""
         if self.path.scheme == "memory":
             hint = "Use one job, or a folder of this machine."
             raise OptionError("jobs", f"several with {self.path}, which one process has", "1", hint)
-        return {name: value for name, value in vars(self).items() if name != "_records"}
+        return {name: value for name, value in vars(self).items() if name != "_journal"}
 
     @contextmanager
     def taken(
@@ -96,9 +96,9 @@ class StoreFolder:
             yield
 
     def is_done(self, outputs: Sequence[Place], source: str) -> bool:
-        """As `OutputFolder.is_done`; a request for the record of each output that has one, and one for it."""
+        """As `OutputFolder.is_done`; requests for the entry of each output that has one, and for it."""
         for output in outputs:
-            found = self._records.of(self._name(output))
+            found = self._journal.of(self._name(output))
             if found is None or (found.source, found.settings) != (source, self._fingerprint):
                 return False
             if not self._is_as_written(found, output):
@@ -109,7 +109,7 @@ class StoreFolder:
         """Those of the files that were finished, and are there, but not as they were written."""
         changed = []
         for output in outputs:
-            found = self._records.of(self._name(output))
+            found = self._journal.of(self._name(output))
             if found is not None and found.source is not None:
                 listed = look_up(self.path / found.name)
                 if listed is not None and (listed.size, listed.tag) != (found.size, found.tag):
@@ -119,10 +119,10 @@ class StoreFolder:
     def discard(self, unit: str, keep: Sequence[Place] = ()) -> None:
         """As `OutputFolder.discard`."""
         kept = {self._name(path) for path in keep}
-        for name in self._records.names_of(unit):
+        for name in self._journal.names_of(unit):
             if name not in kept:
                 remove(self.path / name)
-                self._records.drop(name)
+                self._journal.drop(name)
 
     @contextmanager
     def writing(self, unit: str, outputs: Sequence[Place], source: str) -> Iterator[None]:
@@ -136,12 +136,12 @@ class StoreFolder:
         self._lease.renew()
         names = [self._name(output) for output in outputs]
         for name in names:
-            if self._records.of(name) is None and look_up(self.path / name) is not None:
+            if self._journal.of(name) is None and look_up(self.path / name) is not None:
                 got = "an object that this command did not write"
                 hint = "Move it, or name another folder: only files that this command wrote are replaced."
                 raise FileError(str(self.path / name), got, "nothing there", hint)
         for name in names:
-            self._records.put(Record(unit, name))
+            self._journal.put(StoreEntry(unit, name))
         yield
         for name in names:
             listed = look_up(self.path / name)
@@ -149,13 +149,13 @@ class StoreFolder:
                 raise FileError(
                     str(self.path / name), "nothing there", "what was just written", "Start again."
                 )
-            self._records.put(Record(unit, name, listed.size, listed.tag, source, self._fingerprint))
+            self._journal.put(StoreEntry(unit, name, listed.size, listed.tag, source, self._fingerprint))
 
     @cached_property
-    def _records(self) -> Records:
-        return Records(self.path)
+    def _journal(self) -> StoreJournal:
+        return StoreJournal(self.path)
 
-    def _is_as_written(self, found: Record, output: Place) -> bool:
+    def _is_as_written(self, found: StoreEntry, output: Place) -> bool:
         listed = look_up(self.path / self._name(output))
         return listed is not None and (listed.size, listed.tag) == (found.size, found.tag)
 
@@ -177,7 +177,7 @@ class StoreFolder:
         """Refuse a folder that holds something and no settings."""
         if stored is not None:
             return
-        ours = (SETTINGS_NAME, RECORDS, LEASES)
+        ours = (SETTINGS_NAME, JOURNAL, LEASES)
         names = [path.name for path in list_folder(self.path)]
         found = [name for name in names if name not in ours and not name.startswith(".")]
         if found and SETTINGS_NAME not in names:
@@ -196,9 +196,9 @@ class StoreFolder:
             if finished and not self._goes_on(stored, finished, outputs, sources):
                 raise other_settings(file, stored, self._settings)
         if overwrite:
-            for found in self._records.all():
+            for found in self._journal.all():
                 remove(self.path / found.name)
-                self._records.drop(found.name)
+                self._journal.drop(found.name)
         if differs:
             write_settings(file, self._settings)
 
@@ -206,7 +206,7 @@ class StoreFolder:
         """What each file is made from that is finished with these settings."""
         return {
             found.name: found.source
-            for found in self._records.all()
+            for found in self._journal.all()
             if found.settings == made_with and found.source is not None
         }
 

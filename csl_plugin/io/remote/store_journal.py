@@ -18,19 +18,20 @@ from typing import Any
 from csl_plugin.errors import FileError
 from csl_plugin.io.json_files import read_json
 from csl_plugin.io.json_schema import Place as JsonPlace
-from csl_plugin.io.json_schema import integer, record, text
+from csl_plugin.io.json_schema import integer, text
+from csl_plugin.io.json_schema import record as json_object
 from csl_plugin.io.remote.store import list_folder, put_bytes, remove
 from csl_plugin.places import RemotePath
 
-RECORDS = "csl-plugin.journal"
+JOURNAL = "csl-plugin.journal"
 """The folder of these objects, in an output folder."""
 
-_EXPECTED = "the record of a file that a command wrote"
+_EXPECTED = "what a journal says of a file"
 _LARGEST = 1 << 18
 
 
 @dataclass(frozen=True)
-class Record:
+class StoreEntry:
     """What is known of a file.
 
     Args:
@@ -50,23 +51,23 @@ class Record:
     settings: str | None = None
 
 
-class Records:
-    """The records of one folder, each read when it is asked for.
+class StoreJournal:
+    """The journal of one folder; each entry is read when it is asked for.
 
     Args:
         folder: The output folder.
     """
 
     def __init__(self, folder: RemotePath) -> None:
-        self._place = folder / RECORDS
+        self._place = folder / JOURNAL
         self._keys: dict[str, str] = {}  # by the digest of the file's name
-        self._read: dict[str, Record] = {}
+        self._read: dict[str, StoreEntry] = {}
         for path in list_folder(self._place):
             unit, _, name = path.stem.partition("-")
             self._keys[name] = unit
 
-    def of(self, name: str) -> Record | None:
-        """The record of a file; None if no job wrote it.
+    def of(self, name: str) -> StoreEntry | None:
+        """The entry of a file; None if no job wrote it.
 
         Raises:
             FileError: The store does not give it, or it is none.
@@ -83,21 +84,21 @@ class Records:
         wanted = _digest(unit)
         return [self._named(digest) for digest, found in list(self._keys.items()) if found == wanted]
 
-    def all(self) -> list[Record]:
-        """Every record: a request for each."""
+    def all(self) -> list[StoreEntry]:
+        """Every entry: a request for each."""
         return [found for digest in list(self._keys) if (found := self.of(self._named(digest)))]
 
-    def put(self, record: Record) -> None:
+    def put(self, entry: StoreEntry) -> None:
         """Store what is known of a file.
 
         Raises:
             FileError: The store does not take it.
         """
-        digest, unit = _digest(record.name), _digest(record.unit)
+        digest, unit = _digest(entry.name), _digest(entry.unit)
         before = self._keys.get(digest)
-        said = {name: value for name, value in asdict(record).items() if value is not None}
+        said = {name: value for name, value in asdict(entry).items() if value is not None}
         put_bytes(self._path(unit, digest), json.dumps(said, separators=(",", ":")).encode())
-        self._keys[digest], self._read[digest] = unit, record
+        self._keys[digest], self._read[digest] = unit, entry
         if before not in (None, unit):
             remove(self._path(str(before), digest))
 
@@ -118,12 +119,12 @@ class Records:
             self._read[digest] = self._load(digest)
         return self._read[digest].name
 
-    def _load(self, digest: str) -> Record:
+    def _load(self, digest: str) -> StoreEntry:
         path = self._path(self._keys[digest], digest)
-        found = _record(read_json(path, _EXPECTED, largest=_LARGEST), JsonPlace(str(path)))
+        found = _entry(read_json(path, _EXPECTED, largest=_LARGEST), JsonPlace(str(path)))
         if _digest(found.name) != digest or found.name.startswith("/") or ".." in found.name.split("/"):
             hint = "Remove it: the file is then no longer known as one that a command wrote."
-            raise FileError(str(path), f"the record of {found.name!r}", _EXPECTED, hint)
+            raise FileError(str(path), f"an entry of {found.name!r}", _EXPECTED, hint)
         return found
 
     def _path(self, unit: str, digest: str) -> RemotePath:
@@ -134,7 +135,9 @@ def _digest(words: str) -> str:
     return hashlib.sha256(words.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
-def _record(value: Any, place: JsonPlace) -> Record:
+def _entry(value: Any, place: JsonPlace) -> StoreEntry:
     texts = {"unit": text, "name": text, "tag": text, "source": text, "settings": text}
-    made: Record = record(Record, {**texts, "size": integer(0, 1 << 62)}, "unit", "name")(value, place)
+    made: StoreEntry = json_object(StoreEntry, {**texts, "size": integer(0, 1 << 62)}, "unit", "name")(
+        value, place
+    )
     return made
