@@ -43,7 +43,10 @@ def place_of(path: AnyPath) -> Place:
         got = without_secrets(re.sub(r"[?#].*", "?***", text, flags=re.DOTALL))
         expected = "a path, file:///PATH, or a URL that starts with one of " + ", ".join(SCHEMES)
         raise OptionError("url", repr(got[:200]), expected, "Copy or mount what is elsewhere.")
-    return RemotePath(f"{scheme}://{rest}")
+    path = RemotePath(f"{scheme}://{rest}")
+    if not path.is_plain:
+        raise OptionError("url", f"the name {path.name!r}", "the name of a file or a folder", "Rename it.")
+    return path
 
 
 def is_folder_place(place: Place) -> bool:

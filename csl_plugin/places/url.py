@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote, unquote
+
+from csl_plugin.errors import OptionError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]+://")
 _WEB = ("http", "https")
@@ -72,6 +75,12 @@ class RemotePath:
         return unquote(last) if self.is_web else last
 
     @property
+    def is_plain(self) -> bool:
+        """Whether the name can be that of a file in a folder: outputs here are named after it."""
+        separators = "/\\:" if os.name == "nt" else "/"
+        return self.name not in ("", ".", "..") and not {*separators, "\0"} & {*self.name}
+
+    @property
     def suffix(self) -> str:
         """Of the name, with the dot; empty if there is none."""
         stem, dot, suffix = self.name.rpartition(".")
@@ -90,7 +99,8 @@ class RemotePath:
     @property
     def names_a_file(self) -> bool:
         """Whether the last part has a suffix, by which files are told from folders without a request."""
-        return not self.url.endswith("/") and bool(_SUFFIX.fullmatch(self.suffix))
+        is_host = self.scheme != "memory" and "/" not in self.bare.partition("://")[2]
+        return not (is_host or self.url.endswith("/")) and bool(_SUFFIX.fullmatch(self.suffix))
 
     def __truediv__(self, name: str) -> Self:
         return type(self)(f"{self.bare}/{quote(name) if self.is_web else name}")
@@ -102,6 +112,17 @@ class RemotePath:
     def is_below(self, folder: Self) -> bool:
         """Whether it is a folder, or in it."""
         return f"{self.bare}/".startswith(f"{folder.bare}/")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For another process.
+
+        Raises:
+            OptionError: It is in the memory of this one.
+        """
+        if self.scheme == "memory":
+            got, hint = f"{self} in another process", "Use one job: one process has the memory."
+            raise OptionError("url", got, "a store that several processes see", hint)
+        return vars(self)
 
     def __str__(self) -> str:
         return without_secrets(self.url)

@@ -41,6 +41,19 @@ def test_the_parts_of_an_object():
     assert pickle.loads(pickle.dumps(path)) == path  # noqa: S301
 
 
+@pytest.mark.parametrize(
+    "url", ["https://host/f/..%2Fevil.png", "https://host/f/%2e%2e", "https://h/a%00.png"]
+)
+def test_a_name_that_leads_elsewhere_is_refused(url):
+    with pytest.raises(OptionError, match="the name of a file or a folder"):
+        place_of(url)
+
+
+def test_what_one_process_has_goes_to_no_other():
+    with pytest.raises(OptionError, match="a store that several processes see"):
+        pickle.dumps(RemotePath("memory://a.png"))
+
+
 def test_names_of_web_servers_are_quoted():
     folder = RemotePath("https://host/f/")
     assert (folder / "a b.png").url == "https://host/f/a%20b.png"
@@ -49,7 +62,14 @@ def test_names_of_web_servers_are_quoted():
 
 @pytest.mark.parametrize(
     ("url", "is_file"),
-    [("s3://b/a.png", True), ("s3://b/v1.2", False), ("s3://b/frames", False), ("s3://b/a.png/", False)],
+    [
+        ("s3://b/a.png", True),
+        ("s3://b/v1.2", False),
+        ("s3://b/frames", False),
+        ("s3://b/a.png/", False),
+        ("https://h.com", False),
+        ("s3://b.v2", False),
+    ],
 )
 def test_a_suffix_says_what_is_a_file(url, is_file):
     assert is_file_place(RemotePath(url)) is is_file

@@ -303,10 +303,12 @@ def test_entries_of_others_are_not_believed(memory):
             again.is_done([again.path / "a.npy"], source="a")
 
 
-def test_one_process_has_the_memory(frames, capsys):
-    _, said = run(capsys, [*FUSE, "--jobs", "2"], code=2)
-    assert "got several with memory://out, which one process has" in said
-    assert counts(capsys, FUSE) == (3, 0, 0)
+@pytest.mark.slow
+def test_one_process_has_the_memory(frames, capsys, tmp_path):
+    for words in (FUSE, [*FUSE[:3], str(tmp_path / "out"), *FUSE[4:]]):
+        _, said = run(capsys, [*words, "--jobs", "2"], code=2)
+        assert "in another process, expected a store that several processes see" in said
+        assert counts(capsys, words) == (3, 0, 0)
 
 
 def test_a_store_without_its_package_says_which_to_install(capsys):

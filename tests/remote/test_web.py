@@ -207,6 +207,20 @@ def test_a_link_to_another_place_is_no_file_of_the_folder(site, tmp_path):
     assert [*list_images(f"{site.url}/f/")] == ["a"]
 
 
+def test_a_listed_name_that_leads_elsewhere_writes_nothing(site, tmp_path, capsys):
+    site.files["/f/..%2Fevil.png"] = in_file(tmp_path, "made.png", write_png, image())
+    assert main(["propose", f"{site.url}/f/", str(tmp_path / "out"), "--proposer", "superpixels"]) == 2
+    assert "an entry named '../evil.png'" in capsys.readouterr().err
+    assert not (tmp_path / "evil.png").exists()
+
+
+def test_maps_whose_folder_is_closed_are_read(frames, tmp_path):
+    """As by signed URLs, which open one file each."""
+    frames.odd["/data/scores/csl-plugin.json"] = lambda request: request.send(403, b"no", body=False)
+    words = [f"{frames.url}/data/{name}" for name in ("images/c.png", "scores/c.npy?signature=x")]
+    assert main(["fuse", *words, str(tmp_path / "out"), "--proposer", "superpixels"]) == 0
+
+
 def test_no_secret_of_a_url_is_printed_or_stored(frames, tmp_path, capsys):
     server = frames.url.replace("http://", "http://me:hunter2@")
     out = tmp_path / "out"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,7 +168,12 @@ def _origin(proposer: Any) -> str | None:
 
 def _job_of(place: Place) -> Mapping[str, Any] | None:
     """The settings of the job that wrote a folder, or the folder of a file; None where none did."""
-    return read_settings(_settings_file(place))
+    try:
+        return read_settings(_settings_file(place))
+    except FileError:
+        if isinstance(place, Path):
+            raise
+        return None  # a server may give the maps alone
 
 
 def _settings_file(place: Place) -> Place:

@@ -58,6 +58,10 @@ def list_folder(folder: RemotePath) -> list[RemotePath]:
         if is_itself or any(entry["name"].rstrip("/") == str(name).rstrip("/") for entry in said):
             children.pop(own, None)  # the mark of an empty folder
         found = [RemotePath(f"{folder.bare}/{name}", listed) for name, listed in children.items()]
+    for path in found:
+        if not path.is_plain:
+            got, hint = f"an entry named {path.name!r}", "Rename it: outputs are named after it."
+            raise FileError(str(folder), got, "names that files of a folder have", hint)
     return sorted(found, key=lambda path: path.name)
 
 
@@ -113,33 +117,14 @@ def put(path: RemotePath, source: Path) -> None:
         files.put_file(str(source), name)
 
 
-def put_bytes(path: RemotePath, data: bytes, *, new: bool = False) -> bool:
+def put_bytes(path: RemotePath, data: bytes) -> None:
     """Make bytes an object, whole or not at all.
-
-    Args:
-        path: The object.
-        data: Its bytes.
-        new: Leave one that is there, as far as the store can tell.
-
-    Returns:
-        False if one is there, and was to be left.
 
     Raises:
         FileError, MissingExtraError: As for `put`.
     """
     with _written(path) as (files, name):
-        if not new:
-            files.pipe_file(name, data)
-            return True
-        try:
-            files.pipe_file(name, data, mode="create")
-        except FileExistsError:
-            return False
-        except (NotImplementedError, TypeError):  # the store has no such request
-            if files.exists(name):
-                return False
-            files.pipe_file(name, data)
-    return True
+        files.pipe_file(name, data)
 
 
 def remove(path: RemotePath) -> None:

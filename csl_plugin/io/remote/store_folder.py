@@ -58,9 +58,6 @@ class StoreFolder:
 
     def __getstate__(self) -> dict[str, Any]:
         """For another process of the job; each lists the journal itself."""
-        if self.path.scheme == "memory":
-            hint = "Use one job, or a folder of this machine."
-            raise OptionError("jobs", f"several with {self.path}, which one process has", "1", hint)
         return {name: value for name, value in vars(self).items() if name != "_journal"}
 
     @contextmanager
