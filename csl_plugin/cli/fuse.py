@@ -38,9 +38,11 @@ def add_parser(subparsers: Any) -> None:
         "changed since. OUT is a new or empty folder, or one that the same command with the same settings "
         "wrote.",
     )
-    parser.add_argument("images", metavar="IMAGES", type=place, help="a folder of images, or one image")
+    parser.add_argument(
+        "images", metavar="IMAGES", type=place, help="a folder of images, or one image; a path or a URL"
+    )
     parser.add_argument("scores", metavar="SCORES", type=place, help="a folder of score maps, or one")
-    parser.add_argument("out", metavar="OUT", type=place, help="the output folder")
+    parser.add_argument("out", metavar="OUT", type=place, help="the output folder, or its URL")
     add_fusion_options(parser)
     add_jobs_option(parser, "images")
     add_shard_option(parser, "images")

@@ -234,6 +234,8 @@ def test_no_secret_of_a_url_is_printed_or_stored(frames, tmp_path, capsys):
     assert main(["fuse", f"{server}/data/images", f"{server}/data/scores", f"{server}/out"]) == 2
     frames.odd["/data/images/c.png"] = lambda request: request.send(500, b"no")
     assert main(words) == 1
+    signed = f"{server}/data/images/c.png?token=hunter2"
+    assert main(["propose", signed, str(tmp_path / "none"), "--proposer", "superpixels"]) == 1
     printed = capsys.readouterr()
     stored = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
     assert "hunter2" not in printed.out + printed.err

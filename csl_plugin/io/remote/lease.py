@@ -92,7 +92,6 @@ def leased(folder: RemotePath, shard: Shard | None, argument: str) -> Iterator[L
         FileError: The store cannot be read or written.
     """
     lease = Lease(folder / LEASES / f"{uuid4().hex}.json", "all" if shard is None else str(shard))
-    _refuse_others(folder, shard, lease, argument)
     lease.write()
     try:
         _refuse_others(folder, shard, lease, argument)
