@@ -84,8 +84,17 @@ def name(text: str) -> str:
 
 
 def path(text: str) -> Path:
-    """A path of this machine; errors as `name`."""
-    return Path(name(text))
+    """A path of this machine.
+
+    Raises:
+        argparse.ArgumentTypeError: As `name`, or a URL of another place.
+    """
+    if not is_url(text):
+        return Path(name(text))
+    found = place(text)
+    if isinstance(found, Path):
+        return found
+    raise argparse.ArgumentTypeError(f"got {found}, expected a path of this machine; copy it first")
 
 
 def place(text: str) -> Place:
@@ -95,7 +104,7 @@ def place(text: str) -> Place:
         argparse.ArgumentTypeError: As `name`, or a URL that is not read.
     """
     if not is_url(text):
-        return path(text)
+        return Path(name(text))
     try:
         return place_of(text)
     except OptionError as error:

@@ -325,6 +325,17 @@ def test_a_store_without_its_package_says_which_to_install(capsys):
                 read_image(url)
 
 
+def test_what_takes_no_url_says_so_without_its_secrets(tmp_path, capsys):
+    write_png(tmp_path / "images" / "a.png", np.zeros((*SIZE, 3), np.uint8))
+    words = ["propose", str(tmp_path / "images"), str(tmp_path / "out")]
+    assert main([*words, "--proposer", "https://me:hunter2@host/regions"]) == 2
+    with pytest.raises(SystemExit):
+        main(["calibrate", "https://me:hunter2@host/scores", str(tmp_path / "c.json")])
+    said = capsys.readouterr().err
+    assert "got https://***@host/scores, expected a path of this machine" in said
+    assert "hunter2" not in said
+
+
 def test_a_url_of_another_scheme_is_refused_by_the_command_line(capsys):
     with pytest.raises(SystemExit):
         main(["propose", "ftp://me:hunter2@host/images", "out"])
