@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import fsspec
 import numpy as np
 import pytest
 
@@ -22,6 +21,7 @@ from csl_plugin.io.remote.lease import LEASES
 from csl_plugin.io.remote.store_journal import JOURNAL
 from csl_plugin.places import RemotePath, place_of
 
+fsspec = pytest.importorskip("fsspec", reason="torch brings it")
 SIZE = 24, 32
 SETTINGS = {"command": "fuse", "rule": "mean"}
 
@@ -312,7 +312,6 @@ def test_one_process_has_the_memory(frames, capsys, tmp_path):
 
 
 def test_a_store_without_its_package_says_which_to_install(capsys):
-    pytest.importorskip("fsspec")
     for url, package in (
         ("s3://bucket/a.png", "s3fs"),
         ("gs://bucket/a.png", "gcsfs"),
