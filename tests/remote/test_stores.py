@@ -324,6 +324,11 @@ def test_a_store_without_its_package_says_which_to_install(capsys):
                 read_image(url)
 
 
+def test_tiles_are_read_from_files_here(frames, capsys):
+    assert "--tile: got it with memory://data/images" in run(capsys, [*FUSE, "--tile", "512"], code=2)[1]
+    assert not files(frames)
+
+
 def test_what_takes_no_url_says_so_without_its_secrets(tmp_path, capsys):
     write_png(tmp_path / "images" / "a.png", np.zeros((*SIZE, 3), np.uint8))
     words = ["propose", str(tmp_path / "images"), str(tmp_path / "out")]
