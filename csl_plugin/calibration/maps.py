@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -24,6 +23,7 @@ from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import parse_json, read_json
 from csl_plugin.io.json_schema import Place, array, choice, number, record, table
 from csl_plugin.ops.dtypes import sum_dtype
+from csl_plugin.places import AnyPath, place_of
 
 
 class Calibration(ABC):
@@ -147,19 +147,19 @@ class Calibration(ABC):
         expected = f'a JSON object with "kind" one of {sorted(_KINDS)} and its parameters'
         return _calibration(parse_json(text, "calibration", expected), Place("calibration"))
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: AnyPath) -> None:
         """Write the map to a JSON file, atomically."""
         with atomic_path(path) as partial:
             Path(partial).write_text(self.to_json() + "\n", encoding="utf-8")
 
     @staticmethod
-    def load(path: str | PathLike[str]) -> Calibration:
+    def load(path: AnyPath) -> Calibration:
         """The map in a JSON file.
 
         Raises:
             FileError: The file is missing, too large, or holds no calibration.
         """
-        file = Path(fspath(path))
+        file = place_of(path)
         return _calibration(read_json(file, "a calibration's JSON"), Place(str(file)))
 
     @abstractmethod

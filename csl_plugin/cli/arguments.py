@@ -11,6 +11,9 @@ from io import StringIO
 from pathlib import Path
 from typing import NoReturn
 
+from csl_plugin.errors import OptionError
+from csl_plugin.places import Place, is_url, place_of
+
 
 class UsageError(SystemExit):
     """Arguments that the parser refuses, with its message; the code is 2."""
@@ -81,8 +84,33 @@ def name(text: str) -> str:
 
 
 def path(text: str) -> Path:
-    """A path; errors as `name`."""
-    return Path(name(text))
+    """A path of this machine.
+
+    Raises:
+        argparse.ArgumentTypeError: As `name`, or a URL of another place.
+    """
+    if not is_url(text):
+        return Path(name(text))
+    found = place(text)
+    if isinstance(found, Path):
+        return found
+    raise argparse.ArgumentTypeError(f"got {found}, expected a path of this machine; copy it first")
+
+
+def place(text: str) -> Place:
+    """A path, or the URL of a file or a folder.
+
+    Raises:
+        argparse.ArgumentTypeError: As `name`, or a URL that is not read.
+    """
+    if not is_url(text):
+        return Path(name(text))
+    try:
+        return place_of(text)
+    except OptionError as error:
+        raise argparse.ArgumentTypeError(
+            f"got {error.got}, expected {error.expected}. {error.hint}"
+        ) from None
 
 
 def wants_json(words: Sequence[str]) -> bool:

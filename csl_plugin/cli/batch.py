@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -17,10 +16,12 @@ from csl_plugin.cli.advice import in_command_words
 from csl_plugin.cli.answer import FAILED, INTERRUPTED, SUCCESS
 from csl_plugin.cli.streams import say
 from csl_plugin.errors import CSLError
+from csl_plugin.places import RemotePath, is_folder_place
 
 if TYPE_CHECKING:
     from csl_plugin.io.job_settings import Settings
-    from csl_plugin.io.output_folder import OutputFolder
+    from csl_plugin.io.outputs import Outputs
+    from csl_plugin.places import Place
 
 ToolT = TypeVar("ToolT")
 
@@ -53,10 +54,10 @@ class ImageTask(Generic[ToolT]):
         inputs: The files that it reads.
     """
 
-    image: Path
+    image: Place
     work: Callable[[ToolT], Sequence[str]]
-    outputs: tuple[Path, ...]
-    inputs: tuple[Path, ...]
+    outputs: tuple[Place, ...]
+    inputs: tuple[Place, ...]
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ class SetTask:
         wanted: Whether they are to be written; else they are removed unless they are up to date.
     """
 
-    work: Callable[[Sequence[Path]], None]
-    outputs: tuple[Path, ...]
-    source: Callable[[Sequence[Path]], str]
+    work: Callable[[Sequence[Place]], None]
+    outputs: tuple[Place, ...]
+    source: Callable[[Sequence[Place]], str]
     wanted: bool
 
 
@@ -139,16 +140,17 @@ class Outcome:
         say(f"failed: {name}: {reason}")
 
 
-def folder_of(path: Path) -> Path:
+def folder_of(path: Place) -> Place:
     """The full path of a folder, or of the folder of a single file; it is part of a job's settings."""
-    return (path if path.is_dir() else path.parent).resolve()
+    folder = path if is_folder_place(path) else path.parent
+    return RemotePath(folder.bare) if isinstance(folder, RemotePath) else folder.resolve()
 
 
-def _sources_of(tasks: Sequence[ImageTask[Any]]) -> dict[Path, str]:
+def _sources_of(tasks: Sequence[ImageTask[Any]]) -> dict[Place, str]:
     """What each output is made from; those whose inputs are missing are left out."""
     from csl_plugin.io.file_states import sampled_states
 
-    found: dict[Path, str] = {}
+    found: dict[Place, str] = {}
     for task in tasks:
         with suppress(OSError):
             found.update(dict.fromkeys(task.outputs, sampled_states(task.inputs)))
@@ -157,10 +159,10 @@ def _sources_of(tasks: Sequence[ImageTask[Any]]) -> dict[Path, str]:
 
 def run_tasks(
     job: Job[ToolT],
-    folder: OutputFolder,
+    folder: Outputs,
     tasks: Sequence[ImageTask[ToolT]],
     verb: str,
-    inputs: Sequence[Path],
+    inputs: Sequence[Place],
     *,
     jobs: int,
     overwrite: bool,
@@ -205,7 +207,7 @@ def run_tasks(
     )
     with taken, tqdm(total=len(own), desc=verb, unit="image", disable=None, file=sys.stderr) as bar:
         outcome.joined = [str(shard) for shard in folder.joined]
-        done: list[Path] = []
+        done: list[Place] = []
         edited = _edited(folder, of_all)
         attempt = partial(_attempt, folder, verb, job.tool)
         attempts = ((task, attempt(task)) for task in own)
@@ -234,7 +236,7 @@ def run_tasks(
     return outcome
 
 
-def _edited(folder: OutputFolder, of_all: Sequence[SetTask]) -> list[Path]:
+def _edited(folder: Outputs, of_all: Sequence[SetTask]) -> list[Place]:
     """The files of all images that somebody changed and that are not asked for now: they stay."""
     edited = []
     for task in of_all:
@@ -247,11 +249,11 @@ def _edited(folder: OutputFolder, of_all: Sequence[SetTask]) -> list[Path]:
 
 
 def _of_all_images(
-    folder: OutputFolder,
+    folder: Outputs,
     verb: str,
     of_all: Sequence[SetTask],
-    done: Sequence[Path],
-    edited: Sequence[Path],
+    done: Sequence[Place],
+    edited: Sequence[Place],
     outcome: Outcome,
 ) -> None:
     kept = list(edited)
@@ -272,7 +274,7 @@ def _of_all_images(
 
 
 def _prepared(
-    load: Callable[[], Job[ToolT]], folder: OutputFolder, verb: str
+    load: Callable[[], Job[ToolT]], folder: Outputs, verb: str
 ) -> Callable[[ImageTask[ToolT]], Attempt]:
     from csl_plugin.io.job_settings import check_unchanged
 
@@ -281,7 +283,7 @@ def _prepared(
     return partial(_attempt, folder, verb, job.tool)
 
 
-def _attempt(folder: OutputFolder, verb: str, tool: ToolT, task: ImageTask[ToolT]) -> Attempt:
+def _attempt(folder: Outputs, verb: str, tool: ToolT, task: ImageTask[ToolT]) -> Attempt:
     warned: list[str] = []
     try:
         return Attempt(_done_now(folder, task, tool, warned), warned)
@@ -292,7 +294,7 @@ def _attempt(folder: OutputFolder, verb: str, tool: ToolT, task: ImageTask[ToolT
 
 
 def _done_now(
-    folder: OutputFolder, task: ImageTask[ToolT], tool: ToolT, warned: list[str]
+    folder: Outputs, task: ImageTask[ToolT], tool: ToolT, warned: list[str]
 ) -> Sequence[str] | None:
     """Do a task and return what it counts; None if it was done before."""
     from csl_plugin.io.file_states import sampled_states

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from csl_plugin.cli.answer import Answer
 from csl_plugin.cli.batch import Outcome
+from csl_plugin.places import Place
 
 _LISTED = 10
 
@@ -18,7 +18,7 @@ Note = int | Sequence[str] | Mapping[str, int]
 def report(
     command: str,
     outcome: Outcome,
-    out: Path,
+    out: Place,
     settings: Mapping[str, Any],
     made_with: Mapping[str, str],
     notes: Mapping[str, Note],

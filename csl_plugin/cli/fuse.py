@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import Answer
-from csl_plugin.cli.arguments import path
+from csl_plugin.cli.arguments import place
 from csl_plugin.cli.batch import ImageTask, Job, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
 from csl_plugin.cli.fused.options import add_fusion_options, chosen, fusion_of, valid_place
@@ -17,10 +16,12 @@ from csl_plugin.cli.fused.scored_images import left_out, read_files, scores_of
 from csl_plugin.cli.fused.tile_options import add_tile_options, large_fusion_of, suffixes_of, tiles_chosen
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.shard_option import add_shard_option, shard_of_option
+from csl_plugin.places import is_file_place
 
 if TYPE_CHECKING:
     from csl_plugin.cli.fused.large_fusion import LargeFusion
     from csl_plugin.cli.fused.score_fusion import ScoreFusion
+    from csl_plugin.places import Place
 
 
 def add_parser(subparsers: Any) -> None:
@@ -37,9 +38,11 @@ def add_parser(subparsers: Any) -> None:
         "changed since. OUT is a new or empty folder, or one that the same command with the same settings "
         "wrote.",
     )
-    parser.add_argument("images", metavar="IMAGES", type=path, help="a folder of images, or one image")
-    parser.add_argument("scores", metavar="SCORES", type=path, help="a folder of score maps, or one")
-    parser.add_argument("out", metavar="OUT", type=path, help="the output folder")
+    parser.add_argument(
+        "images", metavar="IMAGES", type=place, help="a folder of images, or one image; a path or a URL"
+    )
+    parser.add_argument("scores", metavar="SCORES", type=place, help="a folder of score maps, or one")
+    parser.add_argument("out", metavar="OUT", type=place, help="the output folder, or its URL")
     add_fusion_options(parser)
     add_jobs_option(parser, "images")
     add_shard_option(parser, "images")
@@ -60,22 +63,21 @@ def run(arguments: argparse.Namespace) -> Answer:
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.cli.fused.fused_maps import refuse_fused
     from csl_plugin.io import IMAGE_SUFFIXES, list_images
-    from csl_plugin.io.output_folder import OutputFolder
+    from csl_plugin.io.output_place import outputs_at
     from csl_plugin.proposers.on_files import region_folders
 
-    out: Path = arguments.out
+    out: Place = arguments.out
     suffixes = suffixes_of(arguments)
     images = list_images(arguments.images, suffixes[0] if suffixes else IMAGE_SUFFIXES)
-    scores = scores_of(
-        arguments.scores, images, alone=arguments.images.is_file(), suffixes=suffixes[1] if suffixes else None
-    )
+    alone = is_file_place(arguments.images)
+    scores = scores_of(arguments.scores, images, alone=alone, suffixes=suffixes[1] if suffixes else None)
     refuse_fused(arguments.scores, "Pass the scores that these maps were made from.")
     job = _job(arguments)
-    inputs = [folder.path for folder in region_folders(job.tool.proposer)]
+    inputs: list[Place] = [folder.path for folder in region_folders(job.tool.proposer)]
     inputs += [each for each in (arguments.calibration, arguments.valid) if each]
     inputs += [score for stem, score in scores.items() if stem not in images]
     tasks = _tasks(arguments, job.tool, images, scores)
-    folder = OutputFolder(out, job.settings, shard)
+    folder = outputs_at(out, job.settings, shard)
     outcome = run_tasks(job, folder, tasks, "fuse", inputs, jobs=jobs, overwrite=arguments.overwrite)
     notes: dict[str, Note] = {
         "images": len(images),
@@ -108,12 +110,12 @@ def _job(arguments: argparse.Namespace) -> Job[ScoreFusion | LargeFusion]:
 def _tasks(
     arguments: argparse.Namespace,
     fusion: ScoreFusion | LargeFusion,
-    images: Mapping[str, Path],
-    scores: Mapping[str, Path],
+    images: Mapping[str, Place],
+    scores: Mapping[str, Place],
 ) -> list[ImageTask[ScoreFusion | LargeFusion]]:
     from csl_plugin.cli.fused.score_fusion import no_score
 
-    out: Path = arguments.out
+    out: Place = arguments.out
     tasks = []
     for stem, image in images.items():
         score = scores.get(stem)
@@ -131,6 +133,6 @@ def _tasks(
 
 
 def _fuse_file(
-    fusion: ScoreFusion | LargeFusion, *, image: Path, score: Path, target: Path, picture: Path | None
+    fusion: ScoreFusion | LargeFusion, *, image: Place, score: Place, target: Place, picture: Place | None
 ) -> Sequence[str]:
     return fusion.fuse_file(image=image, score=score, target=target, picture=picture)

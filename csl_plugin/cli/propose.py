@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import Answer
-from csl_plugin.cli.arguments import path
+from csl_plugin.cli.arguments import place
 from csl_plugin.cli.batch import ImageTask, Job, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
 from csl_plugin.cli.fused.proposer_option import ONE, add_proposer_options, proposer_of
@@ -17,6 +16,7 @@ from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.shard_option import add_shard_option, shard_of_option
 
 if TYPE_CHECKING:
+    from csl_plugin.places import Place
     from csl_plugin.proposers import Proposer
 
 _DEFAULT = "csl-tiny"
@@ -31,8 +31,10 @@ def add_parser(subparsers: Any) -> None:
         "65535 for unassigned pixels. Maps that were written before are skipped, unless the image changed "
         "since. OUT is a new or empty folder, or one that the same command with the same settings wrote.",
     )
-    parser.add_argument("images", metavar="IMAGES", type=path, help="a folder of images, or one image")
-    parser.add_argument("out", metavar="OUT", type=path, help="the output folder")
+    parser.add_argument(
+        "images", metavar="IMAGES", type=place, help="a folder of images, or one image; a path or a URL"
+    )
+    parser.add_argument("out", metavar="OUT", type=place, help="the output folder, or its URL")
     add_proposer_options(parser, ONE)
     add_jobs_option(parser, "images")
     add_shard_option(parser, "images")
@@ -50,10 +52,10 @@ def run(arguments: argparse.Namespace) -> Answer:
     shard = shard_of_option(arguments)
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.io import IMAGE_SUFFIXES, list_images, other_suffixes
-    from csl_plugin.io.output_folder import OutputFolder
+    from csl_plugin.io.output_place import outputs_at
     from csl_plugin.proposers.on_files import region_files, region_folders
 
-    out: Path = arguments.out
+    out: Place = arguments.out
     images = list_images(arguments.images)
     job = _job(arguments)
     tasks = []
@@ -62,7 +64,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         read = (image, *region_files(job.tool, stem))
         work = partial(propose_file, image=image, target=target)
         tasks.append(ImageTask(image, work, (target,), read))
-    folder = OutputFolder(out, job.settings, shard)
+    folder = outputs_at(out, job.settings, shard)
     inputs = [each.path for each in region_folders(job.tool)]
     outcome = run_tasks(job, folder, tasks, "propose", inputs, jobs=jobs, overwrite=arguments.overwrite)
     notes: dict[str, Note] = {
@@ -93,7 +95,7 @@ def _job(arguments: argparse.Namespace) -> Job[Proposer]:
     return Job(settings, proposer, partial(_job, arguments))
 
 
-def propose_file(proposer: Proposer, *, image: Path, target: Path) -> Sequence[str]:
+def propose_file(proposer: Proposer, *, image: Place, target: Place) -> Sequence[str]:
     """Write the region map of one image file."""
     from csl_plugin.io import read_image, write_region_map
     from csl_plugin.proposers.on_files import one_partition, propose_regions

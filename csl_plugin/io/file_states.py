@@ -7,6 +7,10 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
+
+from csl_plugin.errors import FileError
+from csl_plugin.places import Place, RemotePath
 
 _CHUNK = 1 << 20
 _WHOLE, _SAMPLES, _SAMPLE = 256 << 10, 64, 1 << 10
@@ -47,32 +51,51 @@ class FileState:
             return False
 
 
-def file_states(paths: Iterable[Path]) -> str:
+def file_states(paths: Iterable[Place]) -> str:
     """Name, size and modification time of the files that something is made from, as JSON.
 
     Raises:
         OSError: One of them is missing.
     """
-    found = []
+    found: list[list[str | int | None]] = []
     for path in paths:
+        if isinstance(path, RemotePath):
+            found.append(_object_state(path))
+            continue
         status = path.stat()
         found.append([path.name, status.st_size, status.st_mtime_ns])
     return json.dumps(found, separators=(",", ":"))
 
 
-def sampled_states(paths: Iterable[Path]) -> str:
+def sampled_states(paths: Iterable[Place]) -> str:
     """As `file_states`, with a digest of each file's content: whole, or of samples from all over a large one.
 
     Score maps of two methods have the same names and sizes, and the same time where an archive stores none.
+    Of an object it is what its store says: the size, and the ETag or the time.
 
     Raises:
         OSError: One of them is missing, or cannot be read.
     """
-    found = []
+    found: list[list[str | int | None]] = []
     for path in paths:
+        if isinstance(path, RemotePath):
+            found.append(_object_state(path))
+            continue
         status = path.stat()
         found.append([path.name, status.st_size, status.st_mtime_ns, _sampled(path, status.st_size)])
     return json.dumps(found, separators=(",", ":"))
+
+
+def _object_state(path: RemotePath) -> list[str | int | None]:
+    from csl_plugin.io.remote import look_up
+
+    listed = path.listed
+    if listed is None or listed.size is None:
+        listed = look_up(path)
+    if listed is None:
+        raise FileError(str(path), "nothing there", "a file", "Check the URL.")
+    # Where a store says neither ETag nor time, an object may have changed each time that it is asked.
+    return [path.name, listed.size, listed.tag or uuid4().hex]
 
 
 def _sampled(path: Path, size: int) -> str | None:

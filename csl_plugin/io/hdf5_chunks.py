@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 import zlib
-from pathlib import Path
 from typing import Any
 
 from csl_plugin.errors import FileError
 from csl_plugin.io.limits import check_expansion, check_extent
+from csl_plugin.places import Place
 
 _DEFLATE, _SHUFFLE, _CHECKSUM, _LZF = 1, 2, 3, 32000
 _CHECKSUM_BYTES = 4
@@ -24,7 +24,7 @@ _KNOWN_FILTERS = [
 _BLOCK = 1 << 16
 
 
-def check_storage(path: Path, dataset: Any, file_bytes: int) -> None:
+def check_storage(path: Place, dataset: Any, file_bytes: int) -> None:
     """Refuse a dataset whose stored bytes cannot be what it declares.
 
     Args:
@@ -62,7 +62,7 @@ def check_storage(path: Path, dataset: Any, file_bytes: int) -> None:
         _count_chunks(path, dataset, filters, chunk_bytes, number)
 
 
-def _filters(path: Path, dataset: Any) -> list[int]:
+def _filters(path: Place, dataset: Any) -> list[int]:
     """The numbers of the filters in the order of writing: at most one of each, and one that compresses."""
     pipeline = dataset.id.get_create_plist()
     filters = [int(pipeline.get_filter(index)[0]) for index in range(pipeline.get_nfilters())]
@@ -72,7 +72,7 @@ def _filters(path: Path, dataset: Any) -> list[int]:
     return filters
 
 
-def _count_chunks(path: Path, dataset: Any, filters: list[int], chunk_bytes: int, number: int) -> None:
+def _count_chunks(path: Place, dataset: Any, filters: list[int], chunk_bytes: int, number: int) -> None:
     """Unpack every chunk into nothing, and stop where it has more bytes than a chunk."""
     starts: list[tuple[int, ...]] = []
 
@@ -100,6 +100,6 @@ def _unpacked(values: memoryview, most: int) -> int:
     return counted if stream.eof else -1
 
 
-def _damaged(path: Path, got: str) -> FileError:
+def _damaged(path: Place, got: str) -> FileError:
     hint = "The file is damaged, or its values were never written: write it again."
     return FileError(str(path), got, "as many values as it declares", hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,13 +13,15 @@ from numpy.typing import NDArray
 from csl_plugin.errors import FileError, MissingExtraError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.hdf5_chunks import check_storage
-from csl_plugin.io.limits import as_file_error, check_extent, check_file
+from csl_plugin.io.limits import as_file_error, check_extent
 from csl_plugin.io.numpy_files import Check, pick_key
+from csl_plugin.io.opening import opened
+from csl_plugin.places import AnyPath, place_of
 
 OFFICIAL_KEY = "value"
 
 
-def read_hdf5(path: str | os.PathLike[str], check: Check, key: str | None = None) -> tuple[NDArray[Any], str]:
+def read_hdf5(path: AnyPath, check: Check, key: str | None = None) -> tuple[NDArray[Any], str]:
     """One dataset of an HDF5 file and its key.
 
     Datasets in other files (external links, external or virtual storage) are not followed. Sizes are checked
@@ -38,9 +39,12 @@ def read_hdf5(path: str | os.PathLike[str], check: Check, key: str | None = None
         MissingExtraError: h5py is not installed.
     """
     h5py = _h5py(path)
-    path = Path(path)
-    total = check_file(path)
-    with as_file_error(path, "an HDF5 file"), h5py.File(path, "r") as file:
+    path = place_of(path)
+    with (
+        as_file_error(path, "an HDF5 file"),
+        opened(path) as (stream, total),
+        h5py.File(path if isinstance(path, Path) else stream, "r") as file,
+    ):
         own = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
         key = pick_key(
             path, [name for name in own if isinstance(file[name], h5py.Dataset)], key, OFFICIAL_KEY
@@ -56,7 +60,7 @@ def read_hdf5(path: str | os.PathLike[str], check: Check, key: str | None = None
         return np.asarray(dataset[...]), key
 
 
-def write_hdf5(path: str | os.PathLike[str], array: NDArray[Any], key: str = OFFICIAL_KEY) -> None:
+def write_hdf5(path: AnyPath, array: NDArray[Any], key: str = OFFICIAL_KEY) -> None:
     """Write an HDF5 file of one dataset (gzip level 9, no attributes) atomically.
 
     Raises:
@@ -74,10 +78,10 @@ def write_hdf5(path: str | os.PathLike[str], array: NDArray[Any], key: str = OFF
         temporary.write_bytes(image)
 
 
-def _h5py(path: str | os.PathLike[str]) -> ModuleType:
+def _h5py(path: AnyPath) -> ModuleType:
     try:
         import h5py
     except ImportError as error:
         hint = "Install it with: pip install 'csl-plugin[hdf5]'"
-        raise MissingExtraError(os.fspath(path), "no module h5py", "the extra `hdf5`", hint) from error
+        raise MissingExtraError(str(path), "no module h5py", "the extra `hdf5`", hint) from error
     return h5py  # type: ignore[no-any-return]

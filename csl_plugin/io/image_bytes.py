@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,23 +10,24 @@ from numpy.typing import NDArray
 from csl_plugin._opencv import opencv
 from csl_plugin.errors import FileError
 from csl_plugin.io.formats import Damaged, Layout, other_kind, read_layout
-from csl_plugin.io.limits import as_file_error, check_extent, check_file
+from csl_plugin.io.limits import as_file_error, check_extent
+from csl_plugin.io.opening import read_bytes
+from csl_plugin.places import Place
 
 _SUPPORTED = "a complete PNG, JPEG, BMP, WebP, TIFF or PNM file"
 LARGEST_IMAGE = 1 << 30
 """Maximum bytes of an image file: 100 million pixels of 16-bit RGBA, uncompressed, are less."""
 
 
-def read_image_bytes(path: Path) -> tuple[Layout, bytes]:
+def read_image_bytes(path: Place) -> tuple[Layout, bytes]:
     """What an image file declares, and the bytes to decode.
 
     Raises:
         FileError: Missing, not a file, of another format, too large, cut or damaged, or it declares more
             pixels than its bytes can hold.
     """
-    check_file(path, LARGEST_IMAGE)
     with as_file_error(path, "a readable file"):
-        data = path.read_bytes()
+        data = read_bytes(path, LARGEST_IMAGE)
     try:
         found = read_layout(data)
     except Damaged as error:
@@ -40,7 +40,7 @@ def read_image_bytes(path: Path) -> tuple[Layout, bytes]:
     return found
 
 
-def check_layout(path: Path, layout: Layout) -> None:
+def check_layout(path: Place, layout: Layout) -> None:
     """Refuse a size beyond the limits, or beyond what the file's own bytes can hold.
 
     Raises:
@@ -51,7 +51,7 @@ def check_layout(path: Path, layout: Layout) -> None:
         raise damaged(path, Damaged(f"too few bytes for a declared size of {layout.size}"))
 
 
-def decode(path: Path, layout: Layout, data: bytes, flags: int) -> NDArray[Any]:
+def decode(path: Place, layout: Layout, data: bytes, flags: int) -> NDArray[Any]:
     """The pixels of a file as stored, checked to be all there.
 
     Args:
@@ -78,7 +78,7 @@ def decode(path: Path, layout: Layout, data: bytes, flags: int) -> NDArray[Any]:
     return np.asarray(pixels)
 
 
-def damaged(path: Path, error: Damaged) -> FileError:
+def damaged(path: Place, error: Damaged) -> FileError:
     """The error of a file that is cut or damaged."""
     hint = "The file is truncated or damaged: copy or download it again, or save it again as PNG."
     return FileError(str(path), str(error), _SUPPORTED, hint)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from csl_plugin.io.formats.png import GRAY, read_header
 from csl_plugin.io.image_bytes import decode, read_image_bytes
 from csl_plugin.io.listing import files_by_stem, holding
 from csl_plugin.io.orientation import oriented
+from csl_plugin.places import AnyPath, Place, place_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,7 +28,11 @@ IMAGE_SUFFIXES = (
 )  # fmt: skip
 
 
-def list_images(path: str | os.PathLike[str], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dict[str, Path]:
+@overload
+def list_images(path: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dict[str, Path]: ...
+@overload
+def list_images(path: AnyPath, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> dict[str, Place]: ...
+def list_images(path: AnyPath, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Mapping[str, Place]:
     """The images of a folder (without subfolders), or the single image, by stem and sorted by it.
 
     Args:
@@ -46,7 +50,7 @@ def list_images(path: str | os.PathLike[str], suffixes: Sequence[str] = IMAGE_SU
     return images
 
 
-def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+def read_image(path: AnyPath) -> NDArray[np.uint8]:
     """An image as 8-bit RGB, as viewers and `cv2.imread` show it.
 
     The format is detected from the content, not from the name. Gray is expanded to three equal channels,
@@ -65,13 +69,13 @@ def read_image(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         FileError: Missing, not a file, of another format, too large, damaged, truncated or incomplete.
     """
     cv2 = opencv()
-    path = Path(path)
+    path = place_of(path)
     layout, data = read_image_bytes(path)
     pixels = oriented(decode(path, layout, data, cv2.IMREAD_COLOR), layout.orientation)
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB, dst=pixels), np.uint8)
 
 
-def read_gray_png(path: str | os.PathLike[str]) -> NDArray[Any]:
+def read_gray_png(path: AnyPath) -> NDArray[Any]:
     """The samples of an 8- or 16-bit gray PNG as stored: no orientation, gamma or transparency is applied.
 
     Args:
@@ -84,7 +88,7 @@ def read_gray_png(path: str | os.PathLike[str]) -> NDArray[Any]:
         FileError: As for `read_image`, or a PNG of another kind.
     """
     cv2 = opencv()
-    path = Path(path)
+    path = place_of(path)
     layout, data = read_image_bytes(path)
     kind = read_header(data) if layout.kind == "PNG" else None
     if kind is None or kind.color != GRAY or kind.bits not in (8, 16):
@@ -95,7 +99,7 @@ def read_gray_png(path: str | os.PathLike[str]) -> NDArray[Any]:
     return decode(path, layout, data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
 
 
-def write_png(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
+def write_png(path: AnyPath, image: NDArray[Any]) -> None:
     """Write a PNG file atomically.
 
     Args:

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +17,8 @@ from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.json_files import read_json
 from csl_plugin.io.json_schema import Place, in_json, text
 from csl_plugin.io.json_values import as_stored, differences
+from csl_plugin.places import Place as FilePlace
+from csl_plugin.places import RemotePath
 
 SETTINGS_NAME = "csl-plugin.json"
 """The file in an output folder with the settings that its files were made with."""
@@ -70,13 +71,18 @@ def check_unchanged(loaded: Settings, settings: Settings) -> None:
         raise OptionError("jobs", f"{got} in another process", expected, hint)
 
 
-def read_settings(path: Path) -> Settings | None:
+def read_settings(path: FilePlace) -> Settings | None:
     """The settings that an earlier job stored; None if there are none.
 
     Raises:
         FileError: The file holds no settings.
     """
-    if not os.path.lexists(path):
+    if isinstance(path, RemotePath):
+        from csl_plugin.io.remote import look_up
+
+        if look_up(path) is None:
+            return None
+    elif not os.path.lexists(path):
         return None
     expected = "the settings of an earlier job"
     try:
@@ -90,7 +96,7 @@ def read_settings(path: Path) -> Settings | None:
     return stored
 
 
-def write_settings(path: Path, settings: Settings) -> None:
+def write_settings(path: FilePlace, settings: Settings) -> None:
     """Store the settings of a job, atomically.
 
     Raises:
@@ -100,7 +106,7 @@ def write_settings(path: Path, settings: Settings) -> None:
         temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
-def other_settings(path: Path, before: Settings, now: Settings) -> OptionError:
+def other_settings(path: FilePlace, before: Settings, now: Settings) -> OptionError:
     """The error of a folder that other settings made; it names each that differs.
 
     Args:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
 from typing import Any, NoReturn
 
 from csl_plugin.errors import FileError
-from csl_plugin.io.limits import as_file_error, check_file
+from csl_plugin.io.limits import as_file_error
+from csl_plugin.io.opening import opened, read_bytes
+from csl_plugin.places import Place
 
 LARGEST_JSON = 1 << 20
 """Bytes of the largest JSON file that is read, unless its reader says otherwise."""
@@ -18,7 +19,7 @@ _LARGEST_OBJECTS = 512 << 20  # bytes of Python objects
 _CONTAINER, _NUMBER = 240, 40  # bytes of an object, at most, and of a number in a list
 
 
-def read_json(path: Path, expected: str, *, largest: int = LARGEST_JSON) -> Any:
+def read_json(path: Place, expected: str, *, largest: int = LARGEST_JSON) -> Any:
     """The value in a JSON file.
 
     Args:
@@ -29,17 +30,15 @@ def read_json(path: Path, expected: str, *, largest: int = LARGEST_JSON) -> Any:
     Raises:
         FileError: Missing, no regular file, too large, or no strict JSON (see `parse_json`).
     """
-    with as_file_error(path, expected):
-        check_file(path)
-        with path.open("rb") as file:
-            data = file.read(largest + 1)
+    with as_file_error(path, expected), opened(path) as (file, _):
+        data = file.read(largest + 1)
     if len(data) > largest:
         hint = "Check that the path is right."
         raise FileError(str(path), "a very long file", f"{expected} of at most {largest} bytes", hint)
     return parse_json(data, str(path), expected)
 
 
-def read_large_json(path: Path, expected: str, *, largest: int, hint: str) -> Any:
+def read_large_json(path: Place, expected: str, *, largest: int, hint: str) -> Any:
     """The value in a JSON file of many values, whose size as Python objects is estimated before it is parsed.
 
     Args:
@@ -51,9 +50,8 @@ def read_large_json(path: Path, expected: str, *, largest: int, hint: str) -> An
     Raises:
         FileError: As for `read_json`, or of too many values.
     """
-    check_file(path, largest)
     with as_file_error(path, expected):
-        data = path.read_bytes()
+        data = read_bytes(path, largest)
     objects, commas = data.count(b"[") + data.count(b"{"), data.count(b",")
     if _CONTAINER * objects + _NUMBER * commas > _LARGEST_OBJECTS:
         got = f"{objects} lists and objects, {commas} commas"

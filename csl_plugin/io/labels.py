@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import struct
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,10 +22,12 @@ from csl_plugin.io.formats.png import (
     walk_chunks,
 )
 from csl_plugin.io.image_bytes import LARGEST_IMAGE, check_layout, decode
-from csl_plugin.io.limits import as_file_error, check_extent, check_file
+from csl_plugin.io.limits import as_file_error, check_extent
+from csl_plugin.io.opening import opened, read_bytes
+from csl_plugin.places import AnyPath, Place, place_of
 
 
-def read_label_png(path: str | os.PathLike[str]) -> NDArray[Any]:
+def read_label_png(path: AnyPath) -> NDArray[Any]:
     """The labels of a PNG: gray samples, palette indices, or the first channel (red) of colors.
 
     Palettes, gamma, color profiles, transparency and EXIF orientation are not applied: labels are the stored
@@ -51,10 +51,9 @@ def read_label_png(path: str | os.PathLike[str]) -> NDArray[Any]:
         array([[  0,   7, 255]], dtype=uint8)
     """
     cv2 = opencv()
-    path = Path(path)
-    check_file(path, LARGEST_IMAGE)
+    path = place_of(path)
     with as_file_error(path, "a readable file"):
-        data = path.read_bytes()
+        data = read_bytes(path, LARGEST_IMAGE)
     layout, plain, bits = _plain(path, data)
     pixels = decode(path, layout, plain, cv2.IMREAD_UNCHANGED)
     if pixels.ndim == 3:  # blue first
@@ -64,15 +63,14 @@ def read_label_png(path: str | os.PathLike[str]) -> NDArray[Any]:
     return np.asarray(pixels)
 
 
-def png_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+def png_size(path: AnyPath) -> tuple[int, int]:
     """(H, W) of a PNG; only the header is read.
 
     Raises:
         FileError: Missing, not a PNG, or too large.
     """
-    path = Path(path)
-    check_file(path)
-    with as_file_error(path, "a readable file"), path.open("rb") as file:
+    path = place_of(path)
+    with as_file_error(path, "a readable file"), opened(path) as (file, _):
         head = file.read(33)
     try:
         header = read_header(head)
@@ -82,7 +80,7 @@ def png_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     return header.height, header.width
 
 
-def _plain(path: Path, data: bytes) -> tuple[Layout, bytes, int]:
+def _plain(path: Place, data: bytes) -> tuple[Layout, bytes, int]:
     """The layout, the PNG without the chunks that change samples, and the bits of a sample.
 
     A palette PNG differs from a gray PNG of the same depth only in header and palette. It is rewritten as
@@ -106,7 +104,7 @@ def _plain(path: Path, data: bytes) -> tuple[Layout, bytes, int]:
     return layout, b"".join([*parts, make_chunk(b"IEND", b"")]), header.bits
 
 
-def _damaged(path: Path, error: Damaged) -> FileError:
+def _damaged(path: Place, error: Damaged) -> FileError:
     hint = (
         "The file is damaged, truncated or of a rare kind: write it again as PNG, which keeps labels exact."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from csl_plugin.errors import FileError
+from csl_plugin.places import Place
 
 _START = b"version https://git-lfs.github.com/spec/"
 _LONGEST = 1024
@@ -27,6 +28,15 @@ def refuse_pointer(path: Path, size: int) -> None:
             start = file.read(len(_START))
     except OSError:  # the reader says why
         return
-    if start == _START:
+    refuse_start(path, start, size)
+
+
+def refuse_start(place: Place, start: bytes, size: int) -> None:
+    """As `refuse_pointer`, by the first bytes of a file; 64 are enough.
+
+    Raises:
+        FileError: They are those of a pointer.
+    """
+    if size < _LONGEST and start.startswith(_START):
         hint = "Fetch it with: git lfs pull"
-        raise FileError(str(path), "a pointer of Git LFS", "the file itself", hint)
+        raise FileError(str(place), "a pointer of Git LFS", "the file itself", hint)

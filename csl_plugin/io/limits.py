@@ -10,6 +10,7 @@ from stat import S_ISDIR, S_ISREG
 
 from csl_plugin.errors import CSLError, FileError, reason_of
 from csl_plugin.io.lfs_pointers import refuse_pointer
+from csl_plugin.places import Place
 
 MAX_PIXELS = 100_000_000
 """Maximum pixels (H x W) of an image, a score map or a region map."""
@@ -54,7 +55,7 @@ def check_file(path: Path, most: int = MAX_BYTES) -> int:
     return status.st_size
 
 
-def check_extent(path: Path, shape: Sequence[int], itemsize: int) -> None:
+def check_extent(path: Place, shape: Sequence[int], itemsize: int) -> None:
     """Refuse a shape that is empty or beyond the limits; the last two axes are (H, W).
 
     Elements of fewer than 4 bytes count as 4, which they take as float32 or int32.
@@ -69,7 +70,7 @@ def check_extent(path: Path, shape: Sequence[int], itemsize: int) -> None:
         raise too_large(path, f"a declared shape of {tuple(shape)}")
 
 
-def too_large(path: Path, got: str) -> FileError:
+def too_large(path: Place, got: str) -> FileError:
     """The error of a file beyond the limits."""
     expected = f"at most {MAX_PIXELS} pixels and {MAX_BYTES} bytes"
     return FileError(
@@ -80,7 +81,7 @@ def too_large(path: Path, got: str) -> FileError:
     )
 
 
-def check_expansion(path: Path, unpacked: int, packed: int, held: int) -> None:
+def check_expansion(path: Place, unpacked: int, packed: int, held: int) -> None:
     """Refuse compressed values that no compressor of the format makes of so few bytes, or too many of them.
 
     Scores and region ids of real images take a byte for at most some hundred in memory; the first 256 MiB are
@@ -106,7 +107,7 @@ _WRITE_AGAIN = "The file is damaged, truncated or of another format: write it ag
 
 
 @contextmanager
-def as_file_error(path: Path, expected: str, hint: str = _WRITE_AGAIN) -> Iterator[None]:
+def as_file_error(path: Place, expected: str, hint: str = _WRITE_AGAIN) -> Iterator[None]:
     """Convert any exception of a decoder into a FileError that names the file.
 
     Args:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import overload
 from unicodedata import normalize
 
 from csl_plugin.errors import FileError
 from csl_plugin.io.job_settings import SETTINGS_NAME
 from csl_plugin.io.journal import JOURNAL_NAME
+from csl_plugin.places import AnyPath, Place, RemotePath, place_of
 
 
-def known_suffix(path: Path, suffixes: Sequence[str], hint: str) -> str:
+def known_suffix(path: Place, suffixes: Sequence[str], hint: str) -> str:
     """The file's suffix in lower case.
 
     Args:
@@ -43,7 +44,11 @@ def stem_key(stem: str) -> str:
     return normalize("NFC", stem)
 
 
-def files_by_stem(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict[str, Path]:
+@overload
+def files_by_stem(path: Path, suffixes: Sequence[str]) -> dict[str, Path]: ...
+@overload
+def files_by_stem(path: AnyPath, suffixes: Sequence[str]) -> dict[str, Place]: ...
+def files_by_stem(path: AnyPath, suffixes: Sequence[str]) -> Mapping[str, Place]:
     """The files of a folder, or the single file, with one of the suffixes.
 
     Hidden files and files in subfolders are omitted. All other names with such a suffix are listed, readable
@@ -60,9 +65,11 @@ def files_by_stem(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict
     Raises:
         FileError: The path does not exist, the file has another suffix, or two files have the same stem.
     """
-    path = Path(path)
-    by_stem: dict[str, Path] = {}
+    path = place_of(path)
+    by_stem: dict[str, Place] = {}
     for file in _listed(path):
+        if isinstance(file, RemotePath) and _is_folder(file):  # of files here a reader says what they are
+            continue
         if file.suffix.lower() not in suffixes or (file.name.startswith(".") and file != path):
             if file == path:
                 wanted = "one of " + ", ".join(suffixes)
@@ -81,7 +88,7 @@ def files_by_stem(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict
     return dict(sorted(by_stem.items()))
 
 
-def other_suffixes(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dict[str, int]:
+def other_suffixes(path: AnyPath, suffixes: Sequence[str]) -> dict[str, int]:
     """How many files of a folder have none of the suffixes, by their suffix, the most frequent first.
 
     Hidden files, folders and the files in which a command keeps its settings and its journal are not counted,
@@ -90,7 +97,7 @@ def other_suffixes(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dic
     Raises:
         FileError: The path does not exist or cannot be read.
     """
-    path = Path(path)
+    path = place_of(path)
     found = Counter(
         file.suffix.lower() or "without a suffix"
         for file in _listed(path)
@@ -103,7 +110,7 @@ def other_suffixes(path: str | os.PathLike[str], suffixes: Sequence[str]) -> dic
     return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
 
 
-def holding(path: str | os.PathLike[str], suffixes: Sequence[str], wanted: str) -> str:
+def holding(path: AnyPath, suffixes: Sequence[str], wanted: str) -> str:
     """What a folder without a wanted file holds, for an error.
 
     Example:
@@ -114,22 +121,26 @@ def holding(path: str | os.PathLike[str], suffixes: Sequence[str], wanted: str) 
         'a folder without an image (it holds 1 .gif)'
     """
     found = [f"{count} {suffix}" for suffix, count in other_suffixes(path, suffixes).items()]
-    folders = sum(_is_folder(file) and not file.name.startswith(".") for file in _listed(Path(path)))
+    folders = sum(_is_folder(file) and not file.name.startswith(".") for file in _listed(place_of(path)))
     if folders:
         found.append("1 folder" if folders == 1 else f"{folders} folders")
     others = ", ".join(found)
     return f"a folder without {wanted}" + (f" (it holds {others})" if others else "")
 
 
-def _is_folder(path: Path) -> bool:
+def _is_folder(path: Place) -> bool:
+    if isinstance(path, RemotePath):
+        return path.listed is not None and path.listed.is_folder
     try:
         return path.is_dir()
     except OSError:
         return False
 
 
-def _listed(path: Path) -> list[Path]:
+def _listed(path: Place) -> Sequence[Place]:
     """The entries of a folder in order, or the file itself."""
+    if isinstance(path, RemotePath):
+        return [path] if path.names_a_file else _listed_there(path)
     try:
         if path.is_dir():
             return sorted(path.iterdir())
@@ -142,3 +153,13 @@ def _listed(path: Path) -> list[Path]:
         hint = "Check the name and the permissions."
         raise FileError(str(path), got, "a readable folder or file", hint) from error
     return [path]
+
+
+def _listed_there(path: RemotePath) -> Sequence[RemotePath]:
+    from csl_plugin.io.remote import list_folder
+
+    found = list_folder(path)
+    if not found:
+        hint = "Check the URL: a store has no folders but the names of its objects."
+        raise FileError(str(path), "nothing there", "a folder or a file", hint)
+    return found

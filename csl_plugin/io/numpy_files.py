@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
@@ -22,11 +20,12 @@ from csl_plugin.io.limits import (
     as_file_error,
     check_expansion,
     check_extent,
-    check_file,
     too_large,
 )
 from csl_plugin.io.npy_format import NpyHeader, read_npy_header, read_npy_values
+from csl_plugin.io.opening import opened
 from csl_plugin.io.zip_directory import directory_bytes
+from csl_plugin.places import AnyPath, Place, place_of
 
 Check: TypeAlias = Callable[[tuple[int, ...], "np.dtype[Any]"], None]
 """Raises for a shape or element type that is not accepted; called before memory is allocated."""
@@ -42,7 +41,7 @@ class Member:
     compressed: bool
 
 
-def read_npy(path: str | os.PathLike[str], check: Check) -> NDArray[Any]:
+def read_npy(path: AnyPath, check: Check) -> NDArray[Any]:
     """The array of an .npy file.
 
     Args:
@@ -53,15 +52,14 @@ def read_npy(path: str | os.PathLike[str], check: Check) -> NDArray[Any]:
         FileError: Missing, damaged, too large, or its length differs from the declared one.
         DTypeError: It holds Python objects.
     """
-    path = Path(path)
-    total = check_file(path)
-    with as_file_error(path, "an .npy file"), path.open("rb") as file:
+    path = place_of(path)
+    with as_file_error(path, "an .npy file"), opened(path) as (file, total):
         header = _checked_header(path, file, total, _of_a_map(path, check))
         return read_npy_values(file, header)
 
 
 def read_npz(
-    path: str | os.PathLike[str], check: Check, key: str | None = None, preferred: str | None = None
+    path: AnyPath, check: Check, key: str | None = None, preferred: str | None = None
 ) -> tuple[NDArray[Any], Member]:
     """One array of an .npz file, and how to write it back in the same form.
 
@@ -75,22 +73,20 @@ def read_npz(
         FileError: Missing, damaged, too large, no such key, or several arrays and no key.
         DTypeError: It holds Python objects.
     """
-    path = Path(path)
-    total = check_file(path)
-    with open_npz(path) as archive:
+    path = place_of(path)
+    with open_npz(path) as (archive, total):
         keys = npz_keys(archive)
         key = pick_key(path, keys, key, preferred)
         return _member(path, archive, key, total, _of_a_map(path, check))
 
 
-def read_arrays(path: Path, prefix: str) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Place, prefix: str) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file whose names start with `prefix`, by the rest; of any shape, empty ones too.
 
     Raises:
         FileError: Missing, damaged or too large.
         DTypeError: One holds Python objects.
     """
-    total = check_file(path)
     held = 0
 
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -99,13 +95,13 @@ def read_arrays(path: Path, prefix: str) -> dict[str, NDArray[Any]]:
         if held > MAX_BYTES:
             raise too_large(path, f"arrays of {held} bytes")
 
-    with open_npz(path) as archive:
+    with open_npz(path) as (archive, total):
         keys = [key for key in npz_keys(archive) if key.startswith(prefix)]
         return {key.removeprefix(prefix): _member(path, archive, key, total, check)[0] for key in keys}
 
 
 def _member(
-    path: Path, archive: zipfile.ZipFile, key: str, total: int, check: Check
+    path: Place, archive: zipfile.ZipFile, key: str, total: int, check: Check
 ) -> tuple[NDArray[Any], Member]:
     """An array of an open .npz file of `total` bytes."""
     info = archive.getinfo(key + ".npy")
@@ -120,7 +116,7 @@ def _member(
     return array, Member(key, compressed)
 
 
-def _of_a_map(path: Path, check: Check) -> Check:
+def _of_a_map(path: Place, check: Check) -> Check:
     """The check of an array whose last two axes are (H, W)."""
 
     def checked(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
@@ -131,14 +127,13 @@ def _of_a_map(path: Path, check: Check) -> Check:
 
 
 @contextmanager
-def open_npz(path: Path) -> Iterator[zipfile.ZipFile]:
-    """An .npz file whose list of arrays is short, and whose arrays are stored as numpy stores them.
+def open_npz(path: Place) -> Iterator[tuple[zipfile.ZipFile, int]]:
+    """An .npz file whose list of arrays is short, and whose arrays are stored as numpy does; and its bytes.
 
     Raises:
         FileError: Missing, damaged, too large, or of other compression; also what a decoder raises inside.
     """
-    check_file(path)
-    with as_file_error(path, "an .npz file"), path.open("rb") as file:
+    with as_file_error(path, "an .npz file"), opened(path) as (file, total):
         if directory_bytes(file) > _LONGEST_DIRECTORY:
             hint = "Keep the arrays of one image in a file."
             raise FileError(str(path), "a list of very many arrays", "an .npz file", hint)
@@ -151,7 +146,7 @@ def open_npz(path: Path) -> Iterator[zipfile.ZipFile]:
             if others:
                 hint = "Save the arrays with numpy.savez or numpy.savez_compressed."
                 raise FileError(str(path), f"{others[0]!r} of another compression", "deflate", hint)
-            yield archive
+            yield archive, total
 
 
 def npz_keys(archive: zipfile.ZipFile) -> list[str]:
@@ -159,7 +154,7 @@ def npz_keys(archive: zipfile.ZipFile) -> list[str]:
     return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
 
 
-def pick_key(path: Path, keys: list[str], key: str | None, preferred: str | None) -> str:
+def pick_key(path: Place, keys: list[str], key: str | None, preferred: str | None) -> str:
     """The key to read: `key` if given, else the preferred one, else the only one.
 
     Raises:
@@ -177,13 +172,13 @@ def pick_key(path: Path, keys: list[str], key: str | None, preferred: str | None
     return key
 
 
-def write_npy(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
+def write_npy(path: AnyPath, array: NDArray[Any]) -> None:
     """Write an .npy file atomically."""
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         npy.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
-def write_npz(path: str | os.PathLike[str], array: NDArray[Any], member: Member) -> None:
+def write_npz(path: AnyPath, array: NDArray[Any], member: Member) -> None:
     """Write an .npz file of one array atomically."""
     method = zipfile.ZIP_DEFLATED if member.compressed else zipfile.ZIP_STORED
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
@@ -193,7 +188,7 @@ def write_npz(path: str | os.PathLike[str], array: NDArray[Any], member: Member)
             npy.write_array(file, np.ascontiguousarray(array), allow_pickle=False)
 
 
-def _checked_header(path: Path, file: IO[bytes], total: int, check: Check) -> NpyHeader:
+def _checked_header(path: Place, file: IO[bytes], total: int, check: Check) -> NpyHeader:
     """The header of an array, its declared size compared with the limits and with the stored bytes."""
     header = read_npy_header(file)
     shape, dtype = header.shape, header.dtype

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from csl_plugin._opencv import opencv
 from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.io.image_bytes import read_image_bytes
+from csl_plugin.places import Place
 
 TURNED_HINT = (
     "The size is the same turned by 90 degrees, as from the stored pixels of a photograph with an EXIF "
@@ -52,7 +52,7 @@ def oriented(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def check_orientation(
-    argument: str, size: tuple[int, ...], image: Path, shown: tuple[int, ...], *, scaled: bool = False
+    argument: str, size: tuple[int, ...], image: Place, shown: tuple[int, ...], *, scaled: bool = False
 ) -> None:
     """Refuse an array that was made from the stored pixels of an image which is shown turned.
 
@@ -86,7 +86,7 @@ def check_orientation(
         raise ShapeError(argument, f"{got}{orientation}", expected, hint)
 
 
-def stored_orientation(image: Path) -> int:
+def stored_orientation(image: Place) -> int:
     """The EXIF orientation of an image file that can be read, else 1."""
     try:
         return read_image_bytes(image)[0].orientation

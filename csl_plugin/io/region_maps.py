@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.io.images import read_gray_png, write_png
 from csl_plugin.io.listing import known_suffix
 from csl_plugin.io.numpy_files import Member, read_npz, write_npz
+from csl_plugin.places import AnyPath, place_of
 
 REGION_SUFFIXES = (".png", ".npz")
 
@@ -23,7 +22,7 @@ _UNASSIGNED_PNG = 65535
 _LARGEST = int(np.iinfo(np.int32).max) - 1  # the number of regions, one more, must fit int32
 
 
-def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
+def read_region_map(path: AnyPath) -> NDArray[np.int32]:
     """Read a region map; the suffix selects the format.
 
     Args:
@@ -40,7 +39,7 @@ def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
         ShapeError: Not (H, W).
         ScoreRangeError: An id below -1 or beyond int32.
     """
-    path = Path(path)
+    path = place_of(path)
 
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         if dtype.kind not in "iu":
@@ -60,7 +59,7 @@ def read_region_map(path: str | os.PathLike[str]) -> NDArray[np.int32]:
     return stored.astype(np.int32)
 
 
-def write_region_map(path: str | os.PathLike[str], labels: Array) -> None:
+def write_region_map(path: AnyPath, labels: Array) -> None:
     """Write a region map atomically; the suffix selects the format.
 
     Args:
@@ -81,7 +80,7 @@ def write_region_map(path: str | os.PathLike[str], labels: Array) -> None:
         ...     read_region_map(f"{folder}/a.png")
         array([[ 0,  7, -1]], dtype=int32)
     """
-    path = Path(path)
+    path = place_of(path)
     suffix = known_suffix(path, REGION_SUFFIXES, "Convert it to 16-bit PNG.")
     if not isinstance(labels, (Tensor, np.ndarray)):
         hint = "Pass an array of one image; of a RegionMap that is regions.labels[0]."

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,7 @@ from csl_plugin.io.images import read_gray_png, write_png
 from csl_plugin.io.listing import known_suffix
 from csl_plugin.io.numpy_files import Member, read_npy, read_npz, write_npy, write_npz
 from csl_plugin.io.score_layout import is_channels_last
+from csl_plugin.places import AnyPath, Place, place_of
 
 SCORE_SUFFIXES = (".npy", ".npz", ".hdf5", ".h5", ".png")
 
@@ -43,7 +42,7 @@ class ScoreStorage:
 
 
 def read_scores(
-    path: str | os.PathLike[str], key: str | None = None, *, size: tuple[int, int] | None = None
+    path: AnyPath, key: str | None = None, *, size: tuple[int, int] | None = None
 ) -> NDArray[Any]:
     """Read a score map; the suffix selects the format.
 
@@ -76,10 +75,10 @@ def read_scores(
 
 
 def read_score_file(
-    path: str | os.PathLike[str], key: str | None = None, *, size: tuple[int, int] | None = None
+    path: AnyPath, key: str | None = None, *, size: tuple[int, int] | None = None
 ) -> tuple[NDArray[Any], ScoreStorage]:
     """As `read_scores`, together with how the file stores the map."""
-    path = Path(path)
+    path = place_of(path)
 
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         _check_stored(path, shape, dtype)
@@ -108,7 +107,7 @@ def read_score_file(
 
 
 def write_scores(
-    path: str | os.PathLike[str],
+    path: AnyPath,
     scores: Array,
     *,
     dtype: np.dtype[Any] | type | str | None = None,
@@ -135,7 +134,7 @@ def write_scores(
         FileError: An unknown suffix, or the path cannot be written.
         MissingExtraError: HDF5 without h5py.
     """
-    path = Path(path)
+    path = place_of(path)
     suffix = known_suffix(path, SCORE_SUFFIXES, "Convert the file to .npy.")
     scores = as_array("scores", scores)
     stored = _encode(scores, np.dtype(dtype or (np.uint16 if suffix == ".png" else scores.dtype)))
@@ -154,7 +153,7 @@ def write_scores(
         write_hdf5(path, stored, key or OFFICIAL_KEY)
 
 
-def _check_stored(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+def _check_stored(path: Place | str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if dtype.newbyteorder("=") not in _FLOATS + _FRACTIONS:
         expected = "float16, float32 or float64, or uint8 or uint16 for fractions of 255 or 65535"
         raise DTypeError(str(path), f"an array of {dtype}", expected, "Save the scores as float32.")
@@ -167,7 +166,7 @@ def _encode(scores: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     if scores.dtype not in _FLOATS:
         hint = "Convert them with scores.astype(numpy.float32)."
         raise DTypeError("scores", describe(scores), "float16, float32 or float64", hint)
-    _check_stored(Path("dtype"), scores.shape, dtype)
+    _check_stored("dtype", scores.shape, dtype)
     if dtype in _FRACTIONS:
         if np.isnan(scores).any():
             raise ScoreRangeError("scores", "nan", "numbers", f"Replace nan before writing {dtype}.")

@@ -8,9 +8,10 @@ from pathlib import Path
 from stat import S_ISDIR
 
 from csl_plugin.errors import OptionError
+from csl_plugin.places import Place, RemotePath
 
 
-def check_separate(out: Path, outputs: Sequence[Path], inputs: Iterable[Path], *, argument: str) -> None:
+def check_separate(out: Path, outputs: Sequence[Path], inputs: Iterable[Place], *, argument: str) -> None:
     """Refuse an output folder that holds an input, or outputs that fall on inputs; links are followed.
 
     Args:
@@ -27,6 +28,8 @@ def check_separate(out: Path, outputs: Sequence[Path], inputs: Iterable[Path], *
     folders: set[str] = set()
     files: set[str] = set()
     for path in inputs:
+        if isinstance(path, RemotePath):
+            continue
         try:
             is_folder = S_ISDIR(path.stat().st_mode)
         except (OSError, ValueError):  # the reader names it

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import BinaryIO
+from typing import IO
 
 _END, _END_64, _LOCATOR_64 = b"PK\5\6", b"PK\6\6", b"PK\6\7"
 _LONGEST_END = 22 + 65535  # with a comment
 
 
-def directory_bytes(file: BinaryIO) -> int:
+def directory_bytes(file: IO[bytes]) -> int:
     """Bytes of the central directory; 0 if it is no zip file. The file's position is at its start again.
 
     Example:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from numbers import Real
-from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,6 +22,7 @@ from csl_plugin.io.json_values import as_stored
 from csl_plugin.objects.expectation import FIGURES, Figure, in_words, mean_figure, pixel_figures
 from csl_plugin.objects.object_budget import fit_to_budget
 from csl_plugin.objects.pixel_pool import ANOMALOUS, NORMAL, PixelPool, largest_count, least_count
+from csl_plugin.places import AnyPath, place_of
 
 if TYPE_CHECKING:
     from csl_plugin.fusion.region_argument import Regions
@@ -246,19 +246,19 @@ class Threshold:
         """
         return _READ(parse_json(text, "threshold", _EXPECTED), Place("threshold"))
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: AnyPath) -> None:
         """Write the threshold to a JSON file, atomically."""
         with atomic_path(path) as partial:
             Path(partial).write_text(self.to_json() + "\n", encoding="utf-8")
 
     @staticmethod
-    def load(path: str | PathLike[str]) -> Threshold:
+    def load(path: AnyPath) -> Threshold:
         """The threshold in a JSON file.
 
         Raises:
             FileError: The file is missing, too large, or holds no threshold.
         """
-        file = Path(fspath(path))
+        file = place_of(path)
         held = read_json(file, "a threshold's JSON")
         if isinstance(held, dict) and "value" not in held and "kind" in held:
             hint = "Pass it as the calibration of the scores, --calibration FILE."

@@ -13,6 +13,7 @@ import torch
 from csl_plugin._devices import checked_device
 from csl_plugin.arrays import shown
 from csl_plugin.errors import FileError, OptionError
+from csl_plugin.places.url import without_secrets
 from csl_plugin.proposers.base import Proposer
 from csl_plugin.proposers.bundled import bundled_folder
 from csl_plugin.proposers.combine import Scales, Together
@@ -124,7 +125,7 @@ def load_proposer(
         return _of_network(name, device, found.revision, variant, subfolder)
     raise FileError(
         "source",
-        f"{name[:200]!r}, which is neither a built-in proposer nor a folder here",
+        f"{without_secrets(name[:200])!r}, which is neither a built-in proposer nor a folder here",
         ", ".join(f'"{known}"' for known in (*BUILT_IN, *registered_names()))
         + ", a folder, or OWNER/NAME on the Hub",
         "Write region maps with `csl-plugin propose IMAGES OUT`, or pass any callable of your own instead.",

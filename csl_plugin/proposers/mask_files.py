@@ -113,7 +113,7 @@ def _painted(masks: Any, size: tuple[int, int] | None = None) -> NDArray[np.int3
 
 
 def _arrays(path: Path) -> set[str]:
-    with open_npz(path) as archive:
+    with open_npz(path) as (archive, _):
         return set(npz_keys(archive))
 
 

@@ -50,7 +50,7 @@ class AnomalyScores:
         self._files(stems)
 
     def _files(self, stems: Iterable[str]) -> Mapping[str, Path]:
-        files = files_by_stem(self.folder, SCORE_SUFFIXES)
+        files = files_by_stem(Path(self.folder), SCORE_SUFFIXES)
         missing = sorted(set(stems) - set(files))
         if missing:
             hint = "Name score maps by their images."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -31,6 +30,7 @@ from csl_plugin.metrics import (
     Reliability,
     SmiycAnomaly,
 )
+from csl_plugin.places import Place
 
 
 def run(arguments: argparse.Namespace) -> Answer:
@@ -127,7 +127,7 @@ def _num_defined(metric: PerImageAnomaly) -> int:
     return int(((state["num_positive"] > 0) & (state["num_negative"] > 0)).sum())
 
 
-def _read_scores(path: Path) -> NDArray[Any]:
+def _read_scores(path: Place) -> NDArray[Any]:
     scores = read_scores(path)
     if scores.ndim == 3 and scores.shape[0] > 1:
         hint = "Keep the channel of the anomaly score."

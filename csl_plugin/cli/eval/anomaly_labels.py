@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from csl_plugin.cli.eval.measuring import label_values, named_values
 from csl_plugin.cli.eval.pairs import Pairs
 from csl_plugin.errors import FileError
+from csl_plugin.places import Place
 
 _EXPECTED = "0 for normal and 1 for anomalous pixels"
 
 
-def one_sided(labels: Path, pairs: Pairs, metrics: str) -> str:
+def one_sided(labels: Place, pairs: Pairs, metrics: str) -> str:
     """The warning that metrics are undefined: no pixel is anomalous, or none is normal.
 
     Args:

@@ -6,7 +6,6 @@ import argparse
 import math
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from csl_plugin.errors import DTypeError, FileError, OptionError, ShapeError
 from csl_plugin.io import REGION_SUFFIXES, read_label_png, read_region_map
 from csl_plugin.io.numpy_files import read_npy
 from csl_plugin.metrics import SEMANTIC_METRICS, RegionVoteMetric, SemanticMetric
+from csl_plugin.places import Place
 
 _ID_SUFFIXES = (".png", ".npy")
 _OF_UNSEEN = ("miou_unseen", "hiou")
@@ -60,7 +60,7 @@ def run_regions(arguments: argparse.Namespace) -> Answer:
 def _answer(
     task: str,
     metric: SemanticMetric | RegionVoteMetric,
-    labels: Path,
+    labels: Place,
     pairs: Pairs,
     choices: Mapping[str, Any],
 ) -> Answer:
@@ -93,7 +93,7 @@ def _answer(
     return answer(task, found, facts, pairs, warnings, values["per_class"].tolist())
 
 
-def _nothing_counts(labels: Path, pairs: Pairs, choices: Mapping[str, Any]) -> FileError:
+def _nothing_counts(labels: Place, pairs: Pairs, choices: Mapping[str, Any]) -> FileError:
     found = label_values(pairs)
     got = f"labels of {named_values(found)}"
     if found == [255]:
@@ -104,7 +104,7 @@ def _nothing_counts(labels: Path, pairs: Pairs, choices: Mapping[str, Any]) -> F
     return FileError(str(labels), got, "labeled pixels in regions", hint)
 
 
-def _read_ids(path: Path) -> NDArray[Any]:
+def _read_ids(path: Place) -> NDArray[Any]:
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         if dtype.kind not in "iu":
             hint = "Save the arg max over the classes."

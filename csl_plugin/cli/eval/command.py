@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from csl_plugin.cli.arguments import path
+from csl_plugin.cli.arguments import place
 
 if TYPE_CHECKING:
     import argparse
@@ -29,14 +29,14 @@ def add_parser(subparsers: Any) -> None:
         description="Labels and predictions hold class indices from 0. 255 is void in labels; 255 or -1 is "
         "no class in predictions.",
     )
-    semantic.add_argument("predictions", metavar="PRED", type=path, help="class maps: .png, or .npy of ids")
+    semantic.add_argument("predictions", metavar="PRED", type=place, help="class maps: .png, or .npy of ids")
     _add_classes(semantic, _run_semantic)
     regions = kinds.add_parser(
         "regions",
         help="IoU of regions that take their most frequent label",
         description="Every region of a map takes its most frequent label (Table 7 of the paper).",
     )
-    regions.add_argument("predictions", metavar="REGIONS", type=path, help="region maps: .png or .npz")
+    regions.add_argument("predictions", metavar="REGIONS", type=place, help="region maps: .png or .npz")
     regions.add_argument(
         "--unassigned",
         choices=("miss", "exclude"),
@@ -63,10 +63,10 @@ def _add_anomaly(kinds: Any) -> None:
     parser.add_argument(
         "predictions",
         metavar="SCORES",
-        type=path,
+        type=place,
         help="score maps, higher for more anomalous: .npy, .npz, .hdf5 or gray .png",
     )
-    parser.add_argument("labels", metavar="LABELS", type=path, help="labels of the same stems: .png")
+    parser.add_argument("labels", metavar="LABELS", type=place, help="labels of the same stems: .png")
     parser.add_argument(
         "--protocol",
         choices=("smiyc", "pooled", "per-image", "inspection"),
@@ -101,11 +101,11 @@ def _add_objects(kinds: Any) -> None:
     parser.add_argument(
         "predictions",
         metavar="PRED",
-        type=path,
+        type=place,
         help="COCO results, .json, with the file that names their images beside them, as csl-plugin objects "
         "writes both",
     )
-    parser.add_argument("labels", metavar="LABELS", type=path, help="labels of the same stems: .png")
+    parser.add_argument("labels", metavar="LABELS", type=place, help="labels of the same stems: .png")
     parser.add_argument(
         "--components",
         choices=("anomaly", "obstacle"),
@@ -118,7 +118,7 @@ def _add_objects(kinds: Any) -> None:
 
 
 def _add_classes(parser: Any, run: Any) -> None:
-    parser.add_argument("labels", metavar="LABELS", type=path, help="labels of the same stems: .png of ids")
+    parser.add_argument("labels", metavar="LABELS", type=place, help="labels of the same stems: .png of ids")
     parser.add_argument("--classes", metavar="C", type=int, required=True, help="number of classes")
     parser.add_argument("--unseen", metavar="IDS", default="", help="the unseen classes, such as 15,16,17")
     parser.add_argument("--json", action="store_true", help="print one JSON object of fractions")

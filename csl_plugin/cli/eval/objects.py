@@ -29,6 +29,7 @@ from csl_plugin.metrics import (
 )
 from csl_plugin.objects import Objects
 from csl_plugin.objects.formats import read_coco
+from csl_plugin.places import Place, is_file_place, is_folder_place
 
 _NAMED = 10
 
@@ -39,7 +40,7 @@ class _Image:
 
     name: str
     objects: Objects
-    label: Path
+    label: Place
 
 
 def run(arguments: argparse.Namespace) -> Answer:
@@ -77,10 +78,12 @@ def run(arguments: argparse.Namespace) -> Answer:
     return answer("objects", found, facts, pairs, warnings, details=details, lines=lines)
 
 
-def _images(predictions: Path, labels: Path) -> list[_Image]:
+def _images(predictions: Place, labels: Place) -> list[_Image]:
     """The images of the results with their labels, in the order of the results."""
-    if predictions.is_dir() or predictions.suffix.lower() != ".json":
-        got = "a folder" if predictions.is_dir() else f"a {predictions.suffix or 'file without suffix'}"
+    if is_folder_place(predictions) or predictions.suffix.lower() != ".json":
+        got = (
+            "a folder" if is_folder_place(predictions) else f"a {predictions.suffix or 'file without suffix'}"
+        )
         hint = "Pass OUT/coco.json, which csl-plugin objects OUT writes with the format coco."
         raise FileError(str(predictions), got, "COCO results, .json", hint)
     results = read_coco(predictions)
@@ -96,7 +99,7 @@ def _images(predictions: Path, labels: Path) -> list[_Image]:
             got = f"two images of the stem {stem!r}"
             raise FileError(str(predictions), got, "one image of each stem", hint)
         by_stem[stem] = name
-    if labels.is_file():
+    if is_file_place(labels):
         if len(by_stem) == 1:
             labeled = dict.fromkeys(by_stem, labels)
         by_stem = {stem: name for stem, name in by_stem.items() if stem in labeled}
@@ -136,7 +139,7 @@ def _check_not_turned(objects: Objects, size: tuple[int, ...]) -> None:
 
 
 def _warnings(
-    labels: Path, pairs: Pairs, settings: ComponentSettings, found: InstanceValues, values: ComponentValues
+    labels: Place, pairs: Pairs, settings: ComponentSettings, found: InstanceValues, values: ComponentValues
 ) -> list[str]:
     if not values.num_truth:
         missing = one_sided(labels, pairs, "AP and component metrics")

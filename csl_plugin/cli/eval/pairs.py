@@ -9,7 +9,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,19 +16,20 @@ from numpy.typing import NDArray
 from csl_plugin.cli.advice import in_command_words
 from csl_plugin.errors import CSLError, FileError, ShapeError
 from csl_plugin.io.orientation import TURNED_HINT
+from csl_plugin.places import Place, is_file_place
 
 LABEL_SUFFIXES = (".png",)
 _AHEAD, _NAMED = 4, 5
 
-Reader = Callable[[Path], NDArray[Any]]
+Reader = Callable[[Place], NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Pair:
     """The two files of one frame."""
 
-    prediction: Path
-    label: Path
+    prediction: Place
+    label: Place
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Pairs(Sequence[Pair]):
         return self.found[index]
 
 
-def find_pairs(predictions: Path, labels: Path, suffixes: Sequence[str]) -> Pairs:
+def find_pairs(predictions: Place, labels: Place, suffixes: Sequence[str]) -> Pairs:
     """The files of two folders, paired by their stems and sorted by them.
 
     Args:
@@ -65,16 +65,16 @@ def find_pairs(predictions: Path, labels: Path, suffixes: Sequence[str]) -> Pair
     from csl_plugin.io import files_by_stem, holding, other_suffixes
 
     predicted, labeled = files_by_stem(predictions, suffixes), files_by_stem(labels, LABEL_SUFFIXES)
-    if predictions.is_file() and labels.is_file():
+    if is_file_place(predictions) and is_file_place(labels):
         return Pairs([Pair(predictions, labels)], {})
     for place, found, wanted in ((predictions, predicted, suffixes), (labels, labeled, LABEL_SUFFIXES)):
         if not found:
             got = holding(place, wanted, f"{' or '.join(wanted)} files")
             raise FileError(str(place), got, "one file for each frame", "Pass the folder that holds them.")
     # One file is measured against its counterpart in a folder.
-    if predictions.is_file():
+    if is_file_place(predictions):
         labeled = {stem: label for stem, label in labeled.items() if stem in predicted}
-    if labels.is_file():
+    if is_file_place(labels):
         predicted = {stem: path for stem, path in predicted.items() if stem in labeled}
     refuse_unpaired(labels, predicted, labeled, "label")
     refuse_unpaired(predictions, labeled, predicted, "prediction")
@@ -138,7 +138,7 @@ def naming_files(pair: Pair) -> Iterator[None]:
         raise type(error)(argument, said.got, said.expected, said.hint) from error
 
 
-def refuse_unpaired(place: Path, files: Mapping[str, Path], others: Collection[str], kind: str) -> None:
+def refuse_unpaired(place: Place, files: Mapping[str, Place], others: Collection[str], kind: str) -> None:
     """Refuse files without a counterpart.
 
     Args:

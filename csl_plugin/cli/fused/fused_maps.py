@@ -15,13 +15,16 @@ from csl_plugin.cli.fused.valid_masks import ValidMasks
 from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.io import ScoreStorage
 from csl_plugin.io.job_settings import SETTINGS_NAME, read_settings
-from csl_plugin.io.json_schema import Place, in_json
+from csl_plugin.io.json_schema import Place as JsonPlace
+from csl_plugin.io.json_schema import in_json
+from csl_plugin.places import is_folder_place
 from csl_plugin.proposers.combine import Together
 from csl_plugin.proposers.folder import STORED_REGIONS, RegionMapFolder
 from csl_plugin.proposers.identity import identity_of
 
 if TYPE_CHECKING:
     from csl_plugin.objects import Threshold
+    from csl_plugin.places import Place
 
 _OF_MAPS = ("rule", "split", "proposer", "calibration", "logits")
 _FUSED_HINT = "Pass --fused, or the scores that these maps were made from."
@@ -46,7 +49,7 @@ class FusedMaps:
     valid: ValidMasks | None
 
     @classmethod
-    def of(cls, place: Path, proposer: Any, *, split: bool, valid: ValidMasks | None = None) -> FusedMaps:
+    def of(cls, place: Place, proposer: Any, *, split: bool, valid: ValidMasks | None = None) -> FusedMaps:
         """The maps of a folder, or of one file.
 
         Raises:
@@ -64,12 +67,12 @@ class FusedMaps:
             settings[_VALID_BEFORE] = stored["valid"]
         for name, value in settings.items():
             if value is not None and not isinstance(value, (str, bool)):
-                file = Place(str(_settings_file(place)))
+                file = JsonPlace(str(_settings_file(place)))
                 hint = "Restore the file, or remove it: nothing is known of the maps then."
                 raise file[name].error(in_json(value), "what csl-plugin fuse stores", hint)
         return cls(proposer, split, settings, valid)
 
-    def fused_image(self, image: Path, score: Path) -> FusedImage:
+    def fused_image(self, image: Place, score: Place) -> FusedImage:
         """Read an image and its fused map, and propose its regions.
 
         Raises:
@@ -80,16 +83,16 @@ class FusedMaps:
         regions = regions_of(self.proposer, pixels, image.stem, split=self.split, valid=valid)
         return FusedImage(pixels, regions, values, values, storage, False, valid)
 
-    def fused_map(self, image: Path, score: Path) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    def fused_map(self, image: Place, score: Place) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """The fused map and the pixels that count; no regions are proposed."""
         pixels, values, _ = _read(image, score)
         return values, self._valid(image, pixels)
 
-    def _valid(self, image: Path, pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
+    def _valid(self, image: Place, pixels: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
         return self.valid.read(image, (pixels.shape[0], pixels.shape[1])) if self.valid else None
 
 
-def refuse_fused(place: Path, hint: str = _FUSED_HINT) -> None:
+def refuse_fused(place: Place, hint: str = _FUSED_HINT) -> None:
     """Refuse maps that `csl-plugin fuse` wrote where scores are to be fused: twice gives other scores.
 
     Args:
@@ -163,16 +166,21 @@ def _origin(proposer: Any) -> str | None:
     return origin if isinstance(origin, str) else None
 
 
-def _job_of(place: Path) -> Mapping[str, Any] | None:
+def _job_of(place: Place) -> Mapping[str, Any] | None:
     """The settings of the job that wrote a folder, or the folder of a file; None where none did."""
-    return read_settings(_settings_file(place))
+    try:
+        return read_settings(_settings_file(place))
+    except FileError:
+        if isinstance(place, Path):
+            raise
+        return None  # a server may give the maps alone
 
 
-def _settings_file(place: Path) -> Path:
-    return (place if place.is_dir() else place.parent) / SETTINGS_NAME
+def _settings_file(place: Place) -> Place:
+    return (place if is_folder_place(place) else place.parent) / SETTINGS_NAME
 
 
-def _read(image: Path, score: Path) -> tuple[NDArray[np.uint8], NDArray[Any], ScoreStorage]:
+def _read(image: Place, score: Place) -> tuple[NDArray[np.uint8], NDArray[Any], ScoreStorage]:
     pixels, stored, storage = read_scored_image(image, score)
     size = (pixels.shape[0], pixels.shape[1])
     if stored.shape[-2:] != size:

@@ -12,6 +12,7 @@ import numpy as np
 from csl_plugin.cli.fused.score_fusion import ScoreFusion
 from csl_plugin.cli.fused.valid_masks import ValidMasks
 from csl_plugin.io import read_image, read_label_png
+from csl_plugin.places import Place
 from csl_plugin.tiles.layout import Tiling
 from csl_plugin.tiles.pair import fuse_pair
 from csl_plugin.tiles.proposing import checked_tiling
@@ -58,20 +59,20 @@ class LargeFusion:
         """What decides the fused maps besides the files, as JSON values."""
         return {**self.fusion.settings, "tile": self.tile, "overlap": self._tiling().overlap}
 
-    def fuse_file(self, *, image: Path, score: Path, target: Path, picture: Path | None) -> Sequence[str]:
+    def fuse_file(self, *, image: Place, score: Place, target: Place, picture: Place | None) -> Sequence[str]:
         """Fuse one score map and write it; there is no picture.
 
         Raises:
             CSLError: A file is missing, unreadable or of another size, or the scores cannot be fused.
         """
         del picture
-        pixels = _open(image, "image")
+        pixels = _open(_here(image), "image")
         size = (pixels.shape[1], pixels.shape[2])
-        mask = None if self.valid is None else _flags(self.valid.of_image(image), size)
+        mask = None if self.valid is None else _flags(_here(self.valid.of_image(image)), size)
         fuse_pair(
             pixels,
-            open_raster(score, "scores", size),
-            target,
+            open_raster(_here(score), "scores", size),
+            _here(target),
             self.proposer,
             tile=self.tile,
             overlap=self.overlap,
@@ -82,6 +83,11 @@ class LargeFusion:
             mask=mask,
         )
         return ()
+
+
+def _here(place: Place) -> Path:
+    assert isinstance(place, Path)  # noqa: S101  # the options refuse URLs
+    return place
 
 
 def _open(image: Path, argument: str) -> Raster:

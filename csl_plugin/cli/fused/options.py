@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from csl_plugin.cli.arguments import path
+from csl_plugin.cli.arguments import place
 from csl_plugin.cli.batch import folder_of
 from csl_plugin.cli.fused.proposer_option import SEVERAL, add_proposer_options, proposer_of
 from csl_plugin.cli.fused.rule_option import DEFAULT_RULE, add_rule_option
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from csl_plugin.cli.fused.fused_maps import FusedMaps
     from csl_plugin.cli.fused.score_fusion import ScoreFusion
     from csl_plugin.cli.fused.valid_masks import ValidMasks
+    from csl_plugin.places import Place
 
 
 def add_fusion_options(parser: Any) -> None:
@@ -36,7 +36,7 @@ def add_fusion_options(parser: Any) -> None:
     parser.add_argument(
         "--calibration",
         metavar="FILE",
-        type=path,
+        type=place,
         help="JSON file of a Calibration, as `csl-plugin calibrate` writes it, applied before fusion; "
         "required for negative scores but logits",
     )
@@ -49,7 +49,7 @@ def add_fusion_options(parser: Any) -> None:
     parser.add_argument(
         "--valid",
         metavar="DIR",
-        type=path,
+        type=place,
         help="masks of the pixels that count, .png of the image's size and stem, 0 for those that do not; or "
         "one mask for every image. The others are in no region and no object, and no threshold counts them",
     )
@@ -153,14 +153,14 @@ def _valid(arguments: argparse.Namespace, suffixes: Sequence[str] | None = None)
 def _calibration(arguments: argparse.Namespace) -> tuple[Calibration | None, str | None]:
     """The calibration and its digest, if there is one."""
     from csl_plugin.calibration import Calibration
-    from csl_plugin.io.limits import as_file_error, check_file
+    from csl_plugin.io.limits import as_file_error
+    from csl_plugin.io.opening import read_bytes
 
-    file: Path | None = arguments.calibration
+    file: Place | None = arguments.calibration
     if file is None:
         return None, None
     if arguments.logits:
         hint = "Omit one of the two: a calibration maps raw scores, not logits, onto [0, 1]."
         raise OptionError("--logits, --calibration", "both", "one of them", hint)
-    check_file(file)
     with as_file_error(file, "the JSON file of a Calibration"):
-        return Calibration.load(file), hashlib.sha256(file.read_bytes()).hexdigest()
+        return Calibration.load(file), hashlib.sha256(read_bytes(file)).hexdigest()

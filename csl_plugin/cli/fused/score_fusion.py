@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from csl_plugin.proposers.on_files import propose_regions
 if TYPE_CHECKING:
     from csl_plugin.calibration import Calibration
     from csl_plugin.fusion import Rule
+    from csl_plugin.places import Place
 
 UPSAMPLED = "scores_upsampled"
 
@@ -86,7 +86,7 @@ class ScoreFusion:
             **({"valid": True} if self.valid else {}),
         }
 
-    def fused_image(self, image: Path, score: Path) -> FusedImage:
+    def fused_image(self, image: Place, score: Place) -> FusedImage:
         """Read an image and its score map, and fuse them at the image's size.
 
         Raises:
@@ -100,12 +100,12 @@ class ScoreFusion:
         fused = fuse(values, regions, rule=self.rule, split=False, valid=valid)
         return FusedImage(pixels, regions, values, fused, storage, stored.shape[-2:] != size, valid)
 
-    def fused_map(self, image: Path, score: Path) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    def fused_map(self, image: Place, score: Place) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """The fused map and the pixels that count; as `fused_image`."""
         made = self.fused_image(image, score)
         return made.fused, made.valid
 
-    def fuse_file(self, *, image: Path, score: Path, target: Path, picture: Path | None) -> Sequence[str]:
+    def fuse_file(self, *, image: Place, score: Place, target: Place, picture: Place | None) -> Sequence[str]:
         """Fuse one score map and write it at the image's size, and its overlay if there is a path for it.
 
         Returns:
@@ -133,7 +133,7 @@ class ScoreFusion:
 
     def _distribution(
         self,
-        score: Path,
+        score: Place,
         stored: NDArray[Any],
         storage: ScoreStorage,
         size: tuple[int, int],
@@ -158,7 +158,7 @@ class ScoreFusion:
         return values
 
 
-def single_class(score: Path, fused: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
+def single_class(score: Place, fused: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
     """A fused map as (H, W).
 
     Args:
@@ -180,7 +180,7 @@ def single_class(score: Path, fused: NDArray[Any], valid: NDArray[np.bool_] | No
     return fused.reshape(fused.shape[-2:])
 
 
-def read_scored_image(image: Path, score: Path) -> tuple[NDArray[np.uint8], NDArray[Any], ScoreStorage]:
+def read_scored_image(image: Place, score: Place) -> tuple[NDArray[np.uint8], NDArray[Any], ScoreStorage]:
     """The pixels of an image, its score map as stored, of its size or smaller, and how the file stores it.
 
     Raises:
@@ -216,7 +216,7 @@ def _restricted(partition: RegionMap, valid: NDArray[np.bool_]) -> RegionMap:
     return RegionMap(labels.masked_fill(outside, -1), partition.num_regions)
 
 
-def no_score(fusion: ScoreFusion, *, image: Path, folder: Path) -> Sequence[str]:
+def no_score(fusion: ScoreFusion, *, image: Place, folder: Place) -> Sequence[str]:
     """The work on an image without a score map.
 
     Raises:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from csl_plugin.cli.batch_report import Note
 from csl_plugin.errors import FileError
+from csl_plugin.places import is_file_place
 
 if TYPE_CHECKING:
     from csl_plugin.cli.fused.fused_maps import FusedMaps
     from csl_plugin.cli.fused.large_fusion import LargeFusion
     from csl_plugin.cli.fused.score_fusion import ScoreFusion
+    from csl_plugin.places import Place
 
 
 def scores_of(
-    place: Path, images: Mapping[str, Path], *, alone: bool, suffixes: Sequence[str] | None = None
-) -> dict[str, Path]:
+    place: Place, images: Mapping[str, Place], *, alone: bool, suffixes: Sequence[str] | None = None
+) -> dict[str, Place]:
     """The score maps by the stems of their images.
 
     Args:
@@ -37,7 +38,7 @@ def scores_of(
         hint = "Pass the folder that holds the score maps themselves."
         got = holding(place, suffixes, "a score map")
         raise FileError(str(place), got, ", ".join(suffixes), hint)
-    if alone and place.is_file():
+    if alone and is_file_place(place):
         return dict(zip(images, scores.values(), strict=True))
     if not scores.keys() & images.keys():
         got = f"{len(scores)} score maps, such as {next(iter(scores.values())).name}, and none of any image"
@@ -47,10 +48,10 @@ def scores_of(
 
 
 def left_out(
-    image_place: Path,
-    score_place: Path,
-    images: Mapping[str, Path],
-    scores: Mapping[str, Path],
+    image_place: Place,
+    score_place: Place,
+    images: Mapping[str, Place],
+    scores: Mapping[str, Place],
     suffixes: tuple[Sequence[str], Sequence[str]] | None = None,
 ) -> dict[str, Note]:
     """What a command does not read of the two places: score maps without an image, and other files.
@@ -81,8 +82,8 @@ def left_out(
 
 
 def read_files(
-    source: ScoreFusion | LargeFusion | FusedMaps, stem: str, image: Path, score: Path | None
-) -> tuple[Path, ...]:
+    source: ScoreFusion | LargeFusion | FusedMaps, stem: str, image: Place, score: Place | None
+) -> tuple[Place, ...]:
     """What the fused map of an image is made from: the image, its score map, its region maps and its mask."""
     from csl_plugin.cli.fused.valid_masks import mask_files
     from csl_plugin.proposers.on_files import region_files

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.fused.options import fusion_of
 from csl_plugin.errors import OptionError
+from csl_plugin.places import RemotePath
 
 if TYPE_CHECKING:
     from csl_plugin.cli.fused.large_fusion import LargeFusion
@@ -69,4 +70,8 @@ def large_fusion_of(arguments: argparse.Namespace) -> LargeFusion | None:
     if arguments.overlays:
         hint = "Omit --overlays: a picture of the whole image needs memory for it."
         raise OptionError("--tile, --overlays", "both", "one of them", hint)
+    for place in (arguments.images, arguments.scores, arguments.out, arguments.valid):
+        if isinstance(place, RemotePath):
+            hint = "Copy the files first: tiles are read from files of this machine."
+            raise OptionError("--tile", f"it with {place}", "paths of this machine", hint)
     return LargeFusion(fusion_of(arguments, MASK_SUFFIXES), arguments.tile, arguments.overlap)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from csl_plugin.errors import FileError, ShapeError
 from csl_plugin.io import files_by_stem, holding, read_label_png
 from csl_plugin.io.listing import stem_key
 from csl_plugin.io.orientation import check_orientation
+from csl_plugin.places import Place, is_file_place
 
 _SUFFIXES = (".png",)
 
@@ -27,12 +27,12 @@ class ValidMasks:
         one: `place` is the one mask, as of a camera that does not move.
     """
 
-    place: Path
-    files: Mapping[str, Path]
+    place: Place
+    files: Mapping[str, Place]
     one: bool
 
     @classmethod
-    def of(cls, place: Path, suffixes: Sequence[str] = _SUFFIXES) -> ValidMasks:
+    def of(cls, place: Place, suffixes: Sequence[str] = _SUFFIXES) -> ValidMasks:
         """The masks of a folder, by the stems of their images, or one mask for every image.
 
         Args:
@@ -46,9 +46,9 @@ class ValidMasks:
         if not files:
             hint = "Pass the folder that holds the masks themselves, or one mask for every image."
             raise FileError(str(place), holding(place, suffixes, "a mask"), ", ".join(suffixes), hint)
-        return cls(place, files, place.is_file())
+        return cls(place, files, is_file_place(place))
 
-    def of_fit(self, folder: Path) -> ValidMasks:
+    def of_fit(self, folder: Place) -> ValidMasks:
         """The masks of the images that a threshold is fitted on.
 
         Args:
@@ -59,11 +59,11 @@ class ValidMasks:
         """
         return self if self.one else ValidMasks.of(folder / "valid")
 
-    def file(self, stem: str) -> Path | None:
+    def file(self, stem: str) -> Place | None:
         """The mask of an image, if there is one."""
         return next(iter(self.files.values())) if self.one else self.files.get(stem_key(stem))
 
-    def of_image(self, image: Path) -> Path:
+    def of_image(self, image: Place) -> Place:
         """The mask of an image.
 
         Raises:
@@ -75,7 +75,7 @@ class ValidMasks:
             raise FileError(str(self.place), "no mask", f"one named {image.stem}.png", hint)
         return file
 
-    def read(self, image: Path, size: tuple[int, int]) -> NDArray[np.bool_]:
+    def read(self, image: Place, size: tuple[int, int]) -> NDArray[np.bool_]:
         """The pixels of an image that count, boolean (H, W).
 
         Args:
@@ -97,7 +97,7 @@ class ValidMasks:
         return np.asarray(mask != 0)
 
 
-def mask_files(masks: ValidMasks | None, stem: str) -> list[Path]:
+def mask_files(masks: ValidMasks | None, stem: str) -> list[Place]:
     """The mask that is read for an image, if any is."""
     file = masks.file(stem) if masks is not None else None
     return [] if file is None else [file]

@@ -7,11 +7,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import Answer
-from csl_plugin.cli.arguments import name, path
+from csl_plugin.cli.arguments import name, place
 from csl_plugin.cli.batch import ImageTask, Job, Outcome, SetTask, folder_of, run_tasks
 from csl_plugin.cli.batch_report import Note, report
 from csl_plugin.cli.fused.options import (
@@ -27,6 +26,7 @@ from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.objects.threshold_option import add_threshold_options, threshold_inputs, threshold_of
 from csl_plugin.cli.shard_option import add_shard_option, shard_of_option
 from csl_plugin.cli.streams import say
+from csl_plugin.places import is_file_place
 
 if TYPE_CHECKING:
     from csl_plugin.cli.fused.fused_maps import FusedMaps
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from csl_plugin.cli.objects.finding import ObjectFinding
     from csl_plugin.cli.objects.object_set import ObjectSet
     from csl_plugin.objects import Objects, Threshold
+    from csl_plugin.places import Place
 
 _FORMATS = ("coco", "csv", "json", "labels", "polygons", "label-studio", "label-studio-polygons")
 
@@ -49,9 +50,11 @@ def add_parser(subparsers: Any) -> None:
         "before is skipped, unless its image, its score map, its region map or its mask changed since. OUT "
         "is a new or empty folder, or one that the same command with the same settings wrote.",
     )
-    parser.add_argument("images", metavar="IMAGES", type=path, help="a folder of images, or one image")
-    parser.add_argument("scores", metavar="SCORES", type=path, help="a folder of score maps, or one")
-    parser.add_argument("out", metavar="OUT", type=path, help="the output folder")
+    parser.add_argument(
+        "images", metavar="IMAGES", type=place, help="a folder of images, or one image; a path or a URL"
+    )
+    parser.add_argument("scores", metavar="SCORES", type=place, help="a folder of score maps, or one")
+    parser.add_argument("out", metavar="OUT", type=place, help="the output folder, or its URL")
     add_threshold_options(parser)
     parser.add_argument(
         "--format",
@@ -73,7 +76,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--image-ids",
         metavar="FILE",
-        type=path,
+        type=place,
         help="a COCO annotation file: coco.json gets the ids of its images, found by stem, and its category "
         "if it has one (default: 1, 2, ... by stem)",
     )
@@ -104,19 +107,19 @@ def run(arguments: argparse.Namespace) -> Answer:
     from csl_plugin.cli.objects.finding import shown_name
     from csl_plugin.cli.objects.object_set import ObjectSet
     from csl_plugin.io import list_images
-    from csl_plugin.io.output_folder import OutputFolder
+    from csl_plugin.io.output_place import outputs_at
     from csl_plugin.objects.formats import read_images
     from csl_plugin.proposers.on_files import region_folders
 
     images = list_images(arguments.images)
-    scores = scores_of(arguments.scores, images, alone=arguments.images.is_file())
+    scores = scores_of(arguments.scores, images, alone=is_file_place(arguments.images))
     known = read_images(arguments.image_ids) if arguments.image_ids else None
     if known is not None:
         known.named(shown_name(image) for image in images.values())
     source = source_of(arguments)
     threshold = threshold_of(arguments, source, _min_area(arguments))
     job = _job(arguments, threshold, source)
-    inputs = [folder.path for folder in region_folders(source.proposer)]
+    inputs: list[Place] = [folder.path for folder in region_folders(source.proposer)]
     given = (arguments.calibration, arguments.image_ids, arguments.valid)
     inputs += [each for each in given if each]
     inputs += threshold_inputs(arguments)
@@ -124,7 +127,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     of_all = ObjectSet(arguments.out, known, arguments.url_prefix)
     outcome = run_tasks(
         job,
-        OutputFolder(arguments.out, job.settings, shard),
+        outputs_at(arguments.out, job.settings, shard),
         _tasks(arguments, job.tool, images, scores),
         "objects",
         inputs,
@@ -148,13 +151,13 @@ def run(arguments: argparse.Namespace) -> Answer:
 
 def _fitted_file(arguments: argparse.Namespace, threshold: Threshold) -> SetTask:
     """The writing of a threshold that was fitted."""
-    file: Path = arguments.out / "threshold.json"
+    file: Place = arguments.out / "threshold.json"
     stored = threshold.to_json()
     return SetTask(lambda _: threshold.save(file), (file,), lambda _: stored, arguments.fit_on is not None)
 
 
 def _with_objects(
-    answer: Answer, outcome: Outcome, images: Sequence[Path], of_all: ObjectSet, threshold: Threshold
+    answer: Answer, outcome: Outcome, images: Sequence[Place], of_all: ObjectSet, threshold: Threshold
 ) -> Answer:
     """The answer with the number of objects, unless the job was stopped."""
     facts = {**answer.facts, "threshold": json.loads(threshold.to_json())}
@@ -243,13 +246,13 @@ def _loaded(arguments: argparse.Namespace, threshold: Threshold) -> Job[ObjectFi
 def _tasks(
     arguments: argparse.Namespace,
     finding: ObjectFinding,
-    images: Mapping[str, Path],
-    scores: Mapping[str, Path],
+    images: Mapping[str, Place],
+    scores: Mapping[str, Place],
 ) -> list[ImageTask[ObjectFinding]]:
     from csl_plugin.cli.fused.score_fusion import no_score
     from csl_plugin.cli.objects.finding import OF_IMAGE, PLAIN, ObjectFinding
 
-    out: Path = arguments.out
+    out: Place = arguments.out
     tasks = []
     for stem, image in images.items():
         score = scores.get(stem)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from csl_plugin.io import write_png
@@ -15,6 +14,7 @@ from csl_plugin.objects.formats import write_label_map, write_objects, write_pol
 if TYPE_CHECKING:
     from csl_plugin.cli.fused.fused_maps import FusedMaps
     from csl_plugin.cli.fused.score_fusion import ScoreFusion
+    from csl_plugin.places import Place
 
 PLAIN = "objects"
 """The folder of the plain JSON of every image, which the files of all images are made of."""
@@ -39,7 +39,7 @@ class ObjectFinding:
     min_area: int
 
     def write_files(
-        self, *, image: Path, score: Path, plain: Path, formats: Mapping[str, Path], picture: Path | None
+        self, *, image: Place, score: Place, plain: Place, formats: Mapping[str, Place], picture: Place | None
     ) -> Sequence[str]:
         """Find the objects of one image and write them.
 
@@ -76,7 +76,7 @@ class ObjectFinding:
         return ()
 
 
-def shown_name(image: Path) -> str:
+def shown_name(image: Place) -> str:
     """The name of an image as files of text can hold it."""
     name: str = as_stored(image.name)
     return name

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 from csl_plugin.cli.batch import SetTask
 from csl_plugin.cli.objects.finding import PLAIN, shown_name
@@ -22,6 +21,7 @@ from csl_plugin.objects.formats import (
 )
 from csl_plugin.objects.formats.coco import images_path
 from csl_plugin.objects.formats.coco_images import ImageSet
+from csl_plugin.places import Place
 
 COCO, CSV = "coco", "csv"
 LABEL_STUDIO = {"label-studio": brush_results, "label-studio-polygons": polygon_results}
@@ -38,11 +38,11 @@ class ObjectSet:
         prefix: As for `write_label_studio`.
     """
 
-    def __init__(self, out: Path, images: ImageSet | None, prefix: str) -> None:
+    def __init__(self, out: Place, images: ImageSet | None, prefix: str) -> None:
         self._out, self._images, self._prefix = out, images, prefix
-        self._found: dict[Path, Objects] = {}
+        self._found: dict[Place, Objects] = {}
 
-    def of(self, images: Sequence[Path]) -> dict[str, Objects]:
+    def of(self, images: Sequence[Place]) -> dict[str, Objects]:
         """The objects of images whose plain JSON is there, by the names of the images.
 
         Raises:
@@ -68,11 +68,15 @@ class ObjectSet:
         return tasks
 
     def _task(
-        self, write: Callable[[Mapping[str, Objects]], None], outputs: tuple[Path, ...], by: str, wanted: bool
+        self,
+        write: Callable[[Mapping[str, Objects]], None],
+        outputs: tuple[Place, ...],
+        by: str,
+        wanted: bool,
     ) -> SetTask:
         option = hashlib.sha256(by.encode(errors="backslashreplace")).hexdigest()[:16]
 
-        def source(images: Sequence[Path]) -> str:
+        def source(images: Sequence[Place]) -> str:
             with as_write_error(self._out):
                 states = file_states(map(self._plain, images))
             names = "\n".join(shown_name(image) for image in images)
@@ -80,5 +84,5 @@ class ObjectSet:
 
         return SetTask(lambda images: write(self.of(images)), outputs, source, wanted)
 
-    def _plain(self, image: Path) -> Path:
+    def _plain(self, image: Place) -> Place:
         return self._out / PLAIN / f"{image.stem}.json"

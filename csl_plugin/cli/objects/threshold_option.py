@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
-from filecmp import cmp
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.arguments import name, path
 from csl_plugin.cli.streams import say
 from csl_plugin.errors import OptionError
+from csl_plugin.places import place_of
 
 if TYPE_CHECKING:
     from csl_plugin.cli.fused.fused_maps import FusedMaps
     from csl_plugin.cli.fused.score_fusion import ScoreFusion
     from csl_plugin.objects import Threshold
+    from csl_plugin.places import Place
 
 
 def add_threshold_options(parser: Any) -> None:
@@ -48,13 +48,13 @@ def add_threshold_options(parser: Any) -> None:
     )
 
 
-def threshold_inputs(arguments: argparse.Namespace) -> list[Path]:
+def threshold_inputs(arguments: argparse.Namespace) -> list[Place]:
     """The file or the folders that the threshold is read from or fitted on."""
-    folder: Path | None = arguments.fit_on
+    folder: Place | None = arguments.fit_on
     if folder is not None:
         return [folder, *(folder / name for name in ("images", "scores", "valid"))]
     given: str = arguments.threshold
-    return [Path(given)] if _number(given) is None else []
+    return [place_of(given)] if _number(given) is None else []
 
 
 def threshold_of(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_area: int) -> Threshold:
@@ -128,7 +128,7 @@ def _fitted(arguments: argparse.Namespace, source: ScoreFusion | FusedMaps, min_
 
 
 def _refuse_shared_regions(
-    source: ScoreFusion | FusedMaps, frames: Mapping[str, Path], images: Mapping[str, Path]
+    source: ScoreFusion | FusedMaps, frames: Mapping[str, Place], images: Mapping[str, Place]
 ) -> None:
     """Refuse region maps that would be taken for a frame and for another image of the same stem.
 
@@ -150,9 +150,11 @@ def _refuse_shared_regions(
             raise OptionError("--fit-on", got, "region maps of one image each", hint)
 
 
-def _equal(one: Path, other: Path) -> bool:
+def _equal(one: Place, other: Place) -> bool:
     """Whether two files hold the same."""
+    from csl_plugin.io.opening import read_bytes
+
     try:
-        return cmp(one, other, shallow=False)
+        return read_bytes(one) == read_bytes(other)
     except OSError:
         return False

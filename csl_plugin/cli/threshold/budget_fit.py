@@ -20,6 +20,7 @@ from csl_plugin.cli.streams import say
 from csl_plugin.errors import FileError
 from csl_plugin.io.atomic import as_write_error
 from csl_plugin.objects import Threshold
+from csl_plugin.places import Place
 from csl_plugin.regions import RegionMap
 
 PER_IMAGE = 0.1
@@ -28,7 +29,7 @@ PER_IMAGE = 0.1
 _NAMED = 5
 
 Source: TypeAlias = ScoreFusion | FusedMaps
-Pairs: TypeAlias = Sequence[tuple[Path, Path]]
+Pairs: TypeAlias = Sequence[tuple[Place, Place]]
 """Images and their score maps."""
 
 
@@ -85,7 +86,7 @@ class _KeptMaps:
             yield fused, tuple(map(RegionMap, labels)), valid
 
 
-def refuse_missing(place: Path, images: Mapping[str, Path], found: Mapping[str, Path], what: str) -> None:
+def refuse_missing(place: Place, images: Mapping[str, Place], found: Mapping[str, Place], what: str) -> None:
     """Refuse images without a counterpart.
 
     Args:
@@ -103,7 +104,7 @@ def refuse_missing(place: Path, images: Mapping[str, Path], found: Mapping[str, 
         raise FileError(str(place), f"no {what} for {_listed(missing)}", "one for every image", hint)
 
 
-def refuse_maskless(masks: ValidMasks | None, images: Mapping[str, Path]) -> None:
+def refuse_maskless(masks: ValidMasks | None, images: Mapping[str, Place]) -> None:
     """Refuse images without a mask, where masks say which pixels count.
 
     Raises:
@@ -118,6 +119,6 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if names[_NAMED:] else "")
 
 
-def shown(pairs: Pairs) -> tqdm[tuple[Path, Path]]:
+def shown(pairs: Pairs) -> tqdm[tuple[Place, Place]]:
     """The pairs; a terminal shows the progress."""
     return tqdm(pairs, desc="threshold", unit="image", disable=None, file=sys.stderr)

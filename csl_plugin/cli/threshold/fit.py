@@ -34,6 +34,7 @@ from csl_plugin.errors import OptionError, ShapeError
 from csl_plugin.io import files_by_stem, list_images, read_label_png
 from csl_plugin.io.orientation import check_orientation
 from csl_plugin.objects import Threshold
+from csl_plugin.places import Place, is_file_place
 
 _MIN_AREA = 64
 _VOID = np.uint8(255)
@@ -50,13 +51,13 @@ def run(arguments: argparse.Namespace) -> Answer:
     file: Path = arguments.file
     check_replaceable(file, Threshold.load, "a threshold")
     images = list_images(arguments.images)
-    scores = scores_of(arguments.scores, images, alone=arguments.images.is_file())
+    scores = scores_of(arguments.scores, images, alone=is_file_place(arguments.images))
     refuse_missing(arguments.scores, images, scores, "score map")
     source = source_of(arguments)
     refuse_maskless(source.valid, images)
     pairs = [(image, scores[stem]) for stem, image in images.items()]
     if arguments.labels is not None:
-        labels = _labels(arguments.labels, images, alone=arguments.images.is_file())
+        labels = _labels(arguments.labels, images, alone=is_file_place(arguments.images))
         threshold = _by_labels(arguments, source, pairs, labels)
     elif arguments.pixels is not None:
         maps = (fused if valid is None else fused[valid] for fused, valid in _maps(source, pairs))
@@ -94,7 +95,7 @@ def _maps(source: Source, pairs: Pairs) -> Iterator[tuple[NDArray[Any], NDArray[
 
 
 def _by_labels(
-    arguments: argparse.Namespace, source: Source, pairs: Pairs, labels: Sequence[Path]
+    arguments: argparse.Namespace, source: Source, pairs: Pairs, labels: Sequence[Place]
 ) -> Threshold:
     def read() -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         for (image, _), (fused, valid), label in zip(pairs, _maps(source, pairs), labels, strict=True):
@@ -128,10 +129,10 @@ def _check_options(arguments: argparse.Namespace) -> None:
         raise OptionError("--min-area", "a threshold of pixels", "--objects", hint)
 
 
-def _labels(place: Path, images: Mapping[str, Path], *, alone: bool) -> list[Path]:
+def _labels(place: Place, images: Mapping[str, Place], *, alone: bool) -> list[Place]:
     """The labels of the images, in their order."""
     labels = files_by_stem(place, LABEL_SUFFIXES)
-    if alone and place.is_file():
+    if alone and is_file_place(place):
         return list(labels.values())
     refuse_missing(place, images, labels, "label")
     return [labels[stem] for stem in images]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping
 
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.objects.formats.names import stored_names
 from csl_plugin.objects.instances import Objects, check_objects_of_images
+from csl_plugin.places import AnyPath
 
 _COLUMNS = ("image", "left", "top", "right", "bottom", "score", "area", "border_share")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
-def write_boxes(path: str | os.PathLike[str], objects: Mapping[str, Objects]) -> None:
+def write_boxes(path: AnyPath, objects: Mapping[str, Objects]) -> None:
     """Write the boxes of a set of images as CSV in UTF-8, atomically.
 
     The first line names the columns. right and bottom are beyond the last pixel, so that right - left is the

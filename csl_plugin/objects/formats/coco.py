@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from csl_plugin.objects.formats.names import stored_names
 from csl_plugin.objects.instances import Objects, check_objects_of_images
 from csl_plugin.objects.run_lengths import RunLengths
 from csl_plugin.objects.stored_masks import objects_of_runs, read_mask, stored_masks
+from csl_plugin.places import AnyPath, RemotePath, place_of
 
 _LARGEST = 256 << 20
 _HINT = "Write the results again, with compressed run lengths."
@@ -30,15 +30,13 @@ _FIELDS = {
 }
 
 
-def images_path(path: str | os.PathLike[str]) -> Path:
+def images_path(path: AnyPath) -> Path | RemotePath:
     """The file beside COCO results that names their images: `coco-images.json` of `coco.json`."""
-    path = Path(path)
+    path = place_of(path)
     return path.with_name(f"{path.stem}-images{path.suffix}")
 
 
-def write_coco(
-    path: str | os.PathLike[str], objects: Mapping[str, Objects], images: ImageSet | None = None
-) -> None:
+def write_coco(path: AnyPath, objects: Mapping[str, Objects], images: ImageSet | None = None) -> None:
     """Write the objects of a set of images as COCO results, atomically, and the file that names the images.
 
     The results are the list that COCO's API, detectron2 and mmdet take: `image_id`, `category_id`,
@@ -95,9 +93,7 @@ def write_coco(
         results.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
 
 
-def read_coco(
-    path: str | os.PathLike[str], images: str | os.PathLike[str] | None = None
-) -> dict[str, Objects]:
+def read_coco(path: AnyPath, images: AnyPath | None = None) -> dict[str, Objects]:
     """The objects of COCO results, of this package or another.
 
     Args:
@@ -114,7 +110,7 @@ def read_coco(
         FileError: Missing, damaged, too large or no such file; a result of an unknown image, of another size
             than its image, or without a pixel.
     """
-    path = Path(path)
+    path = place_of(path)
     known = read_images(images_path(path) if images is None else images)
     of_id = {image.id: image for image in known.images}
     stored = read_large_json(path, "COCO results", largest=_LARGEST, hint=_HINT)

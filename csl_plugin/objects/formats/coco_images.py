@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from csl_plugin.errors import OptionError
@@ -14,6 +13,7 @@ from csl_plugin.io.json_schema import Place, array, in_json, integer, record, te
 from csl_plugin.io.limits import MAX_PIXELS
 from csl_plugin.io.listing import stem_key
 from csl_plugin.io.orientation import TURNED_HINT
+from csl_plugin.places import AnyPath, place_of
 
 LARGEST_ID = 2**53
 """Of an image: larger integers are not exact everywhere."""
@@ -106,7 +106,7 @@ class ImageSet(NamedTuple):
         }
 
 
-def read_images(path: str | os.PathLike[str]) -> ImageSet:
+def read_images(path: AnyPath) -> ImageSet:
     """The images of a COCO annotation file; its annotations are ignored.
 
     Args:
@@ -116,7 +116,7 @@ def read_images(path: str | os.PathLike[str]) -> ImageSet:
     Raises:
         FileError: Missing, damaged, too large, or no such file; an id or a file name twice.
     """
-    path = Path(path)
+    path = place_of(path)
     held = read_large_json(path, "a COCO annotation file", largest=_LARGEST, hint=_HINT)
     place = Place(str(path))
     if not isinstance(held, Mapping) or "images" not in held:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from csl_plugin.objects.formats.brush_rle import brush_rle
 from csl_plugin.objects.formats.names import stored_names
 from csl_plugin.objects.instances import Objects, check_objects, check_objects_of_images
 from csl_plugin.objects.polygons import polygons_of
+from csl_plugin.places import AnyPath
 
 LABEL = "object"
 _TOLERANCE = 1.0  # pixels: what an outline may be moved by, so that people can edit its points
@@ -29,7 +29,7 @@ Results = Callable[[Objects], list[dict[str, Any]]]
 
 
 def write_label_studio(
-    path: str | os.PathLike[str],
+    path: AnyPath,
     objects: Mapping[str, Objects],
     results: Results,
     *,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, SupportsFloat
 
 from csl_plugin.errors import FileError
@@ -18,6 +16,7 @@ from csl_plugin.objects.formats.names import stored_name_or_none
 from csl_plugin.objects.given_threshold import checked_threshold
 from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.stored_masks import objects_of_runs, read_mask, stored_masks
+from csl_plugin.places import AnyPath, place_of
 
 _FORMAT = "csl-plugin objects 1"
 _LARGEST, _MOST = 64 << 20, 300_000
@@ -25,7 +24,7 @@ _HINT = "Write it again with write_objects, or csl-plugin objects."
 
 
 def write_objects(
-    path: str | os.PathLike[str],
+    path: AnyPath,
     objects: Objects,
     *,
     image: str = "",
@@ -84,7 +83,7 @@ def write_objects(
         temporary.write_text(held, encoding="utf-8")
 
 
-def read_objects(path: str | os.PathLike[str]) -> Objects:
+def read_objects(path: AnyPath) -> Objects:
     """Read what `write_objects` wrote.
 
     Boxes, areas and shares of the border are computed from the masks.
@@ -95,7 +94,7 @@ def read_objects(path: str | os.PathLike[str]) -> Objects:
     Raises:
         FileError: Missing, damaged, too large or of another format; a mask of another size than the image.
     """
-    path = Path(path)
+    path = place_of(path)
     held = read_large_json(path, "the objects of one image as JSON", largest=_LARGEST, hint=_HINT)
     place = Place(str(path))
     if not isinstance(held, Mapping) or held.get("format") != _FORMAT:
@@ -118,7 +117,7 @@ def read_objects(path: str | os.PathLike[str]) -> Objects:
     return objects_of_runs(extent, [runs for runs, _ in found], [score for _, score in found])
 
 
-def _too_large(path: str | os.PathLike[str], objects: Objects) -> FileError:
+def _too_large(path: AnyPath, objects: Objects) -> FileError:
     hint = "Raise the threshold or the least area."
     got, expected = f"{len(objects)} objects", f"at most {_MOST} in {_LARGEST} bytes"
-    return FileError(os.fspath(path), got, expected, hint)
+    return FileError(str(path), got, expected, hint)

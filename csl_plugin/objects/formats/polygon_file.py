@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.objects.formats.names import stored_name_or_none
 from csl_plugin.objects.instances import Objects, check_objects
 from csl_plugin.objects.polygons import polygons_of
+from csl_plugin.places import AnyPath
 
 
-def write_polygons(path: str | os.PathLike[str], objects: Objects, *, image: str = "") -> None:
+def write_polygons(path: AnyPath, objects: Objects, *, image: str = "") -> None:
     """Write the outlines of the objects of one image as JSON, atomically.
 
     Under `objects`: `score`, `area`, `box` as in plain JSON, and `polygons`, the parts of the object, each

@@ -183,7 +183,7 @@ def labeled_pairs(images: str | os.PathLike[str], labels: str | os.PathLike[str]
     Raises:
         FileError: A folder or a partner is missing.
     """
-    found, maps = list_images(images), files_by_stem(labels, (".png",))
+    found, maps = list_images(Path(images)), files_by_stem(Path(labels), (".png",))
     _check_partners(labels, sorted(set(found) - set(maps)), "<stem>.png")
     return {path: [maps[stem]] for stem, path in found.items()}
 
@@ -194,9 +194,9 @@ def segment_pairs(images: str | os.PathLike[str], labels: str | os.PathLike[str]
     Raises:
         FileError: A folder or a picture's labels are missing.
     """
-    found = list_images(images)
+    found = list_images(Path(images))
     by_stem: dict[str, list[Path]] = {stem: [] for stem in found}
-    for name, path in files_by_stem(labels, (".png",)).items():
+    for name, path in files_by_stem(Path(labels), (".png",)).items():
         numbered = re.fullmatch(r"(.+)_\d+", name)
         stem = name if name in found or not numbered else numbered[1]
         if stem in by_stem:

@@ -1,0 +1,91 @@
+"""Paths and URLs: what is which, their parts, and that nothing secret is shown."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+
+from csl_plugin.errors import OptionError
+from csl_plugin.places import RemotePath, is_file_place, place_of
+from csl_plugin.places.url import without_secrets
+
+
+def test_what_is_no_url_is_a_path():
+    for text in ("a/b.png", "C:\\frames", "a:b", "/srv/x", "s3:/bucket/a", "./memory:"):
+        assert place_of(text) == Path(text)
+
+
+def test_a_file_url_is_a_path():
+    assert place_of("file:///srv/a b.png") == Path("/srv/a b.png")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://host/a", "file://host/etc/passwd", "file:////host/share", "zip://a.zip", "s3://", "memory:///",
+        "simplecache::s3://bucket/a", "s3://a::file:///etc/passwd", "data://x",
+    ],
+)  # fmt: skip
+def test_other_urls_are_refused(url):
+    with pytest.raises(OptionError, match=r"file:///PATH, or a URL|starts with one of"):
+        place_of(url)
+
+
+def test_the_parts_of_an_object():
+    path = RemotePath("s3://bucket/frames/a#1?.x.png")
+    assert (path.name, path.stem, path.suffix, path.scheme) == ("a#1?.x.png", "a#1?.x", ".png", "s3")
+    assert path.parent == RemotePath("s3://bucket/frames")
+    assert path.with_name("b.npy") == RemotePath("s3://bucket/frames/b.npy")
+    assert path.is_below(path.parent)
+    assert not RemotePath("s3://bucket/frames2/a").is_below(path.parent)
+    assert pickle.loads(pickle.dumps(path)) == path  # noqa: S301
+
+
+@pytest.mark.parametrize(
+    "url", ["https://host/f/..%2Fevil.png", "https://host/f/%2e%2e", "https://h/a%00.png"]
+)
+def test_a_name_that_leads_elsewhere_is_refused(url):
+    with pytest.raises(OptionError, match="the name of a file or a folder"):
+        place_of(url)
+
+
+def test_what_one_process_has_goes_to_no_other():
+    with pytest.raises(OptionError, match="a store that several processes see"):
+        pickle.dumps(RemotePath("memory://a.png"))
+
+
+def test_names_of_web_servers_are_quoted():
+    folder = RemotePath("https://host/f/")
+    assert (folder / "a b.png").url == "https://host/f/a%20b.png"
+    assert (folder / "a b.png").name == "a b.png"
+
+
+@pytest.mark.parametrize(
+    ("url", "is_file"),
+    [
+        ("s3://b/a.png", True),
+        ("s3://b/v1.2", False),
+        ("s3://b/frames", False),
+        ("s3://b/a.png/", False),
+        ("https://h.com", False),
+        ("s3://b.v2", False),
+    ],
+)
+def test_a_suffix_says_what_is_a_file(url, is_file):
+    assert is_file_place(RemotePath(url)) is is_file
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:hunter2@host/a.png", "https://host/a.png?X-Amz-Signature=hunter2", "s3://key:hunter2@bucket/a",
+        "https://host/a.png#hunter2", "https://hunter2@host/",
+    ],
+)  # fmt: skip
+def test_secrets_of_a_url_are_not_shown(url):
+    path = RemotePath(url)
+    shown = [str(path), repr(path), f"{path}", repr([path]), without_secrets(f"cannot open '{url}'")]
+    assert not [text for text in shown if "hunter2" in text]
+    with pytest.raises(OptionError) as refused:
+        place_of(url.replace("https://", "ftp://").replace("s3://", "ftp://"))
+    assert "hunter2" not in str(refused.value)
