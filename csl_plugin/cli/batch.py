@@ -284,13 +284,21 @@ def _prepared(
 
 
 def _attempt(folder: Outputs, verb: str, tool: ToolT, task: ImageTask[ToolT]) -> Attempt:
+    from csl_plugin.io.decoder_messages import caught_messages
+
     warned: list[str] = []
-    try:
-        return Attempt(_done_now(folder, task, tool, warned), warned)
-    except Exception as error:  # one bad file must not stop the others
-        kind = type(error).__name__
-        said = str(in_command_words(error, verb)) if isinstance(error, CSLError) else f"{kind}: {error}"
-        return Attempt((), warned, (kind, said))
+    printed: list[str] = []
+    counted: Sequence[str] | None = ()
+    failed = None
+    with caught_messages(printed):
+        try:
+            counted = _done_now(folder, task, tool, warned)
+        except Exception as error:  # one bad file must not stop the others
+            kind = type(error).__name__
+            said = str(in_command_words(error, verb)) if isinstance(error, CSLError) else f"{kind}: {error}"
+            failed = kind, said
+    warned += [f"{task.image.name} or a file read with it is damaged: {message}" for message in printed]
+    return Attempt(counted, warned, failed)
 
 
 def _done_now(
