@@ -194,7 +194,7 @@ class RegionOverlap:
         if not normal or not regions:
             return [math.nan] * len(limits)
         tallies = [_Tally(limit, normal, regions) for limit in limits]
-        above, high = 0, math.inf
+        above, high = 0, math.nan  # no end: a range below the first one may end at inf, and has no inf in it
         for low, (negatives,) in self._spills.ranges(0):
             self._visit(tallies, negatives, above, (low, high))
             above, high = above + negatives.size, low
@@ -212,7 +212,7 @@ class RegionOverlap:
             last = np.cumsum(sizes)
             for start in range(0, array.size, _BLOCK):
                 part = array[start : start + _BLOCK]
-                inside = np.flatnonzero((part >= low) & ((part < high) | (high == math.inf)))
+                inside = np.flatnonzero((part >= low) & ~(part >= high))
                 scores = part[inside].astype(np.float64)
                 at = above + negatives.size - negatives.below(scores)
                 over = above + negatives.size - negatives.up_to(scores)

@@ -130,6 +130,22 @@ def test_infinite_scores_have_an_order_too():
     assert measured([(np.array([[np.inf, 1, -np.inf, 2]]), labels)]).area(1.0) == 1.0
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_infinite_scores_that_fill_whole_ranges_count_once(dtype, tmp_path):
+    draw, metric = np.random.default_rng(3), RegionOverlap(memory=1 << 20, folder=tmp_path)
+    normal, found = [], []
+    for _ in range(4):
+        scores = draw.choice([np.inf, 2, 1, -np.inf], (300, 300), p=[0.4, 0.1, 0.1, 0.4]).astype(dtype)
+        labels = np.zeros((300, 300), np.uint8)
+        labels[10:30, 10:30] = 1
+        metric.update(scores, labels)
+        normal.append(scores[labels == 0])
+        found.append(scores[10:30, 10:30].ravel())
+    ranks = np.sort(np.concatenate(normal))
+    below = [(ranks.searchsorted(own) + ranks.searchsorted(own, "right")) / 2 / ranks.size for own in found]
+    assert metric.area(1.0) == pytest.approx(np.mean(below), abs=1e-12)
+
+
 def test_without_a_region_or_a_normal_pixel_nothing_is_defined():
     scores = np.array([[0.1, 0.2]])
     for value in (0, 1, 255):
