@@ -65,6 +65,34 @@ def test_nothing_of_the_plain_map_stays_as_if_it_were_the_fused_ones():
     assert flat.pred_score.shape == (2,)
 
 
+def test_predictions_of_other_forms_are_read_or_refused_by_name():
+    maps = images()[:, :1]
+
+    def fused(anomaly_map, score=None, batch=None):
+        output = InferenceBatch(score, None, anomaly_map, None)
+        return CSLWrapper(lambda x: output, halves, "anomalib")(images() if batch is None else batch)
+
+    plain = fused(maps).anomaly_map
+    read_only = np.frombuffer(maps.numpy().tobytes(), np.float32).reshape(maps.shape)
+    for stored in (read_only, maps.numpy().astype(">f4")):
+        np.testing.assert_array_equal(fused(stored).anomaly_map, plain)
+    kept = fused(maps.clone().requires_grad_())
+    torch.testing.assert_close(kept.anomaly_map.detach(), plain)
+    for score in (0.5, np.float32(0.5)):
+        one = fused(maps[:1], score, images()[:1])
+        assert type(one.pred_score) is type(score)
+        assert float(one.pred_score) == float(one.anomaly_map.max())
+    for score in (torch.rand(3), torch.tensor(0.5), 0.5):
+        with pytest.raises(CSLError, match=r"pred_score: .* one value for each of 2 maps"):
+            fused(maps, score)
+    with pytest.raises(CSLError, match=r"pred_score: got a builtins\.list"):
+        fused(maps, [0.5, 0.2])
+    with pytest.raises(CSLError, match=r"anomaly_map: got a builtins\.str"):
+        fused("maps")
+    with pytest.raises(CSLError, match=r"shape \(2, 3, 24, 32\).*expected one channel"):
+        fused(images(), torch.rand(2))
+
+
 @pytest.mark.parametrize("name", ["anomalib", "anomalib_torch"])
 def test_the_laws_of_an_adapter(name):
     given = images() if name == "anomalib" else (images() - MEAN) / STD

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from csl_plugin.adapters.output_path import contents
 from csl_plugin.adapters.presets.preset import IMAGENET, Preset, Task
-from csl_plugin.adapters.score_kinds import ScoreKind, calibrated, maps
+from csl_plugin.adapters.score_kinds import ScoreKind, calibrated, maps, wrong_shape
+from csl_plugin.arrays import as_tensor, describe
 from csl_plugin.calibration import Calibration
-from csl_plugin.errors import OutputError, ScoreRangeError
+from csl_plugin.errors import OutputError, ScoreRangeError, ShapeError
 
 _FIELDS = ("pred_score", "pred_label", "anomaly_map", "pred_mask")
 _INSPECTION: Task = "industrial inspection"
@@ -41,10 +42,12 @@ class AnomalyMap(ScoreKind):
         raw = self.raw(*tensors)
         if self.calibration is not None:
             return calibrated(raw, self.calibration)
-        if not (torch.compiler.is_compiling() or raw.is_meta) and raw.numel() and float(raw.amin()) < 0:
+        if torch.compiler.is_compiling() or raw.is_meta or not raw.numel():
+            return raw
+        if (least := float(raw.detach().amin())) < 0:
             raise ScoreRangeError(
                 "model output",
-                f"an anomaly map with values from {float(raw.amin()):.3g} on",
+                f"an anomaly map with values from {least:.3g} on",
                 "distances from 0 on, where there is no calibration",
                 "Fit a Calibration to adapter.raw(model(image)) over images without defects, and pass "
                 "preset(name, calibration=fitted).",
@@ -52,8 +55,15 @@ class AnomalyMap(ScoreKind):
         return raw
 
     def raw(self, *tensors: Tensor) -> Tensor:
-        """The map as the model gives it."""
-        return maps(tensors[0], self.name)
+        """The map as the model gives it.
+
+        Raises:
+            ShapeError: Other axes, or several channels.
+        """
+        raw = maps(tensors[0], self.name)
+        if raw.shape[1] != 1:
+            raise wrong_shape(tensors[0], self.name, "one channel: (B, 1, h, w), (B, h, w) or (h, w)")
+        return raw
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -84,6 +94,7 @@ class Predictions:
 
         Raises:
             OutputError: Other predictions, or without an anomaly map.
+            DTypeError: The map is no dense tensor or array of numbers.
         """
         if not is_prediction(output):
             expected = "predictions of anomalib 2: " + ", ".join(_FIELDS)
@@ -94,16 +105,20 @@ class Predictions:
             hint = "This model scores whole images: there is nothing to fuse with regions."
             raise OutputError("model output", "predictions without an anomaly map", "an anomaly map", hint)
         # A subclass of Tensor, as a batch has, would be the type of every result.
-        return (held.as_subclass(Tensor) if isinstance(held, Tensor) else torch.as_tensor(held),)
+        return (as_tensor("anomaly_map", held.as_subclass(Tensor) if isinstance(held, Tensor) else held),)
 
     def put(self, output: Any, tensors: Sequence[Tensor]) -> Any:
-        """A copy of the predictions with the fused map."""
+        """A copy of the predictions with the fused map.
+
+        Raises:
+            DTypeError: The score of the images is neither a tensor nor an array.
+            ShapeError: It is not one value for each image.
+        """
         (fused,) = tensors
         changes: dict[str, Any] = {"pred_label": None, "pred_mask": None}
         changes["anomaly_map"] = _like(fused, output.anomaly_map)
         if output.pred_score is not None:
-            largest = fused.amax((-2, -1)).to(torch.as_tensor(output.pred_score).dtype)
-            changes["pred_score"] = _like(largest.reshape(output.pred_score.shape), output.pred_score)
+            changes["pred_score"] = _largest(fused, output.pred_score)
         if isinstance(output, tuple):
             return output._replace(**changes)  # type: ignore[attr-defined]
         return replace(output, **changes)
@@ -117,6 +132,17 @@ def is_prediction(output: Any) -> bool:
         return False
     own = type(output).__module__.split(".", 1)[0] == "anomalib"
     return own and set(_FIELDS) <= {field.name for field in fields(output)}
+
+
+def _largest(fused: Tensor, old: Any) -> Any:
+    """The largest value of each map, in the form of the score of the images."""
+    is_number = isinstance(old, (float, np.floating))  # of one image
+    held = as_tensor("pred_score", np.asarray(old) if is_number else old)
+    largest = fused.amax((-2, -1)).to(held.dtype)
+    if held.numel() != largest.numel():
+        got, hint = describe(old), "A model gives one score for each image, or None."
+        raise ShapeError("pred_score", got, f"one value for each of {largest.numel()} maps", hint)
+    return type(old)(float(largest)) if is_number else _like(largest.reshape(held.shape), old)
 
 
 def _like(value: Tensor, old: Any) -> Any:
