@@ -8,6 +8,7 @@ from pathlib import Path
 from csl_plugin.arrays import shown
 from csl_plugin.errors import FileError, OptionError, reason_of
 from csl_plugin.io.atomic import as_write_error
+from csl_plugin.io.folder_lock import LOCK_NAME
 from csl_plugin.io.job_settings import SETTINGS_NAME
 from csl_plugin.io.journal import JOURNAL_NAME
 from csl_plugin.io.shard_files import SHARDS_NAME
@@ -29,6 +30,34 @@ def check_is_folder(out: Path) -> None:
         raise FileError(shown(str(out)), reason_of(error), "the path of a folder", hint) from error
     if is_other:
         raise FileError(str(out), "a file", "a folder, or nothing there", "Name another folder.")
+
+
+def check_places(out: Path) -> None:
+    """Refuse what is where a command keeps its own files, and leads elsewhere or is none.
+
+    Through a link it would append to, or empty, somebody else's file.
+
+    Raises:
+        FileError: A link, or not a file, at the path of a lock or a journal.
+    """
+    shards = out / SHARDS_NAME
+    with as_write_error(out):
+        if shards.is_symlink() or (os.path.lexists(shards) and not shards.is_dir()):
+            raise _misplaced(shards, "a folder")
+        for path in (out / LOCK_NAME, out / JOURNAL_NAME):
+            if path.is_symlink() or (path.exists() and not path.is_file()):
+                raise _misplaced(path, "a file")
+        if shards.is_dir():
+            with os.scandir(shards) as entries:
+                other = next((entry for entry in entries if not entry.is_file(follow_symlinks=False)), None)
+            if other is not None:
+                raise _misplaced(Path(other), "a file")
+
+
+def _misplaced(path: Path, expected: str) -> FileError:
+    got = "a link" if path.is_symlink() else "something else"
+    hint = "Remove it, or name another folder: the command keeps its records there."
+    return FileError(str(path), got, f"{expected}, or nothing there", hint)
 
 
 def check_own(out: Path, argument: str) -> None:

@@ -18,7 +18,7 @@ from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.io.atomic import as_write_error, remove_temporary
 from csl_plugin.io.file_states import sha256_of
 from csl_plugin.io.folder_lock import LOCK_NAME, FolderLock, folder_lock
-from csl_plugin.io.foreign_files import check_is_folder, check_own, foreign_file
+from csl_plugin.io.foreign_files import check_is_folder, check_own, check_places, foreign_file
 from csl_plugin.io.job_settings import (
     PLACES,
     SETTINGS_NAME,
@@ -131,6 +131,7 @@ class OutputFolder:
         check_is_folder(self.path)
         check_separate(self.path, planned, inputs, argument=argument)
         check_own(self.path, argument)
+        check_places(self.path)
         with as_write_error(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         shared = shared or self.shard is not None

@@ -32,6 +32,7 @@ SHARDS_NAME = "csl-plugin.shards"
 
 _FILE = re.compile(r"([1-9][0-9]{0,4})-of-([1-9][0-9]{0,4})(\.[0-9a-f]{32})?\.(jsonl|lock)")
 _JOURNAL, _LOCK = "jsonl", "lock"
+_LAST = 1 << 53  # no job begins as many runs
 
 
 @dataclass(frozen=True)
@@ -177,9 +178,9 @@ def _begun(line: bytes) -> int | None:
         return None
     try:
         number = json.loads(line)["run"]
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, RecursionError):
         return None
-    return number if type(number) is int else None
+    return number if type(number) is int and 0 < number <= _LAST else None
 
 
 def _in_order(runs: Sequence[_Run]) -> list[bytes]:

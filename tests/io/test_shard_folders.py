@@ -10,6 +10,7 @@ import pytest
 
 from csl_plugin._shards import Shard
 from csl_plugin.errors import FileError, OptionError
+from csl_plugin.io.folder_lock import LOCK_NAME
 from csl_plugin.io.journal import JOURNAL_NAME, append
 from csl_plugin.io.output_folder import OutputFolder
 from csl_plugin.io.shard_files import SHARDS_NAME
@@ -279,3 +280,49 @@ def test_without_locks_nothing_that_a_shard_records_is_lost(tmp_path, monkeypatc
             assert job(out, "ab") == ("b", ["1/2"])  # too early
         write("e", e)
     assert job(out, "abce") == ("", ["1/2"])
+
+
+@pytest.mark.parametrize("number", [b"[" * 200_000, b"9" * 4300, b"-3", b"1e999", b"0"])
+def test_a_run_of_no_job_begins_nothing(tmp_path, number):
+    out = tmp_path / "out"
+    job(out, "abc", "1/2")
+    with (out / SHARDS_NAME / "1-of-2.jsonl").open("ab") as file:
+        file.write(b'{"run":' + number + b"}\n")
+    assert job(out, "abc", "2/2")[0] == "b"
+    assert job(out, "abc") == ("", ["1/2", "2/2"])
+
+
+@pytest.mark.parametrize(
+    "place", [f"{SHARDS_NAME}/2-of-2.jsonl", f"{SHARDS_NAME}/2-of-2.lock", JOURNAL_NAME, LOCK_NAME]
+)
+@pytest.mark.parametrize("shard", ["2/2", None])
+def test_records_are_not_kept_through_a_link(tmp_path, place, shard):
+    out, precious = tmp_path / "out", tmp_path / "precious"
+    job(out, "abc", "1/2")
+    precious.write_text("somebody's")
+    (out / place).unlink(missing_ok=True)
+    (out / place).symlink_to(precious)
+    for options in ({}, {"overwrite": True}) if shard is None else ({},):
+        with pytest.raises(FileError, match="got a link, expected a file"):
+            job(out, "abc", shard, **options)
+    assert precious.read_text() == "somebody's"
+    (out / place).unlink()
+    (out / place).mkdir()
+    with pytest.raises(FileError, match="got something else, expected a file"):
+        job(out, "abc", shard)
+
+
+def test_what_a_link_of_the_shards_leads_to_is_not_joined(tmp_path):
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    job(out, "abc", "1/2")
+    (out / SHARDS_NAME).rename(elsewhere)
+    (out / SHARDS_NAME).symlink_to(elsewhere)
+    (elsewhere / "3-of-7.jsonl").write_text("somebody's\n")
+    for shard in ("2/2", None):
+        with pytest.raises(FileError, match="got a link, expected a folder"):
+            job(out, "abc", shard)
+    assert (elsewhere / "3-of-7.jsonl").read_text() == "somebody's\n"
+    (out / SHARDS_NAME).unlink()
+    (out / SHARDS_NAME).write_text("somebody's")
+    with pytest.raises(FileError, match="got something else, expected a folder"):
+        job(out, "abc")
