@@ -14,6 +14,7 @@ them.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +24,7 @@ from uuid import uuid4
 
 from csl_plugin._shards import Shard
 from csl_plugin.errors import OptionError
-from csl_plugin.io.atomic import as_write_error
+from csl_plugin.io.atomic import as_write_error, atomic_path, remove_temporary
 from csl_plugin.io.folder_lock import is_held, shard_lock
 from csl_plugin.io.journal import JOURNAL_NAME, Journal, append
 
@@ -63,7 +64,7 @@ def begin_run(out: Path, shard: Shard) -> None:
         FileError: A journal cannot be read or written.
     """
     number = 1 + max((run.number for path in _journals(out) for run in _runs(path)[0]), default=0)
-    append(_path(out, shard, _JOURNAL), lambda: json.dumps({"run": number}).encode() + b"\n", sync=True)
+    append(_path(out, shard, _JOURNAL), lambda: _line_of(number), sync=True)
 
 
 def journal_of(out: Path, shard: Shard | None) -> Journal:
@@ -131,14 +132,37 @@ def join(out: Path) -> list[Shard]:
             for shard, path in found
         ]
     if aside:
-        lines = b"".join(_in_order([run for path in aside for run in _runs(path)[0]]))
+        whole = aside[-1] if len(aside) == 1 else _merged(aside)
+        lines = b"".join(_in_order(_runs(whole)[0]))
         append(out / JOURNAL_NAME, lambda: lines, sync=True)
+        aside = [*{*aside, whole}]
+    remove_temporary([out / SHARDS_NAME])
     for path in [*aside, *(path for _, path in _files(out, _LOCK))]:
         with suppress(OSError):
             path.unlink()
     with suppress(OSError):
         (out / SHARDS_NAME).rmdir()
     return sorted({shard for shard, _ in found})
+
+
+def _merged(paths: Sequence[Path]) -> Path:
+    """One journal of all lines, as a run that is later than theirs; the others stay, empty, for their names.
+
+    Removed one by one after they were joined, those that a killed job left would say again what is outdated.
+    """
+    runs = [run for path in paths for run in _runs(path)[0]]
+    shard, _, kind = paths[-1].name.split(".")
+    whole = paths[-1].with_name(f"{shard}.{uuid4().hex}.{kind}")
+    with atomic_path(whole) as temporary:
+        temporary.write_bytes(_line_of(1 + max(run.number for run in runs)) + b"".join(_in_order(runs)))
+    with as_write_error(whole):
+        for path in paths:
+            os.truncate(path, 0)
+    return whole
+
+
+def _line_of(number: int) -> bytes:
+    return json.dumps({"run": number}).encode() + b"\n"
 
 
 def _path(out: Path, shard: Shard, kind: str) -> Path:

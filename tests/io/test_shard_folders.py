@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -185,6 +187,36 @@ def test_a_join_that_was_killed_is_done_again(tmp_path, monkeypatch):
         with pytest.raises(ZeroDivisionError):
             job(out, "abcd")
     assert job(out, "abcd") == ("", ["1/2", "2/2"])
+    assert not (out / SHARDS_NAME).exists()
+
+
+@pytest.mark.parametrize("survives", range(6))
+def test_a_join_that_is_killed_at_any_file_says_nothing_outdated(tmp_path, monkeypatch, survives):
+    """The later run, which failed at c, is in the journal that comes first by its name."""
+    out = tmp_path / "out"
+    assert job(out, "abc", "3/3")[0] == "c"
+    assert job(out, "abc", "1/2", fails="c", source="t")[0] == "a"
+    changed, unlink, truncate = [], os.unlink, os.truncate
+
+    def killed(change, path, *given, **options):
+        if os.fspath(path).endswith(".jsonl"):
+            changed.append(path)
+            if len(changed) > survives:
+                raise KeyboardInterrupt
+        change(path, *given, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.unlink", partial(killed, unlink))
+        patched.setattr("os.truncate", partial(killed, truncate))
+        with suppress(KeyboardInterrupt):
+            job(out, "ab")
+    assert len(changed) == min(survives + 1, 5)
+    (out / "c.txt").write_text("somebody's")
+    with pytest.raises(FileError, match="a file that this command did not write"):
+        job(out, "abc")
+    assert (out / "c.txt").read_text() == "somebody's"
+    (out / "c.txt").unlink()
+    assert "c" in job(out, "abc")[0]
     assert not (out / SHARDS_NAME).exists()
 
 
