@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from csl_plugin.errors import FileError
 from csl_plugin.io.images import IMAGE_SUFFIXES
 
 _GOOD, _TRUTH = "good", "ground_truth"
-_MASKS = ("_mask.png", ".png")
+_MASKS = ("_mask.png", "_mask.PNG"), (".png", ".PNG")
 _IDS = IdTable({0: 0}, rest=1)  # 255 in all three
 
 _MVTEC_TEST = {
@@ -71,8 +71,19 @@ def _open(info: DatasetInfo, layout: _Layout, path: Path, category: str | None) 
         ids=_IDS,
         output_name=root.resolve().name,
         num_published=info.num_published.get(root.resolve().name),
+        notes=tuple(_left_out(root / layout.truth, frames)),
         inspection=True,
     )
+
+
+def _left_out(truth: Path, frames: Sequence[Frame]) -> Iterator[str]:
+    """Masks whose pictures are not there, as in a part of the data set."""
+    used = {frame.label for frame in frames}
+    folders = sorted(each for each in truth.iterdir() if each.is_dir() and not each.name.startswith("."))
+    masks = [mask for folder in folders for mask in _masks(folder).values()]
+    alone = [f"{mask.parent.name}/{mask.name}" for mask in masks if mask not in used]
+    if alone:
+        yield f"Masks without a picture: {len(alone)}, such as {alone[0]}."
 
 
 def _root(info: DatasetInfo, layout: _Layout, path: Path, category: str | None) -> Path:
@@ -118,7 +129,7 @@ def _images(folder: Path) -> Mapping[str, Path]:
 
 
 def _masks(folder: Path) -> Mapping[str, Path]:
-    return listed(folder, _MASKS[:1]) or listed(folder, _MASKS[1:])
+    return next(filter(None, (listed(folder, endings) for endings in _MASKS)), {})
 
 
 _CATEGORY = "<category>/{}/good/*.png, <category>/{}/<defect>/*.png and <category>/{}/<defect>/{}"

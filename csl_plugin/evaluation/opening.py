@@ -15,6 +15,7 @@ from csl_plugin.datasets import Dataset, Frame
 from csl_plugin.errors import OptionError
 from csl_plugin.evaluation.formats import PredictionFiles
 from csl_plugin.evaluation.frames import (
+    AnySize,
     FrameFusion,
     FusionPass,
     Kind,
@@ -151,10 +152,13 @@ def _score_source(
         got = "neither" if scores is None else "both"
         hint = "Name the folder of score files, or the model to call."
         raise OptionError("--scores, --teacher", got, "one of the two", hint)
+    source: ScoreSource
     if teacher is not None:
-        return Teacher.named(teacher)
-    assert scores is not None  # noqa: S101
-    return ScoreFolder.open(scores, dataset.frames)
+        source = Teacher.named(teacher)
+    else:
+        assert scores is not None  # noqa: S101
+        source = ScoreFolder.open(scores, dataset.frames)
+    return AnySize(source) if dataset.inspection else source
 
 
 def _fusion(kind: Kind | None, calibration: PathLike | None, rule: Rule) -> tuple[FrameFusion, str | None]:

@@ -473,6 +473,18 @@ def test_a_category_of_ones_own_in_the_layout_of_mvtec_ad(tmp_path):
     refused("mvtec-ad", tmp_path / "gear", "no image in the folders of test/")
 
 
+def test_masks_of_a_category_without_a_picture_are_named(tmp_path):
+    root = trees.mvtec(tmp_path / "gear")
+    assert open_dataset("mvtec-ad", root).notes == ()
+    (root / "test/crack/001.png").unlink()
+    (root / "test/bent_lead").rename(tmp_path / "elsewhere")
+    mask = root / "ground_truth/crack/000_mask.png"
+    mask.rename(mask.with_suffix(".PNG"))
+    dataset = open_dataset("mvtec-ad", root)
+    assert names(dataset) == ["crack_000", "good_000", "good_001"]
+    assert dataset.notes == ("Masks without a picture: 2, such as bent_lead/000_mask.png.",)
+
+
 def test_mvtec_ad_2_and_visa(tmp_path):
     trees.mvtec(tmp_path / "mvtec_ad_2/can", "test_public", "test_public/ground_truth")
     dataset = open_dataset("mvtec-ad-2", tmp_path, subset="can")

@@ -485,6 +485,42 @@ def test_a_category_of_inspection(tmp_path, capsys):
     assert "no score map for 5 of 5 frames" in capsys.readouterr().err
 
 
+def test_maps_of_inspection_have_any_size(tmp_path, capsys):
+    """A model sees every picture stretched to a square, whatever its aspect ratio."""
+    trees.mvtec(tmp_path / "gear")
+    draw = np.random.default_rng(0)
+    for frame in open_dataset("mvtec-ad", tmp_path / "gear").frames:
+        height, width = open_dataset("mvtec-ad", tmp_path / "gear").read_label(frame).shape
+        assert height != width
+        scores = draw.random((1, 3, 3))
+        write_scores(tmp_path / "square" / f"{frame.name}.npy", scores.astype(np.float32))
+        whole = torch.nn.functional.interpolate(
+            torch.tensor(scores)[None].float(), (height, width), mode="bilinear"
+        )
+        write_scores(tmp_path / "whole" / f"{frame.name}.npy", whole[0, 0].numpy())
+        write_scores(tmp_path / "large" / f"{frame.name}.npy", draw.random((16, 16)))
+        write_scores(tmp_path / "turned" / f"{frame.name}.npy", draw.random((width, height)))
+    found = {
+        kind: run_benchmark(
+            "mvtec-ad", tmp_path / "gear", tmp_path / kind / "out", scores=tmp_path / kind, draws=5
+        )
+        for kind in ("square", "whole", "large")
+    }
+    assert found["square"].protocols == found["whole"].protocols
+    with pytest.raises(FileError, match="5 of 5 frames"):
+        run_benchmark("mvtec-ad", tmp_path / "gear", tmp_path / "out", scores=tmp_path / "turned")
+    assert "Height and width are exchanged" in capsys.readouterr().err
+
+
+def test_two_maps_of_one_frame_are_refused(tmp_path):
+    trees.mvtec(tmp_path / "gear")
+    for frame in open_dataset("mvtec-ad", tmp_path / "gear").frames:
+        write_scores(tmp_path / "scores" / f"{frame.name}.npy", np.zeros((4, 6)))
+    write_scores(tmp_path / "scores" / "crack" / "001.npy", np.ones((4, 6)))
+    with pytest.raises(FileError, match=r"crack.001\.npy and crack_001\.npy.*one score map of each frame"):
+        run_benchmark("mvtec-ad", tmp_path / "gear", tmp_path / "out", scores=tmp_path / "scores")
+
+
 def test_a_category_without_good_pictures(tmp_path, capsys):
     trees.mvtec(tmp_path / "gear")
     for file in (tmp_path / "gear/test/good").iterdir():

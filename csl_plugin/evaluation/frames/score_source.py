@@ -18,7 +18,7 @@ from torch import Tensor
 
 from csl_plugin.arrays import as_tensor
 from csl_plugin.datasets import Frame
-from csl_plugin.errors import OptionError, OutputError
+from csl_plugin.errors import FileError, OptionError, OutputError
 from csl_plugin.evaluation.frames.frame_files import files_of_frames
 from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores, stem_key
 from csl_plugin.io.score_layout import is_channels_last
@@ -67,11 +67,16 @@ class ScoreFolder:
         FOLDER/crack/000.npy is that of the frame crack_000.
 
         Raises:
-            FileError: The folder cannot be read, or lacks the file of a frame.
+            FileError: The folder cannot be read, or lacks the file of a frame, or has two.
         """
         folder = Path(path)
         hint = "Name score maps after their frames, or choose their subset with --split."
-        found = _in_subfolders(folder, frames) | files_by_stem(folder, SCORE_SUFFIXES)
+        below, here = _in_subfolders(folder, frames), files_by_stem(folder, SCORE_SUFFIXES)
+        for name in (stem_key(frame.name) for frame in frames):
+            if name in below and name in here:
+                got = f"{below[name].relative_to(folder)} and {here[name].name}"
+                raise FileError(str(folder), got, "one score map of each frame", "Remove those of one kind.")
+        found = below | here
         files = files_of_frames(folder, found, frames, kind="score map", suffixes=SCORE_SUFFIXES, hint=hint)
         return ScoreFolder(folder, files)
 
