@@ -104,6 +104,12 @@ def test_the_metrics_of_inspection(place, capsys):
     printed = json.loads(capsys.readouterr().out)
     assert printed["image_auroc"] == printed["image_ap"] == 1.0
     assert printed["warnings"] == []
+    for label in (place / "labels").iterdir():
+        write_png(label, np.zeros(SIZE, np.uint8))
+    assert anomaly(place, "--json", *arguments) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["aupro_30"] is printed["aupro_05"] is printed["ap"] is None
+    assert "so AP, AUROC, FPR95 and AUPRO are not defined" in printed["warnings"][0]
 
 
 @pytest.mark.parametrize("track", ["anomaly", "obstacle"])

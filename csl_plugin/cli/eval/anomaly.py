@@ -60,7 +60,10 @@ def run(arguments: argparse.Namespace) -> Answer:
     facts: dict[str, Any] = {"protocol": arguments.protocol, "fpr_rule": rule, "num_frames": len(pairs)}
     warnings = []
     if not (values.num_positive and values.num_negative):
-        warnings.append(one_sided(arguments.labels, pairs, "AP, AUROC and FPR95"))
+        names = "AP, AUROC and FPR95"
+        if arguments.protocol == "inspection":
+            names = "AP, AUROC, FPR95 and AUPRO"
+        warnings.append(one_sided(arguments.labels, pairs, names))
     elif isinstance(chosen, PerImageAnomaly):
         facts["num_defined"] = whole = _num_defined(chosen)
         if whole < len(pairs):
