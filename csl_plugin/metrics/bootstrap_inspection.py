@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from csl_plugin.metrics.images import ImageAnomaly
 from csl_plugin.metrics.metric import State
@@ -59,9 +60,9 @@ def image_draws(states: Sequence[State], weights: NDArray[np.int64]) -> tuple[Dr
     positive = np.concatenate(anomalous) == 1
     sides = []
     for side in (positive, ~positive):
-        placed = np.zeros((len(frames), values.size))
-        placed[np.flatnonzero(side), column[side]] = 1
-        sides.append(weights[:, frames] @ placed)
+        places = np.ones(int(side.sum())), (column[side], np.array(frames, np.int64)[side])
+        placed = csr_array(places, shape=(values.size, weights.shape[1]))  # dense, it is images squared
+        sides.append(np.asarray((placed @ weights.T).T, np.float64))
     return sides[0], sides[1]
 
 

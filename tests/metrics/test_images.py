@@ -1,6 +1,7 @@
 """AUROC and average precision of images: scikit-learn's values, states that add up, and what is refused."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -93,3 +94,14 @@ def test_bootstrap_agrees_with_drawing_the_images_themselves():
     for index, name in enumerate(NAMES):
         assert intervals[name].low == pytest.approx(low[index], abs=1e-9)
         assert intervals[name].high == pytest.approx(high[index], abs=1e-9)
+
+
+def test_bootstrap_of_many_images_takes_no_memory_of_their_square():
+    draw, count = np.random.default_rng(0), 2000
+    frames = [(draw.random((1, 2)), np.array([[0, index % 2]])) for index in range(count)]
+    states = [measured([frame]).state() for frame in frames]
+    tracemalloc.start()
+    bootstrap_difference(ImageAnomaly(), states, states, draws=4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 * count**2 // 4
