@@ -57,7 +57,7 @@ from csl_plugin.metrics import (
     bootstrap_difference,
 )
 from csl_plugin.proposers import NetworkProposals, regions_from_masks
-from csl_plugin.proposers.hierarchy.color import _tables
+from csl_plugin.proposers.hierarchy.color import color_tables
 from csl_plugin.viz import overlay
 
 draw = torch.Generator().manual_seed(0)
@@ -438,7 +438,7 @@ def test_a_network_of_another_dtype_proposes_nearly_the_same():
 @pytest.mark.parametrize("state", STATES)
 def test_what_all_calls_share_does_not_depend_on_the_state_of_the_first(state):
     expected = CALLS["superpixels"]()
-    _tables.cache_clear()
+    color_tables.cache_clear()
     with STATES[state]():
         CALLS["superpixels"]()
     assert torch.equal(CALLS["superpixels"](), expected)

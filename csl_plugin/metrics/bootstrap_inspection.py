@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from csl_plugin.metrics.images import ImageAnomaly
 from csl_plugin.metrics.metric import State
@@ -48,6 +47,8 @@ def image_draws(states: Sequence[State], weights: NDArray[np.int64]) -> tuple[Dr
         states: Of `ImageAnomaly`, one for each frame.
         weights: (draws, frames).
     """
+    from scipy.sparse import csr_array
+
     scores, anomalous, frames = [np.empty(0)], [np.empty(0, np.int64)], []
     for index, state in enumerate(states):
         own = ImageAnomaly()
