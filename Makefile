@@ -71,7 +71,7 @@ $(VENV)/ready-to-test: $(VENV)/ready
 
 # Triton alone is 1 GB.
 $(VENV)/ready-to-test-all: $(VENV)/ready-to-test
-	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[test-kernels]'
+	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[onnx,raster,test-kernels]'
 	touch $@
 
 $(VENV)/ready-to-lint: $(VENV)/ready

@@ -21,7 +21,7 @@ from csl_plugin.export.onnx_file import check_exported
 for _package in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(_package, reason="needs the extra `onnx`")
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 RULES = ("adaptive", "product", "geometric", "mean")
 INPUTS = 50
 PAGE = Path(__file__).parents[2] / "docs/guide/export.md"
@@ -31,7 +31,6 @@ def session(file):
     return import_module("onnxruntime").InferenceSession(str(file), providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("classes", [1, 3])
 def test_the_fusion(tmp_path, rule, classes):
@@ -50,7 +49,6 @@ class OfProposals(nn.Module):
         return fuse(distribution, regions, rule=self.rule, split=False, check=False)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("classes", [1, 3])
 def test_proposals_in_a_module_of_a_user(tmp_path, rule, classes):
@@ -83,13 +81,11 @@ def test_proposals_in_a_module_of_a_user(tmp_path, rule, classes):
         assert ((found - expected).abs() > 1e-5).float().mean() < 1e-3
 
 
-@pytest.mark.slow
 def test_a_network(tmp_path):
     network = load_proposer("csl-tiny").network
     assert to_onnx(NetworkGraph(network), tmp_path / "network.onnx", inputs=INPUTS) <= 1e-5
 
 
-@pytest.mark.slow
 def test_the_default_stage_and_the_program_of_the_guide(tmp_path, monkeypatch):
     file = tmp_path / "stage.onnx"
     assert to_onnx(StageGraph(), file, inputs=INPUTS) <= 1e-5
