@@ -5,7 +5,7 @@ import pytest
 
 from csl_plugin.errors import FileError
 from csl_plugin.tiles import fuse_large, open_raster, propose_large
-from tests.tiles.pictures import Levels
+from tests.tiles.pictures import Levels, blobs
 
 # With the extras of all tests; and of rasterio's own arithmetic.
 pytestmark = [
