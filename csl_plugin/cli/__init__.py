@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -41,6 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         SystemExit: From argparse, for `--help`, `--version` (code 0) and unknown arguments (code 2).
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    _share_cores()
     with settled(), stoppable() as stop:
         try:
             answer, as_json = _answer(words, stop)
@@ -57,6 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             return write(answer, as_json=as_json)
         except KeyboardInterrupt:
             return stop.exit_code
+
+
+def _share_cores() -> None:
+    """Let threads sleep while they wait for each other, unless the environment says otherwise.
+
+    Threads of OpenMP spin, and on cores that others use too each step then waits for one that is not running:
+    up to four times the time. The variable is read once, when torch is loaded.
+    """
+    if "torch" not in sys.modules:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _answer(words: list[str], stop: Stop) -> tuple[Answer, bool]:

@@ -69,6 +69,9 @@ def to_onnx(
     with _quietly():
         program = exported(graph, size)
         model = _model(program, graph)
+    for key, value in _about(graph, size).items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
     with atomic_path(file) as path:
         with as_write_error(file):
             path.write_bytes(model.SerializeToString())
@@ -97,6 +100,23 @@ def _model(program: ExportedProgram, graph: Graph) -> Any:
     model = made.model_proto
     model.producer_name, model.producer_version = _PRODUCER, __version__
     return model
+
+
+def _about(graph: Graph, size: tuple[int, int] | None) -> dict[str, str]:
+    """What the file says of itself: the metadata of the model, with which no session compares its inputs."""
+    least, most = graph.sides
+    meant = {
+        "images": "(1, 3, H, W), RGB in [0, 1]",
+        "distribution": "(1, C, h, w), >= 0, higher = more of class c",
+        "labels": "(1, H, W), ids of regions, -1 for none",
+    }
+    options = {name: str(getattr(graph, name)) for name in ("rule", "classes") if hasattr(graph, name)}
+    return {
+        "graph": type(graph).__name__,
+        "size": f"sides from {least} to {most}" if size is None else f"{size[0]} x {size[1]}",
+        **options,
+        **{name: meant[name] for name in graph.input_names},
+    }
 
 
 @contextmanager

@@ -13,6 +13,11 @@ from csl_plugin.io.job_settings import SETTINGS_NAME
 from csl_plugin.io.journal import JOURNAL_NAME
 from csl_plugin.places import AnyPath, Place, RemotePath, place_of
 
+_WINDOWED = (".npy", ".tif", ".tiff")
+_TILES = (
+    "Convert it; or pass --tile 2048, which reads images and scores as .npy or GeoTIFF, window by window."
+)
+
 
 def known_suffix(path: Place, suffixes: Sequence[str], hint: str) -> str:
     """The file's suffix in lower case.
@@ -74,7 +79,8 @@ def files_by_stem(path: AnyPath, suffixes: Sequence[str]) -> Mapping[str, Place]
             if file == path:
                 wanted = "one of " + ", ".join(suffixes)
                 got = f"a file {path.suffix or 'without a suffix'}"
-                raise FileError(str(path), got, wanted, "Convert it.")
+                hint = "Convert it." if path.suffix.lower() not in _WINDOWED else _TILES
+                raise FileError(str(path), got, wanted, hint)
             continue
         key = stem_key(file.stem)
         if key in by_stem:

@@ -212,3 +212,18 @@ def test_a_closed_stdout_of_a_host_program(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", None)
     assert write(Answer(0, {"command": "demo"}, ["done"]), as_json=False) == 1
     assert "stdout is closed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_told_otherwise(given, expected):
+    program = """
+import os
+from csl_plugin.cli import main
+assert main(["eval", "anomaly", "nowhere", "nowhere"]) == 2
+print(os.environ["OMP_WAIT_POLICY"])
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    if given is not None:
+        environment["OMP_WAIT_POLICY"] = given
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == [expected]

@@ -125,6 +125,14 @@ def test_the_command(tmp_path, capsys):
     assert answer["largest_difference"] <= 1e-5
     assert answer["size"] is None
     assert [each.name for each in session(file).get_inputs()] == ["distribution", "labels"]
+    assert session(file).get_modelmeta().custom_metadata_map == {
+        "graph": "FusionGraph",
+        "size": "sides from 2 to 16384",
+        "rule": "product",
+        "classes": "1",
+        "distribution": "(1, C, h, w), >= 0, higher = more of class c",
+        "labels": "(1, H, W), ids of regions, -1 for none",
+    }
     assert check_exported(file) is None  # so that the command replaces it
     foreign = tmp_path / "notes.onnx"
     foreign.write_bytes(b"not a graph")
