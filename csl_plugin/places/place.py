@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from csl_plugin.errors import OptionError
-from csl_plugin.places.url import RemotePath, is_url, without_secrets
+from csl_plugin.places.url import RemotePath, is_url, url_shown
 
 Place: TypeAlias = "Path | RemotePath"
 """A file or a folder."""
@@ -40,7 +40,7 @@ def place_of(path: AnyPath) -> Place:
     if scheme == "file" and re.match("/[^/]", rest):
         return Path(rest)
     if scheme not in SCHEMES or "::" in text or not rest.strip("/"):
-        got = without_secrets(re.sub(r"[?#].*", "?***", text, flags=re.DOTALL))
+        got = url_shown(re.sub(r"[?#].*", "?***", text, flags=re.DOTALL))
         expected = "a path, file:///PATH, or a URL that starts with one of " + ", ".join(SCHEMES)
         raise OptionError("url", repr(got[:200]), expected, "Copy or mount what is elsewhere.")
     path = RemotePath(f"{scheme}://{rest}")

@@ -12,8 +12,12 @@ from csl_plugin.errors import OptionError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.:-]+://")
 _WEB = ("http", "https")
-_OWNER = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s'\"]*@", re.IGNORECASE)
-_QUERY = re.compile(r"(https?://[^\s?'\"#)]*)[?#][^\s'\")]+", re.IGNORECASE)
+_UNQUERIED = ("memory", "s3", "s3a", "gs", "gcs")  # where a question mark is part of a name
+_OWNER = re.compile(r"([a-z][a-z0-9+.-]*://)[^/\s]*@", re.IGNORECASE)
+_QUERY = re.compile(
+    r"((?:https?|az|abfss?)://[^\s?#]*)[?#]\S+?(?=['\"),.;\]>]*(?:\s|$))", re.IGNORECASE
+)  # up to what quotes the URL
+_SHORTEST = 4  # characters of a secret that is looked for in what a store says
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}")
 
 
@@ -124,8 +128,16 @@ class RemotePath:
             raise OptionError("url", got, "a store that several processes see", hint)
         return vars(self)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What may be secret in the URL, quoted or not, the longest first."""
+        owner, _, ends = _parts(self.url)
+        parts = [owner, owner.partition(":")[2], ends[1:]]
+        every = {*parts, *map(unquote, parts), *map(quote, parts)}
+        return tuple(sorted((part for part in every if len(part) >= _SHORTEST), key=len, reverse=True))
+
     def __str__(self) -> str:
-        return without_secrets(self.url)
+        return url_shown(self.url)
 
     def __repr__(self) -> str:
         return f"RemotePath({str(self)!r})"
@@ -136,6 +148,18 @@ def is_url(text: str) -> bool:
     return _URL.match(text) is not None
 
 
+def url_shown(url: str) -> str:
+    """A URL in which user, password, query and fragment are replaced by stars, whatever is in them.
+
+    Example:
+        >>> url_shown("https://me:it's@host/f (1)/a.png?token=c)d")
+        'https://***@host/f (1)/a.png?***'
+    """
+    owner, path, ends = _parts(url)
+    shown = f"{url.partition('://')[0]}://{'***@' if owner else ''}{path}"
+    return shown + (f"{ends[0]}***" if ends[1:] else ends)
+
+
 def without_secrets(text: str) -> str:
     """A text with URLs in which users, passwords, queries and fragments are replaced by stars.
 
@@ -144,3 +168,20 @@ def without_secrets(text: str) -> str:
         "403, url='https://***@host/x?***'"
     """
     return _QUERY.sub(r"\1?***", _OWNER.sub(r"\1***@", text))
+
+
+def _parts(url: str) -> tuple[str, str, str]:
+    """Of a URL: user and password, what is shown, and query and fragment with their mark."""
+    scheme, _, rest = url.partition("://")
+    marked = re.search("[?#]", rest) if scheme.lower() not in _UNQUERIED else None
+    cut = marked.start() if marked else len(rest)
+    whole, ends = rest[:cut], rest[cut:]
+    host, _, below = whole.partition("/")
+    if "@" in host:
+        owner = host.rpartition("@")[0]
+        return owner, whole[len(owner) + 1 :], ends
+    port = host.partition(":")[2]
+    if port and not port.isdigit() and "@" in below:  # a password with a slash, which is not quoted
+        owner, _, bare = whole.rpartition("@")
+        return owner, bare, ends
+    return "", whole, ends

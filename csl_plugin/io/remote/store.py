@@ -157,7 +157,7 @@ def _asked(path: RemotePath, expected: str) -> Iterator[tuple[Any, str]]:
     except (CSLError, MemoryError):
         raise
     except FileNotFoundError as error:
-        got = "nothing there" if _is_absence(error) else _said(error.__cause__ or error)
+        got = "nothing there" if _is_absence(error) else _said(path, error.__cause__ or error)
         raise FileError(str(path), got, expected, "Check the URL.") from None
     except ImportError as error:
         package = _PACKAGES.get(path.scheme, "fsspec")
@@ -165,9 +165,9 @@ def _asked(path: RemotePath, expected: str) -> Iterator[tuple[Any, str]]:
         raise MissingExtraError(str(path), got, f"the package {package}", hint) from None
     except PermissionError as error:
         hint = f"Give the credentials of the store as its package {_PACKAGES.get(path.scheme)} reads them."
-        raise FileError(str(path), f"no permission ({_said(error)})", expected, hint) from None
+        raise FileError(str(path), f"no permission ({_said(path, error)})", expected, hint) from None
     except Exception as error:  # each store has its own
-        raise FileError(str(path), _said(error), expected, _AGAIN) from None
+        raise FileError(str(path), _said(path, error), expected, _AGAIN) from None
 
 
 def _is_absence(error: FileNotFoundError) -> bool:
@@ -177,9 +177,12 @@ def _is_absence(error: FileNotFoundError) -> bool:
     return known or getattr(cause, "status", None) in (404, 410)
 
 
-def _said(error: BaseException) -> str:
+def _said(path: RemotePath, error: BaseException) -> str:
     """What an error says, less the secrets in URLs."""
-    return f"{type(error).__name__}: {without_secrets(reason_of(error))}"
+    said = without_secrets(reason_of(error))
+    for secret in path.secrets:
+        said = said.replace(secret, "***")
+    return f"{type(error).__name__}: {said}"
 
 
 def _file_system(path: RemotePath) -> tuple[Any, str]:
