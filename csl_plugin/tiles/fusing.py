@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from csl_plugin import ops
 from csl_plugin.calibration import Calibration
-from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
+from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.fusion.rules import Rule, read_rule
 from csl_plugin.fusion.score_argument import check_scores, read_distribution
 from csl_plugin.io.listing import known_suffix
@@ -33,9 +33,6 @@ from csl_plugin.tiles.raster import (
     open_raster,
     valid_of,
 )
-
-_VALUES = 1 << 23  # of a band, which is in memory a few times over
-
 
 _VALUES = 1 << 23  # of a band, which is in memory a few times over
 
@@ -82,9 +79,10 @@ def fuse_large(
 
     Raises:
         FileError: A file cannot be read or written, or the disk has no room.
-        DTypeError, ShapeError: As for `fuse`.
+        DTypeError, ShapeError: As for `fuse`; also a GeoTIFF with an alpha band, a palette, or a scale.
         ScoreRangeError: As for `fuse`; also ids below -1.
-        OptionError: An unknown rule, or more regions than their sums have memory for.
+        OptionError: An unknown rule, logits with a calibration, or more regions than their sums have memory
+            for.
         MissingExtraError: A GeoTIFF without rasterio.
 
     Example:
@@ -97,6 +95,7 @@ def fuse_large(
         [[0.5 0.5 0.5 0.5]]
     """
     raster = open_raster(scores, "scores")
+    _check_options(raster, logits, calibration)
     given = regions if isinstance(regions, (list, tuple)) else [cast("Source", regions)]
     if not given:
         raise ShapeError("regions", "an empty list", "at least one map", "Pass what propose_large returned.")
@@ -153,8 +152,8 @@ class _Inputs:
         """D of a band, (1, C, rows, W)."""
         values = self.scores.read(*band)
         counted = valid_of(band, self.scores, self.mask)
-        if values.dtype == np.uint16:
-            values = values / np.float32(np.iinfo(np.uint16).max)
+        if values.dtype == np.uint16 or (values.dtype == np.uint8 and self.calibration is not None):
+            values = values / np.float32(np.iinfo(values.dtype).max)
         if self.calibration is not None:
             values = self.calibration(values if values.dtype == np.float64 else values.astype(np.float32))
         read = read_distribution(values)
@@ -196,6 +195,17 @@ class _Inputs:
         if gapless and self.rule == "adaptive" and self.scores.shape[0] > 1:
             every = every[gapless[-1] :]  # what it assigns, no partition before it is asked for
         return every, [int(most[number]) + 1 for number in every]
+
+
+def _check_options(scores: Raster, logits: bool, calibration: Calibration | None) -> None:
+    if isinstance(scores, GeoTiff):
+        scores.check_scores()
+    if logits and calibration is not None:
+        hint = "Omit one of the two: a calibration maps raw scores, not logits, onto [0, 1]."
+        raise OptionError("logits, calibration", "both", "one of them", hint)
+    if logits and scores.dtype.kind == "u":
+        got, hint = f"{scores.dtype} fractions", "Save the logits as float32, before they are rounded."
+        raise DTypeError("scores", got, "floating-point logits", hint)
 
 
 def _map(raster: Raster, scores: Raster) -> Raster:

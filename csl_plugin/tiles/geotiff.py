@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.errors import DTypeError, FileError, MissingExtraError
+from csl_plugin.errors import DTypeError, FileError, MissingExtraError, ShapeError
 from csl_plugin.io.atomic import atomic_path
 from csl_plugin.io.limits import as_file_error, check_file
 from csl_plugin.tiles.limits import MAX_FILE, MAX_ROW, check_room, check_shape
@@ -46,11 +46,13 @@ class GeoTiff:
                 "all_valid" not in {flag.name for flag in flags} for flags in file.mask_flag_enums
             )
             block = max(height * width for height, width in file.block_shapes)
-            self.profile: dict[str, Any] = {
-                "crs": file.crs,
-                "transform": file.transform,
-                "nodata": file.nodata,
-            }
+            self._colors = [color.name for color in file.colorinterp]
+            self._scaled = {*file.scales} != {1} or {*file.offsets} != {0}
+            points, system = file.gcps
+            place = (
+                {"gcps": points, "crs": system} if points else {"crs": file.crs, "transform": file.transform}
+            )
+            self.profile: dict[str, Any] = {**place, "nodata": file.nodata}
         check_shape(path, self.shape)
         if len(names) != 1 or np.dtype(next(iter(names))).kind not in "buif":
             hint = "Convert it with gdal_translate -ot Float32."
@@ -60,6 +62,39 @@ class GeoTiff:
             hint = "Write it in tiles: gdal_translate -co TILED=YES IN OUT."
             got = f"blocks of {block} pixels, each of {self.shape[0]} bands"
             raise FileError(str(path), got, f"blocks of at most {MAX_ROW} bytes", hint)
+
+    def check_scores(self) -> None:
+        """Refuse bands that are no scores.
+
+        Raises:
+            DTypeError, ShapeError: See above.
+        """
+        self._check_plain()
+        if "alpha" in self._colors:
+            got = f"{len(self._colors)} bands of which number {self._colors.index('alpha') + 1} is alpha"
+            hint = "Make it the mask, with gdal_translate -b 1 -mask 2 IN OUT for one class."
+            raise ShapeError(str(self.path), got, "one band for each class", hint)
+        if self._scaled:
+            hint = "Apply them: gdal_translate -unscale -ot Float32 IN OUT."
+            raise DTypeError(str(self.path), "bands with a scale or an offset", "scores as stored", hint)
+
+    def check_image(self) -> None:
+        """Refuse bands of which the first three are not red, green and blue.
+
+        Raises:
+            DTypeError, ShapeError: See above.
+        """
+        self._check_plain()
+        first, order = self._colors[:3], ["red", "green", "blue"]
+        if sorted(first) == sorted(order) and first != order:
+            bands = " ".join(f"-b {first.index(color) + 1}" for color in order)
+            hint = f"Put them in order: gdal_translate {bands} IN OUT."
+            raise ShapeError(str(self.path), f"bands {', '.join(first)}", "red, green, blue", hint)
+
+    def _check_plain(self) -> None:
+        if "palette" in self._colors:
+            hint = "Convert it with gdal_translate -expand rgb IN OUT, or remove the color table."
+            raise DTypeError(str(self.path), "numbers of colors in a palette", "values of pixels", hint)
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """The values of a window, (C, h, w)."""

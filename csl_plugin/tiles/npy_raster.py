@@ -101,7 +101,7 @@ class NpyRaster:
         total = check_file(path, MAX_FILE)
         with as_file_error(path, "an .npy file"), path.open("rb") as file:
             header = read_npy_header(file)
-        if header.dtype.kind not in "buif":
+        if header.dtype.kind not in "buif" or header.dtype.itemsize > 8:
             hint = "Pickled objects are never read: save plain numbers."
             raise DTypeError(str(path), f"an array of {header.dtype}", "an array of numbers", hint)
         if len(header.shape) not in (2, 3) or header.is_fortran:

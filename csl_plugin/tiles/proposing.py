@@ -22,6 +22,7 @@ from csl_plugin.proposers.on_files import region_folders
 from csl_plugin.regions.assignment import soft_assignment
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
+from csl_plugin.tiles.geotiff import GeoTiff
 from csl_plugin.tiles.layout import Tile, Tiling, Window
 from csl_plugin.tiles.npy_raster import Planes, written_npy
 from csl_plugin.tiles.raster import Raster, Source, open_mask, open_raster, valid_of
@@ -172,6 +173,8 @@ def check_image(raster: Raster) -> None:
         raise DTypeError("image", f"values of {raster.dtype}", expected, "Scale it to 8 bits.")
     if len(raster.shape) != 3 or 0 in raster.shape:
         raise ShapeError("image", f"shape {raster.shape}", "(C, H, W)", "Pass one image, the bands first.")
+    if isinstance(raster, GeoTiff):
+        raster.check_image()
 
 
 def _number(planes: Planes, tiling: Tiling, stitching: Stitching, *, split: bool) -> None:
@@ -229,7 +232,10 @@ def _refuse(got: str, expected: str) -> None:
 
 
 def _image(raster: Raster, window: Window, valid: NDArray[np.bool_] | None) -> torch.Tensor:
-    """A window as a proposer takes it, (1, 3, h, w) float32 in [0, 1]; 0 where pixels do not count."""
+    """A window as a proposer takes it, (1, 3, h, w) float32 in [0, 1]; 0 where the image has no data.
+
+    Pixels that are left out for another reason are seen, as in an image that is not cut in tiles.
+    """
     values = raster.read(window.rows, window.columns)[:3]
     values = values if len(values) == 3 else np.repeat(values[:1], 3, axis=0)
     scaled = np.empty((1, 3, *window.size), np.float32)
@@ -237,6 +243,10 @@ def _image(raster: Raster, window: Window, valid: NDArray[np.bool_] | None) -> t
         np.divide(values, np.float32(np.iinfo(values.dtype).max), out=scaled[0])
     else:
         scaled[0] = values
-    if valid is not None:
-        scaled[:, :, ~valid] = 0
+    own = raster.valid(window.rows, window.columns)
+    if own is not None:
+        scaled[:, :, ~own] = 0
+    if valid is not None and values.dtype.kind == "f":
+        seen = ((scaled >= 0) & (scaled <= 1)).all(axis=(0, 1))
+        scaled[:, :, ~(valid | seen)] = 0
     return torch.from_numpy(scaled)

@@ -65,11 +65,11 @@ class ArrayRaster:
         self.axes = array.ndim
         self._array = array[None] if array.ndim == 2 else array
         self.shape: tuple[int, int, int] = self._array.shape
-        self.dtype = array.dtype
+        self.dtype = array.dtype.newbyteorder("=")
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """The values of a window."""
-        return np.array(self._array[:, rows, columns])
+        return np.array(self._array[:, rows, columns], self.dtype)
 
     def valid(self, rows: slice, columns: slice) -> None:  # noqa: ARG002
         """All pixels hold data."""
@@ -98,7 +98,10 @@ def open_raster(source: Source, argument: str = "source", size: tuple[int, int] 
         suffix = known_suffix(path, RASTER_SUFFIXES, "Convert it to .npy, or to GeoTIFF.")
         return NpyRaster(path, size) if suffix == ".npy" else GeoTiff(path)
     if isinstance(source, np.ndarray):
-        if source.dtype.kind not in "buif":
+        if isinstance(source, np.ma.MaskedArray):
+            hint = "Pass array.filled(0), and ~array.mask as `valid`."
+            raise DTypeError(argument, describe(source), "a plain array", hint)
+        if source.dtype.kind not in "buif" or source.dtype.itemsize > 8:
             raise DTypeError(argument, describe(source), "an array of numbers", "Convert it.")
         if source.ndim not in (2, 3) or 0 in source.shape:
             hint = "Pass one image, without a batch axis."

@@ -102,3 +102,29 @@ def test_geotiff_without_rasterio_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "rasterio", None)
     with pytest.raises(MissingExtraError, match=r"csl-plugin\[raster\]"):
         open_raster(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8", ">u2"])
+def test_an_array_of_the_other_byte_order_is_as_one_of_this(dtype, tmp_path):
+    scores = (np.random.default_rng(0).random((40, 50)) * (1 if "f" in dtype else 65535)).astype(dtype)
+    regions = (np.arange(40)[:, None] // 10).repeat(50, 1)
+    native = fuse_large(scores.astype(dtype.replace(">", "=")), regions, tmp_path / "native.npy")
+    fused = np.load(fuse_large(scores, regions.astype(">i4"), tmp_path / "fused.npy"))
+    assert fused.dtype.isnative
+    assert np.array_equal(fused, np.load(native))
+
+
+def test_a_masked_array_is_refused(tmp_path):
+    masked = np.ma.masked_greater(np.random.default_rng(0).random((40, 50)), 0.5)
+    with pytest.raises(DTypeError, match="valid"):
+        fuse_large(masked, np.zeros((40, 50), int), tmp_path / "fused.npy")
+    with pytest.raises(DTypeError, match="valid"):
+        propose_large(masked, tmp_path, Levels())
+
+
+def test_numbers_beyond_those_of_torch_are_refused(tmp_path):
+    wide = np.zeros((40, 50), np.longdouble)
+    np.save(tmp_path / "wide.npy", wide)
+    for scores in (wide, tmp_path / "wide.npy"):
+        with pytest.raises(DTypeError):
+            fuse_large(scores, np.zeros((40, 50), int), tmp_path / "fused.npy")

@@ -6,8 +6,9 @@ import torch
 
 from csl_plugin import Calibration, fuse, load_proposer, split_components
 from csl_plugin.errors import DTypeError, OptionError, OutputError, ScoreRangeError, ShapeError
+from csl_plugin.proposers.base import as_partitions
 from csl_plugin.tiles import fuse_large, fusing, propose_large
-from tests.tiles.pictures import Levels, batch, blobs
+from tests.tiles.pictures import Levels, batch, blobs, same_regions
 
 RULES = ["adaptive", "product", "geometric", "mean"]
 SIZE = 90, 70
@@ -64,6 +65,43 @@ def test_logits_and_raw_scores_are_mapped_first(tmp_path):
     calibration = Calibration.sigmoid(0.0, 1.0)
     mapped = fuse(calibration(raw[0]), maps, split=False)
     assert np.array_equal(np.load(fuse_large(raw[0], maps, out, calibration=calibration)), mapped)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_steps_of_integers_are_fractions_for_a_calibration(dtype, tmp_path):
+    stored = np.random.default_rng(0).integers(0, np.iinfo(dtype).max, SIZE, dtype)
+    calibration = Calibration.sigmoid(0.5, 0.2)
+    raw = stored / np.float32(np.iinfo(dtype).max)
+    whole = fuse(calibration(raw), PARTITIONS["one"], split=False)
+    path = fuse_large(stored, PARTITIONS["one"], tmp_path / "fused.npy", calibration=calibration)
+    assert np.abs(np.load(path) - whole * float(np.iinfo(dtype).max)).max() <= 0.51
+
+
+def test_logits_that_are_fractions_or_mapped_are_refused(tmp_path):
+    scores = np.ones((3, *SIZE), np.uint16)
+    with pytest.raises(DTypeError, match="logits"):
+        fuse_large(scores, PARTITIONS["one"], tmp_path / "fused.npy", logits=True)
+    with pytest.raises(OptionError, match="calibration"):
+        fuse_large(
+            scores.astype(np.float32),
+            PARTITIONS["one"],
+            tmp_path / "fused.npy",
+            logits=True,
+            calibration=Calibration.sigmoid(0.5, 0.2),
+        )
+
+
+def test_pixels_that_are_left_out_are_seen_as_in_the_plain_call(tmp_path):
+    image, proposer = blobs(100, 100), load_proposer("superpixels")
+    valid = np.random.default_rng(0).random((100, 100)) < 0.8
+    [path] = propose_large(image, tmp_path, proposer, split=False, valid=valid)
+    [plain] = as_partitions(proposer(batch(image)))
+    plain = plain.labels[0].numpy()
+    assert same_regions(np.load(path), np.where(valid, plain, -1))
+    dark = image / np.float32(255)
+    dark[~valid] = np.nan
+    [path] = propose_large(dark, tmp_path, proposer, valid=valid)
+    assert (np.load(path)[valid] >= 0).all()
 
 
 @pytest.mark.parametrize("proposer", ["csl-tiny:auto,5", "superpixels"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from csl_plugin.errors import FileError
+from csl_plugin.errors import DTypeError, FileError, ShapeError
 from csl_plugin.tiles import fuse_large, open_raster, propose_large
 from tests.tiles.pictures import Levels, blobs
 
@@ -82,3 +82,58 @@ def test_a_geotiff_whose_one_block_is_the_image_is_refused(rasterio, tmp_path):
         pass
     with pytest.raises(FileError, match="TILED=YES"):
         open_raster(path)
+
+
+def test_a_geotiff_keeps_its_control_points(rasterio, tmp_path):
+    scores = np.random.default_rng(0).random((1, 40, 50), np.float32)
+    point = rasterio.control.GroundControlPoint
+    points = [point(0, 0, 1, 2), point(0, 50, 3, 2), point(40, 0, 1, 6)]
+    _write(rasterio, tmp_path / "scores.tif", scores, gcps=points, transform=None)
+    out = fuse_large(tmp_path / "scores.tif", np.zeros((40, 50), int), tmp_path / "fused.tif")
+    with rasterio.open(out) as file:
+        found, system = file.gcps
+    assert [(each.row, each.col, each.x, each.y) for each in found] == [
+        (each.row, each.col, each.x, each.y) for each in points
+    ]
+    assert system.to_epsg() == 32633
+
+
+@pytest.mark.parametrize(
+    ("bands", "change", "error"),
+    [
+        (2, {"colorinterp": ["gray", "alpha"]}, ShapeError),
+        (1, {"colorinterp": ["palette"]}, DTypeError),
+        (1, {"scales": [0.5]}, DTypeError),
+        (1, {"offsets": [-0.1]}, DTypeError),
+    ],
+)
+def test_bands_that_are_no_scores_are_refused(bands, change, error, rasterio, tmp_path):
+    _changed(rasterio, tmp_path / "scores.tif", bands, change)
+    with pytest.raises(error, match="gdal_translate"):
+        fuse_large(tmp_path / "scores.tif", np.zeros((40, 50), int), tmp_path / "fused.tif")
+    assert not (tmp_path / "fused.tif").exists()
+
+
+@pytest.mark.parametrize(
+    ("bands", "change", "error"),
+    [
+        (1, {"colorinterp": ["palette"]}, DTypeError),
+        (3, {"colorinterp": ["blue", "green", "red"]}, ShapeError),
+    ],
+)
+def test_bands_that_are_no_colors_are_refused(bands, change, error, rasterio, tmp_path):
+    _changed(rasterio, tmp_path / "image.tif", bands, change)
+    with pytest.raises(error, match="gdal_translate"):
+        propose_large(tmp_path / "image.tif", tmp_path / "regions", Levels())
+    assert not (tmp_path / "regions").exists()
+
+
+def _changed(rasterio, path, bands, change):
+    _write(rasterio, path, np.ones((bands, 40, 50), np.uint8))
+    with rasterio.open(path, "r+") as file:
+        for name, value in change.items():
+            if value == ["palette"]:
+                file.write_colormap(1, {1: (255, 0, 0, 255)})
+            elif name == "colorinterp":
+                value = [rasterio.enums.ColorInterp[color] for color in value]
+            setattr(file, name, value if value != ["palette"] else file.colorinterp)
