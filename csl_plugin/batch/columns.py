@@ -6,12 +6,14 @@ from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from csl_plugin.arrays import describe, shown
+from csl_plugin.arrays import as_array, describe, shown
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
 
 _NAMED = 8
+_OTHER_COLORS = ("YCbCr", "LAB", "HSV")  # which have three channels too
 _OF_A_DICT = "Pass {name: column}, as Ray Data's batch_format='numpy' and datasets' batched=True do."
 
 
@@ -35,6 +37,9 @@ def rows_of(batch: MutableMapping[str, Any], names: Sequence[str]) -> list[tuple
             hint = f"Name the column where the Fuser is made, as in Fuser(image={name!r})."
             raise OptionError("batch", f"the columns {held or 'none'}", f"a column {name!r}", hint)
     columns = [batch[name] for name in names]
+    for name, column in zip(names, columns, strict=True):
+        if not hasattr(column, "__len__") or getattr(column, "ndim", 1) == 0:
+            raise DTypeError(name, shown(column), "a column of one value for each row", _OF_A_DICT)
     counts = {name: len(column) for name, column in zip(names, columns, strict=True)}
     if len(set(counts.values())) > 1:
         got = ", ".join(f"{count} rows of {name!r}" for name, count in counts.items())
@@ -43,12 +48,14 @@ def rows_of(batch: MutableMapping[str, Any], names: Sequence[str]) -> list[tuple
 
 
 def dense(column: str, value: Any) -> NDArray[Any]:
-    """The value of a row as an array: an array, a picture of Pillow, or nested lists or arrays of numbers.
+    """The value of a row as an array: an array, a tensor, a picture of Pillow, or nested lists of numbers.
 
     Raises:
-        DTypeError: No numbers, as where a value is missing.
+        DTypeError: No numbers, as where a value is missing, or a masked array.
         ShapeError: Rows of different lengths.
     """
+    if isinstance(value, (torch.Tensor, np.ma.MaskedArray)):  # numpy drops masks, and takes not all tensors
+        value = as_array(column, value)
     try:
         array = np.asarray(value)
     except ValueError as error:  # lists of different lengths
@@ -76,6 +83,9 @@ def pixels_of(column: str, value: Any) -> NDArray[np.uint8]:
         ShapeError: Not (H, W, 3), or an empty axis.
         ScoreRangeError: Integers that are no bytes.
     """
+    mode = getattr(value, "mode", None)  # of a picture of Pillow
+    if isinstance(mode, str) and mode in _OTHER_COLORS:
+        raise ShapeError(column, f"a picture in {mode}", "RGB", "Convert it: image.convert('RGB').")
     image = dense(column, value)
     if image.dtype.kind not in "iu":
         hint = "Undo the normalization: (255 * image).round().astype(numpy.uint8)."

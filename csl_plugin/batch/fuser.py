@@ -111,7 +111,8 @@ class Fuser:
 
         Returns:
             A copy of the dict with the column of the results: each has the shape of its scores, at the
-            image's size, and their dtype. It is one array (B, ...) where all are alike, else a list of them.
+            image's size, and their dtype (float32 where a calibration maps uint8). It is one array (B, ...)
+            where all are alike, else a list of them.
 
         Raises:
             OptionError: A column or a device is missing, or the proposer reads a folder of region maps.

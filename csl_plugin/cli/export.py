@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.cli.arguments import name, path
-from csl_plugin.cli.fused.rule_option import add_rule_option
+from csl_plugin.cli.fused.rule_option import DEFAULT_RULE, add_rule_option
 from csl_plugin.errors import OptionError
 
 if TYPE_CHECKING:
@@ -99,6 +99,9 @@ def _graph(arguments: argparse.Namespace) -> Graph:
         if arguments.network:
             raise OptionError("--network", FUSION, "a network, such as csl-tiny", "Omit --network.")
         return FusionGraph(arguments.rule, arguments.classes)
+    if arguments.network and (arguments.rule != DEFAULT_RULE or arguments.classes != 1):
+        hint = "Omit them: a network fuses nothing."
+        raise OptionError("--network", "it with --rule or --classes", "one of the two", hint)
     proposer = load_proposer(arguments.name)
     if not arguments.network:
         return StageGraph(proposer, arguments.rule, arguments.classes)

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from csl_plugin import Calibration, CSLError, fuse, load_proposer, ops
 from csl_plugin.batch import Fuser
@@ -94,6 +95,15 @@ def test_lists_and_read_only_arrays_are_taken_as_arrays():
         np.testing.assert_array_equal(Fuser(proposer=SEGMENTS)(given)["fused"], wanted)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tensors_are_taken_as_arrays(dtype):
+    batch = columns()
+    scores = torch.from_numpy(batch["scores"]).to(dtype)
+    wanted = Fuser(proposer=SEGMENTS)({**batch, "scores": scores.float().numpy()})["fused"]
+    given = {"image": torch.from_numpy(batch["image"]), "scores": scores.requires_grad_()}
+    assert np.array_equal(Fuser(proposer=SEGMENTS)(given)["fused"], wanted)
+
+
 def test_smaller_scores_come_back_at_the_size_of_the_image():
     image, small = picture(0), score(0, (3, 12, 16))
     found = Fuser(proposer=SEGMENTS, logits=True)({"image": image[None], "scores": small[None]})["fused"]
@@ -172,6 +182,10 @@ def test_a_process_loads_the_proposer_once(monkeypatch):
         ({"image": lambda batch: [*batch["image"][:2], np.full((*SIZE, 3), 256)]}, ScoreRangeError, "row 2"),
         ({"image": lambda batch: [*batch["image"][:2], [[1, 2], [3]]]}, ShapeError, "row 2, image"),
         ({"image": lambda batch: [b"a", b"b", b"c"]}, DTypeError, "row 0, image"),
+        ({"scores": lambda batch: np.ma.masked_greater(batch["scores"], 0.5)}, DTypeError, "masked array"),
+        ({"image": lambda batch: [np.ma.masked_equal(batch["image"][0], 0)] * 3}, DTypeError, "masked array"),
+        ({"image": lambda batch: [Image.fromarray(batch["image"][0]).convert("HSV")] * 3}, ShapeError, "HSV"),
+        ({"scores": lambda batch: 0.5}, DTypeError, "scores: got 0.5, expected a column"),
     ],
 )  # fmt: skip
 def test_an_error_names_the_row_and_the_column(change, kind, said):

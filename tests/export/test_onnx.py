@@ -141,6 +141,8 @@ def test_the_command(tmp_path, capsys):
     for wrong, message in (
         (["fuse", str(file), "--network"], "--network"),
         (["superpixels", str(file), "--network"], "which has none"),
+        (["csl-tiny", str(file), "--network", "--rule", "mean"], "a network fuses nothing"),
+        (["csl-tiny", str(file), "--network", "--classes", "19"], "a network fuses nothing"),
         (["nowhere", str(file)], "NAME: got 'nowhere', which is neither a built-in proposer"),
         (["fuse", str(file), "--classes", "0"], "--classes: got 0"),
         (["fuse", str(tmp_path)], "a folder"),

@@ -97,6 +97,9 @@ def test_what_is_no_graph_is_named():
         NetworkGraph(torch.nn.Conv2d(3, 1, 1))
     with pytest.raises(ShapeError, match="size"):
         exported(FusionGraph(), (0, 4))
+    for graph, size in ((FusionGraph(), (40_000, 40_000)), (FusionGraph(classes=10**11), None)):
+        with pytest.raises(ShapeError, match="maps of"):
+            exported(graph, size)
 
 
 def test_a_graph_does_not_change_the_network():
