@@ -26,6 +26,7 @@ from csl_plugin.datasets import (
 from csl_plugin.datasets.dataset import Dataset, DatasetInfo, Frame, Task
 from csl_plugin.datasets.ids import ANOMALY_IDS, VOID, IdTable
 from csl_plugin.errors import CSLError, FileError, OptionError
+from csl_plugin.places import local_path
 
 __all__ = [
     "ANOMALY_IDS",
@@ -101,7 +102,7 @@ def open_dataset(
         hint = "Name a folder of the data set."
         raise OptionError("subset", shown(subset), "the name of a folder", hint)
     try:
-        return info.open(Path(path), info.default_subset if subset is None else subset, **given)
+        return info.open(local_path(path, "path"), info.default_subset if subset is None else subset, **given)
     except CSLError:
         raise
     except (OSError, ValueError) as error:  # a name that the system does not take, or no permission

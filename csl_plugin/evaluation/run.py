@@ -32,6 +32,7 @@ from csl_plugin.evaluation.result import Result
 from csl_plugin.evaluation.summary import Summary
 from csl_plugin.fusion import Rule
 from csl_plugin.io.job_settings import Settings, check_unchanged, flat_settings
+from csl_plugin.places import local_path
 from csl_plugin.proposers.on_files import region_folders
 
 _NAMED = 5
@@ -111,8 +112,8 @@ def run_benchmark(
     """
     checked_integer("jobs", jobs, 1, None, "Omit it for one process.")
     part = None if shard is None else shard_of(shard)
-    out = Path(out)
-    dataset, protocols = open_benchmark(benchmark, Path(data), subset, options)
+    out = local_path(out, "out")
+    dataset, protocols = open_benchmark(benchmark, local_path(data, "data"), subset, options)
     opening = Opening(
         benchmark,
         dataset,

@@ -49,6 +49,27 @@ def place_of(path: AnyPath) -> Place:
     return path
 
 
+def local_path(path: AnyPath, argument: str) -> Path:
+    """The path of a file or folder of this machine.
+
+    Args:
+        path: Of it.
+        argument: What an error calls it.
+
+    Raises:
+        OptionError: A URL of another place; as a path it would name a folder such as `s3:` here.
+
+    Example:
+        >>> local_path("file:///tmp/a.png", "image").as_posix()
+        '/tmp/a.png'
+    """
+    place = place_of(path)
+    if isinstance(place, RemotePath):
+        hint = "Copy it first, or write here and copy that."
+        raise OptionError(argument, str(place), "a path of this machine", hint)
+    return place
+
+
 def is_folder_place(place: Place) -> bool:
     """Whether a place is a folder; of a URL what names no file is one."""
     return not place.names_a_file if isinstance(place, RemotePath) else place.is_dir()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from csl_plugin.io.job_settings import SETTINGS_NAME
 from csl_plugin.io.listing import files_by_stem, stem_key
 from csl_plugin.io.orientation import TURNED_HINT
 from csl_plugin.io.region_maps import REGION_SUFFIXES
+from csl_plugin.places import local_path
 from csl_plugin.proposers.mask_files import MASK_SUFFIXES, read_regions
 from csl_plugin.regions.region_map import RegionMap
 
@@ -46,9 +46,9 @@ class RegionMapFolder:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
-        if not os.path.isdir(path):  # noqa: PTH112  # no name makes it raise
-            got = "a file" if os.path.exists(path) else "nothing there"  # noqa: PTH110
+        self.path = local_path(path, "path")
+        if not os.path.isdir(self.path):  # noqa: PTH112  # no name makes it raise
+            got = "a file" if os.path.exists(self.path) else "nothing there"  # noqa: PTH110
             raise FileError(str(path), got, "a folder of region maps", "Check the name of the folder.")
         maps = files_by_stem(self.path, REGION_SUFFIXES)
         masks = {} if maps else files_by_stem(self.path, MASK_SUFFIXES)

@@ -13,6 +13,7 @@ import torch
 from csl_plugin._devices import checked_device
 from csl_plugin.arrays import shown
 from csl_plugin.errors import FileError, OptionError
+from csl_plugin.places import is_url, local_path
 from csl_plugin.places.url import without_secrets
 from csl_plugin.proposers.base import Proposer
 from csl_plugin.proposers.bundled import bundled_folder
@@ -92,6 +93,8 @@ def load_proposer(
     if not isinstance(name, str) or not name:
         got = shown(name) if not isinstance(name, str) else "an empty name"
         raise OptionError("source", got, "a name, a folder or OWNER/NAME", "Omit it for the default.")
+    if is_url(name):
+        name = str(local_path(name, "source"))
     kind, _, scales = name.partition(":")
     is_folder = os.path.isdir(name)  # noqa: PTH112  # no name makes it raise
     options = {"revision": revision, "variant": variant, "subfolder": subfolder}

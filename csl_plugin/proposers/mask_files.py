@@ -14,6 +14,7 @@ from csl_plugin.io.json_files import read_large_json
 from csl_plugin.io.limits import as_file_error, check_extent
 from csl_plugin.io.numpy_files import npz_keys, open_npz, read_npz
 from csl_plugin.io.region_maps import check_region_ids, read_region_map
+from csl_plugin.places import local_path
 from csl_plugin.proposers.masks import regions_from_masks
 from csl_plugin.regions.region_map import check_size
 
@@ -49,7 +50,7 @@ def read_regions(path: str | os.PathLike[str]) -> NDArray[np.int32]:
         ...     read_regions(f"{folder}/a.npz")
         array([[ 0,  1, -1]], dtype=int32)
     """
-    path = Path(path)
+    path = local_path(path, "path")
     suffix = path.suffix.lower()
     if suffix == ".json":
         return _of_json(path)

@@ -20,6 +20,7 @@ from csl_plugin.fusion.rules import Rule, read_rule
 from csl_plugin.fusion.score_argument import check_scores, read_distribution
 from csl_plugin.io.listing import known_suffix
 from csl_plugin.ops.cpu.runs import Ints
+from csl_plugin.places import local_path
 from csl_plugin.tiles.geotiff import BLOCK, TIFF_SUFFIXES, GeoTiff, written_tiff
 from csl_plugin.tiles.layout import Window
 from csl_plugin.tiles.limits import check_table
@@ -107,7 +108,7 @@ def fuse_large(
         logits,
         calibration,
     )
-    path, classes = Path(out), raster.shape[0]
+    path, classes = local_path(out, "out"), raster.shape[0]
     writer = _writer(path, raster)
     heard, counts = inputs.heard()
     check_table(counts, 2 if rule == "adaptive" and classes == 1 else classes)

@@ -16,6 +16,7 @@ from csl_plugin._options import checked_integer
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, OptionError, OutputError, ShapeError
 from csl_plugin.ops.cpu.runs import Ints, compacted, find_runs
+from csl_plugin.places import local_path
 from csl_plugin.proposers import load_proposer
 from csl_plugin.proposers.base import as_partitions
 from csl_plugin.proposers.on_files import region_folders
@@ -94,11 +95,11 @@ def propose_large(
     check_image(raster)
     tiling = checked_tiling(raster.shape[1:], tile, overlap)
     mask = open_mask(valid, raster.shape[1:])
-    paths: list[Path] = []
+    folder, paths = local_path(out, "out"), list[Path]()
     with ExitStack() as files:
 
         def create(count: int) -> list[Planes]:
-            paths.extend(Path(out) / f"regions-{number}.npy" for number in range(count))
+            paths.extend(folder / f"regions-{number}.npy" for number in range(count))
             shape = (1, *tiling.size)
             return [files.enter_context(written_npy(path, shape, IDS, axes=2)) for path in paths]
 

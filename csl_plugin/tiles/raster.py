@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, FileError, ShapeError
 from csl_plugin.io.listing import known_suffix
+from csl_plugin.places import local_path
 from csl_plugin.tiles.geotiff import TIFF_SUFFIXES, GeoTiff
 from csl_plugin.tiles.layout import Window
 from csl_plugin.tiles.npy_raster import NpyRaster
@@ -92,7 +92,7 @@ def open_raster(source: Source, argument: str = "source", size: tuple[int, int] 
         MissingExtraError: A GeoTIFF without rasterio.
     """
     if isinstance(source, (str, os.PathLike)):
-        path = Path(source)
+        path = local_path(source, argument)
         if path.is_dir():
             raise FileError(str(path), "a folder", "a file", "Pass one raster.")
         suffix = known_suffix(path, RASTER_SUFFIXES, "Convert it to .npy, or to GeoTIFF.")

@@ -3,12 +3,20 @@
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from csl_plugin import load_proposer
+from csl_plugin.datasets import open_dataset
 from csl_plugin.errors import FileError, OptionError
+from csl_plugin.evaluation import run_benchmark
 from csl_plugin.io.remote.store import _asked
-from csl_plugin.places import RemotePath, is_file_place, place_of
+from csl_plugin.models import CSLNetwork
+from csl_plugin.places import RemotePath, is_file_place, local_path, place_of
 from csl_plugin.places.url import without_secrets
+from csl_plugin.proposers import RegionMapFolder
+from csl_plugin.proposers.mask_files import read_regions
+from csl_plugin.tiles import fuse_large, propose_large
 
 
 def test_what_is_no_url_is_a_path():
@@ -114,3 +122,27 @@ def test_an_answer_that_repeats_a_secret_is_shown_without_it():
         raise ValueError("me:hunter 2 and hunter%202 may not see token=abc)def")
     assert str(refused.value).count("***") >= 4
     assert not [part for part in ("hunter", "abc") if part in str(refused.value)]
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a.npy", "https://host/it's a.npy?token=hunter2"])
+def test_what_reads_and_writes_here_alone_makes_no_folder_of_a_url(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image, ids = np.zeros((20, 20, 3), np.uint8), np.zeros((20, 20), np.int64)
+    for work in (
+        lambda: propose_large(image, url, load_proposer("superpixels")),
+        lambda: propose_large(url, tmp_path / "regions"),
+        lambda: fuse_large(np.ones((20, 20), np.float32), ids, url),
+        lambda: fuse_large(url, ids, tmp_path / "fused.npy"),
+        lambda: run_benchmark("folder", data=tmp_path, out=url, scores=tmp_path),
+        lambda: run_benchmark("folder", data=url, out=tmp_path / "out", scores=tmp_path),
+        lambda: open_dataset("folder", url),
+        lambda: load_proposer(url),
+        lambda: RegionMapFolder(url),
+        lambda: read_regions(url),
+        lambda: CSLNetwork.from_pretrained(url),
+    ):
+        with pytest.raises(OptionError, match="expected a path of this machine") as refused:
+            work()
+        assert "hunter2" not in str(refused.value)
+    assert not list(tmp_path.iterdir())
+    assert local_path(tmp_path.as_uri(), "here") == tmp_path

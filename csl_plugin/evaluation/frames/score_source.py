@@ -22,6 +22,7 @@ from csl_plugin.errors import FileError, OptionError, OutputError
 from csl_plugin.evaluation.frames.frame_files import files_of_frames
 from csl_plugin.io import SCORE_SUFFIXES, files_by_stem, read_scores, stem_key
 from csl_plugin.io.score_layout import is_channels_last
+from csl_plugin.places import local_path
 from csl_plugin.proposers.identity import identity_of
 
 Image = NDArray[np.uint8]
@@ -69,7 +70,7 @@ class ScoreFolder:
         Raises:
             FileError: The folder cannot be read, or lacks the file of a frame, or has two.
         """
-        folder = Path(path)
+        folder = local_path(path, "scores")
         hint = "Name score maps after their frames, or choose their subset with --split."
         below, here = _in_subfolders(folder, frames), files_by_stem(folder, SCORE_SUFFIXES)
         for name in (stem_key(frame.name) for frame in frames):

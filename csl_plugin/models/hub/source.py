@@ -10,6 +10,7 @@ from csl_plugin.arrays import shown
 from csl_plugin.errors import FileError, OptionError
 from csl_plugin.models.hub.names import checked_subfolder
 from csl_plugin.models.hub.repository import AbsentFileError, Repository, checked
+from csl_plugin.places import local_path
 
 
 class Origin(Protocol):
@@ -131,7 +132,7 @@ def origin(
     if cache_dir is not None and not isinstance(cache_dir, (str, os.PathLike)):
         raise OptionError("cache_dir", shown(cache_dir), "a folder", "Omit it for huggingface_hub's cache.")
     inner = checked_subfolder(subfolder)
-    path = Path(source)
+    path = local_path(source, "source")
     try:
         is_folder, exists = path.is_dir(), path.exists()
     except (OSError, ValueError) as error:  # a name that is too long, or with a NUL
