@@ -167,7 +167,11 @@ class _Inputs:
         """The fused map of a band as it is written: where the scores have no data, they stay."""
         found = _stored(fused, self.scores.dtype)
         counted = valid_of(band, self.scores)
-        return found if counted is None else np.where(counted, found, self.scores.read(*band))
+        if counted is None:
+            return found
+        if isinstance(self.scores, GeoTiff):
+            found = _beside(found, self.scores.profile["nodata"])
+        return np.where(counted, found, self.scores.read(*band))
 
     def ids(self, band: Window, heard: Sequence[int]) -> list[Ints]:
         """The regions of a band in the partitions that are heard, -1 for pixels that do not count."""
@@ -232,6 +236,14 @@ def _writer(path: Path, scores: Raster) -> AbstractContextManager[Writer]:
     elif isinstance(scores, ArrayRaster):
         axes = scores.axes
     return written_npy(path, scores.shape, scores.dtype, axes=axes, channels_last=last)
+
+
+def _beside(fused: NDArray[Any], nodata: float | None) -> NDArray[Any]:
+    """Integers of which none is the nodata value: a pixel that has data keeps it, one step off."""
+    if nodata is None or fused.dtype.kind != "u":
+        return fused
+    near = nodata + 1 if nodata < np.iinfo(fused.dtype).max else nodata - 1
+    return np.where(fused == nodata, near, fused).astype(fused.dtype)
 
 
 def _stored(fused: torch.Tensor, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from csl_plugin import Calibration
 from csl_plugin.errors import DTypeError, FileError, ShapeError
 from csl_plugin.tiles import fuse_large, open_raster, propose_large
 from tests.tiles.pictures import Levels, blobs
@@ -137,3 +138,19 @@ def _changed(rasterio, path, bands, change):
             elif name == "colorinterp":
                 value = [rasterio.enums.ColorInterp[color] for color in value]
             setattr(file, name, value if value != ["palette"] else file.colorinterp)
+
+
+@pytest.mark.parametrize(("nodata", "dtype"), [(0, np.uint8), (0, np.uint16), (255, np.uint8)])
+def test_pixels_with_data_keep_them_where_they_are_rounded_to_the_nodata_value(
+    nodata, dtype, rasterio, tmp_path
+):
+    scores = np.full((1, 40, 50), 3 if nodata == 0 else 254, dtype)
+    scores[:, :5] = nodata
+    _write(rasterio, tmp_path / "scores.tif", scores, nodata=nodata)
+    calibration = Calibration.sigmoid(0.5, 0.001)  # to 0 below, to 1 above
+    regions = np.zeros((40, 50), int)
+    out = fuse_large(tmp_path / "scores.tif", regions, tmp_path / "fused.tif", calibration=calibration)
+    with rasterio.open(out) as file:
+        fused = file.read(1)
+    assert (fused[:5] == nodata).all()
+    assert (fused[5:] == (1 if nodata == 0 else 254)).all()
