@@ -250,8 +250,8 @@ def test_a_stop_while_the_processes_start(place, tmp_path, monkeypatch):
     meeting.install(tmp_path / "package", monkeypatch, 99)
     process = started(place, 3)
     end = time.monotonic() + 60
-    while len(psutil.Process(process.pid).children()) < 4 and time.monotonic() < end:
-        time.sleep(0.01)  # three, and the one that tracks Python's resources
+    while len(psutil.Process(process.pid).children(recursive=True)) < 4 and time.monotonic() < end:
+        time.sleep(0.01)  # three, and those that start them and track Python's resources
     os.killpg(process.pid, signal.SIGINT)
     facts, _ = ended(process)
     assert (process.returncode, facts["interrupted"]) == (130, True)

@@ -67,6 +67,7 @@ def test_killed_twice_and_resumed(place, monkeypatch):
     kill_when(place, "*.components.npz")
     second = records(place, "killed", "*.npz")
     monkeypatch.chdir(place)
+    monkeypatch.delitem(sys.modules, "teachers", raising=False)  # another test's
     for out in ("killed", "whole"):
         assert main(command(place, out)[2:]) == 0
     after = records(place, "killed", "*")
