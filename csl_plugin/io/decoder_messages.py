@@ -8,18 +8,18 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from tempfile import TemporaryFile
+from typing import IO
 
 _STDERR = 2
 _LIBJPEG = re.compile(
     r"(Corrupt JPEG data|Premature end of JPEG file|Inconsistent progression sequence|Invalid SOS parameters"
     r"|Warning: unknown JFIF revision number|Invalid crop request|Bogus )"
 )
-_LONGEST = 1 << 20
 
 
 @contextmanager
 def caught_messages(found: list[str]) -> Iterator[None]:
-    """Add what libjpeg prints to a list; all else that is printed meanwhile goes to stderr at the end.
+    r"""Add what libjpeg prints to a list; all else that is printed meanwhile goes to stderr at the end.
 
     libjpeg goes on after damage that leaves the number of blocks right, and prints a line that names no
     file. The stream belongs to the process: use it where one file after another is read, not in threads.
@@ -28,11 +28,12 @@ def caught_messages(found: list[str]) -> Iterator[None]:
         found: Messages are added to it, each once.
 
     Example:
+        >>> import os
         >>> found = []
         >>> with caught_messages(found):
-        ...     pass  # read an image
+        ...     _ = os.write(2, b"Premature end of JPEG file\n")  # as libjpeg does
         >>> found
-        []
+        ['Premature end of JPEG file']
     """
     with ExitStack() as stack:
         try:
@@ -50,20 +51,17 @@ def caught_messages(found: list[str]) -> Iterator[None]:
             _flush()
             os.dup2(kept, _STDERR)
             printed.seek(0)
-            _sort(printed.read(_LONGEST), found)
+            _sort(printed, found)
 
 
-def _sort(printed: bytes, found: list[str]) -> None:
-    rest = []
-    for line in printed.splitlines(keepends=True):
-        text = line.decode("utf-8", "replace").strip()
-        if not _LIBJPEG.match(text):
-            rest.append(line)
-        elif text not in found:
-            found.append(text)
-    with suppress(OSError):  # /dev/full
-        if rest:
-            os.write(_STDERR, b"".join(rest))
+def _sort(printed: IO[bytes], found: list[str]) -> None:
+    with suppress(OSError), open(_STDERR, "wb", closefd=False) as stream:  # /dev/full
+        for line in printed:
+            text = line.decode("utf-8", "replace").strip()
+            if not _LIBJPEG.match(text):
+                stream.write(line)
+            elif text not in found:
+                found.append(text)
 
 
 def _flush() -> None:

@@ -31,14 +31,11 @@ from csl_plugin.io.job_settings import (
 )
 from csl_plugin.io.journal import Journal
 from csl_plugin.io.json_values import as_stored
+from csl_plugin.io.outputs import check_may_overwrite
 from csl_plugin.io.separate_paths import check_separate
 from csl_plugin.io.shard_files import begin_run, check_beside, join, journal_of, taken_shard
 
 Sources = Callable[[], Mapping[Path, str]]
-
-
-def _no_sources() -> Mapping[Path, str]:
-    return {}
 
 
 class OutputFolder:
@@ -95,7 +92,7 @@ class OutputFolder:
         outputs: Iterable[Path] = (),
         of_others: Iterable[Path] = (),
         inputs: Iterable[Path] = (),
-        sources: Sources = _no_sources,
+        sources: Sources = dict,
         shared: bool = False,
         overwrite: bool = False,
         argument: str = "OUT",
@@ -124,9 +121,8 @@ class OutputFolder:
             FileError: A file that no job wrote is where this one would write; the folder cannot be written,
                 or its settings cannot be read.
         """
-        if overwrite and self.shard is not None:
-            hint = "A shard would remove what the others wrote: name a new folder."
-            raise OptionError("overwrite", f"it with shard {self.shard}", "one of the two", hint)
+        if overwrite:
+            check_may_overwrite(self.shard)
         planned = list(outputs)
         check_is_folder(self.path)
         check_separate(self.path, planned, inputs, argument=argument)

@@ -7,15 +7,22 @@ from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias
 
 from csl_plugin._shards import Shard
+from csl_plugin.errors import OptionError
 from csl_plugin.io.job_settings import Settings
 from csl_plugin.places import Place
 
 Sources: TypeAlias = "Callable[[], Mapping[Place, str]]"
 
 
-def no_sources() -> Mapping[Place, str]:
-    """Nothing is known of what files are made from."""
-    return {}
+def check_may_overwrite(shard: Shard | None) -> None:
+    """Refuse to begin anew in a shard, which would remove what the others wrote.
+
+    Raises:
+        OptionError: There is a shard.
+    """
+    if shard is not None:
+        hint = "A shard would remove what the others wrote: name a new folder."
+        raise OptionError("overwrite", f"it with shard {shard}", "one of the two", hint)
 
 
 class Outputs(Protocol):
@@ -36,7 +43,7 @@ class Outputs(Protocol):
         *,
         outputs: Iterable[Place] = (),
         inputs: Iterable[Place] = (),
-        sources: Sources = no_sources,
+        sources: Sources = dict,
         shared: bool = False,
         overwrite: bool = False,
     ) -> AbstractContextManager[None]:

@@ -17,39 +17,6 @@ from csl_plugin.io.output_folder import OutputFolder
 
 SETTINGS = {"command": "fuse"}
 
-HOLDER = """
-import sys
-from pathlib import Path
-from csl_plugin.io.output_folder import OutputFolder
-folder = OutputFolder(Path(sys.argv[1]), {"command": "fuse"})
-with folder.taken(shared=sys.argv[2] == "shared"):
-    (folder.path / ".csl-plugin-1.tmp").write_text("of a living job")
-    print("holds", flush=True)
-    sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def holder(tmp_path):
-    """Starts a job in another process, which holds the folder until its stdin ends."""
-    started = []
-
-    def start(kind):
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(tmp_path / "out"), kind],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert process.stdout.readline() == "holds\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
 
 def take(path, **options):
     with OutputFolder(path, SETTINGS).taken(**options):

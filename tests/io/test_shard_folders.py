@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-import subprocess
 import sys
 from contextlib import suppress
 from functools import partial
@@ -18,41 +17,6 @@ from csl_plugin.io.output_folder import OutputFolder
 from csl_plugin.io.shard_files import SHARDS_NAME
 
 SETTINGS = {"command": "fuse"}
-
-HOLDER = """
-import sys
-from pathlib import Path
-from csl_plugin._shards import shard_of
-from csl_plugin.io.output_folder import OutputFolder
-shard = None if sys.argv[2] == "all" else shard_of(sys.argv[2])
-folder = OutputFolder(Path(sys.argv[1]), {"command": "fuse"}, shard)
-with folder.taken(shared=True):
-    (folder.path / ".csl-plugin-1.tmp").write_text("of a living job")
-    print("holds", flush=True)
-    sys.stdin.read()
-"""
-
-
-@pytest.fixture
-def holder(tmp_path):
-    """Starts a job in another process, which holds its shard until its stdin ends."""
-    started = []
-
-    def start(shard):
-        process = subprocess.Popen(
-            [sys.executable, "-c", HOLDER, str(tmp_path / "out"), shard],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        assert process.stdout.readline() == "holds\n"
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
 
 
 def folder_of(out, shard=None, settings=SETTINGS):

@@ -24,7 +24,7 @@ from csl_plugin.io.job_settings import (
     write_settings,
 )
 from csl_plugin.io.json_values import as_stored
-from csl_plugin.io.outputs import Sources, no_sources
+from csl_plugin.io.outputs import Sources, check_may_overwrite
 from csl_plugin.io.remote.lease import LEASES, Lease, leased
 from csl_plugin.io.remote.store import list_folder, look_up, remove
 from csl_plugin.io.remote.store_journal import JOURNAL, StoreEntry, StoreJournal
@@ -67,7 +67,7 @@ class StoreFolder:
         outputs: Iterable[Place] = (),
         of_others: Iterable[Place] = (),
         inputs: Iterable[Place] = (),
-        sources: Sources = no_sources,
+        sources: Sources = dict,
         shared: bool = False,
         overwrite: bool = False,
         argument: str = "OUT",
@@ -78,9 +78,8 @@ class StoreFolder:
             OptionError, FileError: As there.
         """
         del shared
-        if overwrite and self.shard is not None:
-            hint = "A shard would remove what the others wrote: name a new folder."
-            raise OptionError("overwrite", f"it with shard {self.shard}", "one of the two", hint)
+        if overwrite:
+            check_may_overwrite(self.shard)
         if self.path.is_web:
             got, hint = f"{self.path} of a web server", "Name a folder here, or in an object store."
             raise OptionError(argument, got, "a store that can be written", hint)
