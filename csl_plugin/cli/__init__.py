@@ -25,6 +25,7 @@ __all__ = ["main"]
 
 _COMMANDS = (
     "fuse", "propose", "objects", "threshold", "calibrate", "demo", "eval", "benchmark", "train", "export",
+    "app",
 )  # fmt: skip
 
 
