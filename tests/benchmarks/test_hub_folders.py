@@ -21,7 +21,7 @@ PUSHED = """
 import sys
 from csl_plugin import load_proposer
 for name in sys.argv[1:]:
-    print(load_proposer(f"csl-plugin/{name}"))
+    print(load_proposer(f"csl-plugin/{name}", revision="v0.2.0"))
 """
 
 
@@ -63,10 +63,11 @@ def test_what_hf_upload_pushes_is_loaded_by_name(folders, tmp_path):
             "HF_TOKEN": "hf_test",
         }
         for folder in folders:
-            upload = ["upload", f"csl-plugin/{folder.name}", str(folder), "."]
-            command = [sys.executable, "-m", "huggingface_hub.cli.hf", *upload]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stderr
+            name = f"csl-plugin/{folder.name}"
+            for arguments in (["upload", name, folder, "."], ["repos", "tag", "create", name, "v0.2.0"]):
+                command = [sys.executable, "-m", "huggingface_hub.cli.hf", *map(str, arguments)]
+                done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+                assert done.returncode == 0, done.stderr
         for folder in folders:
             repository = hub.repositories[f"csl-plugin/{folder.name}"]
             stored = repository.commits[repository.refs["main"]]
