@@ -27,7 +27,7 @@ pytestmark = [
     ),
 ]
 
-_PATIENCE = 120_000  # milliseconds, on a machine with other work
+_PATIENCE = 60_000  # milliseconds, on a machine with other work
 
 # Every connection that the server opens is written down: a page that talks to nobody but its visitors.
 _WATCH = """
@@ -100,12 +100,12 @@ class Visit:
         self.hosts = set()
         self.page.on("request", lambda request: self.hosts.add(request.url.partition("//")[2].partition("/")[0]))
         self.errors = []
-        self.page.on("pageerror", self.errors.append)
+        self.page.on("pageerror", lambda error: self.errors.append(error))
         self.page.goto(address)
         self.page.wait_for_selector("#comparison img")
 
     def choose(self, group, name):
-        self.page.locator(f"#{group} label", has_text=re.compile(f"^{re.escape(name)}$")).click()
+        self.page.locator(f"#{group}").get_by_role("radio", name=name, exact=True).check()
 
     def drop(self, zone, path):
         """Put a file into a drop zone, in place of the one that is there."""
@@ -120,7 +120,7 @@ class Visit:
         number.press("Enter")
 
     def text(self, name):
-        return self.page.locator(f"#{name}").inner_text()
+        return self.page.locator(f"#{name}").inner_text().strip()
 
     def says(self, name, text):
         from playwright.sync_api import expect
