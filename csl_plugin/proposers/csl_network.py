@@ -86,7 +86,7 @@ class NetworkProposals(FollowsImages):
         return (RegionProposals.from_logits(logits.to(images.device), validity.to(images.device)),)
 
     def __repr__(self) -> str:
-        return f"NetworkProposals({_identity(self.network)})"
+        return f"NetworkProposals({network_digest(self.network)})"
 
 
 class NetworkRegions(FollowsImages, HierarchicalRegions):
@@ -191,7 +191,7 @@ class NetworkRegions(FollowsImages, HierarchicalRegions):
 
     def __repr__(self) -> str:
         scale = scale_name(self.scale)
-        return f"NetworkRegions({_identity(self.network)}, scale={scale})"
+        return f"NetworkRegions({network_digest(self.network)}, scale={scale})"
 
 
 def finest(output: NetworkOutput | BoundaryLogits) -> Tensor:
@@ -244,7 +244,7 @@ def terrain_of(image: Tensor, boundary: Tensor) -> Terrain:
     return Terrain(relief, color, highest.add_(_FAINT_EDGE))
 
 
-def _identity(network: CSLNetwork) -> str:
+def network_digest(network: CSLNetwork) -> str:
     """The network's backbone and the start of its weights' digest.
 
     Hashed under the former names, so that a network keeps its identity in settings written before a rename.
