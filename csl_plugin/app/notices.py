@@ -18,7 +18,8 @@ def notice_of(error: Exception) -> str:
     Example:
         >>> from csl_plugin.errors import FileError
         >>> notice_of(FileError("/tmp/x/a.npy", "80 bytes", "a map", "Save it again."))
-        '<p class="csl-notice" role="alert"><strong>a.npy: got 80 bytes, expected a map.</strong> Save it again.</p>'
+        '<p class="csl-notice" role="alert"><strong>a.npy: got 80 bytes, expected a map.</strong>
+         Save it again.</p>'
     """
     if isinstance(error, CSLError):
         name = Path(error.argument).name

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from csl_plugin.app.extra import gradio
 from csl_plugin.app.files import file_links
-from csl_plugin.app.notices import notice as notice_saying, notice_of
+from csl_plugin.app.notices import notice as notice_saying
+from csl_plugin.app.notices import notice_of
 from csl_plugin.app.photographs import EXAMPLES, OWN
 from csl_plugin.app.region_sources import SOURCES, STEPS
 from csl_plugin.app.scores import OWN_MAP, SCORES
@@ -29,8 +30,8 @@ _TITLE = "Fuse a score with regions"
 _HEAD = f"""
 # {_TITLE}
 
-A segmentation model scores every pixel alone, and the score comes out noisy. `csl-plugin` divides the image into
-regions and lets each pixel answer together with its region: whole things stand out, and specks vanish.
+A segmentation model, the *teacher*, scores every pixel alone, and the score comes out noisy. `csl-plugin` divides the
+image into regions and lets each pixel answer together with its region: whole things stand out, specks vanish.
 [Documentation]({_DOCS})
 """
 _ABOUT_SCORES = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
 
 from csl_plugin.proposers import Proposer, load_proposer
 from csl_plugin.proposers.combine import Scales
@@ -12,9 +11,6 @@ from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions, Scale, sc
 from csl_plugin.proposers.on_files import propose_regions
 from csl_plugin.regions import RegionMap
 from csl_plugin.viz.colors import Picture
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 @dataclass(frozen=True)

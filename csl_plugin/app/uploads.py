@@ -109,4 +109,4 @@ def _on_unit_scale(path: Path, values: NDArray[Any]) -> tuple[NDArray[np.float32
         hint = "Map raw scores onto [0, 1] first, as csl-plugin calibrate does."
         raise ScoreRangeError(str(path), f"scores down to {low:.4g}", "scores from 0 on", hint)
     divisor = max(high, 1.0)
-    return values / np.float32(divisor), divisor
+    return np.asarray(values / divisor, np.float32), divisor

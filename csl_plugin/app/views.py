@@ -25,9 +25,9 @@ def photograph_view(result: Result) -> str:
     """The photograph, with the truth outlined where it is known."""
     photograph = result.photograph
     height, width = photograph.own_size
-    facts = [f"{width} × {height} pixels."]
+    facts = [f"{width} x {height} pixels."]
     if photograph.own_size != photograph.size:
-        facts.append(f"Worked on at {photograph.size[1]} × {photograph.size[0]}.")
+        facts.append(f"Worked on at {photograph.size[1]} x {photograph.size[0]}.")
     if photograph.truth is not None:
         facts.append("Outlined: the thing that nothing was trained on.")
     if photograph.credit:

@@ -30,7 +30,10 @@ def add_parser(subparsers: Any) -> None:
         "when the command ends: with Ctrl-C, or SIGTERM.",
     )
     parser.add_argument(
-        "--host", metavar="ADDRESS", default=_HOST, help="the address to listen at (%(default)s: this machine only)"
+        "--host",
+        metavar="ADDRESS",
+        default=_HOST,
+        help="the address to listen at (%(default)s: this machine only)",
     )
     parser.add_argument(
         "--port", metavar="N", type=int, help="the port (default: the first free one from 7860 on)"

@@ -68,7 +68,11 @@ def test_a_result_is_what_the_library_gives(photograph, regions):
 def test_regions_become_finer_step_by_step(regions):
     shown = Session()
     counts = [
-        int(shown.result(settings_of(None, photograph="A cat", regions=regions, fineness=step)).partitions[1].labels.max())
+        int(
+            shown.result(settings_of(None, photograph="A cat", regions=regions, fineness=step))
+            .partitions[1]
+            .labels.max()
+        )
         for step in range(1, STEPS + 1)
     ]
     assert counts == sorted(counts)
@@ -77,7 +81,10 @@ def test_regions_become_finer_step_by_step(regions):
 
 def test_a_slider_asks_no_network_again(photograph, monkeypatch):
     path, _ = photograph
-    asked = {name: counted(monkeypatch, name) for name in ("own_photograph", "all_partitions", "fuse", "find_objects")}
+    asked = {
+        name: counted(monkeypatch, name)
+        for name in ("own_photograph", "all_partitions", "fuse", "find_objects")
+    }
     session = Session()
     for threshold in (0.2, 0.5, 0.8):
         session.result(settings_of(path, threshold=threshold))
@@ -156,7 +163,14 @@ def test_the_visitor_that_was_longest_away_is_forgotten():
 
 @pytest.mark.parametrize(
     "change",
-    [{"photograph": "/etc/passwd"}, {"score": "x"}, {"regions": "x"}, {"rule": "x"}, {"fineness": 0}, {"fineness": 6}],
+    [
+        {"photograph": "/etc/passwd"},
+        {"score": "x"},
+        {"regions": "x"},
+        {"rule": "x"},
+        {"fineness": 0},
+        {"fineness": 6},
+    ],
 )
 def test_what_the_page_does_not_offer_is_refused(change):
     with pytest.raises(OptionError):

@@ -29,5 +29,6 @@ def test_the_front_matter_is_what_the_hub_reads():
 
 def test_the_package_comes_from_a_tag():
     lines = (SPACE / "requirements.txt").read_text().splitlines()
-    assert re.fullmatch(r"csl-plugin\[app\] @ git\+https://github\.com/csl-plugin/csl-plugin@v\d+\.\d+\.\d+", lines[-1])
-
+    assert re.fullmatch(
+        r"csl-plugin\[app\] @ git\+https://github\.com/csl-plugin/csl-plugin@v\d+\.\d+\.\d+", lines[-1]
+    )

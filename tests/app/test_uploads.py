@@ -74,7 +74,8 @@ def test_a_photograph_without_room_for_regions_is_refused(tmp_path, size):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"GIF89a", b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0" + bytes(50)]
+    "content",
+    [b"", b"GIF89a", b"<svg onload=alert(1)>", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0" + bytes(50)],
 )
 def test_what_is_no_photograph_is_refused(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)

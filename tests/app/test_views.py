@@ -69,7 +69,9 @@ def test_the_table_lists_the_objects(result):
     for score, area in zip(result.objects.scores, result.objects.areas, strict=True):
         assert f"{score:.3f}" in rows
         assert f"{area:,}" in rows
-    assert len([mark for mark in elements.of("span") if mark.get("class") == "csl-mark"]) == len(result.objects)
+    assert len([mark for mark in elements.of("span") if mark.get("class") == "csl-mark"]) == len(
+        result.objects
+    )
 
 
 def test_the_regions_are_named_as_they_are_loaded(result):
@@ -93,7 +95,9 @@ def test_the_links_hold_what_the_library_writes(result):
     assert [link["download"] for link in links] == list(contents)
     for link in links:
         assert b64decode(re.sub(r"^data:[\w/-]+;base64,", "", link["href"])) == contents[link["download"]]
-    pictures = [cv2.imdecode(np.frombuffer(contents[name], np.uint8), 1) for name in ("panels.png", "objects.png")]
+    pictures = [
+        cv2.imdecode(np.frombuffer(contents[name], np.uint8), 1) for name in ("panels.png", "objects.png")
+    ]
     assert all(picture.shape[1] > 500 for picture in pictures)
     found = json.loads(contents["objects.json"])
     assert [each["score"] for each in found] == result.objects.scores.tolist()
