@@ -30,13 +30,14 @@ _TITLE = "Fuse a score with regions"
 _HEAD = f"""
 # {_TITLE}
 
-A segmentation model, the *teacher*, scores every pixel alone, and the score comes out noisy. `csl-plugin` divides the
-image into regions and lets each pixel answer together with its region: whole things stand out, specks vanish.
+A segmentation model, the *teacher*, scores every pixel alone, and the score comes out noisy. `csl-plugin`
+divides the image into regions and lets each pixel answer together with its region: whole things stand out,
+and specks vanish.
 [Documentation]({_DOCS})
 """
 _ABOUT_SCORES = (
-    "From 0, nothing unusual, to 1. RX needs no training: it says how unusual a pixel is in its own image. "
-    "A map of yours fits the photograph: .npy, or gray .png."
+    "How unusual each pixel is, from 0 to 1. The street teacher is a small segmenter of drawn streets, and its "
+    "entropy is the score; RX compares a pixel with the rest of its image; a map of yours is .npy, or gray .png."
 )
 _RULES = {
     "adaptive": "adaptive, the default",

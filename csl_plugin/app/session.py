@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from csl_plugin.app.photographs import EXAMPLES, OWN, Photograph, own_photograph
 from csl_plugin.app.region_sources import SOURCES, all_partitions
-from csl_plugin.app.scores import OWN_MAP, SCORES
+from csl_plugin.app.scores import OWN_MAP, SCORES, TEACHER
 from csl_plugin.app.settings import Settings
 from csl_plugin.app.uploads import read_map
+from csl_plugin.demo.street.scoring import street_threshold
 from csl_plugin.fusion import fuse
 from csl_plugin.metrics import AnomalyValues, PooledAnomaly
 from csl_plugin.objects import Objects, find_objects
@@ -42,6 +43,7 @@ class Result:
         threshold: That the objects are found at.
         objects: Of the fused score.
         quality: Of the score and of the fused score, where the truth is known.
+        is_out_of_place: Whether the street teacher scored what is no drawn street.
     """
 
     photograph: Photograph
@@ -53,6 +55,7 @@ class Result:
     threshold: float
     objects: Objects
     quality: tuple[AnomalyValues, AnomalyValues] | None
+    is_out_of_place: bool
 
 
 class Session:
@@ -85,7 +88,10 @@ class Session:
         partitions = hierarchy.partitions(settings.fineness)
         of_fused = of_score, of_regions, settings.fineness, settings.rule
         fused = self._once("fused", of_fused, lambda: fuse(score, partitions, rule=settings.rule))
-        threshold = suggested_threshold(fused) if settings.threshold is None else settings.threshold
+        threshold = settings.threshold
+        if threshold is None:
+            is_fitted = settings.score == TEACHER and settings.rule != "product"  # which has another scale
+            threshold = float(street_threshold()) if is_fitted else highest_share(fused)
         (objects,) = find_objects(fused, threshold, partitions, min_area=settings.min_area)
         quality = None
         if photograph.truth is not None:
@@ -95,7 +101,18 @@ class Session:
                 self._once("quality after", of_fused, lambda: _quality(fused, truth)),
             )
         regions = source.name(settings.fineness)
-        return Result(photograph, score, divisor, partitions, regions, fused, threshold, objects, quality)
+        return Result(
+            photograph,
+            score,
+            divisor,
+            partitions,
+            regions,
+            fused,
+            threshold,
+            objects,
+            quality,
+            settings.score == TEACHER and not photograph.is_street,
+        )
 
     def _once(self, step: str, made_of: Hashable, make: Callable[[], ValueT]) -> ValueT:
         kept = self._kept.setdefault(step, OrderedDict())
@@ -134,11 +151,11 @@ class Sessions:
             self._of.pop(visitor, None)
 
 
-def suggested_threshold(fused: NDArray[np.float32]) -> float:
+def highest_share(fused: NDArray[np.float32]) -> float:
     """The threshold that the highest 3 % of an image are above, in steps of 0.005.
 
     Example:
-        >>> suggested_threshold(np.linspace(0, 1, 1000, dtype=np.float32)[None])
+        >>> highest_share(np.linspace(0, 1, 1000, dtype=np.float32)[None])
         0.97
     """
     level = float(np.quantile(fused, 1 - _TOP))

@@ -9,11 +9,12 @@ import numpy as np
 
 from csl_plugin._opencv import opencv
 from csl_plugin.app.session import Result
+from csl_plugin.arrays import resize_nearest
 from csl_plugin.metrics import AnomalyValues
 from csl_plugin.objects.picture import outlined_objects
 from csl_plugin.regions import RegionMap
 from csl_plugin.viz import before_after, outline
-from csl_plugin.viz.colors import Picture, draw_edges, heat_colors, region_colors
+from csl_plugin.viz.colors import Picture, Values, draw_edges, heat_colors, region_colors
 from csl_plugin.viz.scaling import fit, resize
 
 _BOX = (900, 900)
@@ -28,12 +29,9 @@ def photograph_view(result: Result) -> str:
     facts = [f"{width} x {height} pixels."]
     if photograph.own_size != photograph.size:
         facts.append(f"Worked on at {photograph.size[1]} x {photograph.size[0]}.")
-    if photograph.truth is not None:
-        facts.append("Outlined: the thing that nothing was trained on.")
-    if photograph.credit:
-        facts.append(photograph.credit)
+    facts.append(photograph.about)
     alt = f"The photograph {photograph.name}"
-    return _figure(_with_truth(result, photograph.image), alt, " ".join(facts))
+    return _figure(_with_truth(result, photograph.image), alt, escape(" ".join(facts)))
 
 
 def comparison_view(result: Result) -> str:
@@ -42,6 +40,8 @@ def comparison_view(result: Result) -> str:
     slider = before_after(*heats, titles=("Score of every pixel", "Fused with the regions"))
     height, width = result.photograph.size
     note = "Drag the line, or move it with the arrow keys."
+    if result.is_out_of_place:
+        note += " The street teacher has seen drawn streets only: on this photograph RX says more."
     if result.divisor != 1:
         note += f" The map was divided by its largest value, {result.divisor:.4g}."
     return (
@@ -95,18 +95,17 @@ def _table(result: Result) -> str:
     ]
     more = len(rows) - _MOST_ROWS
     rest = f'<p class="csl-nothing">And {more} more, in the files.</p>' if more > 0 else ""
-    return (
-        '<div class="csl-scroll"><table class="csl-table"><caption>Objects, by falling score</caption><thead><tr>'
-        '<th scope="col">No.</th><th scope="col">Score</th><th scope="col">Box: left, top, right, bottom</th>'
-        f'<th scope="col">Pixels</th></tr></thead><tbody>{"".join(rows[:_MOST_ROWS])}</tbody></table></div>{rest}'
+    head = "".join(
+        f'<th scope="col">{name}</th>' for name in ("No.", "Score", "Box: left, top, right, bottom", "Pixels")
     )
+    return _framed("csl-table", "Objects, by falling score", head, "".join(rows[:_MOST_ROWS])) + rest
 
 
 def _quality_table(quality: tuple[AnomalyValues, AnomalyValues] | None) -> str:
     if quality is None:
         return (
-            '<p class="csl-nothing">No ground truth is known for this photograph, so nothing here says whether '
-            "the score became better.</p>"
+            '<p class="csl-nothing">No ground truth is known for this photograph, so nothing here says '
+            "whether the score became better.</p>"
         )
     before, after = quality
     rows = [
@@ -117,10 +116,15 @@ def _quality_table(quality: tuple[AnomalyValues, AnomalyValues] | None) -> str:
         f'<tr><th scope="row">{name}</th><td>{100 * old:.1f} %</td><td>{100 * new:.1f} %</td></tr>'
         for name, old, new in rows
     )
+    head = '<td></td><th scope="col">Score</th><th scope="col">Fused</th>'
+    return _framed("csl-table csl-quality", "Against the truth of this one picture", head, cells)
+
+
+def _framed(classes: str, caption: str, head: str, rows: str) -> str:
+    """A table that scrolls where the window is narrow."""
     return (
-        '<div class="csl-scroll"><table class="csl-table csl-quality"><caption>Against the truth of this one picture'
-        '</caption><thead><tr><td></td><th scope="col">Score</th><th scope="col">Fused</th></tr></thead>'
-        f"<tbody>{cells}</tbody></table></div>"
+        f'<div class="csl-scroll"><table class="{classes}"><caption>{caption}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
 
 
@@ -133,9 +137,7 @@ def _count(regions: RegionMap) -> int:
     return int(regions.labels.max()) + 1
 
 
-def _resized_ids(regions: RegionMap, size: tuple[int, int]) -> np.ndarray:
-    from csl_plugin.arrays import resize_nearest
-
+def _resized_ids(regions: RegionMap, size: tuple[int, int]) -> Values:
     return resize_nearest(regions.labels[0].cpu().numpy(), size)
 
 

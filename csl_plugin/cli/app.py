@@ -25,9 +25,9 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "app",
         help="serve a page to try fusion on",
-        description="Serve a page: a photograph, a score, regions and a rule; what becomes of the score, and the "
-        "objects in it. It needs the extra `app`. What visitors drop is in a temporary folder, which is removed "
-        "when the command ends: with Ctrl-C, or SIGTERM.",
+        description="Serve a page: a photograph, a score, regions and a rule; what becomes of the score, and "
+        "the objects in it. It needs the extra `app`. What visitors drop is in a temporary folder, which is "
+        "removed when the command ends: with Ctrl-C, or SIGTERM.",
     )
     parser.add_argument(
         "--host",

@@ -14,7 +14,7 @@ from csl_plugin.app import session as sessions
 from csl_plugin.app.photographs import EXAMPLES, OWN
 from csl_plugin.app.region_sources import SOURCES, STEPS
 from csl_plugin.app.scores import OWN_MAP, SCORES
-from csl_plugin.app.session import Session, Sessions, suggested_threshold
+from csl_plugin.app.session import Session, Sessions, highest_share
 from csl_plugin.app.settings import Settings
 from csl_plugin.demo.rx import rx_score
 from csl_plugin.errors import CSLError, OptionError, ShapeError
@@ -179,9 +179,9 @@ def test_what_the_page_does_not_offer_is_refused(change):
 
 def test_a_threshold_is_suggested_that_some_pixels_pass():
     for fused in (np.zeros((9, 9), np.float32), np.ones((9, 9), np.float32)):
-        assert 0 < suggested_threshold(fused) <= 1
+        assert 0 < highest_share(fused) <= 1
     fused = np.linspace(0, 1, 10_000, dtype=np.float32).reshape(100, 100)
-    assert (fused >= suggested_threshold(fused)).mean() == pytest.approx(0.03, abs=0.003)
+    assert (fused >= highest_share(fused)).mean() == pytest.approx(0.03, abs=0.003)
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
