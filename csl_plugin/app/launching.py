@@ -40,6 +40,11 @@ def launch(
         neutral_hue="zinc",
         font=["ui-sans-serif", "system-ui", "sans-serif"],
         font_mono=["ui-monospace", "Consolas", "monospace"],
+    ).set(
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_400",
     )
     _, local, _ = app.queue(max_size=_WAITING).launch(
         server_name=host,

@@ -36,8 +36,9 @@ and specks vanish.
 [Documentation]({_DOCS})
 """
 _ABOUT_SCORES = (
-    "How unusual each pixel is, from 0 to 1. The street teacher is a small segmenter of drawn streets, and its "
-    "entropy is the score; RX compares a pixel with the rest of its image; a map of yours is .npy, or gray .png."
+    "How unusual each pixel is, from 0 to 1. The street teacher is a small segmenter of drawn streets, and "
+    "its entropy is the score. RX compares a pixel with the rest of its image. A map of yours is .npy or "
+    "gray .png."
 )
 _RULES = {
     "adaptive": "adaptive, the default",

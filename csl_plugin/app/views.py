@@ -20,6 +20,7 @@ from csl_plugin.viz.scaling import fit, resize
 _BOX = (900, 900)
 _QUALITY = 90
 _MOST_ROWS = 12
+_ROOM = 0.12  # of the picture's height, for a number above an object
 
 
 def photograph_view(result: Result) -> str:
@@ -37,7 +38,7 @@ def photograph_view(result: Result) -> str:
 def comparison_view(result: Result) -> str:
     """The score before and after fusion under one slider, and what is known of their quality."""
     heats = [_with_truth(result, heat_colors(values, 0.0, 1.0)) for values in (result.score, result.fused)]
-    slider = before_after(*heats, titles=("Score of every pixel", "Fused with the regions"))
+    slider = before_after(*heats, titles=("Score", "Fused score"))
     height, width = result.photograph.size
     note = "Drag the line, or move it with the arrow keys."
     if result.is_out_of_place:
@@ -76,8 +77,8 @@ def objects_view(result: Result) -> str:
         caption += f" The photograph is shown {gain:.1f} times as bright."
     boxes = found.boxes[:_MOST_ROWS].tolist()
     marks = "".join(
-        f'<span class="csl-mark" style="left: {100 * left / width:.2f}%; top: {100 * top / height:.2f}%">'
-        f"{place}</span>"
+        f'<span class="csl-mark{" csl-above" if top > _ROOM * height else ""}" '
+        f'style="left: {100 * left / width:.2f}%; top: {100 * top / height:.2f}%">{place}</span>'
         for place, (left, top, _, _) in enumerate(boxes, 1)
     )
     return _figure(picture, f"The photograph with {number.lower()} outlined", caption, marks) + _table(result)
