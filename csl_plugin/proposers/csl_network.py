@@ -28,6 +28,7 @@ from csl_plugin.proposers.hierarchy.node_validity import node_validity
 from csl_plugin.proposers.hierarchy.scales import AUTO, HierarchicalRegions, Scale, as_map, scale_name
 from csl_plugin.proposers.hierarchy.terrain import Terrain
 from csl_plugin.proposers.images import Images, read_images
+from csl_plugin.proposers.names import loading_call
 from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
@@ -85,8 +86,12 @@ class NetworkProposals(FollowsImages):
         logits, validity = last.mask_logits.float(), last.validity_logits.float()
         return (RegionProposals.from_logits(logits.to(images.device), validity.to(images.device)),)
 
-    def __repr__(self) -> str:
+    def identity(self) -> str:
+        """What decides the proposals: the network's backbone and the start of its weights' digest."""
         return f"NetworkProposals({_identity(self.network)})"
+
+    def __repr__(self) -> str:
+        return loading_call(self) or self.identity()
 
 
 class NetworkRegions(FollowsImages, HierarchicalRegions):
@@ -189,9 +194,15 @@ class NetworkRegions(FollowsImages, HierarchicalRegions):
             labels += partitions_of(image, boundary[one], proposed, (STRIDE, STRIDE), (self.scale,))
         return (as_map(labels, tensor.device),)
 
-    def __repr__(self) -> str:
+    source = HierarchicalRegions.source
+
+    def identity(self) -> str:
+        """What decides the regions: the network's backbone, the start of its weights' digest, the scale."""
         scale = scale_name(self.scale)
         return f"NetworkRegions({_identity(self.network)}, scale={scale})"
+
+    def __repr__(self) -> str:
+        return loading_call(self) or self.identity()
 
 
 def finest(output: NetworkOutput | BoundaryLogits) -> Tensor:

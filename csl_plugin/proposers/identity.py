@@ -39,9 +39,9 @@ _PLAIN = (
 def identity_of(source: Any) -> str:
     """What decides the results of a proposer or another callable, as text; equal in every process.
 
-    Those of this package have a `__repr__` that names their parameters and the digest of their weights; a
-    digest of the network's configuration is added. Of another one it is the text of its method `identity()`,
-    if it has one. Else it is its qualified name, its own `__repr__` if that holds no address, and the sha256
+    Those of this package have a method `identity()` that names their parameters and the digest of their
+    weights; a digest of the network's configuration is added. Of another one it is the text of its own method
+    `identity()`, if it has one. Else it is its qualified name, its own `__repr__` if that holds no address, and the sha256
     of what it is made of: the file of its module, and the weights, tensors, arrays and plain values in its
     attributes, at any depth. Of a function it is also what its closure holds, and the networks and arrays
     among the globals that it names; what it loads later is not seen.
@@ -61,13 +61,14 @@ def identity_of(source: Any) -> str:
     """
     if isinstance(source, Together):
         return " + ".join(map(identity_of, source.proposers))
+    kind = type(source)
+    ours = kind.__module__.partition(".")[0] == "csl_plugin"
     own = getattr(source, "identity", None)
     if callable(own) and not isinstance(source, type):
-        return str(own())
-    kind = type(source)
+        return f"{own()}{_configuration(source) if ours else ''}"
     shows_itself: Any = kind.__repr__
     named = shows_itself not in (object.__repr__, torch.nn.Module.__repr__)
-    if kind.__module__.partition(".")[0] == "csl_plugin" and named:
+    if ours and named:
         return f"{source!r}{_configuration(source)}"
     digest = hashlib.sha256()
     for part in _parts(source, {}, 0):
@@ -199,6 +200,8 @@ def _weights(value: Any) -> list[Any]:
 
 def _attributes(value: Any) -> dict[str, Any]:
     found = dict(getattr(value, "__dict__", {}))
+    if type(value).__module__.startswith("csl_plugin."):
+        found.pop("loaded_as", None)  # by which name it came decides nothing
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:
