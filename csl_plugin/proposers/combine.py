@@ -52,10 +52,6 @@ class Scales:
         name = self.proposer.loaded_as
         return None if name is None else f"{name}:{','.join(self._names())}"
 
-    def identity(self) -> str:
-        """What decides the regions: that of the proposer, and the scales."""
-        return f"Scales({self.proposer.identity()}, ({', '.join(self._names())}))"
-
     def __repr__(self) -> str:
         return loading_call(self) or f"Scales({self.proposer!r}, ({', '.join(self._names())}))"
 

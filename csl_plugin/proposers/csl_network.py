@@ -86,12 +86,8 @@ class NetworkProposals(FollowsImages):
         logits, validity = last.mask_logits.float(), last.validity_logits.float()
         return (RegionProposals.from_logits(logits.to(images.device), validity.to(images.device)),)
 
-    def identity(self) -> str:
-        """What decides the proposals: the network's backbone and the start of its weights' digest."""
-        return f"NetworkProposals({_identity(self.network)})"
-
     def __repr__(self) -> str:
-        return loading_call(self) or self.identity()
+        return loading_call(self) or f"NetworkProposals({network_digest(self.network)})"
 
 
 class NetworkRegions(FollowsImages, HierarchicalRegions):
@@ -196,13 +192,9 @@ class NetworkRegions(FollowsImages, HierarchicalRegions):
 
     source = HierarchicalRegions.source
 
-    def identity(self) -> str:
-        """What decides the regions: the network's backbone, the start of its weights' digest, the scale."""
-        scale = scale_name(self.scale)
-        return f"NetworkRegions({_identity(self.network)}, scale={scale})"
-
     def __repr__(self) -> str:
-        return loading_call(self) or self.identity()
+        made = f"NetworkRegions({network_digest(self.network)}, scale={scale_name(self.scale)})"
+        return loading_call(self) or made
 
 
 def finest(output: NetworkOutput | BoundaryLogits) -> Tensor:
@@ -255,7 +247,7 @@ def terrain_of(image: Tensor, boundary: Tensor) -> Terrain:
     return Terrain(relief, color, highest.add_(_FAINT_EDGE))
 
 
-def _identity(network: CSLNetwork) -> str:
+def network_digest(network: CSLNetwork) -> str:
     """The network's backbone and the start of its weights' digest.
 
     Hashed under the former names, so that a network keeps its identity in settings written before a rename.

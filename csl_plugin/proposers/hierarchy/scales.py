@@ -89,10 +89,6 @@ class HierarchicalRegions(ABC):
         own = self.scale == self.default_scale
         return self.loaded_as if own or not self.loaded_as else f"{self.loaded_as}:{scale_name(self.scale)}"
 
-    def identity(self) -> str:
-        """What decides the regions: the parameters, and the weights if there are any."""
-        return repr(self)
-
     def near(self, images: Tensor) -> Self:  # noqa: ARG002 - what has a network looks at their device
         """What computes the regions of images on this device."""
         return self

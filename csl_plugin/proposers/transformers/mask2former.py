@@ -144,17 +144,17 @@ class MaskClassificationProposals(FollowsImages):
     def _digest(self) -> str:
         return weights_digest(self.model.state_dict())[:12]
 
-    def identity(self) -> str:
+    def made_of(self) -> str:
         """What decides the proposals: the kind of the model, its weights' digest, the options."""
         options = f"validity={self.validity!r}, longest_side={self._longest_side}"
         if self._family.call == "images and task":
             options += f", task={self._task!r}"
         if self.normalization != self._family.normalization:
             options += f", normalization={self.normalization}"
-        return f"MaskClassificationProposals({self._family.model_type} {self._digest}, {options})"
+        return f"{self._family.model_type} {self._digest}, {options}"
 
     def __repr__(self) -> str:
-        return loading_call(self) or self.identity()
+        return loading_call(self) or f"MaskClassificationProposals({self.made_of()})"
 
 
 def _query_family(model: torch.nn.Module) -> QueryFamily:

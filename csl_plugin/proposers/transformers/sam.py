@@ -149,15 +149,15 @@ class PromptedPointProposals(FollowsImages):
     def _digest(self) -> str:
         return weights_digest(self.model.state_dict())[:12]
 
-    def identity(self) -> str:
+    def made_of(self) -> str:
         """What decides the proposals: the kind of the model, its weights' digest, the options."""
         options = f"points_per_side={self._points_per_side}, num_regions={self._num_regions}"
         if self.normalization != self._family.normalization:
             options += f", normalization={self.normalization}"
-        return f"PromptedPointProposals({self._family.model_type} {self._digest}, {options})"
+        return f"{self._family.model_type} {self._digest}, {options}"
 
     def __repr__(self) -> str:
-        return loading_call(self) or self.identity()
+        return loading_call(self) or f"PromptedPointProposals({self.made_of()})"
 
 
 def _point_family(model: torch.nn.Module) -> PointFamily:
