@@ -109,7 +109,7 @@ def load_proposer(
             from csl_plugin.proposers.superpixels import Superpixels
 
             return _at_scales(Superpixels(), name, scales)
-        return _at_scales(_of_network(bundled_folder(kind), device), name, scales)
+        return _at_scales(_named(_of_network(bundled_folder(kind), device), kind), name, scales)
     if is_folder:
         _refuse({"revision": revision}, "a folder", "Omit it.")
         if subfolder is None and not (Path(name) / "config.json").exists():
@@ -126,8 +126,10 @@ def load_proposer(
 
         found = published(name, revision, subfolder)
         if found.kind is not None:
-            return _placed(load_transformers(found, device, variant), device)
-        return _of_network(name, device, found.revision, variant, subfolder)
+            made = _placed(load_transformers(found, device, variant), device)
+        else:
+            made = _of_network(name, device, found.revision, variant, subfolder)
+        return made if any(value is not None for value in options.values()) else _named(made, name)
     names = (*BUILT_IN, *registered_names())
     hint = "Write region maps with `csl-plugin propose IMAGES OUT`, or pass any callable of your own instead."
     raise FileError(
@@ -192,6 +194,13 @@ def _of_network(
     )
     maker = NetworkRegions if network.config.boundary else NetworkProposals
     return _placed(maker(network), device)
+
+
+def _named(proposer: ImageProposer, source: str) -> ImageProposer:
+    """The proposer of a source, which shows as it."""
+    if isinstance(proposer, FollowsImages):
+        proposer.loaded_as = source
+    return proposer
 
 
 def _placed(proposer: ImageProposer, device: torch.device | str | None) -> ImageProposer:
