@@ -33,10 +33,11 @@ lint: $(VENV)/ready-to-lint  ## Format, lint and types
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
-dist: $(VENV)/ready-to-release  ## The sdist, and the wheel that is built from it: dist/
+dist: $(VENV)/ready-to-release  ## The sdist, and the wheel that is built from it, with their contents checked: dist/
 	rm -rf dist
 	$(VENV)/bin/python -m build
 	$(VENV)/bin/twine check --strict dist/*
+	$(VENV)/bin/python -m tests.helpers.distributions dist
 
 sdist-test: dist  ## The sdist in an empty folder, tested by its own tests; ARGS=tests/fusion for some of them
 	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && tar -xzf dist/*.tar.gz -C "$$folder" --strip-components 1 \

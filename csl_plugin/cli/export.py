@@ -22,19 +22,22 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "export",
         help="write the stage, a network or the fusion as an ONNX file",
-        description="Write OUT.onnx, for onnxruntime and other runtimes without Python: of a proposer the "
-        "whole stage, image and distribution to fused map; with --network its network alone; of `fuse` the "
-        "fusion, "
-        "distribution and labels to fused map. The file is run in onnxruntime on random inputs and kept only "
-        "if it gives what this package gives. It needs the extra `onnx`. An earlier export at OUT.onnx is "
-        "replaced, another file is not.",
+        description="Write OUT.onnx, for onnxruntime and other runtimes without Python. Of a proposer it is "
+        "the whole stage, image and scores to fused map; with --network its network alone; of `fuse` the "
+        "fusion, scores and labels to fused map. The file is run on random inputs and kept only if it gives "
+        "what this package gives. Needs the extra `onnx`. An earlier export at OUT.onnx is replaced, another "
+        "file is not.",
+        examples=[
+            "csl-plugin export fuse fuse.onnx",
+            "csl-plugin export csl-tiny:auto,5 stage.onnx --size 480x640",
+        ],
     )
     parser.add_argument(
         "name",
         metavar="NAME",
         type=name,
-        help="`csl-tiny:auto,5` for the default stage; another network with boundaries or `superpixels`, "
-        "with :SCALE,SCALE and + between them; or `fuse`",
+        help="`fuse`, or a proposer: csl-tiny:auto,5 is the default stage; another network with boundaries "
+        "or superpixels, with :SCALE,SCALE and + between them",
     )
     parser.add_argument("file", metavar="OUT.onnx", type=path, help="the file to write")
     parser.add_argument(
@@ -42,7 +45,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_rule_option(parser)
     parser.add_argument(
-        "--classes", metavar="C", type=int, default=1, help="channels of the distribution (default: 1)"
+        "--classes", metavar="C", type=int, default=1, help="channels of the scores (default: 1)"
     )
     parser.add_argument(
         "--size",

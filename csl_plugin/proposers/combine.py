@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.proposers.base import Partition, Proposer, as_partitions
+from csl_plugin.proposers.images import Images, is_batch, read_images
 from csl_plugin.regions.region_map import RegionMap
 
 if TYPE_CHECKING:  # a name alone does not need it
@@ -41,8 +41,8 @@ class Scales:
         self.proposer = proposer
         self.scales = tuple(type(proposer).checked_scale(scale) for scale in scales)
 
-    def __call__(self, images: Array) -> tuple[RegionMap, ...]:
-        """The partitions of a batch of RGB images, (B, 3, H, W) in [0, 1]."""
+    def __call__(self, images: Images) -> tuple[RegionMap, ...]:
+        """The partitions of a batch of RGB images, (B, 3, H, W) in [0, 1], or whatever `Proposer` names."""
         return self.proposer.at_scales(images, self.scales)
 
     def __repr__(self) -> str:
@@ -74,20 +74,23 @@ class Together:
             raise OptionError("proposers", "none", "at least one", "Pass what load_proposer returns.")
         self.proposers = tuple(proposers)
 
-    def __call__(self, images: Tensor, names: Sequence[str] | None = None) -> tuple[Partition, ...]:
+    def __call__(self, images: Images, names: Sequence[str] | None = None) -> tuple[Partition, ...]:
         """The partitions of a batch of RGB images.
 
         Args:
-            images: (B, 3, H, W) in [0, 1].
+            images: RGB (B, 3, H, W) in [0, 1], or whatever else `Proposer` names; every proposer gets the
+                batch.
             names: The stems of the B images, for folders of region maps.
 
         Raises:
             OptionError: A folder of region maps is among the proposers, and there are no names.
+            CSLError: The images cannot be read as such: see `Proposer`.
         """
+        batch = images if is_batch(images) else read_images(images)
         return tuple(
             each
             for proposer in self.proposers
-            for each in as_partitions(call_by_name(proposer, images, names))
+            for each in as_partitions(call_by_name(proposer, batch, names))
         )
 
     def __repr__(self) -> str:

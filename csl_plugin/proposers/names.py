@@ -7,3 +7,6 @@ BUILT_IN = ("csl-tiny", "csl-tiny-strict", "csl-tiny-open", "superpixels")
 
 DEFAULT = "csl-tiny:auto,5"
 """What `load_proposer()` gives: two partitions of one tree, by eq. 2 along boundaries, then a fine scale."""
+
+FIRST = "csl-tiny"
+"""The first of these two, where a single partition is wanted."""

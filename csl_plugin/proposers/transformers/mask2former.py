@@ -12,10 +12,9 @@ from torch import Tensor
 
 from csl_plugin._autocast import without_autocast
 from csl_plugin._options import check_choice, checked_integer
-from csl_plugin.arrays import Array
 from csl_plugin.errors import CSLError, OptionError, OutputError, reason_of
 from csl_plugin.models.hub.safetensors_io import weights_digest
-from csl_plugin.proposers.base import read_images
+from csl_plugin.proposers.images import Images, read_images
 from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.proposers.transformers.families import MODEL_TYPES, QueryFamily, Validity, family_of
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded
@@ -91,16 +90,14 @@ class MaskClassificationProposals(FollowsImages):
         self._frame = self._family.frame_of(model.config, self._longest_side)
         self._task = task
 
-    def __call__(self, images: Array) -> tuple[RegionProposals]:
+    def __call__(self, images: Images) -> tuple[RegionProposals]:
         """The proposals of a batch of images, on the images' device.
 
         Args:
-            images: RGB, (B, 3, H, W), floating point in [0, 1]; H and W may differ between calls.
+            images: RGB (B, 3, H, W) in [0, 1], or whatever else `Proposer` names.
 
         Raises:
-            DTypeError: Not a floating-point tensor or array.
-            ShapeError: Not (B, 3, H, W), or an axis is empty.
-            ScoreRangeError: A value is outside [0, 1] or not finite.
+            CSLError: The images cannot be read as such: see `Proposer`.
             OutputError: The model fails, or its output has no masks with classes.
         """
         tensor = read_images(images)

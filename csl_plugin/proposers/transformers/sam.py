@@ -12,10 +12,9 @@ from torch import Tensor
 
 from csl_plugin._autocast import without_autocast
 from csl_plugin._options import checked_integer
-from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models.hub.safetensors_io import weights_digest
-from csl_plugin.proposers.base import read_images
+from csl_plugin.proposers.images import Images, read_images
 from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.proposers.transformers.families import MODEL_TYPES, PointFamily, family_of
 from csl_plugin.proposers.transformers.mask2former import as_output_error
@@ -78,16 +77,14 @@ class PromptedPointProposals(FollowsImages):
         self._num_regions = checked_integer("num_regions", num_regions, 1, None, hint)
         self._frame = self._family.frame_of(model.config)
 
-    def __call__(self, images: Array) -> tuple[RegionProposals]:
+    def __call__(self, images: Images) -> tuple[RegionProposals]:
         """The proposals of a batch of images, on the images' device.
 
         Args:
-            images: RGB, (B, 3, H, W), floating point in [0, 1]; H and W may differ between calls.
+            images: RGB (B, 3, H, W) in [0, 1], or whatever else `Proposer` names.
 
         Raises:
-            DTypeError: Not a floating-point tensor or array.
-            ShapeError: Not (B, 3, H, W), or an axis is empty.
-            ScoreRangeError: A value is outside [0, 1] or not finite.
+            CSLError: The images cannot be read as such: see `Proposer`.
             OutputError: The model fails.
         """
         tensor = read_images(images)
