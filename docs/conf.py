@@ -34,7 +34,7 @@ exclude_patterns = ["_build", "README.md"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Type variables.
-    (r"py:.*", r"(csl_plugin\.\w+\.(\w+\.)?)?\w+T"),
+    (r"py:.*", r"(csl_plugin\.\w+\.(\w+\.)?)?[A-Z]\w*[a-z]T"),
     # Classes of the inside, which public signatures pass on and nobody has to name.
     (r"py:.*", r"csl_plugin\.\w+\.\w+(\.\w+)*\.[A-Z]\w+|csl_plugin\.distributed\.Processes"),
     # The same, where an annotation is shown as it is written.

@@ -42,7 +42,9 @@ class Parser(argparse.ArgumentParser):
         paragraphs = [textwrap.fill(text, width) for text in description.split("\n\n")]
         super().__init__(
             description="\n\n".join(paragraphs),
-            epilog="\n  ".join(["examples:" if examples[1:] else "example:", *examples]) if examples else None,
+            epilog="\n  ".join(["examples:" if examples[1:] else "example:", *examples])
+            if examples
+            else None,
             formatter_class=_formatter,
             **given,
         )

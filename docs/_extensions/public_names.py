@@ -101,7 +101,7 @@ def _data(module: ModuleType, name: str) -> tuple[str, str]:
     """The value of a constant or an alias as it is written in its module, and the text below it."""
     package = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
     home = module.__name__
-    for node in package.body:
+    for node in ast.walk(package):  # some are imported at their first use
         if isinstance(node, ast.ImportFrom) and any(name in (item.asname, item.name) for item in node.names):
             home = str(node.module)
     if home != module.__name__:
