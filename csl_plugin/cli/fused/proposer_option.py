@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _SOURCES = (
     "source of the regions: `csl-tiny` or `superpixels`, both with :SCALE for coarser or finer regions; a "
-    "CSL network or a segmentation model of transformers: its folder, or OWNER/NAME on the Hub; a folder of "
+    "CSL network or a segmentation model of transformers: its folder (of a CSL network with :SCALE too), or "
+    "OWNER/NAME on the Hub; a folder of "
     "region maps (.png or .npz) or masks (.json) by image stem; a name that another package registered"
 )
 ONE = (
