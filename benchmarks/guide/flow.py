@@ -19,14 +19,14 @@ import torch
 from numpy.typing import NDArray
 
 from csl_plugin import find_objects, fuse, load_proposer
-from csl_plugin.demo import draw_street, load_teacher
+from csl_plugin.demo import STREET_SEED, draw_street, load_teacher
+from csl_plugin.demo.street.scoring import street_threshold, teacher_score
 from csl_plugin.io import atomic_path, image_batch
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import NetworkProposals
 from csl_plugin.proposers.bundled import bundled_folder
 from csl_plugin.viz.colors import Picture, class_colors, draw_edges, heat_colors, highlight, region_colors
 
-SEED = 0
 _WIDTH, _HEIGHT = 190, 114
 _SHARPER = 2  # pixels of a picture for one of the drawing
 _STYLE = """
@@ -68,25 +68,25 @@ class Pictures:
     objects: Picture
 
 
-def pictures(seed: int = SEED) -> Pictures:
+def pictures(seed: int = STREET_SEED) -> Pictures:
     """Each stage of the drawn street of a seed."""
     image = draw_street(seed).image
     batch = image_batch(image)
+    teacher = load_teacher()
     with torch.no_grad():
-        probabilities = load_teacher()(batch)["out"].softmax(1)
-    score = 1 - probabilities.amax(1, keepdim=True)
+        classes = teacher(batch)["out"].argmax(1)[0].numpy()
+    score = teacher_score(teacher, image)
     several: Any = load_proposer()(batch)
     fused = fuse(score, several)
     ids = several[0].labels[0].numpy()
-    threshold = float(np.quantile(fused.numpy(), 0.985))
-    (objects,) = find_objects(fused, threshold, several)
+    (objects,) = find_objects(fused, float(street_threshold()), several)
     return Pictures(
         image,
-        class_colors(probabilities[0].argmax(0).numpy()),
-        heat_colors(score[0, 0].numpy(), 0.0, float(score.max())),
+        class_colors(classes),
+        heat_colors(score, 0.0, 1.0),
         _proposals(batch),
         draw_edges(region_colors(image, ids), ids),
-        heat_colors(fused[0, 0].numpy(), 0.0, float(fused.max())),
+        heat_colors(fused, 0.0, 1.0),
         highlight(image, (objects.label_map() > 0).astype(np.float32)),
     )
 
@@ -130,7 +130,7 @@ def drawing(shown: Pictures) -> str:
         _way("M1196 194 V274", tip=True),
         _pill(150, 105, 140, "teacher", "your model"),
         _pill(150, 365, 140, "proposer", "csl-tiny, SAM, ..."),
-        _pill(534, 105, 144, "score", "1 - largest p"),
+        _pill(534, 105, 144, "score", "entropy of p"),
         _pill(534, 365, 144, "assignment", "soft, eq. 2"),
         _pill(904, 235, 132, "fusion", "eq. 3, its rule", core=True),
         _pill(1132, 228, 128, "threshold", ""),

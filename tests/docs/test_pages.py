@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -15,16 +16,18 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 BY_HAND = [DOCS / "quickstart.md", DOCS / "concepts.md", *DOCS.glob("tasks/*.md"), *DOCS.glob("howto/*.md")]
 RUN = sorted(page for page in BY_HAND if any(block.language in ("python", "sh") for block in blocks_of(page)))
+LONG = {"quickstart.md", "add-a-data-set.md", "train-regions.md"}  # whole jobs and trainings
+PARAMETERS = [
+    pytest.param(page, id=str(page.relative_to(DOCS)), marks=[pytest.mark.slow] * (page.name in LONG))
+    for page in RUN
+]
 ALL = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 
 
-def _id(page: Path) -> str:
-    return str(page.relative_to(ROOT))
-
-
-@pytest.mark.parametrize("page", RUN, ids=_id)
+@pytest.mark.parametrize("page", PARAMETERS)
 def test_the_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    shutil.copy(ROOT / "csl_plugin/demo/chelsea.jpg", tmp_path / "photo.jpg")  # the reader's own
     run_page(page, tmp_path)
 
 
