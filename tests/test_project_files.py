@@ -72,7 +72,7 @@ def test_what_the_package_imports_is_what_it_declares():
 @pytest.mark.parametrize(
     ("folder", "extras"),
     [
-        ("tests", ["test", "test-kernels", "anomalib"]),
+        ("tests", ["test", "test-app", "test-kernels", "anomalib"]),
         ("benchmarks", ["bench", "test", "anomalib"]),
         ("examples", ["ray"]),
     ],

@@ -38,7 +38,7 @@ def photograph_view(result: Result) -> str:
 def comparison_view(result: Result) -> str:
     """The score before and after fusion under one slider, and what is known of their quality."""
     heats = [_with_truth(result, heat_colors(values, 0.0, 1.0)) for values in (result.score, result.fused)]
-    slider = before_after(*heats, titles=("Score", "Fused score"))
+    slider = before_after(*heats, titles=("Score per pixel", "Fused score"))
     height, width = result.photograph.size
     note = "Drag the line, or move it with the arrow keys."
     if result.is_out_of_place:

@@ -160,7 +160,14 @@ def photograph(tmp_path):
 
 def test_an_example_then_regions_rule_and_threshold(visit):
     assert visit.text("notice") == ""
+    visit.says("original", "which no training street has")
+    table = visit.page.locator("#comparison tbody").inner_text()
+    figures = [float(number) for number in re.findall(r"([\d.]+) %", table)]
+    assert len(figures) == 4
+    assert figures[1] > figures[0]
     visit.choose("photograph", "A cat")
+    visit.says("comparison", "The street teacher has seen drawn streets only")
+    visit.says("comparison", "No ground truth is known")
     visit.says("original", "451 x 300")
     visit.says("regions-view", 'load_proposer("csl-tiny:auto,5")')
     visit.choose("score", "RX, no training")
@@ -247,7 +254,7 @@ def test_two_visitors_do_not_see_each_other(visit, server, browser, photograph):
         visit.slide("threshold", 0.9)
         other.says("regions-view", "superpixels:150,80")
         visit.says("objects-view", "threshold 0.900")
-        assert "451 x 300" in other.text("original")
+        assert "640 x 384" in other.text("original")
         assert "csl-tiny:auto,5" in visit.text("regions-view")
     finally:
         other.context.close()
@@ -260,7 +267,7 @@ def test_the_files_are_what_the_page_shows(visit, tmp_path):
         with visit.page.expect_download() as download:
             visit.page.locator(f"#files a[download='{name}']").click()
         download.value.save_as(tmp_path / name)
-    assert np.load(tmp_path / "fused.npy").shape == (300, 451)
+    assert np.load(tmp_path / "fused.npy").shape == (384, 640)
     assert cv2.imread(str(tmp_path / "panels.png")).shape[1] > 1000
     visit.slide("threshold", 0.31)
     visit.page.wait_for_selector("#files a", state="detached")
