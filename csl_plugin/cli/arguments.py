@@ -9,11 +9,11 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
-from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn
 
+from csl_plugin._nearest import nearest
 from csl_plugin.errors import OptionError
 from csl_plugin.places import Place, is_url, place_of
 
@@ -101,8 +101,8 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
 
 def did_you_mean(given: Any, names: Iterable[str]) -> str:
     """The end of an error: the known name that is nearest to an unknown one; nothing where none is near."""
-    near = get_close_matches(str(given).lower(), list(names), n=1, cutoff=0.6)
-    return f". Did you mean {near[0]}?" if near else ""
+    near = nearest(str(given), names)
+    return "" if near is None else f". Did you mean {near}?"
 
 
 def name(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TypeAlias, cast
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from csl_plugin import ops
 from csl_plugin._tracing import outside_graph, outside_transforms, untransformed
-from csl_plugin.arrays import Array, as_tensor, describe, has_values
+from csl_plugin.arrays import Array, as_tensor, describe, has_values, shown
 from csl_plugin.errors import CSLError, DeviceError, DTypeError, ShapeError
 from csl_plugin.fusion.score_argument import Distribution
 from csl_plugin.regions.assignment import soft_assignment
@@ -22,7 +23,10 @@ Partitioning: TypeAlias = "RegionProposals | RegionMap | Array"
 Regions: TypeAlias = "Partitioning | Sequence[Partitioning]"
 
 _OF_MASKS = "Masks and other tools' results become a partition by csl_plugin.proposers.regions_from_masks."
-_OF_COLORS = "Ids stored as colors are R + 256 * G + 65536 * B: compute them first, as int32."
+_OF_COLORS = (
+    "Of an image propose the regions first, load_proposer()(image). Ids stored as colors are "
+    "R + 256 * G + 65536 * B: compute them, as int32."
+)
 
 
 def read_partitions(
@@ -129,12 +133,8 @@ def _check_channels_first(regions: RegionProposals, read: Distribution) -> None:
 
 def _from_labels(labels: object, read: Distribution) -> RegionMap:
     if not isinstance(labels, (Tensor, np.ndarray)):
-        raise DTypeError(
-            "regions",
-            describe(labels),
-            "RegionProposals, a RegionMap, an array of integer labels, or a list of these",
-            "Pass what a proposer gave. " + _OF_MASKS,
-        )
+        expected = "RegionProposals, a RegionMap, an array of integer labels, or a list of these"
+        raise DTypeError("regions", _named(labels), expected, _hint_for(labels))
     tensor = untransformed("regions", as_tensor("regions", labels))
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         hint = "Convert them to an integer type. " + _OF_MASKS
@@ -156,6 +156,22 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
         return RegionMap(tensor, num_regions=bound)
     except CSLError as error:
         raise type(error)("regions", error.got, error.expected, error.hint) from None
+
+
+def _named(value: object) -> str:
+    return f"the text {shown(value)}" if isinstance(value, str) else describe(value)
+
+
+def _hint_for(value: object) -> str:
+    """What to do with what is no regions: an image, its path, a proposer, or something of another tool."""
+    if isinstance(value, (str, os.PathLike)) or hasattr(value, "getbands"):
+        return (
+            "Propose the regions of the image first: fuse(scores, load_proposer()(image)). A map of ids in a "
+            "file is read by csl_plugin.io.read_region_map(path)."
+        )
+    if callable(value):
+        return "Call the proposer with the image first: fuse(scores, proposer(image))."
+    return "Pass what a proposer gave. " + _OF_MASKS
 
 
 def _is_picture(labels: Tensor, read: Distribution) -> bool:
