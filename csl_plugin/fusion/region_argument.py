@@ -103,18 +103,20 @@ def _read_regions(regions: Partitioning, read: Distribution) -> RegionMap:
         return soft_assignment(regions, read.size)
     region_map = regions if isinstance(regions, RegionMap) else _from_labels(regions, read)
     if region_map.size != read.size:
-        channels_last = read.scores.shape[1:3] == region_map.size
-        raise ShapeError(
-            "regions",
-            f"a map of size {region_map.size}",
-            f"the distribution's size, {read.size}",
-            "The distribution looks channels-last: move its channels first, with permute or transpose."
-            if channels_last
-            else "Resample the map with nearest-neighbor interpolation, or fuse at the size of the map.",
-        )
+        got, expected = f"a map of size {region_map.size}", f"the distribution's size, {read.size}"
+        raise ShapeError("regions", got, expected, _size_hint(region_map.size, read))
     _match_batch("regions", region_map.batch_size, read)
     _match_device("regions", region_map.labels, read)
     return region_map
+
+
+def _size_hint(size: tuple[int, int], read: Distribution) -> str:
+    """What to do with a map of another size than the scores."""
+    if read.scores.shape[1:3] == size:
+        return "The distribution looks channels-last: move its channels first, with permute or transpose."
+    if size == read.size[::-1]:
+        return "Height is first: Pillow's size is (W, H), and an array may be transposed."
+    return f"Fuse at the size of the map with size={size}, or resample it with region_map.resize(size)."
 
 
 def _check_channels_first(regions: RegionProposals, read: Distribution) -> None:

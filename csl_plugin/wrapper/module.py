@@ -97,7 +97,7 @@ class CSLWrapper(WithProposer):
         super().__init__()
         if not callable(model) or isinstance(model, type):
             got = f"the class {model.__name__}" if isinstance(model, type) else describe(model)
-            raise DTypeError("model", got, "a model, or another callable", "Pass the model itself.")
+            raise DTypeError("model", got, "a model, or another callable", "Pass the loaded model itself.")
         if isinstance(proposer, str) and adapter is None and proposer in PRESETS:
             hint = f"Name it: CSLWrapper(model, adapter={proposer!r})."
             raise OptionError("proposer", f"{proposer!r}, a preset of adapters", "a proposer", hint)
