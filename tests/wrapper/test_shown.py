@@ -133,9 +133,7 @@ def test_a_quantile_calibration_is_one_short_line():
     calibration = Calibration.fit_quantile(maps)
     assert repr(calibration) == "QuantileCalibration(256 levels, -3.899 -> 0.0625, 3.1 -> 0.938)"
     assert len(repr(OutputAdapter(calibration, "score"))) < 120
-    assert repr(Calibration.fit_quantile(maps, lower_is_anomalous=True)).endswith(
-        "-> 0.938, 3.1 -> 0.0625)"
-    )
+    assert repr(Calibration.fit_quantile(maps, lower_is_anomalous=True)).endswith("-> 0.938, 3.1 -> 0.0625)")
     assert repr(eval(repr(Calibration.fit_sigmoid(maps)))) == repr(Calibration.fit_sigmoid(maps))  # noqa: S307
 
 
