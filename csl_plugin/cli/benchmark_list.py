@@ -95,9 +95,9 @@ def _table(known: Mapping[str, tuple[DatasetInfo, str]]) -> list[str]:
 
 
 def _address(where: str) -> str:
-    """The first address in a text; the text where there is none."""
+    """The first address in a text, without the name of an archive; the text where there is none."""
     found = re.search(r"\S+\.\S*\w", where)
-    return found[0] if found else where
+    return re.sub(r"/[^/]*\.zip$", "", found[0]) if found else where
 
 
 def _page(name: str, info: DatasetInfo, measured: str) -> list[str]:
