@@ -55,7 +55,8 @@ def test_a_card_states_the_license(name):
     card = (WEIGHTS / name / "README.md").read_text(encoding="utf-8")
     front, _, text = card.removeprefix("---\n").partition("---\n")
     assert re.search(r"^license: ", front, re.MULTILINE)
-    assert "**License.**" in text
+    text = text.partition("\n## License\n")[2].partition("\n## ")[0]
+    assert text
     documented = inspect.getdoc(load_proposer).partition(f'"{name}": ')[2].partition("\n- ")[0]
     for term in ("CC BY-NC 4.0", "BSDS500", "CC0"):
         assert (term in text) == (term in documented)
