@@ -36,8 +36,8 @@ def test_a_benchmark_says_where_it_is_and_how_it_lies(capsys, name):
     ("words", "expected"),
     [
         ([], ("NAME: got none", "--list names all")),
-        (["road-anomly"], ("NAME: got 'road-anomly'", "Did you mean road-anomaly?")),
-        (["road-anomly", "--list"], ("Did you mean road-anomaly?",)),
+        (["road-anomly"], ("NAME: got 'road-anomly'", "Did you mean 'road-anomaly'?")),
+        (["road-anomly", "--list"], ("Did you mean 'road-anomaly'?",)),
         (["road-anomaly"], ("--data: got none", "frames/<frame>.jpg", "www.epfl.ch", "road-anomaly --list")),
     ],
 )

@@ -42,15 +42,15 @@ def test_the_list_of_commands_has_a_line_each(capsys):
     ("words", "message"),
     [
         (["fus", "a", "b", "c"], "argument COMMAND: got 'fus', expected demo, "),
-        (["fus", "a", "b", "c"], "Did you mean fuse?"),
-        (["eval", "anomly", "a", "b"], "Did you mean anomaly?"),
-        (["fuse", "a", "b", "c", "--rule", "Adaptative"], "Did you mean adaptive?"),
+        (["fus", "a", "b", "c"], "Did you mean 'fuse'?"),
+        (["eval", "anomly", "a", "b"], "Did you mean 'anomaly'?"),
+        (["fuse", "a", "b", "c", "--rule", "Adaptative"], "Did you mean 'adaptive'?"),
         (
             ["fuse", "a", "b", "c", "--ruel", "mean"],
-            "unrecognized arguments: --ruel mean. Did you mean --rule?",
+            "unrecognized arguments: --ruel mean. Did you mean '--rule'?",
         ),
-        (["objects", "a", "b", "c", "--threshold", "1", "--format", "coc"], "Did you mean coco?"),
-        (["eval", "anomaly", "a", "b", "--protocol", "poled"], "Did you mean pooled?"),
+        (["objects", "a", "b", "c", "--threshold", "1", "--format", "coc"], "Did you mean 'coco'?"),
+        (["eval", "anomaly", "a", "b", "--protocol", "poled"], "Did you mean 'pooled'?"),
     ],
 )
 def test_the_nearest_name_is_named(capsys, words, message):
