@@ -223,7 +223,8 @@ class ComponentMetric(_Found):
 
         Args:
             scores: (H, W) floating point or uint8; higher is more anomalous.
-            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void. Of a mask of 0 and 255 pass
+                `mask == 255`.
 
         Raises:
             ShapeError: Not (H, W), or not the same.
@@ -289,7 +290,8 @@ class ObjectMetric(_Found):
 
         Args:
             objects: The objects of the frame, such as `csl_plugin.Objects`.
-            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void. Of a mask of 0 and 255 pass
+                `mask == 255`.
 
         Raises:
             ShapeError: Not (H, W), or of another size than the objects'.
