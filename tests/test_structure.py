@@ -35,6 +35,10 @@ SURFACE = {
     "csl_plugin.batch": ["Fuser"],
     "csl_plugin.calibration": ["Calibration"],
     "csl_plugin.datasets": ["DATASETS", "open_dataset"],
+    "csl_plugin.demo": [
+        "Demonstration", "STREET_CLASSES", "STREET_SEED", "Street", "StreetDemonstration", "StreetTeacher",
+        "demonstrate", "demonstrate_street", "draw_street", "load_teacher", "rx_score",
+    ],
     "csl_plugin.end_to_end": ["EndToEnd"],
     "csl_plugin.errors": [
         "CSLError", "DTypeError", "DeviceError", "FileError", "MissingExtraError", "OptionError",

@@ -59,6 +59,7 @@ class Superpixels(HierarchicalRegions):
     """
 
     default_scale = _SCALE
+    loaded_as = "superpixels"
 
     def __init__(self, scale: float = _SCALE) -> None:
         super().__init__(scale)
