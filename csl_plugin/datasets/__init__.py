@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from csl_plugin._options import did_you_mean
 from csl_plugin.arrays import shown
 from csl_plugin.datasets import (
     cityscapes,
@@ -86,7 +87,9 @@ def dataset_info(name: str) -> DatasetInfo:
     """
     info = DATASETS.get(name) or registered_dataset(name) if isinstance(name, str) else None
     if info is None:
-        raise OptionError("name", shown(name), ", ".join(dataset_names()), "Choose one of the data sets.")
+        names = dataset_names()
+        hint = did_you_mean(name, names, "Choose one of the data sets.")
+        raise OptionError("name", shown(name), ", ".join(names), hint)
     return info
 
 
@@ -124,10 +127,12 @@ def open_dataset(
     for option in given:
         if option not in info.options:
             expected = ", ".join(info.options) or "no option"
-            raise OptionError(option, "an option", expected, f"{name} has no such option: omit it.")
+            hint = did_you_mean(option, info.options, f"{name} has no such option: omit it.")
+            raise OptionError(option, "an option", expected, hint)
     _check_choices(info, given)
     if info.subsets and subset not in (None, *info.subsets):
-        raise OptionError("subset", shown(subset), ", ".join(info.subsets), f"Choose a subset of {name}.")
+        hint = did_you_mean(subset, info.subsets, f"Choose a subset of {name}.")
+        raise OptionError("subset", shown(subset), ", ".join(info.subsets), hint)
     if not info.subsets and subset is not None and not _is_plain(subset):
         hint = "Name a folder of the data set."
         raise OptionError("subset", shown(subset), "the name of a folder", hint)
@@ -146,7 +151,7 @@ def _check_choices(info: DatasetInfo, given: dict[str, Any]) -> None:
     for option, value in given.items():
         choices = info.options[option].split(", ")
         if len(choices) > 1 and (value if isinstance(value, str) else shown(value)) not in choices:
-            hint = "Omit it, and it is detected where possible."
+            hint = did_you_mean(value, choices, "Omit it, and it is detected where possible.")
             raise OptionError(option, shown(value), " or ".join(choices), hint)
 
 
