@@ -1,3 +1,3 @@
 """The version, read at build time and at run time."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

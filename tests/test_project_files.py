@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from csl_plugin import __version__
+
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PROJECT = PYPROJECT["project"]
@@ -61,7 +63,7 @@ def lowest_versions():
 
 def test_what_the_package_imports_is_what_it_declares():
     base, found = names(PROJECT["dependencies"]), imported("csl_plugin")
-    optional = names(EXTRAS["hdf5"] + EXTRAS["raster"] + EXTRAS["supervision"])
+    optional = names(EXTRAS["hdf5"] + EXTRAS["raster"] + EXTRAS["supervision"] + EXTRAS["viz"])
     assert found - optional - {"triton", "fsspec"} == base  # torch brings both
 
 
@@ -82,7 +84,7 @@ def test_what_the_rest_imports_is_declared(folder, extras):
 def test_the_lowest_versions_are_tested():
     lowest, floors = lowest_versions(), {}
     for requirement in PROJECT["dependencies"] + [
-        item for extra in ("test", "hdf5", "transformers") for item in EXTRAS[extra]
+        item for extra in ("test", "hdf5", "transformers", "viz") for item in EXTRAS[extra]
     ]:
         if match := re.match(r"([\w-]+)>=([\d.]+)", requirement):
             floors[match[1]] = match[2]
@@ -102,6 +104,15 @@ def test_the_workflows_run_the_versions_that_are_declared():
     oldest = floor.removeprefix("torch>=")
     assert f'python: "{pythons[0]}", torch: "{oldest}.0"' in workflow
     assert f"LOWEST_TORCH={oldest}.0" in workflow
+
+
+def test_the_citation_is_of_this_version():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    version = re.search(r"^version: (.*)$", citation, re.MULTILINE)[1]
+    date = re.search(r"^date-released: (.*)$", citation, re.MULTILINE)[1]
+    assert version == __version__
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(rf"^## \[{re.escape(version)}\] - (.*)$", changelog, re.MULTILINE) in ([], [date])
 
 
 def test_pre_commit_runs_the_ruff_of_make_lint():

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from csl_plugin._options import did_you_mean
 from csl_plugin.arrays import shown
 from csl_plugin.datasets import (
     cityscapes,
@@ -86,7 +87,8 @@ def open_dataset(
         ('anomaly', [[0, 1, 255], [0, 0, 1]])
     """
     if not isinstance(name, str) or name not in DATASETS:
-        raise OptionError("name", shown(name), ", ".join(DATASETS), "Choose one of the data sets.")
+        hint = did_you_mean(name, DATASETS, "Choose one of the data sets.")
+        raise OptionError("name", shown(name), ", ".join(DATASETS), hint)
     info = DATASETS[name]
     if subset is not None and not isinstance(subset, str):
         raise OptionError("subset", shown(subset), "a name", "Omit it for the default.")
@@ -94,10 +96,12 @@ def open_dataset(
     for option in given:
         if option not in info.options:
             expected = ", ".join(info.options) or "no option"
-            raise OptionError(option, "an option", expected, f"{name} has no such option: omit it.")
+            hint = did_you_mean(option, info.options, f"{name} has no such option: omit it.")
+            raise OptionError(option, "an option", expected, hint)
     _check_choices(info, given)
     if info.subsets and subset not in (None, *info.subsets):
-        raise OptionError("subset", shown(subset), ", ".join(info.subsets), f"Choose a subset of {name}.")
+        hint = did_you_mean(subset, info.subsets, f"Choose a subset of {name}.")
+        raise OptionError("subset", shown(subset), ", ".join(info.subsets), hint)
     if not info.subsets and subset is not None and not _is_plain(subset):
         hint = "Name a folder of the data set."
         raise OptionError("subset", shown(subset), "the name of a folder", hint)
@@ -114,7 +118,7 @@ def _check_choices(info: DatasetInfo, given: dict[str, Any]) -> None:
     for option, value in given.items():
         choices = info.options[option].split(", ")
         if len(choices) > 1 and (value if isinstance(value, str) else shown(value)) not in choices:
-            hint = "Omit it, and it is detected where possible."
+            hint = did_you_mean(value, choices, "Omit it, and it is detected where possible.")
             raise OptionError(option, shown(value), " or ".join(choices), hint)
 
 

@@ -141,7 +141,7 @@ class Summary:
         first, dataset = self.first, self.first.dataset
         if self.measured:
             values = next(iter(self.values.values()))["csl"]
-            check_labels(dataset, self.measured, first.protocols.task, values)
+            check_labels(self.measured, first.protocols.task, values)
         found = self._components(components)
         protocols = self._protocols(found) if self.measured else ()
         curves = self._curves() if self.measured else {}

@@ -297,6 +297,10 @@ class _Handler(BaseHTTPRequestHandler):
                     files[item["value"]["path"]] = hub.objects[item["value"]["oid"]]
             oid = hub.repositories[name].commit(files)
             self._json({"commitUrl": f"{hub.url}/{name}/commit/{oid}", "commitOid": oid})
+        elif "/tag/" in path:
+            repository = hub.repositories[name]
+            repository.refs[json.loads(body)["tag"]] = repository.find(parts[5])
+            self._json({})
         else:
             self._send(404, b"{}")
 
