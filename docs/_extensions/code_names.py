@@ -34,6 +34,7 @@ _ELSEWHERE = {
     r"numpy\.typing\.NDArray": _NUMPY + "/typing.html#numpy.typing.NDArray",
     r"numpy\.(bool|u?int\d+|float\d+)": _NUMPY + r"/arrays.scalars.html#numpy.\1",
     r"numpy\.random\.(?:_generator\.)?Generator": _NUMPY + "/random/generator.html#numpy.random.Generator",
+    r"gradio\.Blocks": "https://www.gradio.app/docs/gradio/blocks",
     r"matplotlib\.figure\.Figure": "https://matplotlib.org/stable/api/figure_api.html#matplotlib.figure.Figure",
     r"torch\.Tensor": _TORCH + "/tensors.html",
     r"torch\.device": _TORCH + "/tensor_attributes.html#torch.device",
@@ -48,6 +49,7 @@ _SHORT = {
     "Path": "pathlib.Path",
     "NDArray": "numpy.typing.NDArray",
     "np.uint8": "numpy.uint8",
+    "Blocks": "gradio.Blocks",
     "Figure": "matplotlib.figure.Figure",
 }
 
