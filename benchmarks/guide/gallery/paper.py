@@ -77,19 +77,19 @@ def scores_and_masks() -> Picture:
 def assignment() -> Picture:
     """Figure 3: regions from classes, by hard and by soft assignment."""
     pictures = (
-        ("Street with a cow", scene(SEED).street.image),
-        ("Street with a deer", scene(6).street.image),
-        ("Cat", skimage.data.chelsea()),  # type: ignore[no-untyped-call]
+        ("Street with a cow", "drawn", scene(SEED).street.image),
+        ("Street with a deer", "drawn", scene(6).street.image),
+        ("Cat", "Stefan van der Walt, CC0", skimage.data.chelsea()),  # type: ignore[no-untyped-call]
     )
     rows = []
-    for name, image in pictures:
+    for name, credit, image in pictures:
         size, easel, found = image.shape[:2], Easel(image, 360), proposals(image)
         classes = split_components(RegionMap(logits_of(image).argmax(1).int()))
         hard, soft = hard_assignment(found, size), soft_assignment(found, size)
         missed = float((hard.labels < 0).float().mean())
         rows.append(
             [
-                easel.picture(name),
+                easel.picture(name, credit),
                 easel.regions(
                     "Classes as regions",
                     f"{counted(classes)} parts of {len(STREET_CLASSES)} classes",
@@ -107,7 +107,7 @@ def assignment() -> Picture:
 def embeddings() -> Picture:
     """Figure 4: pixel embeddings and region prototypes in the plane of the first two principal components."""
     street = scene(SEED).street
-    pixels, prototypes, validity = _embedded(street.image)
+    pixels, prototypes, scores, validity = _embedded(street.image)
     height, width, channels = pixels.shape
     flat = pixels.reshape(-1, channels)
     middle = flat.mean(axis=0)
@@ -133,6 +133,8 @@ def embeddings() -> Picture:
     plot.dots(placed[sample, :2], _SEA, 1.4)
     plot.dots(placed[inside, :2], MASK, 1.4)
     plot.crosses(marks[real, :2], (2 + 6 * validity[real]).tolist(), _DARK)
+    own = _region_of(street.unseen, scores)
+    plot.crosses(marks[own : own + 1, :2], [2 + 6 * validity[own]], (203, 24, 29))
     return sheet(
         [
             [
@@ -145,7 +147,7 @@ def embeddings() -> Picture:
                 Panel(
                     plot.picture(),
                     "Embeddings and prototypes",
-                    "orange: the thing; x: prototypes, by validity",
+                    "x: prototypes, by validity; red: that of the thing",
                 ),
             ]
         ],
@@ -153,10 +155,10 @@ def embeddings() -> Picture:
     )
 
 
-def _embedded(image: Picture) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Pixel embeddings (h, w, D), prototypes (N, D) and validities (N,), all of unit length.
+def _embedded(image: Picture) -> tuple[Any, Any, Tensor, Any]:
+    """Pixel embeddings (h, w, D) and prototypes (N, D) of unit length, R (N, h, w) and V (N,).
 
-    R is the sigmoid of their product: their direction says which region a pixel belongs to.
+    R is the sigmoid of their product; which prototype is nearest to a pixel is a matter of direction.
     """
     model, kept = network(), {}
 
@@ -174,9 +176,10 @@ def _embedded(image: Picture) -> tuple[NDArray[np.float64], NDArray[np.float64],
         for hook in hooks:
             hook.remove()
     pixels, prototypes = kept["pixels"][0].permute(1, 2, 0), kept["prototypes"][0]
-    validity = output.regions[-1].validity_logits[0].sigmoid()
+    last = output.regions[-1]
+    scores, validity = last.mask_logits[0].sigmoid(), last.validity_logits[0].sigmoid()
     directions = (F.normalize(each.double(), dim=-1).numpy() for each in (pixels, prototypes))
-    return (*directions, validity.double().numpy())
+    return (*directions, scores, validity.double().numpy())
 
 
 def _level(values: Any, truth: NDArray[np.bool_]) -> float:

@@ -21,13 +21,13 @@ def rules() -> Picture:
     """One noisy score after each rule."""
     case = helps()
     score, several = noisy_score(case), partitions(case.image)
-    easel = Easel(case.image, 400)
+    easel = Easel(case.image, 350)
     one = several[0]
     maps = {
         "product": ('Rule "product"', "eq. 3 as printed", fused(score, one, "product")),
         "geometric": ('Rule "geometric"', "its square root", fused(score, one, "geometric")),
         "mean": ('Rule "mean"', "the region alone", fused(score, one, "mean")),
-        "adaptive": ('Rule "adaptive"', f"default, {len(several)} partitions", fused(score, several)),
+        "adaptive": ('Rule "adaptive"', "default", fused(score, several)),
     }
     after = [
         easel.heat(title, f"{ap_of(values, case.truth)}, {note}", values)
@@ -109,7 +109,9 @@ def calibration() -> Picture:
             ],
             [
                 Panel(
-                    plot.picture(), "Calibration", f"the quantiles of {len(_NORMAL)} streets without the thing"
+                    plot.picture(),
+                    "Calibration",
+                    f"the quantiles of {len(_NORMAL)} streets without the thing",
                 ),
                 easel.heat("Calibrated and fused", ap_of(after, truth), after),
             ],

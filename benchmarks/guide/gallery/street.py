@@ -7,7 +7,7 @@ from csl_plugin.demo import STREET_SEED, demonstrate_street, draw_street
 from csl_plugin.viz.colors import Picture
 from csl_plugin.viz.scaling import fit, resize
 
-_BOX = (1500, 1500)
+_BOX = (1300, 1300)
 
 
 def street() -> Picture:
