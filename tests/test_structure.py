@@ -46,7 +46,7 @@ SURFACE = {
     ],
     "csl_plugin.evaluation": ["run_benchmark"],
     "csl_plugin.export": ["FusionGraph", "Graph", "NetworkGraph", "StageGraph", "exported", "to_onnx"],
-    "csl_plugin.fusion": ["Rule", "fuse", "fuse_labels"],
+    "csl_plugin.fusion": ["Regions", "Rule", "fuse", "fuse_labels"],
     "csl_plugin.io": ["read_image", "read_region_map", "read_scores", "write_region_map", "write_scores"],
     "csl_plugin.metrics": [
         "ImageAnomaly", "InstanceAP", "ObjectMetric", "PooledAnomaly", "RegionOverlap", "RegionQuality",
@@ -63,8 +63,8 @@ SURFACE = {
         "write_polygons",
     ],
     "csl_plugin.proposers": [
-        "NetworkProposals", "NetworkRegions", "Proposer", "RegionMapFolder", "Superpixels", "load_proposer",
-        "proposer_from_model", "regions_from_masks",
+        "ImageProposer", "Images", "NetworkProposals", "NetworkRegions", "Proposer", "RegionMapFolder",
+        "Superpixels", "load_proposer", "proposer_from_model", "regions_from_masks",
     ],
     "csl_plugin.regions": [
         "RegionMap", "RegionProposals", "hard_assignment", "soft_assignment", "split_components",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.cli.arguments import name, path
 from csl_plugin.cli.fused.rule_option import DEFAULT_RULE, add_rule_option
+from csl_plugin.cli.streams import say
 from csl_plugin.errors import OptionError
 
 if TYPE_CHECKING:
@@ -73,7 +74,13 @@ def run(arguments: argparse.Namespace) -> Answer:
     require_packages()
     check_replaceable(arguments.file, check_exported, "an exported graph")
     graph = _graph(arguments)
-    found = to_onnx(graph, arguments.file, size=arguments.size, inputs=arguments.inputs)
+    found = to_onnx(
+        graph,
+        arguments.file,
+        size=arguments.size,
+        inputs=arguments.inputs,
+        progress=lambda step: say(f"export: {step}"),
+    )
     size = None if arguments.size is None else list(arguments.size)
     facts = {
         "command": "export",

@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
     shard = shard_of_option(arguments)
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
+    from csl_plugin.cli.fused.class_maps import warn_of_class_maps
     from csl_plugin.cli.fused.fused_maps import refuse_fused
     from csl_plugin.io import IMAGE_SUFFIXES, list_images
     from csl_plugin.proposers.on_files import region_folders
@@ -90,6 +91,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     notes: dict[str, Note] = {
         "images": len(images),
         "scores_upsampled": outcome.counted["scores_upsampled"],
+        **warn_of_class_maps(outcome.counted, outcome.done),
         **left_out(arguments.images, arguments.scores, images, scores, suffixes),
     }
     return report("fuse", outcome, out, job.settings, {**chosen(arguments), **tiles_chosen(arguments)}, notes)

@@ -25,10 +25,17 @@ def add_parser(subparsers: Any) -> None:
         ],
     )
     parser.add_argument(
-        "recipe", metavar="RECIPE", type=path, help="a JSON file; csl_plugin.training.Recipe says what is in it"
+        "recipe",
+        metavar="RECIPE",
+        type=path,
+        help="a JSON file; csl_plugin.training.Recipe says what is in it",
     )
     parser.add_argument(
-        "--data", metavar="DIR", type=path, required=True, help="the folder that the paths in the recipe are relative to"
+        "--data",
+        metavar="DIR",
+        type=path,
+        required=True,
+        help="the folder that the paths in the recipe are relative to",
     )
     parser.add_argument("--out", metavar="DIR", type=path, required=True, help="the job's folder")
     parser.add_argument(
@@ -44,7 +51,9 @@ def add_parser(subparsers: Any) -> None:
         default=1,
         help="processes that draw batches; 0 for this one (default: %(default)s)",
     )
-    parser.add_argument("--device", metavar="D", default="cpu", help="where to train, such as cuda (default: %(default)s)")
+    parser.add_argument(
+        "--device", metavar="D", default="cpu", help="where to train, such as cuda (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)
 

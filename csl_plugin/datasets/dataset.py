@@ -45,7 +45,7 @@ class Dataset:
     """A data set on disk, with a checked layout.
 
     Attributes:
-        name: Its name in `DATASETS`.
+        name: Its name in `dataset_names()`; `open_dataset` sets it.
         task: "anomaly" or "semantic".
         subset: Name of the subset, such as "val".
         frames: In the order of the official lists.

@@ -131,8 +131,8 @@ INFO = DatasetInfo(
     title="a folder of images and labels",
     where="your own data",
     license="your own",
-    layout="images/<frame>.png (or .jpg, ...) and labels/<frame>.png: 0 normal, 1 anomalous, 255 void, or what "
-    "classes.json says",
+    layout="images/<frame>.png (or .jpg, ...) and labels/<frame>.png: 0 normal, 1 anomalous, 255 void, or "
+    "what classes.json says",
     subsets=(),
     default_subset=None,
     table="",

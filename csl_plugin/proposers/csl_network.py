@@ -28,6 +28,7 @@ from csl_plugin.proposers.hierarchy.node_validity import node_validity
 from csl_plugin.proposers.hierarchy.scales import AUTO, HierarchicalRegions, Scale, as_map, scale_name
 from csl_plugin.proposers.hierarchy.terrain import Terrain
 from csl_plugin.proposers.images import Images, read_images
+from csl_plugin.proposers.names import loading_call
 from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
@@ -86,7 +87,7 @@ class NetworkProposals(FollowsImages):
         return (RegionProposals.from_logits(logits.to(images.device), validity.to(images.device)),)
 
     def __repr__(self) -> str:
-        return f"NetworkProposals({network_digest(self.network)})"
+        return loading_call(self) or f"NetworkProposals({network_digest(self.network)})"
 
 
 class NetworkRegions(FollowsImages, HierarchicalRegions):
@@ -189,9 +190,11 @@ class NetworkRegions(FollowsImages, HierarchicalRegions):
             labels += partitions_of(image, boundary[one], proposed, (STRIDE, STRIDE), (self.scale,))
         return (as_map(labels, tensor.device),)
 
+    source = HierarchicalRegions.source
+
     def __repr__(self) -> str:
-        scale = scale_name(self.scale)
-        return f"NetworkRegions({network_digest(self.network)}, scale={scale})"
+        made = f"NetworkRegions({network_digest(self.network)}, scale={scale_name(self.scale)})"
+        return loading_call(self) or made
 
 
 def finest(output: NetworkOutput | BoundaryLogits) -> Tensor:

@@ -98,6 +98,11 @@ class RegionMapFolder:
             raise ShapeError(str(file), f"size {labels.shape}", f"the image's, {size}", hint)
         return labels
 
+    @property
+    def source(self) -> str:
+        """What `load_proposer` takes to give this proposer."""
+        return str(self.path)
+
     def identity(self) -> str:
         """The same for every folder; a job compares each file with the output that was made from it."""
         return STORED_REGIONS

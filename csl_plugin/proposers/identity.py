@@ -88,8 +88,8 @@ def _of_own(source: Any) -> str:
     several = isinstance(source, Scales)
     proposer = source.proposer if several else source
     if not isinstance(proposer, (HierarchicalRegions, NetworkProposals)):
-        shown = re.sub(r"^\w+\((.*)\)$", r"\1", repr(proposer))  # without the name of its class
-        return f"{shown}{_configuration(proposer)}"
+        made_of = getattr(proposer, "made_of", proposer.__repr__)  # of a model of transformers
+        return f"{made_of()}{_configuration(proposer)}"
     scales = ""
     if isinstance(proposer, HierarchicalRegions):
         scales = ":" + ",".join(map(scale_name, source.scales if several else (proposer.scale,)))
@@ -219,6 +219,8 @@ def _weights(value: Any) -> list[Any]:
 
 def _attributes(value: Any) -> dict[str, Any]:
     found = dict(getattr(value, "__dict__", {}))
+    if type(value).__module__.startswith("csl_plugin."):
+        found.pop("loaded_as", None)  # by which name it came decides nothing
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:

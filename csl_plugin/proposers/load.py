@@ -57,7 +57,8 @@ def load_proposer(
             A name that another package registered under the entry-point group "csl_plugin.proposers".
             A folder or a repository on the Hub, OWNER/NAME, with a network that `CSLNetwork.save_pretrained`
             wrote, or with a Mask2Former, MaskFormer, OneFormer, EoMT, VidEoMT, DETR, Conditional DETR or
-            RF-DETR (with masks), SAM, SAM-HQ, SAM2, EdgeTAM or SAM3 tracker of transformers.
+            RF-DETR (with masks), SAM, SAM-HQ, SAM2, EdgeTAM or SAM3 tracker of transformers. Of a network of
+            ours in a folder, scales may follow as above: "run/network:auto,5".
             A folder of precomputed region maps or masks, one file per image, found by the image's stem
             (`RegionMapFolder`).
         revision: A commit, tag or branch of a network on the Hub; other sources have none.
@@ -109,7 +110,7 @@ def load_proposer(
             from csl_plugin.proposers.superpixels import Superpixels
 
             return _at_scales(Superpixels(), name, scales)
-        return _at_scales(_of_network(bundled_folder(kind), device), name, scales)
+        return _at_scales(_named(_of_network(bundled_folder(kind), device), kind), name, scales)
     if is_folder:
         _refuse({"revision": revision}, "a folder", "Omit it.")
         if subfolder is None and not (Path(name) / "config.json").exists():
@@ -117,6 +118,10 @@ def load_proposer(
 
             _refuse({"variant": variant}, "a folder of region maps", "Omit it.")
             return RegionMapFolder(name)
+    elif os.path.isdir(name.rpartition(":")[0]):  # noqa: PTH112
+        _refuse(options, "a folder with scales", "Omit it.")
+        folder, _, scales = name.rpartition(":")
+        return _at_scales(_of_network(folder, device), name, scales)
     elif all(value is None for value in options.values()):
         registered = registered_proposer(name, device)
         if registered is not None:
@@ -126,8 +131,10 @@ def load_proposer(
 
         found = published(name, revision, subfolder)
         if found.kind is not None:
-            return _placed(load_transformers(found, device, variant), device)
-        return _of_network(name, device, found.revision, variant, subfolder)
+            made = _placed(load_transformers(found, device, variant), device)
+        else:
+            made = _of_network(name, device, found.revision, variant, subfolder)
+        return made if any(value is not None for value in options.values()) else _named(made, name)
     names = (*BUILT_IN, *registered_names())
     hint = "Write region maps with `csl-plugin propose IMAGES OUT`, or pass any callable of your own instead."
     raise FileError(
@@ -192,6 +199,13 @@ def _of_network(
     )
     maker = NetworkRegions if network.config.boundary else NetworkProposals
     return _placed(maker(network), device)
+
+
+def _named(proposer: ImageProposer, source: str) -> ImageProposer:
+    """The proposer of a source, which shows as it."""
+    if isinstance(proposer, FollowsImages):
+        proposer.loaded_as = source
+    return proposer
 
 
 def _placed(proposer: ImageProposer, device: torch.device | str | None) -> ImageProposer:

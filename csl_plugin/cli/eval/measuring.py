@@ -14,6 +14,7 @@ from csl_plugin.cli.streams import say
 from csl_plugin.io import read_label_png
 from csl_plugin.io.json_values import null_for_nan
 
+
 def measure(
     pairs: Pairs, read: Reader, metrics: Sequence[Any], verb: str, read_label: Reader = read_label_png
 ) -> None:

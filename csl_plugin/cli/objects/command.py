@@ -113,6 +113,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
     shard = shard_of_option(arguments)
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
+    from csl_plugin.cli.fused.class_maps import warn_of_class_maps
     from csl_plugin.cli.objects.finding import shown_name
     from csl_plugin.cli.objects.object_set import ObjectSet
     from csl_plugin.io import list_images
@@ -145,6 +146,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     )
     notes: dict[str, Note] = {
         "images": len(images),
+        **warn_of_class_maps(outcome.counted, outcome.done),
         **left_out(arguments.images, arguments.scores, images, scores),
     }
     made_with = chosen(arguments)

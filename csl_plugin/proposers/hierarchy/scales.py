@@ -36,6 +36,8 @@ class HierarchicalRegions(ABC):
     """
 
     default_scale: Scale
+    loaded_as: str | None = None
+    """The source that `load_proposer` made it from, without scales, if that says all."""
 
     def __init__(self, scale: Scale) -> None:
         self.scale: Scale = self.checked_scale(scale)
@@ -80,6 +82,12 @@ class HierarchicalRegions(ABC):
             here = self.near(known)
             found = zip(*(here.partitions(image, scales) for image in torch.split(known, 1)), strict=True)
         return tuple(as_map(labels, tensor.device) for labels in found)
+
+    @property
+    def source(self) -> str | None:
+        """What `load_proposer` takes to give this proposer; None if that is not known."""
+        own = self.scale == self.default_scale
+        return self.loaded_as if own or not self.loaded_as else f"{self.loaded_as}:{scale_name(self.scale)}"
 
     def near(self, images: Tensor) -> Self:  # noqa: ARG002 - what has a network looks at their device
         """What computes the regions of images on this device."""

@@ -15,6 +15,7 @@ from csl_plugin._options import check_choice, checked_integer
 from csl_plugin.errors import CSLError, OptionError, OutputError, reason_of
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.proposers.images import Images, read_images
+from csl_plugin.proposers.names import loading_call
 from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.proposers.transformers.families import MODEL_TYPES, QueryFamily, Validity, family_of
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded
@@ -143,13 +144,17 @@ class MaskClassificationProposals(FollowsImages):
     def _digest(self) -> str:
         return weights_digest(self.model.state_dict())[:12]
 
-    def __repr__(self) -> str:
+    def made_of(self) -> str:
+        """What decides the proposals: the kind of the model, its weights' digest, the options."""
         options = f"validity={self.validity!r}, longest_side={self._longest_side}"
         if self._family.call == "images and task":
             options += f", task={self._task!r}"
         if self.normalization != self._family.normalization:
             options += f", normalization={self.normalization}"
-        return f"MaskClassificationProposals({self._family.model_type} {self._digest}, {options})"
+        return f"{self._family.model_type} {self._digest}, {options}"
+
+    def __repr__(self) -> str:
+        return loading_call(self) or f"MaskClassificationProposals({self.made_of()})"
 
 
 def _query_family(model: torch.nn.Module) -> QueryFamily:

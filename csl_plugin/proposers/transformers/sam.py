@@ -15,6 +15,7 @@ from csl_plugin._options import checked_integer
 from csl_plugin.errors import OptionError
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.proposers.images import Images, read_images
+from csl_plugin.proposers.names import loading_call
 from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.proposers.transformers.families import MODEL_TYPES, PointFamily, family_of
 from csl_plugin.proposers.transformers.mask2former import as_output_error
@@ -148,11 +149,15 @@ class PromptedPointProposals(FollowsImages):
     def _digest(self) -> str:
         return weights_digest(self.model.state_dict())[:12]
 
-    def __repr__(self) -> str:
+    def made_of(self) -> str:
+        """What decides the proposals: the kind of the model, its weights' digest, the options."""
         options = f"points_per_side={self._points_per_side}, num_regions={self._num_regions}"
         if self.normalization != self._family.normalization:
             options += f", normalization={self.normalization}"
-        return f"PromptedPointProposals({self._family.model_type} {self._digest}, {options})"
+        return f"{self._family.model_type} {self._digest}, {options}"
+
+    def __repr__(self) -> str:
+        return loading_call(self) or f"PromptedPointProposals({self.made_of()})"
 
 
 def _point_family(model: torch.nn.Module) -> PointFamily:
