@@ -17,6 +17,7 @@ from csl_plugin.io import image_batch
 from csl_plugin.metrics import SemanticMetric
 from csl_plugin.objects import objects_picture
 from csl_plugin.viz.colors import Picture
+from csl_plugin.viz.scaling import fit, resize
 from csl_plugin.viz.sheet import sheet
 
 _SEED = 7
@@ -31,7 +32,8 @@ def objects() -> Picture:
     regions = partitions(image)
     after = fused(score, regions)
     (found,) = find_objects(after, 0.5, regions, min_area=400)
-    return objects_picture(image, found, 0.5)
+    picture = objects_picture(image, found, 0.5)
+    return resize(picture, fit(picture.shape[:2], (1040, 1040)))
 
 
 def classes() -> Picture:

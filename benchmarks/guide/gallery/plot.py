@@ -65,7 +65,7 @@ class Plot:
                     cv2.line(self._large, *ends, ink, width * _LARGER, cv2.LINE_AA)
 
     def name(self, word: str, color: Color) -> None:
-        """The next line of the legend, in the upper left corner."""
+        """The next name of the legend, above the plot."""
         self._names.append((word, color))
 
     def picture(self) -> Picture:
@@ -83,10 +83,11 @@ class Plot:
         middle = (_LEFT + self._right - text_width(self._across.label, _TEXT)) // 2
         write_text(drawn, self._across.label, height - 8, middle, _TEXT, _INK)
         write_text(drawn, self._up.label, 12, 0, _TEXT, _INK)
-        for row, (word, color) in enumerate(self._names):
-            top = _TOP + 8 + 20 * row
-            drawn[top : top + 11, _LEFT + 10 : _LEFT + 21] = color
-            write_text(drawn, word, top + 10, _LEFT + 29, _TEXT, _BLACK)
+        left = _LEFT
+        for word, color in self._names:
+            drawn[3:14, left : left + 11] = color
+            write_text(drawn, word, 13, left + 18, _TEXT, _BLACK)
+            left += 18 + text_width(word, _TEXT) + 20
         return drawn
 
     def _place(self, x: float, y: float) -> tuple[int, int]:

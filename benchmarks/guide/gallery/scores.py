@@ -86,7 +86,7 @@ def calibration() -> Picture:
     fitted = Calibration.fit_quantile([normal])
     unit = fitted(raw)
     after = fused(unit, partitions(seen.street.image))
-    easel = Easel(seen.street.image, 440)
+    easel = Easel(seen.street.image, 480)
     ends = float(raw.min()), float(raw.max())
     low, high = np.percentile(np.concatenate([normal, raw.ravel()]), [0.1, 99.95])
     edges = np.linspace(low, high, 61)
@@ -98,8 +98,8 @@ def calibration() -> Picture:
         plot.area(list(zip((edges[:-1] + edges[1:]) / 2, 0.9 * counts / counts.max(), strict=True)), color)
     grid = np.linspace(low, high, 400)
     plot.line(list(zip(grid, fitted(grid.astype(np.float32)), strict=True)), _CURVE, 3)
-    plot.name("pixels of known streets", _KNOWN)
-    plot.name("pixels of the thing", MASK)
+    plot.name("known streets", _KNOWN)
+    plot.name("the thing", MASK)
     plot.name("calibration", _CURVE)
     return sheet(
         [
