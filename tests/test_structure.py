@@ -12,7 +12,7 @@ from tests.helpers.structure import cycles, imports, modules, part, parts
 
 # From the ground up: a part imports from parts that stand before it, and from none after it.
 ORDER = [
-    "errors", "_version", "places", "_opencv", "_entry_points", "_graph_break",
+    "errors", "_nearest", "_version", "places", "_opencv", "_entry_points", "_graph_break",
     "_torch_internals", "_autocast", "_tracing", "arrays", "_options", "_devices", "_processes", "_shards",
     "distributed", "ops", "regions", "io", "viz", "metrics", "datasets", "calibration", "fusion", "objects",
     "models", "adapters", "proposers", "tiles", "batch", "export", "end_to_end", "wrapper", "training",

@@ -17,7 +17,7 @@ from csl_plugin.viz import before_after, outline
 from csl_plugin.viz.colors import Picture, Values, draw_edges, heat_colors, region_colors
 from csl_plugin.viz.scaling import fit, resize
 
-_BOX = (900, 900)
+_SIDES = (640, 900)  # of a picture, the longer one: lines are thick enough, and drawing takes no time
 _QUALITY = 90
 _MOST_ROWS = 12
 _ROOM = 0.12  # of the picture's height, for a number above an object
@@ -56,7 +56,7 @@ def comparison_view(result: Result) -> str:
 def regions_view(result: Result) -> str:
     """The fine partition, each region in the mean color of its pixels."""
     coarse, fine = (_count(each) for each in result.partitions)
-    size = fit(result.photograph.size, _BOX)
+    size = _drawn_size(result.photograph.size)
     ids = _resized_ids(result.partitions[1], size)
     picture = draw_edges(region_colors(resize(result.photograph.image, size), ids), ids)
     caption = (
@@ -70,7 +70,7 @@ def objects_view(result: Result) -> str:
     """The objects at the threshold, numbered on the photograph and listed in a table."""
     found = result.objects
     height, width = result.photograph.size
-    picture, gain = outlined_objects(result.photograph.image, found, fit(found.size, _BOX))
+    picture, gain = outlined_objects(result.photograph.image, found, _drawn_size(found.size))
     number = f"{len(found)} object{'s' * (len(found) != 1)}" if len(found) else "No object"
     caption = f"{number} at the threshold {result.threshold:.3f}."
     if gain > 1:
@@ -140,6 +140,11 @@ def _count(regions: RegionMap) -> int:
 
 def _resized_ids(regions: RegionMap, size: tuple[int, int]) -> Values:
     return resize_nearest(regions.labels[0].cpu().numpy(), size)
+
+
+def _drawn_size(size: tuple[int, int]) -> tuple[int, int]:
+    side = min(max(max(size), _SIDES[0]), _SIDES[1])
+    return fit(size, (side, side))
 
 
 def _figure(picture: Picture, alt: str, caption: str, marks: str = "") -> str:
