@@ -63,7 +63,7 @@ def _listed(page):
             else:
                 matched = {place} & set(SITE)
             found |= matched - {page}
-            unmatched += [] if matched else [entry]
+            unmatched += [] if matched or "*" in entry else [entry]
     return found, unmatched
 
 
