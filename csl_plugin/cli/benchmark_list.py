@@ -31,7 +31,9 @@ def check_name(name: str | None) -> str:
     Raises:
         OptionError: No name, or none of a benchmark.
     """
-    known = _known()
+    from csl_plugin.evaluation.registry import benchmark_names
+
+    known = benchmark_names()
     if name is None or name not in known:
         got = "none" if name is None else ascii(name)
         hint = did_you_mean(name, known, "csl-plugin benchmark --list names all.")
@@ -48,8 +50,10 @@ def listing(name: str | None) -> Answer:
     Raises:
         OptionError: There is no such benchmark.
     """
-    known = _known()
-    shown = known if name is None else {check_name(name): known[name]}
+    from csl_plugin.evaluation.registry import benchmark_names
+
+    names = benchmark_names() if name is None else (check_name(name),)
+    shown = {each: _known(each) for each in names}
     facts = {
         each: {
             "title": info.title,
@@ -63,24 +67,26 @@ def listing(name: str | None) -> Answer:
         }
         for each, (info, measured) in shown.items()
     }
-    lines = _table(known) if name is None else _page(name, *known[name])
+    lines = _table(shown) if name is None else _page(name, *shown[name])
     return Answer(SUCCESS, {"command": "benchmark", "benchmarks": facts}, lines)
 
 
 def missing_data(name: str) -> OptionError:
     """The error of a benchmark without its data."""
-    info = _known()[name][0]
+    info = _known(name)[0]
     hint = f"Get it from: {info.where}. csl-plugin benchmark {name} --list says more."
     return OptionError("--data", "none", f"the data set's folder: {info.layout}", hint)
 
 
-def _known() -> Mapping[str, tuple[DatasetInfo, str]]:
-    from csl_plugin.datasets import DATASETS, dataset_info, dataset_names
+def _known(name: str) -> tuple[DatasetInfo, str]:
+    """What is known of a benchmark, and what it measures; the package that registers it alone is imported."""
+    from csl_plugin.datasets import DATASETS, dataset_info
     from csl_plugin.evaluation.registry import REGIONS_BENCHMARK
 
-    infos = {name: dataset_info(name) for name in dataset_names()}
-    found = {name: (info, info.measured) for name, info in infos.items()}
-    return found | {REGIONS_BENCHMARK: (DATASETS["coco-stuff"], "regions")}
+    if name == REGIONS_BENCHMARK:
+        return DATASETS["coco-stuff"], "regions"
+    info = dataset_info(name)
+    return info, info.measured
 
 
 def _table(known: Mapping[str, tuple[DatasetInfo, str]]) -> list[str]:
