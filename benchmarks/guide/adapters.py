@@ -71,8 +71,8 @@ How the images of the call are normalized is taken from the model, not from thei
 | of torchvision | normalized as the preset says |
 | any other | RGB in [0, 1] |
 
-The processor is that of `preprocessor_config.json` beside the weights that `from_pretrained` read, in a folder
-or in the cache of the Hub; nothing is downloaded. Else it is that of the preset.
+The processor is that of `preprocessor_config.json` beside the weights that `from_pretrained` read, in a
+folder or in the cache of the Hub; nothing is downloaded. Else it is that of the preset.
 
 The regions are found in the picture with that undone. Values may refute it: images that then leave [0, 1], or
 that all lie in [0, 1] before, as RGB does that was never normalized, are an error that says what to pass. To

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from csl_plugin.arrays import as_array, describe, shown
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
-from csl_plugin.proposers.images import is_picture, read_images
+from csl_plugin.io.pillow_pictures import is_picture
+from csl_plugin.proposers.images import read_images
 
 _NAMED = 8
 _OF_A_DICT = "Pass {name: column}, as Ray Data's batch_format='numpy' and datasets' batched=True do."

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from csl_plugin._tracing import refuse_jit, refuse_transforms
 from csl_plugin.arrays import Array, as_tensor, bounds, describe, has_values
 from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.io.images import image_batch, read_image
+from csl_plugin.io.pillow_pictures import is_picture, pixels_of_picture
 from csl_plugin.places import AnyPath, RemotePath
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 Images: TypeAlias = "AnyPath | Image | Array"
 """A path or URL, a picture of Pillow, or an array or tensor of one image or of a batch."""
 
-_PICTURE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
 _SHAPES = "(H, W, 3), (3, H, W) or a batch of these, every axis at least 1"
 _ACCEPTED = "a path, a picture of Pillow, an array or a tensor"
 
@@ -82,29 +80,6 @@ def is_batch(images: object) -> TypeGuard[Tensor]:
         and images.ndim == 4
         and images.shape[1] == 3
     )
-
-
-def is_picture(value: object) -> bool:
-    """Whether a value is a picture of Pillow, which is not imported for it."""
-    module: Any = sys.modules.get("PIL.Image")
-    return module is not None and isinstance(value, module.Image)
-
-
-def pixels_of_picture(argument: str, picture: Any) -> NDArray[np.uint8]:
-    """A picture of Pillow as it is shown, (H, W, 3) uint8 RGB; alpha is dropped.
-
-    Raises:
-        DTypeError: A mode without bytes, such as "I;16" or "F".
-        ShapeError: An empty axis.
-    """
-    from PIL import ImageOps
-
-    if picture.mode not in _PICTURE_MODES:
-        hint = "Pass the path of the file, or 8-bit RGB: a conversion by Pillow would clip the values."
-        raise DTypeError(argument, f'a picture of mode "{picture.mode}"', "8-bit color or gray", hint)
-    if 0 in picture.size:
-        raise ShapeError(argument, f"a picture of size {picture.size}", "a pixel at least", "Skip it.")
-    return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
 
 
 def _tensor(argument: str, images: Any) -> Tensor:
