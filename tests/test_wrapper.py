@@ -297,7 +297,7 @@ def test_input_outside_the_unit_range_asks_for_mean_and_std(images):
     [
         ({"model": 3}, "model: got a builtins.int"),
         ({"model": None}, "model: got"),
-        ({"model": nn.Identity(), "proposer": "superpixels"}, "proposer: got"),
+        ({"model": nn.Identity(), "proposer": 3}, "proposer: got"),
         ({"model": nn.Identity(), "adapter": 3}, "adapter: got"),
     ],
 )

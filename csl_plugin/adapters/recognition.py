@@ -97,7 +97,10 @@ def preprocessing_hint(model: Any, output: Any) -> str:
         f'adapter="{fitting[0]}"' if len(fitting) == 1 else f"one of adapter={', '.join(map(repr, fitting))}"
     )
     known = f"{named}, which undoes the model's own preprocessing, or " if fitting else ""
-    return f"Pass {known}an OutputAdapter with the mean, std, order and peak of the preprocessing."
+    return (
+        f"Pass {known}an OutputAdapter with the mean, std, order and peak of the preprocessing; "
+        "peak=255 for values up to 255."
+    )
 
 
 def _of_class(output: Any, kind: str) -> OutputAdapter | None:

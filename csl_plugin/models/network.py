@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from csl_plugin._tracing import is_exporting, refuse_jit, top_left
+from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, OptionError, ShapeError
 from csl_plugin.io.constants import IMAGENET_MEAN, IMAGENET_STD
 from csl_plugin.models.boundary import BoundaryHead, BoundaryLogits, FinerBoundaryHead
@@ -297,11 +298,12 @@ def _sample(embedding: Tensor, points: Tensor, extents: Extents) -> Tensor:
 
 def _check(images: Tensor, sizes: Tensor | None, points: Tensor | None) -> None:
     refuse_jit("images", "size")
+    if not isinstance(images, Tensor) or not images.is_floating_point():
+        hint = "csl_plugin.proposers.images.read_images makes it of a path, a picture or an array."
+        raise DTypeError("images", describe(images), "a tensor (B, 3, H, W) of floats in [0, 1]", hint)
     if images.ndim != 4 or images.shape[1] != 3 or 0 in images.shape:
         hint = "Add the batch axis of a single image with images[None]."
         raise ShapeError("images", f"shape {tuple(images.shape)}", "(B, 3, H, W)", hint)
-    if not images.is_floating_point():
-        raise DTypeError("images", str(images.dtype), "floats in [0, 1]", "Divide bytes by 255.")
     if sizes is not None and tuple(sizes.shape) != (len(images), 2):
         hint = "Give the height and width of every image."
         raise ShapeError("sizes", f"shape {tuple(sizes.shape)}", f"({len(images)}, 2)", hint)

@@ -53,7 +53,15 @@ class Proposer(Protocol):
 
 
 class ImageProposer(Proposer, Protocol):
-    """A proposer that takes images as they come, as those of this package do."""
+    """A proposer that takes images as they come, as those of this package do.
+
+    Example:
+        >>> import numpy as np
+        >>> from csl_plugin import load_proposer
+        >>> proposer: ImageProposer = load_proposer("superpixels")
+        >>> len(proposer(np.zeros((24, 32, 3), np.uint8)))
+        1
+    """
 
     def __call__(self, images: Images) -> Partition | tuple[Partition, ...]:
         """Propose the regions of an image or of a batch of images; those of a tensor on its device."""

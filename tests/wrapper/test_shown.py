@@ -228,3 +228,11 @@ def test_what_is_no_proposer_is_refused_where_it_is_given(proposer, kind, said):
 def test_what_is_no_model_is_refused(model):
     with pytest.raises(DTypeError, match=r"^model: got .*Pass the loaded model"):
         CSLWrapper(model, "superpixels")
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((24, 32, 3), np.uint8), torch.zeros(24, 32, 3).byte(), "a.png", None]
+)
+def test_a_network_names_what_makes_its_batch(network, image):
+    with pytest.raises(DTypeError, match="read_images makes it"):
+        EndToEnd(network)(image)
