@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
-from csl_plugin._names import did_you_mean
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.arrays import shown
 from csl_plugin.errors import OptionError
 

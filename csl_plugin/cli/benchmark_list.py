@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from csl_plugin._names import did_you_mean
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.errors import OptionError
 

@@ -36,8 +36,11 @@ class ComponentSettings:
 
 
 ANOMALY_TRACK = ComponentSettings(500, 100)
+"""Of SegmentMeIfYouCan's AnomalyTrack."""
 OBSTACLE_TRACK = ComponentSettings(50, 10)
+"""Of SegmentMeIfYouCan's ObstacleTrack."""
 COMPONENT_SETTINGS = {"anomaly": ANOMALY_TRACK, "obstacle": OBSTACLE_TRACK}
+"""The settings by the name that `--components` takes."""
 
 COMPONENT_METRICS = ("siou_gt", "ppv", "mean_f1")
 """The values of `ComponentValues` that benchmarks report."""

@@ -1,4 +1,4 @@
-"""The known name that is nearest to a misspelled one."""
+"""The known name that is nearest to an unknown one, for the errors of everything that is given by name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-_NEAR = 0.65  # of difflib's ratio
 _LONGEST = 60
 
 
@@ -19,11 +18,17 @@ def did_you_mean(value: Any, names: Iterable[str], hint: str = "") -> str:
         >>> did_you_mean("resnet", ("segformer", "dpt"), "See the list.")
         'See the list.'
     """
+    near = nearest(value, names)
+    return hint if near is None else f"Did you mean {near!r}? {hint}".rstrip()
+
+
+def nearest(value: Any, names: Iterable[str]) -> str | None:
+    """The known name that is nearest to an unknown one; None if none is near, or it is no text."""
     if not isinstance(value, str):
-        return hint
+        return None
     spelled = {_plain(name): name for name in names}
-    near = difflib.get_close_matches(_plain(value[:_LONGEST]), spelled, n=1, cutoff=_NEAR)
-    return f"Did you mean {spelled[near[0]]!r}? {hint}".rstrip() if near else hint
+    near = difflib.get_close_matches(_plain(value[:_LONGEST]), spelled, n=1)
+    return spelled[near[0]] if near else None
 
 
 def _plain(name: str) -> str:
