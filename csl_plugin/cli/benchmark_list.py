@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from csl_plugin._nearest import did_you_mean
 from csl_plugin.cli.answer import SUCCESS, Answer
-from csl_plugin.errors import OptionError
+from csl_plugin.cli.streams import say
+from csl_plugin.errors import CSLError, OptionError
 
 if TYPE_CHECKING:
     from csl_plugin.datasets import DatasetInfo
@@ -31,7 +32,9 @@ def check_name(name: str | None) -> str:
     Raises:
         OptionError: No name, or none of a benchmark.
     """
-    known = _known()
+    from csl_plugin.evaluation.registry import benchmark_names
+
+    known = benchmark_names()
     if name is None or name not in known:
         got = "none" if name is None else ascii(name)
         hint = did_you_mean(name, known, "csl-plugin benchmark --list names all.")
@@ -48,8 +51,7 @@ def listing(name: str | None) -> Answer:
     Raises:
         OptionError: There is no such benchmark.
     """
-    known = _known()
-    shown = known if name is None else {check_name(name): known[name]}
+    shown = _all() if name is None else {name: _info(check_name(name))}
     facts = {
         each: {
             "title": info.title,
@@ -63,24 +65,39 @@ def listing(name: str | None) -> Answer:
         }
         for each, (info, measured) in shown.items()
     }
-    lines = _table(known) if name is None else _page(name, *known[name])
+    lines = _table(shown) if name is None else _page(name, *shown[name])
     return Answer(SUCCESS, {"command": "benchmark", "benchmarks": facts}, lines)
 
 
 def missing_data(name: str) -> OptionError:
     """The error of a benchmark without its data."""
-    info = _known()[name][0]
+    info, _ = _info(name)
     hint = f"Get it from: {info.where}. csl-plugin benchmark {name} --list says more."
     return OptionError("--data", "none", f"the data set's folder: {info.layout}", hint)
 
 
-def _known() -> Mapping[str, tuple[DatasetInfo, str]]:
-    from csl_plugin.datasets import DATASETS, dataset_info, dataset_names
+def _info(name: str) -> tuple[DatasetInfo, str]:
+    """What is known of a benchmark's data set, and what is measured on it."""
+    from csl_plugin.datasets import dataset_info
     from csl_plugin.evaluation.registry import REGIONS_BENCHMARK
 
-    infos = {name: dataset_info(name) for name in dataset_names()}
-    found = {name: (info, info.measured) for name, info in infos.items()}
-    return found | {REGIONS_BENCHMARK: (DATASETS["coco-stuff"], "regions")}
+    if name == REGIONS_BENCHMARK:
+        return dataset_info("coco-stuff"), "regions"
+    info = dataset_info(name)
+    return info, info.measured
+
+
+def _all() -> dict[str, tuple[DatasetInfo, str]]:
+    """All benchmarks by name; one that another package registers and that cannot be loaded is left out."""
+    from csl_plugin.evaluation.registry import benchmark_names
+
+    found = {}
+    for name in benchmark_names():
+        try:
+            found[name] = _info(name)
+        except CSLError as error:
+            say(f"warning: {error}")
+    return found
 
 
 def _table(known: Mapping[str, tuple[DatasetInfo, str]]) -> list[str]:
