@@ -28,6 +28,7 @@ def add_parser(subparsers: Any) -> None:
         description="Serve a page: a photograph, a score, regions and a rule; what becomes of the score, and "
         "the objects in it. It needs the extra `app`. What visitors drop is in a temporary folder, which is "
         "removed when the command ends: with Ctrl-C, or SIGTERM.",
+        examples=["csl-plugin app", "csl-plugin app --port 8000"],
     )
     parser.add_argument(
         "--host",

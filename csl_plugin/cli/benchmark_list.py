@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from csl_plugin._nearest import did_you_mean
 from csl_plugin.cli.answer import SUCCESS, Answer
-from csl_plugin.errors import OptionError
+from csl_plugin.cli.streams import say
+from csl_plugin.errors import CSLError, OptionError
 
 if TYPE_CHECKING:
     from csl_plugin.datasets import DatasetInfo
@@ -50,10 +51,7 @@ def listing(name: str | None) -> Answer:
     Raises:
         OptionError: There is no such benchmark.
     """
-    from csl_plugin.evaluation.registry import benchmark_names
-
-    names = benchmark_names() if name is None else (check_name(name),)
-    shown = {each: _known(each) for each in names}
+    shown = _all() if name is None else {name: _info(check_name(name))}
     facts = {
         each: {
             "title": info.title,
@@ -73,20 +71,33 @@ def listing(name: str | None) -> Answer:
 
 def missing_data(name: str) -> OptionError:
     """The error of a benchmark without its data."""
-    info = _known(name)[0]
+    info, _ = _info(name)
     hint = f"Get it from: {info.where}. csl-plugin benchmark {name} --list says more."
     return OptionError("--data", "none", f"the data set's folder: {info.layout}", hint)
 
 
-def _known(name: str) -> tuple[DatasetInfo, str]:
-    """What is known of a benchmark, and what it measures; the package that registers it alone is imported."""
-    from csl_plugin.datasets import DATASETS, dataset_info
+def _info(name: str) -> tuple[DatasetInfo, str]:
+    """What is known of a benchmark's data set, and what is measured on it."""
+    from csl_plugin.datasets import dataset_info
     from csl_plugin.evaluation.registry import REGIONS_BENCHMARK
 
     if name == REGIONS_BENCHMARK:
-        return DATASETS["coco-stuff"], "regions"
+        return dataset_info("coco-stuff"), "regions"
     info = dataset_info(name)
     return info, info.measured
+
+
+def _all() -> dict[str, tuple[DatasetInfo, str]]:
+    """All benchmarks by name; one that another package registers and that cannot be loaded is left out."""
+    from csl_plugin.evaluation.registry import benchmark_names
+
+    found = {}
+    for name in benchmark_names():
+        try:
+            found[name] = _info(name)
+        except CSLError as error:
+            say(f"warning: {error}")
+    return found
 
 
 def _table(known: Mapping[str, tuple[DatasetInfo, str]]) -> list[str]:

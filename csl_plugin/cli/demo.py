@@ -21,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its arguments."""
     parser = subparsers.add_parser(
         "demo",
-        help="one picture of the effect of fusion, on a drawn street or on a photograph",
+        help="one picture of fusion, on a drawn street or a photograph",
         description="Without IMAGE: draw a street with a thing on it that no training street has, score each "
         "pixel by the entropy of a small segmenter of such streets, fuse the score with the image's regions, "
         "and write DIR/demo.png with average precision and false positives before and after; beside it its "
@@ -29,6 +29,7 @@ def add_parser(subparsers: Any) -> None:
         "pixel is in it (the Reed-Xiaoli anomaly detector, which needs no training), fuse the score, find "
         "objects in it, and write DIR/NAME.png, named as the photograph. Files of another program are not "
         "replaced.",
+        examples=["csl-plugin demo", "csl-plugin demo photo.jpg --out pictures"],
     )
     parser.add_argument(
         "image", metavar="IMAGE", nargs="?", type=path, help="a photograph (default: a street)"

@@ -116,7 +116,7 @@ def _refuse_several(source: str) -> None:
     if len(names) > 1:
         several = " and ".join(f"--proposer {each}" for each in names)
         hint = f"Run {several}, each with an OUT of its own, and join them: fuse --proposer OUT1+OUT2."
-        got = f"{source}, which is {len(names)} partitions"
+        got = f"{len(names)} partitions in {source}"
         raise OptionError("--proposer", got, "one: a region map holds one partition", hint)
 
 

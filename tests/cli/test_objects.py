@@ -289,7 +289,7 @@ def code_of(words):
         (["--threshold", "0.5", "--min-area", "0"], "--min-area: got '0', expected an integer of at least 1"),
         (["--threshold", "0.5", "--min-area", "x"], "--min-area: got 'x'"),
         (["--threshold", "0.5", "--image-ids", "scores/a.npy"], "scores/a.npy: got no strict JSON"),
-        (["--threshold", "0.5", "--format", "xml"], "invalid choice: 'xml'"),
+        (["--threshold", "0.5", "--format", "xml"], "got 'xml', expected coco"),
         ([], "one of the arguments --threshold --fit-on is required"),
         (["--threshold", "0.5", "--fused", "--rule", "mean"], "--fused, --rule: got both"),
     ],

@@ -68,7 +68,7 @@ def test_pictures_can_be_asked_for_later(place, capsys):
 def test_several_partitions_are_refused_before_anything_is_read(place, capsys, source, parts):
     assert main(["propose", "nothing-there", "out", "--proposer", source]) == 2
     error = capsys.readouterr().err
-    assert f"--proposer: got {source}, which is {len(parts)} partitions" in error
+    assert f"--proposer: got {len(parts)} partitions in {source}, expected one" in error
     assert all(f"--proposer {part}" in error for part in parts)
     assert not (place / "out").exists()
 

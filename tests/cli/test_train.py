@@ -142,6 +142,7 @@ def test_weights_of_another_network_are_refused(data, capsys):
     given = ["--data", str(data / "data"), "--out", str(data / "run"), "--weights", str(other)]
     assert main(["train", str(recipe), *given]) == 2
     assert "Start from a network with the recipe's configuration" in capsys.readouterr().err
+    assert main(["train", str(recipe), *given[:4]]) == 0, "a run that failed pins nothing"
 
 
 def test_a_recipe_names_a_teacher_by_its_maps(data):

@@ -117,6 +117,14 @@ def test_masks_of_0_and_255_are_refused_before_anything_is_written(place, capsys
     assert not (place / "out").exists()
 
 
+def test_a_benchmark_that_failed_pins_nothing(place):
+    label(place, 0, 1)
+    for stem in "ab":
+        write_scores(place / "negative" / f"{stem}.npy", np.full(SIZE, -1, np.float32))
+    assert benchmark(place, "--scores", str(place / "negative")) == 1
+    assert benchmark(place, "--rule", "mean") == 0
+
+
 def test_the_hint_for_masks_of_0_and_255_is_right(place, capsys):
     label(place, 0, 255)
     assert benchmark(place) == 2

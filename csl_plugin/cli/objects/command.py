@@ -95,13 +95,13 @@ def add_parser(subparsers: Any) -> None:
         default="",
         help="put before the names of images in the tasks for Label Studio",
     )
-    add_fused_option(parser)
     parser.add_argument(
         "--overwrite",
         action="store_true",
         help="remove what this command wrote to OUT, and start again; other files there stay",
     )
     add_fusion_options(parser)
+    add_fused_option(parser)
     sharing = parser.add_argument_group("many images")
     add_jobs_option(sharing, "images")
     add_shard_option(sharing, "images")

@@ -66,9 +66,9 @@ def add_parser(subparsers: Any) -> None:
         type=int,
         help="for --objects: the least pixels of an object (default: 64)",
     )
+    add_fusion_options(fit)
     add_fused_option(fit)
     fit.add_argument("--json", action="store_true", help="print the summary as one JSON object")
-    add_fusion_options(fit)
     fit.set_defaults(run=_run_fit)
 
 
