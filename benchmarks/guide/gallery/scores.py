@@ -21,7 +21,7 @@ def rules() -> Picture:
     """One noisy score after each rule."""
     case = helps()
     score, several = noisy_score(case), partitions(case.image)
-    easel = Easel(case.image, 350)
+    easel = Easel(case.image, 315)
     one = several[0]
     maps = {
         "product": ('Rule "product"', "eq. 3 as printed", fused(score, one, "product")),
@@ -42,7 +42,7 @@ def rules() -> Picture:
             ],
             after[1:],
         ],
-        text=15.0,
+        text=13.5,
     )
 
 
