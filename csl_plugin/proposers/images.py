@@ -11,7 +11,7 @@ from torch import Tensor
 
 from csl_plugin._tracing import refuse_jit, refuse_transforms
 from csl_plugin.arrays import Array, as_tensor, bounds, describe, has_values
-from csl_plugin.errors import CSLError, DeviceError, DTypeError, ScoreRangeError, ShapeError
+from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.io.images import image_batch, read_image
 from csl_plugin.io.pillow_pictures import is_picture, pixels_of_picture
 from csl_plugin.places import AnyPath, RemotePath
@@ -22,10 +22,8 @@ if TYPE_CHECKING:
 Images: TypeAlias = "AnyPath | Image | Array"
 """A path or URL, a picture of Pillow, or an array or tensor of one image or of a batch."""
 
-_ACCEPTED = (
-    "(3, H, W), (H, W, 3), (B, 3, H, W) or (B, H, W, 3), every axis at least 1, uint8 or floating point in "
-    "[0, 1]; a path; or a picture of Pillow"
-)
+_SHAPES = "(H, W, 3), (3, H, W) or a batch of these, every axis at least 1"
+_ACCEPTED = "a path, a picture of Pillow, an array or a tensor"
 
 
 def read_images(images: Images, argument: str = "images") -> Tensor:
@@ -65,7 +63,7 @@ def read_images(images: Images, argument: str = "images") -> Tensor:
     tensor = _tensor(argument, images)
     if tensor.dtype != torch.uint8 and not tensor.is_floating_point():
         hint = "Pass bytes as uint8, or divide them by 255."
-        raise DTypeError(argument, describe(tensor), "uint8 in [0, 255] or floating point in [0, 1]", hint)
+        raise DTypeError(argument, describe(images), "uint8 in [0, 255] or floating point in [0, 1]", hint)
     if not is_batch(images) or 0 in tensor.shape:
         tensor = _channels_first(argument, tensor).contiguous()
     if tensor.dtype == torch.uint8:
@@ -85,14 +83,13 @@ def is_batch(images: object) -> TypeGuard[Tensor]:
 
 
 def _tensor(argument: str, images: Any) -> Tensor:
-    if isinstance(images, (list, tuple)):
-        hint = "Call it once for each image, or stack images of one size: numpy.stack(images)."
-        raise DTypeError(argument, f"a {type(images).__name__} of {len(images)}", _ACCEPTED, hint)
-    try:
-        tensor = as_tensor(argument, images).detach()
-    except CSLError as error:
-        expected = error.expected if isinstance(images, (Tensor, np.ndarray)) else _ACCEPTED
-        raise type(error)(argument, error.got, expected, error.hint) from None
+    if not isinstance(images, (Tensor, np.ndarray)):
+        got, hint = describe(images), "Pass one image, or a batch of them as one array."
+        if isinstance(images, (list, tuple)):
+            got = f"a {type(images).__name__} of {len(images)}"
+            hint = "Call it once for each image, or stack images of one size: numpy.stack(images)."
+        raise DTypeError(argument, got, _ACCEPTED, hint)
+    tensor = as_tensor(argument, images).detach()
     if not has_values(tensor):
         got, hint = (
             "a tensor on meta, fake, or recorded by torch.export",
@@ -116,7 +113,7 @@ def _channels_first(argument: str, tensor: Tensor) -> Tensor:
         hint = "Pass a floating-point tensor (B, 3, H, W) in [0, 1]: its second axis holds the channels."
         raise ShapeError(argument, got, "one axis of 3, first or last", hint)
     if not first and not last:
-        raise ShapeError(argument, f"shape {shape}", _ACCEPTED, _shape_hint(shape))
+        raise ShapeError(argument, f"shape {shape}", _SHAPES, _shape_hint(shape))
     batch = tensor[None] if tensor.ndim == 3 else tensor
     return batch if first else batch.movedim(3, 1)
 
