@@ -91,7 +91,7 @@ def inspection() -> Picture:
             [
                 easel.picture(f"Part, its {name} outlined", "made picture", sample.defect),
                 easel.heat("Anomaly map", ap_of(before, sample.defect), before),
-                easel.regions("Regions", f"{counted(regions[-1])}, finest of {len(regions)}", regions[-1]),
+                easel.regions("Regions", f"{counted(regions[-1])}, last of {len(regions)}", regions[-1]),
                 easel.heat("Fused", ap_of(after, sample.defect), after),
             ]
         )

@@ -69,7 +69,7 @@ def structure_hurts() -> Picture:
             [
                 easel.picture(title, note, truth),
                 easel.regions(
-                    "Regions", f"{counted(regions[-1])}, finest of {len(regions)} partitions", regions[-1]
+                    "Regions", f"{counted(regions[-1])}, last of {len(regions)} partitions", regions[-1]
                 ),
                 easel.heat("Score", ap_of(score, truth), score),
                 easel.heat("Fused", ap_of(after, truth), after),
