@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Any
 
 import numpy as np
@@ -133,8 +132,7 @@ def _check_size(argument: str, values: Values, picture: Picture) -> None:
 
 
 def _thickness(picture: Picture) -> int:
-    height, width, _ = picture.shape
-    return ceil(max(height, width) / _THIN)
+    return int(np.ceil(max(picture.shape[:2]) / _THIN))
 
 
 def _grown(inside: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:

@@ -40,7 +40,7 @@ def classes() -> Picture:
     """Classes of a street with noise that the teacher never saw, per pixel and with regions."""
     street = scene(_SEED).street
     draw = np.random.default_rng(0)
-    noise = 22 * draw.standard_normal(street.image.shape)
+    noise = 6 * draw.standard_normal(street.image.shape)
     image = np.clip(np.rint(street.image + noise), 0, 255).astype(np.uint8)
     before = logits_of(image).softmax(1)
     after = fuse(before, partitions(image))
@@ -91,7 +91,7 @@ def inspection() -> Picture:
             [
                 easel.picture(f"Part, its {name} outlined", "made picture", sample.defect),
                 easel.heat("Anomaly map", ap_of(before, sample.defect), before),
-                easel.regions("Regions", f"{counted(regions[0])}, first of {len(regions)}", regions[0]),
+                easel.regions("Regions", f"{counted(regions[-1])}, last of {len(regions)}", regions[-1]),
                 easel.heat("Fused", ap_of(after, sample.defect), after),
             ]
         )

@@ -21,7 +21,7 @@ def rules() -> Picture:
     """One noisy score after each rule."""
     case = helps()
     score, several = noisy_score(case), partitions(case.image)
-    easel = Easel(case.image, 350)
+    easel = Easel(case.image, 315)
     one = several[0]
     maps = {
         "product": ('Rule "product"', "eq. 3 as printed", fused(score, one, "product")),
@@ -42,7 +42,7 @@ def rules() -> Picture:
             ],
             after[1:],
         ],
-        text=15.0,
+        text=13.5,
     )
 
 
@@ -69,7 +69,7 @@ def structure_hurts() -> Picture:
             [
                 easel.picture(title, note, truth),
                 easel.regions(
-                    "Regions", f"{counted(regions[0])}, first of {len(regions)} partitions", regions[0]
+                    "Regions", f"{counted(regions[-1])}, last of {len(regions)} partitions", regions[-1]
                 ),
                 easel.heat("Score", ap_of(score, truth), score),
                 easel.heat("Fused", ap_of(after, truth), after),
