@@ -68,8 +68,8 @@ class StreetTeacher(nn.Module):
 def load_teacher() -> StreetTeacher:
     """The trained teacher in evaluation mode, on the CPU.
 
-    It was trained on streets of `draw_street(..., unseen=False)` alone, so it has never seen the things that
-    stand on the road with `unseen=True`.
+    It was trained on streets of `draw_street(..., unseen=False)`, at last with blobs of one color on which
+    it is to be unsure, so it has never seen the things that stand on the road with `unseen=True`.
 
     Raises:
         FileError: The weights in the package are missing or damaged.
