@@ -9,11 +9,11 @@ import shutil
 import textwrap
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
-from difflib import get_close_matches
 from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn
 
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.errors import OptionError
 from csl_plugin.places import Place, is_url, place_of
 
@@ -57,7 +57,7 @@ class Parser(argparse.ArgumentParser):
         if rest:
             option = rest[0].partition("=")[0]
             known = self._option_string_actions if option.startswith("-") else ()
-            self.error(f"unrecognized arguments: {' '.join(rest)}{did_you_mean(option, known)}")
+            self.error(f"unrecognized arguments: {' '.join(rest)}{suggestion(option, known)}")
         return found, []
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -66,7 +66,7 @@ class Parser(argparse.ArgumentParser):
             names = [str(choice) for choice in action.choices]
             expected = f"{', '.join(names[:-1])} or {names[-1]}"
             raise argparse.ArgumentError(
-                action, f"got {value!a}, expected {expected}{did_you_mean(value, names)}"
+                action, f"got {value!a}, expected {expected}{suggestion(value, names)}"
             )
 
     def parsed(self, words: Sequence[str]) -> argparse.Namespace:
@@ -101,10 +101,10 @@ def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26)
 
 
-def did_you_mean(given: Any, names: Iterable[str]) -> str:
+def suggestion(given: Any, names: Iterable[str]) -> str:
     """The end of an error: the known name that is nearest to an unknown one; nothing where none is near."""
-    near = get_close_matches(str(given).lower(), list(names), n=1, cutoff=0.6)
-    return f". Did you mean {near[0]}?" if near else ""
+    near = did_you_mean(str(given), names)
+    return f". {near}" if near else ""
 
 
 def name(text: str) -> str:

@@ -16,6 +16,7 @@ from csl_plugin.io.images import read_image
 from csl_plugin.io.labels import read_label_png
 
 Task: TypeAlias = Literal["anomaly", "semantic"]
+"""What a data set's labels are of: what is anomalous, or classes."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Dataset:
     """A data set on disk, with a checked layout.
 
     Attributes:
-        name: Its name in `DATASETS`.
+        name: Its name in `dataset_names()`; `open_dataset` sets it.
         task: "anomaly" or "semantic".
         subset: Name of the subset, such as "val".
         frames: In the order of the official lists.

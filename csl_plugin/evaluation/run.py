@@ -74,7 +74,7 @@ def run_benchmark(
     `torchrun` the processes share the frames.
 
     Args:
-        benchmark: A name of `csl_plugin.datasets.DATASETS`, or "coco-stuff-regions".
+        benchmark: A name of `csl_plugin.datasets.dataset_names()`, or "coco-stuff-regions".
         data: The data set's folder.
         out: The output folder: new, empty, or made by a benchmark of the same settings. Files in it that no
             benchmark wrote are neither replaced nor removed.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from csl_plugin._devices import checked_device
-from csl_plugin._options import did_you_mean
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.arrays import describe, shown
 from csl_plugin.errors import CSLError, DTypeError, FileError, OptionError
 from csl_plugin.places import is_url, local_path
@@ -57,7 +57,8 @@ def load_proposer(
             A name that another package registered under the entry-point group "csl_plugin.proposers".
             A folder or a repository on the Hub, OWNER/NAME, with a network that `CSLNetwork.save_pretrained`
             wrote, or with a Mask2Former, MaskFormer, OneFormer, EoMT, VidEoMT, DETR, Conditional DETR or
-            RF-DETR (with masks), SAM, SAM-HQ, SAM2, EdgeTAM or SAM3 tracker of transformers.
+            RF-DETR (with masks), SAM, SAM-HQ, SAM2, EdgeTAM or SAM3 tracker of transformers. Of a network of
+            ours in a folder, scales may follow as above: "run/network:auto,5".
             A folder of precomputed region maps or masks, one file per image, found by the image's stem
             (`RegionMapFolder`).
         revision: A commit, tag or branch of a network on the Hub; other sources have none.
@@ -117,6 +118,10 @@ def load_proposer(
 
             _refuse({"variant": variant}, "a folder of region maps", "Omit it.")
             return RegionMapFolder(name)
+    elif os.path.isdir(name.rpartition(":")[0]):  # noqa: PTH112
+        _refuse(options, "a folder with scales", "Omit it.")
+        folder, _, scales = name.rpartition(":")
+        return _at_scales(_of_network(folder, device), name, scales)
     elif all(value is None for value in options.values()):
         registered = registered_proposer(name, device)
         if registered is not None:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 _SOURCES = (
     "where the regions come from: csl-tiny, csl-tiny-strict, csl-tiny-open or superpixels, such as "
     "superpixels:40 for regions of scale 40 (the larger, the coarser); a network's folder, or OWNER/NAME on "
-    "the Hub; a folder of region maps (.png, .npz) or masks (.json) by image stem"
+    "the Hub; a folder of region maps (.png, .npz) or masks (.json) by image stem; a name that another "
+    "package registered"
 )
 ONE = (
     f"{_SOURCES}. A region map is one partition of the image, so this names one (default: {FIRST}, the first "
