@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Color = NDArray[np.float32]
+Color = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

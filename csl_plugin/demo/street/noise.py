@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from csl_plugin._opencv import opencv
 
-Plane = NDArray[np.float32]
+Plane = NDArray[np.floating[Any]]
 _SIDE = 256
 _FOLD = 1024
 
