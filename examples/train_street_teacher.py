@@ -53,9 +53,9 @@ class Stage:
 
 
 STAGES = (
-    Stage(100, 700, 2e-3, weighted=False, seed=0),
-    Stage(40, 150, 1e-3, weighted=True, seed=0),
-    Stage(40, 100, 1e-3, weighted=True, seed=1, blobs=True),
+    Stage(120, 1200, 2e-3, weighted=False, seed=0),
+    Stage(120, 300, 1e-3, weighted=True, seed=0),
+    Stage(120, 500, 1e-3, weighted=True, seed=1, blobs=True),
 )
 
 
