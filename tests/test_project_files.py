@@ -71,7 +71,7 @@ def test_what_the_package_imports_is_what_it_declares():
     ("folder", "extras"),
     [
         ("tests", ["test", "test-kernels", "anomalib"]),
-        ("benchmarks", ["bench", "test", "anomalib"]),
+        ("benchmarks", ["bench", "test", "anomalib", "notebooks"]),
         ("examples", ["ray"]),
     ],
 )
