@@ -58,7 +58,7 @@ from csl_plugin.metrics import (
 )
 from csl_plugin.proposers import NetworkProposals, regions_from_masks
 from csl_plugin.proposers.hierarchy.color import color_tables
-from csl_plugin.viz import overlay
+from csl_plugin.viz import fusion_picture
 
 draw = torch.Generator().manual_seed(0)
 SCORES = torch.rand(2, 3, 24, 32, generator=draw)
@@ -192,13 +192,15 @@ CALLS = {
     "superpixels": lambda: PROPOSERS["superpixels"](IMAGE)[0].labels,
     "masks": lambda: regions_from_masks(IDS[:1] > torch.tensor([[[3]], [[5]]], device="cpu")).labels,
     "picture": lambda: torch.from_numpy(
-        overlay(np.zeros((24, 32, 3), np.uint8), IDS[0].numpy(), SCORES[0, 0].numpy(), SCORES[1, 0].numpy())
+        fusion_picture(
+            np.zeros((24, 32, 3), np.uint8), IDS[0].numpy(), SCORES[0, 0].numpy(), SCORES[1, 0].numpy()
+        )
     ),
     "picture of unknowns": lambda: torch.from_numpy(
-        overlay(np.zeros((2, 3, 3), np.uint8), IDS[0, :2, :3].numpy(), UNKNOWN, UNKNOWN_HALF)
+        fusion_picture(np.zeros((2, 3, 3), np.uint8), IDS[0, :2, :3].numpy(), UNKNOWN, UNKNOWN_HALF)
     ),
     "picture of classes": lambda: torch.from_numpy(
-        overlay(np.zeros((24, 32, 3), np.uint8), IDS[0].numpy(), SCORES[0].numpy(), SCORES[1].numpy())
+        fusion_picture(np.zeros((24, 32, 3), np.uint8), IDS[0].numpy(), SCORES[0].numpy(), SCORES[1].numpy())
     ),
 }
 UNKNOWN = np.array([[0.0, np.nan, np.inf], [-np.inf, 1e-320, 3.0]])

@@ -65,7 +65,7 @@ from csl_plugin.errors import MissingExtraError
 from csl_plugin.io import read_image, write_png
 from csl_plugin.metrics import *
 from csl_plugin.training import *
-from csl_plugin.viz import overlay
+from csl_plugin.viz import fusion_picture
 
 image = np.zeros((8, 8, 3), np.uint8)
 labels, score = np.zeros((8, 8), int), np.ones((8, 8), np.float32)
@@ -74,7 +74,7 @@ assert load_proposer("superpixels")(np.zeros((1, 3, 8, 8), np.float32))[0].num_r
 for call in (
     lambda: read_image({str(ROOT / "csl_plugin" / "demo" / "chelsea.jpg")!r}),
     lambda: write_png("a.png", image),
-    lambda: overlay(image, labels, score, score),
+    lambda: fusion_picture(image, labels, score, score),
 ):
     try:
         call()

@@ -63,7 +63,7 @@ def lowest_versions():
 
 def test_what_the_package_imports_is_what_it_declares():
     base, found = names(PROJECT["dependencies"]), imported("csl_plugin")
-    optional = names(EXTRAS["hdf5"] + EXTRAS["raster"] + EXTRAS["supervision"])
+    optional = names(EXTRAS["hdf5"] + EXTRAS["raster"] + EXTRAS["supervision"] + EXTRAS["viz"])
     assert found - optional - {"triton", "fsspec"} == base  # torch brings both
 
 
@@ -84,7 +84,7 @@ def test_what_the_rest_imports_is_declared(folder, extras):
 def test_the_lowest_versions_are_tested():
     lowest, floors = lowest_versions(), {}
     for requirement in PROJECT["dependencies"] + [
-        item for extra in ("test", "hdf5", "transformers") for item in EXTRAS[extra]
+        item for extra in ("test", "hdf5", "transformers", "viz") for item in EXTRAS[extra]
     ]:
         if match := re.match(r"([\w-]+)>=([\d.]+)", requirement):
             floors[match[1]] = match[2]

@@ -70,7 +70,9 @@ SURFACE = {
         "LabeledFolder", "Recipe", "SavedTeacher", "SegmentFolder", "TrainingSettings", "Validation",
         "mask_split", "train",
     ],
-    "csl_plugin.viz": ["overlay"],
+    "csl_plugin.viz": [
+        "BeforeAfter", "before_after", "fusion_picture", "outline", "overlay", "side_by_side",
+    ],
     "csl_plugin.wrapper": ["CSLWrapper"],
 }  # fmt: skip
 

@@ -15,6 +15,7 @@ Values: TypeAlias = NDArray[Any]
 MASK = (255, 106, 0)
 EDGE = (255, 255, 255)
 NOTHING = (128, 128, 128)
+TRUTH = (86, 220, 255)  # the outline of what is sought, a color that few photographs have
 
 # The palette of Okabe and Ito, distinct under the common color-vision deficiencies.
 _CLASSES = (
@@ -98,12 +99,28 @@ def draw_edges(picture: Picture, labels: Values) -> Picture:
     Returns:
         (h, w, 3) uint8 RGB.
     """
-    edges = np.zeros(labels.shape, dtype=bool)
-    edges[:-1] |= labels[1:] != labels[:-1]
-    edges[:, :-1] |= labels[:, 1:] != labels[:, :-1]
     drawn = np.array(picture)
-    drawn[edges] = EDGE
+    drawn[edges(labels)] = EDGE
     return drawn
+
+
+def edges(labels: Values, width: int = 1) -> NDArray[np.bool_]:
+    """Where two regions meet, as lines of so many pixels.
+
+    Args:
+        labels: (h, w) integer ids.
+        width: Of the lines.
+
+    Returns:
+        (h, w) boolean.
+    """
+    found = np.zeros(labels.shape, dtype=np.uint8)
+    found[:-1] |= labels[1:] != labels[:-1]
+    found[:, :-1] |= labels[:, 1:] != labels[:, :-1]
+    if width > 1:
+        cv2 = opencv()
+        found = np.asarray(cv2.dilate(found, np.ones((width, width), np.uint8)), np.uint8)
+    return found > 0
 
 
 def highlight(image: Picture, coverage: Values) -> Picture:

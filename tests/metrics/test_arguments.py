@@ -23,7 +23,7 @@ from csl_plugin.metrics import (
     bootstrap_difference,
     majority_vote,
 )
-from csl_plugin.viz import overlay
+from csl_plugin.viz import fusion_picture
 
 SCORES = np.random.default_rng(0).random((4, 6)).astype(np.float32)
 LABELS = np.arange(24).reshape(4, 6) % 2
@@ -57,9 +57,9 @@ READERS = {
     "regions' truth": lambda value: RegionQuality().update(LABELS, value),
     "vote": lambda value: RegionVoteMetric(3).update(value, LABELS),
     "vote alone": lambda value: majority_vote(LABELS, value),
-    "image": lambda value: overlay(value, LABELS, SCORES, SCORES),
-    "labels of a picture": lambda value: overlay(IMAGE, value, SCORES, SCORES),
-    "score of a picture": lambda value: overlay(IMAGE, LABELS, value, SCORES),
+    "image": lambda value: fusion_picture(value, LABELS, SCORES, SCORES),
+    "labels of a picture": lambda value: fusion_picture(IMAGE, value, SCORES, SCORES),
+    "score of a picture": lambda value: fusion_picture(IMAGE, LABELS, value, SCORES),
 }
 VALUES = {
     "array": np.array([1, 2]),
@@ -127,6 +127,6 @@ def test_ids_of_64_bits_do_not_wrap():
 def test_tensors_with_gradients_are_drawn_and_measured():
     scores = TENSOR.clone().requires_grad_()
     np.testing.assert_array_equal(
-        overlay(IMAGE, LABELS, scores, scores), overlay(IMAGE, LABELS, SCORES, SCORES)
+        fusion_picture(IMAGE, LABELS, scores, scores), fusion_picture(IMAGE, LABELS, SCORES, SCORES)
     )
     PooledAnomaly().update(scores, LABELS)

@@ -4,7 +4,7 @@ import pytest
 from csl_plugin import CSLError
 from csl_plugin.arrays import resize_nearest
 from csl_plugin.errors import DTypeError, ShapeError
-from csl_plugin.viz import overlay
+from csl_plugin.viz import fusion_picture
 from csl_plugin.viz.colors import (
     EDGE,
     MASK,
@@ -42,8 +42,8 @@ def panels_of(picture, count=4):
 
 @pytest.mark.parametrize("classes", [None, 1, 2, 3, 19])
 @pytest.mark.parametrize("size", [(40, 60), (60, 40), (1, 1), (1, 7), (700, 900)])
-def test_overlay_is_a_picture_of_useful_size(size, classes):
-    picture = overlay(*example(*size, classes))
+def test_a_fusion_picture_is_a_picture_of_useful_size(size, classes):
+    picture = fusion_picture(*example(*size, classes))
     assert picture.dtype == np.uint8
     assert picture.ndim == 3
     assert picture.shape[2] == 3
@@ -51,8 +51,8 @@ def test_overlay_is_a_picture_of_useful_size(size, classes):
     assert 600 < picture.shape[1] < 2000
 
 
-def test_overlay_has_even_margins():
-    picture = overlay(*example())
+def test_a_fusion_picture_has_even_margins():
+    picture = fusion_picture(*example())
     inked = (picture != WHITE).any(axis=2)
     rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
     left, right = columns[0], picture.shape[1] - 1 - columns[-1]
@@ -63,39 +63,39 @@ def test_overlay_has_even_margins():
 
 
 @pytest.mark.parametrize("classes", [None, 4])
-def test_overlay_is_the_same_twice_and_leaves_its_input_alone(classes):
+def test_a_fusion_picture_is_the_same_twice_and_leaves_its_input_alone(classes):
     arguments = example(classes=classes)
     kept = [value.copy() for value in arguments]
     for value in arguments:
         value.flags.writeable = False
-    first = overlay(*arguments)
-    assert first.tobytes() == overlay(*arguments).tobytes()
+    first = fusion_picture(*arguments)
+    assert first.tobytes() == fusion_picture(*arguments).tobytes()
     assert all(np.array_equal(before, after) for before, after in zip(kept, arguments, strict=True))
 
 
-def test_overlay_of_one_class_is_that_of_no_class_axis():
+def test_a_fusion_picture_of_one_class_is_that_of_no_class_axis():
     image, labels, score, fused = example()
     assert np.array_equal(
-        overlay(image, labels, score, fused), overlay(image, labels, score[None], fused[None])
+        fusion_picture(image, labels, score, fused), fusion_picture(image, labels, score[None], fused[None])
     )
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64, np.uint8])
-def test_overlay_takes_scores_of_any_dtype(dtype):
+def test_a_fusion_picture_takes_scores_of_any_dtype(dtype):
     image, labels, score, fused = example()
     top = 255 if dtype is np.uint8 else 1
     narrow = [np.rint(values * 255).astype(np.uint8) for values in (score, fused)]
     given = [(values / (255 / top)).astype(dtype) for values in narrow]
-    expected = overlay(image, labels, *(values / np.float64(255) for values in narrow))
-    difference = np.abs(overlay(image, labels, *given).astype(int) - expected)
+    expected = fusion_picture(image, labels, *(values / np.float64(255) for values in narrow))
+    difference = np.abs(fusion_picture(image, labels, *given).astype(int) - expected)
     assert difference.max() <= (6 if dtype is np.float16 else 0)
 
 
 def test_both_scores_have_one_scale():
     image, labels, score, _ = example()
-    _, _, left, right = panels_of(overlay(image, labels, score, score))
+    _, _, left, right = panels_of(fusion_picture(image, labels, score, score))
     assert np.array_equal(left, right)
-    _, _, left, right = panels_of(overlay(image, labels, score, score / 4))
+    _, _, left, right = panels_of(fusion_picture(image, labels, score, score / 4))
     assert right.mean() < left.mean()
     assert len(np.unique(right.reshape(-1, 3), axis=0)) < 80  # a quarter of the colors, not all
 
@@ -104,7 +104,7 @@ def test_both_scores_have_one_scale():
 def test_a_constant_score_is_one_color(value):
     image, labels, score, _ = example()
     constant = np.full_like(score, value)
-    _, _, left, right = panels_of(overlay(image, labels, constant, constant))
+    _, _, left, right = panels_of(fusion_picture(image, labels, constant, constant))
     assert len(np.unique(left.reshape(-1, 3), axis=0)) == 1
     assert np.array_equal(left, right)
 
@@ -113,11 +113,11 @@ def test_unknown_scores_are_gray():
     image, labels, score, fused = example()
     score[:, :30] = np.nan
     score[0, 0] = np.inf
-    _, _, left, _ = panels_of(overlay(image, labels, score, fused))
+    _, _, left, _ = panels_of(fusion_picture(image, labels, score, fused))
     assert (left[:, :200] == NOTHING).all()
     assert not (left[:, -200:] == NOTHING).all(axis=2).any()
     classes = np.stack([score, fused])
-    _, _, left, _ = panels_of(overlay(image, labels, classes, classes))
+    _, _, left, _ = panels_of(fusion_picture(image, labels, classes, classes))
     assert (left[:, :200] == NOTHING).all()
 
 
@@ -133,11 +133,11 @@ def test_unknown_scores_are_gray():
         (3, np.zeros((0, 40, 60)), ShapeError, "fused"),
     ],
 )
-def test_overlay_refuses_what_does_not_fit(index, value, error, word):
+def test_a_fusion_picture_refuses_what_does_not_fit(index, value, error, word):
     arguments = list(example())
     arguments[index] = value
     with pytest.raises(error, match=word) as caught:
-        overlay(*arguments)
+        fusion_picture(*arguments)
     assert isinstance(caught.value, CSLError)
 
 

@@ -106,7 +106,7 @@ class ScoreFusion:
         return made.fused, made.valid
 
     def fuse_file(self, *, image: Place, score: Place, target: Place, picture: Place | None) -> Sequence[str]:
-        """Fuse one score map and write it at the image's size, and its overlay if there is a path for it.
+        """Fuse one score map and write it at the image's size, and its picture if there is a path for it.
 
         Returns:
             `UPSAMPLED` if the scores are smaller than the image.
@@ -124,11 +124,11 @@ class ScoreFusion:
             channels_last=made.storage.channels_last,
         )
         if picture is not None:
-            from csl_plugin.viz import overlay
+            from csl_plugin.viz import fusion_picture
 
             labels = made.regions[0].labels[0].cpu().numpy()
             maps = [_shown(values, made.valid) for values in (made.scores, made.fused)]
-            write_png(picture, overlay(made.pixels, labels, *maps))
+            write_png(picture, fusion_picture(made.pixels, labels, *maps))
         return (UPSAMPLED,) if made.upsampled else ()
 
     def _distribution(
