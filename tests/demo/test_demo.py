@@ -1,15 +1,19 @@
 import math
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from csl_plugin import RegionMap, fuse
+import csl_plugin.demo
+from csl_plugin import RegionMap, fuse, load_proposer
 from csl_plugin.cli import main
 from csl_plugin.demo import demonstrate
 from csl_plugin.demo.picture import TOP, top_share
 from csl_plugin.demo.rx import pixel_features, rx_distance, rx_score
+from csl_plugin.io import read_image
+from csl_plugin.proposers.on_files import propose_regions
 
 
 def noise(height=30, width=40, seed=0):
@@ -135,61 +139,61 @@ def run(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-def test_the_command_writes_its_picture(tmp_path, capsys):
-    code, said, _ = run(capsys, "--out", tmp_path / "new" / "folder")
-    target = tmp_path / "new" / "folder" / "demo.png"
+CAT = Path(csl_plugin.demo.__file__).parent / "chelsea.jpg"
+
+
+def test_on_the_photograph_regions_take_the_place_of_specks():
+    image = read_image(CAT)
+    shown = demonstrate(image, propose_regions(load_proposer(), image, ""), "")
+    before, after = shown.pieces
+    assert after < before / 3
+    assert CAT.stat().st_size < 150_000
+    assert "CC0" in CAT.with_suffix(".txt").read_text(encoding="utf-8")
+
+
+def test_a_photograph_names_its_picture(tmp_path, capsys):
+    path = tmp_path / "a photograph.jpg"
+    cv2.imwrite(str(path), noise())
+    code, said, _ = run(capsys, path, "--out", tmp_path / "new" / "folder")
+    target = tmp_path / "new" / "folder" / "a photograph.png"
     assert code == 0
-    assert [path.name for path in target.parent.iterdir()] == ["demo.png"]
-    assert target.stat().st_size < 1_100_000
-    picture = cv2.imread(str(target))
-    assert 1500 < picture.shape[1] < 2000
+    assert [entry.name for entry in target.parent.iterdir()] == [target.name]
+    assert 1500 < cv2.imread(str(target)).shape[1] < 2000
     assert said.splitlines()[0] == str(target)
     assert "Reed-Xiaoli" in said
     assert "ground truth" in said
     assert " s." in said
 
 
-def test_on_the_photograph_regions_take_the_place_of_specks(tmp_path, capsys):
-    from csl_plugin import load_proposer
-    from csl_plugin.cli.demo import _PHOTOGRAPH
-    from csl_plugin.io import read_image
-    from csl_plugin.proposers.on_files import propose_regions
-
-    image = read_image(_PHOTOGRAPH)
-    shown = demonstrate(image, propose_regions(load_proposer(), image, ""), "")
-    before, after = shown.pieces
-    assert after < before / 3
-    assert _PHOTOGRAPH.stat().st_size < 150_000
-    assert "CC0" in _PHOTOGRAPH.with_suffix(".txt").read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (37, 53), (90, 1500)])
 def test_the_command_takes_any_image(tmp_path, capsys, size):
     path = tmp_path / "image.png"
     cv2.imwrite(str(path), noise(*size))
-    code, said, _ = run(capsys, path, "--out", tmp_path)
+    code, said, _ = run(capsys, path, "--out", tmp_path / "out")
     assert code == 0
-    assert cv2.imread(str(tmp_path / "demo.png")) is not None
+    assert cv2.imread(str(tmp_path / "out" / "image.png")) is not None
     scale = min(1, 1024 / max(size))
     assert f"{round(size[1] * scale)} x {round(size[0] * scale)} pixels" in said
 
 
 def test_only_its_own_picture_is_replaced(tmp_path, capsys):
-    image, target = tmp_path / "image.png", tmp_path / "demo.png"
+    out = tmp_path / "out"
+    image, target = tmp_path / "image.png", out / "image.png"
+    out.mkdir()
     cv2.imwrite(str(image), noise())
     for content in (image.read_bytes(), b"", b"a text"):
         target.write_bytes(content)
-        code, _, complaint = run(capsys, image, "--out", tmp_path)
+        code, _, complaint = run(capsys, image, "--out", out)
         assert (code, target.read_bytes()) == (2, content)
         assert f"{target}: got a file that this command did not write" in complaint
     target.unlink()
-    assert run(capsys, image, "--out", tmp_path)[0] == 0
+    assert run(capsys, image, "--out", out)[0] == 0
     first = target.read_bytes()
     cv2.imwrite(str(image), noise(seed=3))
-    assert run(capsys, image, "--out", tmp_path)[0] == 0
+    assert run(capsys, image, "--out", out)[0] == 0
     assert target.read_bytes() != first
     before = target.read_bytes()
-    code, _, complaint = run(capsys, target, "--out", tmp_path)
+    code, _, complaint = run(capsys, target, "--out", out)
     assert (code, target.read_bytes()) == (2, before)
     assert "the photograph itself" in complaint
 
@@ -197,7 +201,7 @@ def test_only_its_own_picture_is_replaced(tmp_path, capsys):
 def test_an_image_of_one_color_has_little_to_see(tmp_path, capsys):
     path = tmp_path / "image.png"
     cv2.imwrite(str(path), np.full((30, 40, 3), 90, np.uint8))
-    code, said, _ = run(capsys, path, "--out", tmp_path)
+    code, said, _ = run(capsys, path, "--out", tmp_path / "out")
     assert code == 0
     assert "little to see" in said
 
@@ -215,6 +219,8 @@ def test_a_missing_or_broken_image_is_named(tmp_path, capsys):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path, capsys):
     (tmp_path / "file").write_text("in the way")
-    code, _, complaint = run(capsys, "--out", tmp_path / "file")
+    image = tmp_path / "image.png"
+    cv2.imwrite(str(image), noise())
+    code, _, complaint = run(capsys, image, "--out", tmp_path / "file")
     assert code == 2
-    assert "demo.png" in complaint
+    assert str(tmp_path / "file" / "image.png") in complaint

@@ -1,4 +1,4 @@
-"""The demonstration's picture on disk: marked as this command's, so that only such a one is replaced."""
+"""The demonstration's files: pictures carry its mark, so that no file of another program is replaced."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import os
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
-from csl_plugin.errors import FileError
-from csl_plugin.io import atomic_path, write_png
-from csl_plugin.viz.colors import Picture
+import numpy as np
+from numpy.typing import NDArray
+
+from csl_plugin.errors import CSLError, FileError
+from csl_plugin.io import atomic_path, read_scores, write_png
 
 _AFTER_HEADER = 33  # bytes of a PNG: signature, and the chunk IHDR
 _TEXT = b"tEXtSoftware\0csl-plugin demo"
@@ -37,7 +40,24 @@ def check_replaceable(path: Path, source: Path | None) -> None:
         raise FileError(str(path), got, "nothing there, or its own picture", hint)
 
 
-def write_signed(path: Path, picture: Picture) -> None:
+def check_same(path: Path, score: NDArray[Any]) -> None:
+    """Refuse to replace a score map, which has no room for a mark, unless it is the same one.
+
+    Raises:
+        FileError: Something else is at the path.
+    """
+    if not os.path.lexists(path):
+        return
+    try:
+        same = np.array_equal(read_scores(path), score)
+    except CSLError:
+        same = False
+    if not same:
+        got = "a file that is not this score"
+        raise FileError(str(path), got, "nothing there, or the same score", "Name another folder.")
+
+
+def write_signed(path: Path, picture: NDArray[np.uint8]) -> None:
     """Write the picture as PNG with a mark, atomically.
 
     Raises:
