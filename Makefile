@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 LOWEST_TORCH ?= $(shell sed -n "s/^torch==//p" constraints.txt)
 PIP := -m pip --quiet --disable-pip-version-check install --constraint
 
-.PHONY: help demo test test-all attack mutants lint dist sdist-test lowest bench effect notebooks gpu clean
+.PHONY: help demo test test-all attack mutants lint dist sdist-test lowest bench effect notebooks gpu clean docs docs-links
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,13 @@ sdist-test: dist  ## The sdist in an empty folder, tested by its own tests; ARGS
 lowest: $(LOWEST)/ready  ## The fast tests on the lowest versions of everything; ARGS=tests/fusion for some of them
 	$(LOWEST)/bin/python -m pytest --numprocesses $(JOBS) -m 'not slow' $(ARGS)
 
+docs: $(VENV)/ready-to-docs  ## The site: docs/_build/html/index.html; a warning is an error
+	$(VENV)/bin/sphinx-build -W --keep-going -n -q $(ARGS) docs docs/_build/html
+	$(VENV)/bin/python docs/check_site.py docs/_build/html
+
+docs-links: $(VENV)/ready-to-docs  ## Asks the network for every address on the site
+	$(VENV)/bin/sphinx-build -b linkcheck -q docs docs/_build/links
+
 bench: $(VENV)/ready-to-bench  ## Time and memory beside other ways: docs/results/performance.md; ARGS=--quick for less
 	$(VENV)/bin/python -m benchmarks.speed.run $(ARGS)
 
@@ -60,7 +67,7 @@ gpu:  ## The GPU's tests and speed, with the torch of $(PYTHON)
 	$(PYTHON) -m benchmarks.speed.gpu $(ARGS)
 
 clean:  ## Remove the environments and what was built
-	rm -rf $(VENV) $(LOWEST) build dist demo_out
+	rm -rf $(VENV) $(LOWEST) build dist demo_out docs/_build
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	@echo "Installing the package into $(VENV): torch is most of it."
@@ -80,6 +87,10 @@ $(VENV)/ready-to-test-all: $(VENV)/ready-to-test
 
 $(VENV)/ready-to-lint: $(VENV)/ready
 	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[lint]'
+	touch $@
+
+$(VENV)/ready-to-docs: $(VENV)/ready
+	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[docs]'
 	touch $@
 
 $(VENV)/ready-to-release: $(VENV)/ready

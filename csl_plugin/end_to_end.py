@@ -16,6 +16,7 @@ from csl_plugin.ops import to_probabilities
 from csl_plugin.proposers import NetworkProposals, NetworkRegions, Proposer
 from csl_plugin.proposers.base import Partition
 from csl_plugin.proposers.held import WithProposer, propose
+from csl_plugin.proposers.load import as_proposer
 from csl_plugin.regions.assignment import soft_assignment
 from csl_plugin.regions.components import split_components
 from csl_plugin.regions.proposals import RegionProposals
@@ -34,10 +35,10 @@ class EndToEnd(WithProposer):
         score: For out-of-distribution segmentation, the scores of the distribution to fuse, each by itself.
             By default the distribution itself is fused: for classes, or for a network of one class, distilled
             from an anomaly score.
-        proposer: Where regions come from; by default the network's own region scores by eq. 2. They come
-            from the same forward pass as the distribution, and so do those of `NetworkRegions(network)` with
-            the same network, which have sharper boundaries and take longer. It is no part of the module;
-            the network is.
+        proposer: Where regions come from, a proposer or its name for `load_proposer`; by default the
+            network's own region scores by eq. 2. They come from the same forward pass as the distribution,
+            and so do those of `NetworkRegions(network)` with the same network, which have sharper boundaries
+            and take longer. It is no part of the module; the network is.
         rule: As for `csl_plugin.fuse`; the paper's eq. 3 is "product".
         split: As for `csl_plugin.fuse`.
 
@@ -72,7 +73,7 @@ class EndToEnd(WithProposer):
         network: CSLNetwork,
         *,
         score: Score | None = None,
-        proposer: Proposer | None = None,
+        proposer: Proposer | str | None = None,
         rule: Rule = "adaptive",
         split: bool = True,
     ) -> None:
@@ -81,7 +82,7 @@ class EndToEnd(WithProposer):
             hint = "Train one with num_classes and a teacher."
             raise OptionError("network", "a network without classes", "one with a distribution", hint)
         self.network, self.score = network, score
-        self.proposer = NetworkProposals(network) if proposer is None else proposer
+        self.proposer = NetworkProposals(network) if proposer is None else as_proposer(proposer)
         self.rule: Rule = rule
         self.split = split
 

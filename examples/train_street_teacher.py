@@ -2,10 +2,10 @@
 
     python examples/train_street_teacher.py --out csl_plugin/demo/street
 
-It draws the streets, trains the segmenter with the cross-entropy of the classes, and writes OUT/teacher.safetensors,
-its weights in half precision. Then it fits OUT/threshold.json, the threshold of the fused score that gives at
-most one false object in ten other streets. The same arguments give the same streets and batches. The IoU of
-the classes on these other streets is printed. Ten minutes on one CPU core.
+It draws the streets, trains the segmenter with the cross-entropy of the classes, and writes its weights to
+OUT/teacher.safetensors in half precision. Then it fits OUT/threshold.json, the threshold of the fused score
+that gives at most one false object in ten other streets. The same arguments give the same streets and
+batches. The IoU of the classes on these other streets is printed. Ten minutes on one CPU core.
 """
 
 from __future__ import annotations

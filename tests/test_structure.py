@@ -35,6 +35,10 @@ SURFACE = {
     "csl_plugin.batch": ["Fuser"],
     "csl_plugin.calibration": ["Calibration"],
     "csl_plugin.datasets": ["DATASETS", "open_dataset"],
+    "csl_plugin.demo": [
+        "Demonstration", "STREET_CLASSES", "STREET_SEED", "Street", "StreetDemonstration", "StreetTeacher",
+        "demonstrate", "demonstrate_street", "draw_street", "load_teacher", "rx_score",
+    ],
     "csl_plugin.end_to_end": ["EndToEnd"],
     "csl_plugin.errors": [
         "CSLError", "DTypeError", "DeviceError", "FileError", "MissingExtraError", "OptionError",
@@ -42,7 +46,7 @@ SURFACE = {
     ],
     "csl_plugin.evaluation": ["run_benchmark"],
     "csl_plugin.export": ["FusionGraph", "Graph", "NetworkGraph", "StageGraph", "exported", "to_onnx"],
-    "csl_plugin.fusion": ["Rule", "fuse", "fuse_labels"],
+    "csl_plugin.fusion": ["Regions", "Rule", "fuse", "fuse_labels"],
     "csl_plugin.io": ["read_image", "read_region_map", "read_scores", "write_region_map", "write_scores"],
     "csl_plugin.metrics": [
         "ImageAnomaly", "InstanceAP", "ObjectMetric", "PooledAnomaly", "RegionOverlap", "RegionQuality",
@@ -59,8 +63,8 @@ SURFACE = {
         "write_polygons",
     ],
     "csl_plugin.proposers": [
-        "NetworkProposals", "NetworkRegions", "Proposer", "RegionMapFolder", "Superpixels", "load_proposer",
-        "proposer_from_model", "regions_from_masks",
+        "ImageProposer", "Images", "NetworkProposals", "NetworkRegions", "Proposer", "RegionMapFolder",
+        "Superpixels", "load_proposer", "proposer_from_model", "regions_from_masks",
     ],
     "csl_plugin.regions": [
         "RegionMap", "RegionProposals", "hard_assignment", "soft_assignment", "split_components",

@@ -283,7 +283,7 @@ def test_a_preset_is_given_by_name(images):
         CSLWrapper(model, quarters, adapter) for adapter in ("logits", OutputAdapter("logits"))
     )
     assert torch.equal(by_name(images), declared(images))
-    with pytest.raises(CSLError, match="name: got 'nothing', expected one of"):
+    with pytest.raises(CSLError, match="adapter: got 'nothing', expected one of"):
         CSLWrapper(model, quarters, "nothing")
 
 

@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ from csl_plugin.demo.street.scoring import street_threshold, teacher_score
 from csl_plugin.io import atomic_path, write_png
 from csl_plugin.metrics import ObjectMetric, PooledAnomaly
 from csl_plugin.metrics.components import OBSTACLE_TRACK, ComponentMetric
-from csl_plugin.objects import find_objects
+from csl_plugin.objects import Objects, find_objects
 from csl_plugin.proposers.on_files import propose_regions
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -42,6 +43,7 @@ class Measured:
         thing: The kind of the unseen thing.
         truth: (H, W) uint8, 1 where it is.
         maps: (3, H, W) float32.
+        objects: Of the default, at the threshold.
         ap: Of each map.
         fpr95: Of each map.
     """
@@ -50,6 +52,7 @@ class Measured:
     thing: str
     truth: NDArray[np.uint8]
     maps: NDArray[np.float32]
+    objects: Objects
     ap: tuple[float, ...]
     fpr95: tuple[float, ...]
 
@@ -72,14 +75,19 @@ def measured(seed: int, values: Path) -> Measured:
         score = teacher_score(load_teacher(), street.image)
         several = [propose_regions(load_proposer(name), street.image, "") for name in PROPOSERS]
         maps = np.stack([score, *(fuse(score, regions) for regions in several)])
+        (objects,) = find_objects(maps[1], street_threshold(), several[0])
+        truth, thing = street.unseen.astype(np.uint8), np.array(street.thing)
         with atomic_path(path) as temporary, Path(temporary).open("wb") as file:
-            np.savez(file, maps=maps, truth=street.unseen.astype(np.uint8), thing=np.array(street.thing))
+            np.savez(
+                file, maps=maps, truth=truth, thing=thing, objects=objects.label_map(), scores=objects.scores
+            )
     with np.load(path) as held:
-        maps, truth, thing = held["maps"], held["truth"], str(held["thing"])
+        maps, truth, thing = held["maps"], held["truth"], held["thing"]
+        masks = held["objects"] == np.arange(1, len(held["scores"]) + 1)[:, None, None]
+        objects = Objects.from_masks(masks, held["scores"])
     found = [pooled([(each, truth)]).compute() for each in maps]
-    return Measured(
-        seed, thing, truth, maps, tuple(each.ap for each in found), tuple(each.fpr95 for each in found)
-    )
+    ap, fpr95 = (tuple(getattr(each, key) for each in found) for key in ("ap", "fpr95"))
+    return Measured(seed, str(thing), truth, maps, objects, ap, fpr95)
 
 
 def pooled(frames: Sequence[tuple[NDArray[np.float32], NDArray[np.uint8]]]) -> PooledAnomaly:
@@ -101,74 +109,89 @@ def hero(streets: Sequence[Measured]) -> Measured:
 
 def page(streets: Sequence[Measured]) -> str:
     """The page as Markdown."""
-    worse = sorted((street for street in streets if street.gain < 0), key=lambda street: street.gain)
-    shown, visible = hero(streets), [street for street in streets if street.share >= _VISIBLE]
-    worst = min(streets, key=lambda street: street.gain)
-    false_positives = sum(street.fpr95[1] > street.fpr95[0] for street in streets)
-    gains = [street.gain for street in visible]
-    lines = [
+    names = enumerate(("base", "default", "superpixels"))
+    kinds = sorted({street.thing for street in streets})
+    sizes = [f"{100 * low:g} to {100 * high:g} %" for low, high in _SIZES]
+    of_kind = [[street for street in streets if street.thing == kind] for kind in kinds]
+    of_size = [[street for street in streets if low <= street.share < high] for low, high in _SIZES]
+    blocks = [
         "# Drawn streets with things the teacher never saw",
         "Written by `python -m benchmarks.guide.street`; do not edit.",
-        f"{len(streets)} streets of `csl_plugin.demo.draw_street`, seeds {streets[0].seed} to {streets[-1].seed}, "
-        "384 x 640 pixels, each with one thing on the road or at its edge. The teacher, the model whose scores per "
-        "pixel are fused, is a segmenter with half a million parameters, trained by "
-        "`examples/train_street_teacher.py` on other streets without such things. Its score is the entropy of its "
-        "eight classes, which lies in [0, 1] and needs no calibration; it was chosen for that before these values "
-        "were known. Drawn streets are easier than photographs: the values show what fusion does to a score, and "
-        "not what a method reaches on real roads, which is in [anomaly.md](anomaly.md).",
+        _paragraph(
+            f"{len(streets)} streets of `csl_plugin.demo.draw_street`, seeds {streets[0].seed} to "
+            f"{streets[-1].seed}, 384 x 640 pixels, each with one thing on the road or at its edge. The "
+            "teacher, the model whose scores per pixel are fused, is a segmenter with half a million "
+            "parameters, trained by `examples/train_street_teacher.py` on other streets, without such "
+            "things. Its score is the entropy of its eight classes, which lies in [0, 1] and needs no "
+            "calibration; it was chosen for that, before these values were known. Drawn streets are no "
+            "photographs: the values show what fusion does to a score, and not what a method reaches on "
+            "real roads, which is in [anomaly.md](anomaly.md)."
+        ),
         "## All streets",
-        "AP and FPR95 over the pixels of all streets together, and F1 of components (the mean over the levels of "
-        "SegmentMeIfYouCan's ObstacleTrack, at the threshold of the best pixel F1), in per cent. Then of each street "
-        "by itself: median (first to third quartile), and in how many streets the value is better than the base.",
+        _paragraph(
+            "AP and FPR95 over the pixels of all streets together, and F1 of components (mean over the "
+            "levels of SegmentMeIfYouCan's ObstacleTrack, at the threshold of the best pixel F1), in per "
+            "cent. Then of each street by itself: median (first to third quartile), and in how many it is "
+            "better than the base."
+        ),
         table(
-            [
-                "score",
-                "AP",
-                "FPR95",
-                "component F1",
-                "AP of a street",
-                "better",
-                "FPR95 of a street",
-                "better",
-            ],
-            [_row(name, number, streets) for number, name in enumerate(("base", "default", "superpixels"))],
+            "score, AP, FPR95, component F1, AP of a street, better, FPR95 of a street, better",
+            [_row(name, number, streets) for number, name in names],
         ),
         "## By thing",
-        "Medians over the streets, per cent, of the base and the default.",
+        "Medians over the streets, per cent, base to default.",
         table(
-            ["thing", "streets", "share of the pixels", "AP", "FPR95", "AP falls in"],
-            [
-                _group(kind, [one for one in streets if one.thing == kind])
-                for kind in sorted({one.thing for one in streets})
-            ],
+            "thing, streets, share of the pixels, AP, FPR95, AP falls in",
+            [_group(kind, group) for kind, group in zip(kinds, of_kind, strict=True)],
         ),
         "## By size",
         table(
-            ["share of the pixels", "streets", "median share", "AP", "FPR95", "AP falls in"],
-            [
-                _group(f"{100 * low:g} to {100 * high:g} %", group)
-                for low, high in _SIZES
-                if (group := [one for one in streets if low <= one.share < high])
-            ],
+            "share of the pixels, streets, median share, AP, FPR95, AP falls in",
+            [_group(size, group) for size, group in zip(sizes, of_size, strict=True) if group],
         ),
         "## Objects",
         _objects(streets),
         "## The street of the demonstration",
-        f"The rule was made before the values: of the {len(visible)} streets whose thing has at least "
-        f"{100 * _VISIBLE:g} % of the pixels, so that it is seen at the width of a page, the one whose gain in AP is "
-        f"nearest to their median gain. The median gain is {100 * np.median(gains):.1f} points, from "
-        f"{100 * min(gains):.1f} to {100 * max(gains):.1f}; the street is seed {shown.seed} ({shown.thing}, "
-        f"{100 * shown.gain:.1f} points).",
+        _choice(streets),
         "## Where fusion hurts",
-        f"AP falls in {len(worse)} of {len(streets)} streets, FPR95 rises in {false_positives}. AP falls most:",
-        table(
-            ["seed", "thing", "share of the pixels", "AP", "FPR95"],
-            [_street_row(street) for street in worse[:10]],
-        ),
-        f"The worst, seed {worst.seed}:",
-        f"![The street, its score, its regions and the fused score, where fusion hurts most](../images/{WORST.name})",
+        *_harm(streets),
     ]
-    return "\n\n".join(lines) + "\n"
+    return "\n\n".join(blocks) + "\n"
+
+
+def _choice(streets: Sequence[Measured]) -> str:
+    visible, shown = [street for street in streets if street.share >= _VISIBLE], hero(streets)
+    gains = 100 * np.array([street.gain for street in visible])
+    return _paragraph(
+        f"The rule was made before the values: of the {len(visible)} streets whose thing has at least "
+        f"{100 * _VISIBLE:g} % of the pixels, so that it is seen at the width of a page, the one whose gain "
+        f"in AP is nearest to their median gain. That is {np.median(gains):.1f} points, from "
+        f"{gains.min():.1f} to {gains.max():.1f}; the street is seed {shown.seed} ({shown.thing}, "
+        f"{100 * shown.gain:.1f} points)."
+    )
+
+
+def _harm(streets: Sequence[Measured]) -> list[str]:
+    worse = sorted((street for street in streets if street.gain < 0), key=lambda street: street.gain)
+    rises = sum(street.fpr95[1] > street.fpr95[0] for street in streets)
+    worst = min(streets, key=lambda street: street.gain)
+    rows = [
+        [
+            str(one.seed),
+            one.thing,
+            f"{100 * one.share:.2f}",
+            _change([one.ap]),
+            _change([one.fpr95]),
+        ]
+        for one in worse[:10]
+    ]
+    return [
+        f"AP falls in {len(worse)} of {len(streets)} streets, FPR95 rises in {rises}."
+        + (" Where AP falls most:" if rows else ""),
+        *([table("seed, thing, share of the pixels, AP, FPR95", rows)] if rows else []),
+        f"The street with the least gain, seed {worst.seed}:",
+        f"![A street, its score, its regions, and the fused score](../images/{WORST.name})",
+    ]
 
 
 def _row(name: str, number: int, streets: Sequence[Measured]) -> list[str]:
@@ -205,24 +228,21 @@ def _group(name: str, group: Sequence[Measured]) -> list[str]:
     ]
 
 
-def _street_row(street: Measured) -> list[str]:
-    cells = [str(street.seed), street.thing, f"{100 * street.share:.2f}"]
-    return [*cells, _change([street.ap]), _change([street.fpr95])]
-
-
 def _objects(streets: Sequence[Measured]) -> str:
-    threshold, proposer = street_threshold(), load_proposer()
-    metric = ObjectMetric(OBSTACLE_TRACK)
-    for street in tqdm(streets, desc="objects", unit="street", disable=None):
-        regions = propose_regions(proposer, draw_street(street.seed).image, "")
-        (objects,) = find_objects(street.maps[1], threshold, regions)
-        metric.update(objects, street.truth)
+    metric, threshold = ObjectMetric(OBSTACLE_TRACK), street_threshold()
+    for street in streets:
+        metric.update(street.objects, street.truth)
     counts = metric.compute().counts
-    return (
-        f"At the threshold of the fused score that was fitted to {threshold.images} other streets without things, at "
-        f"most one false object in ten, the default finds {counts.found} of {counts.found + counts.missed} things "
-        f"(sIoU of at least 0.5), with {counts.false} false objects in {len(streets)} streets."
+    return _paragraph(
+        f"The threshold was fitted to the fused score of {threshold.images} other streets without things, "
+        f"at most one false object in ten. At it the default finds {counts.found} of "
+        f"{counts.found + counts.missed} things (sIoU of at least 0.5), with {counts.false} false objects "
+        f"in {len(streets)} streets."
     )
+
+
+def _paragraph(text: str) -> str:
+    return fill(text, 139, break_long_words=False, break_on_hyphens=False)
 
 
 def _spread(values: Sequence[float]) -> str:
@@ -235,9 +255,10 @@ def _change(values: Sequence[tuple[float, ...]]) -> str:
     return f"{before:.1f} to {after:.1f}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
+def table(head: str, rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown; the names of its columns are separated by commas."""
+    names = head.split(", ")
+    lines = [names, ["---"] * len(names), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

@@ -23,6 +23,7 @@ Score: TypeAlias = "Literal['logits', 'binary_logits', 'probabilities'] | Calibr
 
 _QUERY_MASKS = ("masks_queries_logits", "pred_masks")
 _KINDS = {"logits": Softmax(), "binary_logits": Sigmoid(), "probabilities": NonNegative()}
+_PLAIN = ImageInput()
 
 
 class OutputAdapter:
@@ -165,7 +166,23 @@ class OutputAdapter:
         )
 
     def __repr__(self) -> str:
-        return f"OutputAdapter({self.score_kind!r}, item={self.output_path!r})"
+        kind: Any = next(
+            (name for name, known in _KINDS.items() if known == self.score_kind), self.score_kind
+        )
+        if isinstance(kind, RawScore) and kind == RawScore(kind.calibration):
+            kind = kind.calibration
+        own = self.image_input
+        options = {
+            "item": None if self.output_path == Items() else _item(self.output_path),
+            "mean": None if own.mean == _PLAIN.mean else own.mean,
+            "std": None if own.std == _PLAIN.std else own.std,
+            "order": None if own.order == _PLAIN.order else own.order,
+            "peak": None if own.peak == _PLAIN.peak else own.peak,
+            "align_corners": self.align_corners,
+            "max_batch": self.max_batch,
+        }
+        given = [f"{name}={value!r}" for name, value in options.items() if value is not None]
+        return f"OutputAdapter({', '.join([repr(kind), *given])})"
 
 
 def _path(item: int | str | Steps | OutputPath | None) -> OutputPath:
@@ -178,6 +195,14 @@ def _path(item: int | str | Steps | OutputPath | None) -> OutputPath:
         expected = "an index, a key, the name of an attribute, a tuple of these, or an OutputPath"
         raise OptionError("item", shown(item), expected, 'For example item="out", or item=(0, "logits").')
     return Items((steps,))
+
+
+def _item(path: OutputPath) -> int | str | Steps | OutputPath | None:
+    """An output path as `OutputAdapter` takes it."""
+    if type(path) is not Items or path != Items(path.paths) or len(path.paths) != 1:
+        return path
+    steps = path.paths[0]
+    return steps[0] if len(steps) == 1 else steps
 
 
 def _as_scores(tensor: Tensor) -> Tensor:

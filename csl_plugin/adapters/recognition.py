@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 import torch
 from torch import Tensor
 
+from csl_plugin.adapters.inputs import ImageInput
 from csl_plugin.adapters.output import OutputAdapter
 from csl_plugin.adapters.output_path import contents
 from csl_plugin.adapters.presets.anomalib import AnomalyMap, Predictions, is_prediction
@@ -37,8 +38,8 @@ _TOLERANCE = 1e-3
 _END = 0.01
 
 
-def recognize(output: Any) -> OutputAdapter:
-    """The adapter for an output whose names say what it holds, of a model that takes RGB in [0, 1].
+def recognize(output: Any, image_input: ImageInput | None = None) -> OutputAdapter:
+    """The adapter for an output whose names say what it holds.
 
     An output class of transformers decides by itself: SemanticSegmenterOutput holds logits; the outputs of
     Mask2Former, MaskFormer, OneFormer, EoMT, VidEoMT, DETR, Conditional DETR and RF-DETR hold masks and class
@@ -57,6 +58,10 @@ def recognize(output: Any) -> OutputAdapter:
     Any other output may hold logits, probabilities or raw scores of either direction, which their values
     cannot show.
 
+    Args:
+        output: What the model returned.
+        image_input: The model's preprocessing, such as `published_input(model)`; None for RGB in [0, 1].
+
     Raises:
         OutputError: The output is not one of these; the message lists the presets that can read it.
     """
@@ -65,6 +70,7 @@ def recognize(output: Any) -> OutputAdapter:
     kind = output_class(output)
     adapter = _of_mapping(output) if kind is None else _of_class(output, kind)
     if adapter is not None:
+        adapter.image_input = image_input or adapter.image_input
         return adapter
     fitting = candidates(output)
     raise OutputError(

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from csl_plugin._entry_points import entry_point_names, find_entry_point, load_entry_point
+from csl_plugin._options import did_you_mean
 from csl_plugin.adapters.adapter import Adapter
 from csl_plugin.adapters.output_path import Steps
 from csl_plugin.adapters.presets import anomalib, domain_adaptation, frameworks, ood, zero_shot
@@ -93,12 +94,11 @@ def _registered(name: str) -> Any:
     """What another package registers under a name: a `Preset`, or a callable that makes an adapter."""
     point = find_entry_point(ENTRY_POINTS, name, "name") if isinstance(name, str) else None
     if point is None:
-        raise OptionError(
-            "name",
-            shown(name),
-            "one of " + ", ".join([*PRESETS, *entry_point_names(ENTRY_POINTS)]),
-            "Declare another model's output with OutputAdapter(score, item=...).",
-        )
+        names = [*PRESETS, *entry_point_names(ENTRY_POINTS)]
+        hint = "Declare another model's output with OutputAdapter(score, item=...)."
+        found = did_you_mean(name, names, hint)
+        expected = "one of " + ", ".join(names) if found == hint else "a name of csl_plugin.adapters.PRESETS"
+        raise OptionError("name", shown(name), expected, found)
     found = load_entry_point(point, "name")
     if not callable(found) and not isinstance(found, Preset):
         raise OptionError(

@@ -167,7 +167,7 @@ class Calibration(ABC):
         """Raw scores, float64 where the device has it, to [0, 1]."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SigmoidCalibration(Calibration):
     """See `Calibration.sigmoid`."""
 
@@ -188,8 +188,11 @@ class SigmoidCalibration(Calibration):
     def _map(self, scores: Tensor) -> Tensor:
         return ((scores - self.center) / self.scale).sigmoid()
 
+    def __repr__(self) -> str:
+        return f"Calibration.sigmoid(center={self.center!r}, scale={self.scale!r})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class AffineCalibration(Calibration):
     """See `Calibration.affine`."""
 
@@ -210,8 +213,11 @@ class AffineCalibration(Calibration):
     def _map(self, scores: Tensor) -> Tensor:
         return ((scores - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
 
+    def __repr__(self) -> str:
+        return f"Calibration.affine(low={self.low!r}, high={self.high!r})"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class QuantileCalibration(Calibration):
     """See `Calibration.fit_quantile`: `knots`, increasing raw scores, become `values`.
 
@@ -270,6 +276,10 @@ class QuantileCalibration(Calibration):
         upper = torch.maximum(upper, values[-1])
         mapped = torch.where(scores < knots[0], lower, torch.where(scores > knots[-1], upper, middle))
         return torch.where(scores.isnan(), scores, mapped)
+
+    def __repr__(self) -> str:
+        ends = f"{self.knots[0]:.4g} -> {self.values[0]:.3g}, {self.knots[-1]:.4g} -> {self.values[-1]:.3g}"
+        return f"QuantileCalibration({len(self.knots)} levels, {ends})"
 
 
 _REAL = number(-MOST, MOST)

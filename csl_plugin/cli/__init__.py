@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _COMMANDS = (
-    "fuse", "propose", "objects", "threshold", "calibrate", "demo", "eval", "benchmark", "train", "export",
+    "demo", "fuse", "propose", "objects", "threshold", "calibrate", "eval", "benchmark", "train", "export",
 )  # fmt: skip
 
 
@@ -142,9 +142,14 @@ def _interrupted(command: str, stop: Stop) -> Answer:
 def _parser() -> Parser:
     parser = Parser(
         prog="csl-plugin",
-        description="Structure-constrained fusion of per-pixel scores with class-agnostic regions.",
+        description="Fuse the per-pixel scores of a segmentation model with the regions of its images.",
+        examples=[
+            "csl-plugin demo                                   # one picture, made in seconds",
+            "csl-plugin fuse images scores fused --overlays    # folders of images and of score maps",
+            "csl-plugin fuse --help                            # the options of a command",
+        ],
     )
-    parser.add_argument("--version", action="version", version=f"csl-plugin {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"csl-plugin {__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command")
     for command in _COMMANDS:
         import_module(f"csl_plugin.cli.{command}").add_parser(subparsers)

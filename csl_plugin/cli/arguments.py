@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import errno
 import os
-from collections.abc import Sequence
+import shutil
+import textwrap
+from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from csl_plugin._options import did_you_mean
 from csl_plugin.errors import OptionError
 from csl_plugin.places import Place, is_url, place_of
 
@@ -33,6 +36,38 @@ class HelpAsked(SystemExit):
 
 class Parser(argparse.ArgumentParser):
     """A parser that raises what argparse prints, which ignores a stdout that cannot be written."""
+
+    def __init__(self, *, description: str = "", examples: Sequence[str] = (), **given: Any) -> None:
+        width = shutil.get_terminal_size().columns - 2
+        paragraphs = [textwrap.fill(text, width) for text in description.split("\n\n")]
+        super().__init__(
+            description="\n\n".join(paragraphs),
+            epilog="\n  ".join(["examples:" if examples[1:] else "example:", *examples])
+            if examples
+            else None,
+            formatter_class=_formatter,
+            **given,
+        )
+
+    def parse_known_args(  # type: ignore[override]  # argparse's own signature is overloaded
+        self, args: Sequence[str] | None = None, namespace: Any = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """The arguments; words that nobody takes are refused by the parser of their own command."""
+        found, rest = super().parse_known_args(args, namespace)
+        if rest:
+            option = rest[0].partition("=")[0]
+            known = self._option_string_actions if option.startswith("-") else ()
+            self.error(f"unrecognized arguments: {' '.join(rest)}{suggestion(option, known)}")
+        return found, []
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        """Refuse what is no choice, with the choice that is nearest."""
+        if action.choices is not None and value not in action.choices:
+            names = [str(choice) for choice in action.choices]
+            expected = f"{', '.join(names[:-1])} or {names[-1]}"
+            raise argparse.ArgumentError(
+                action, f"got {value!a}, expected {expected}{suggestion(value, names)}"
+            )
 
     def parsed(self, words: Sequence[str]) -> argparse.Namespace:
         """The arguments.
@@ -59,6 +94,17 @@ class Parser(argparse.ArgumentParser):
             super().error(message)
         except SystemExit as error:
             raise UsageError(message) from error
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    """Keeps the lines of descriptions and examples, and leaves room for the names of commands."""
+    return argparse.RawDescriptionHelpFormatter(prog, max_help_position=26)
+
+
+def suggestion(given: Any, names: Iterable[str]) -> str:
+    """The end of an error: the known name that is nearest to an unknown one; nothing where none is near."""
+    near = did_you_mean(str(given), names)
+    return f". {near}" if near else ""
 
 
 def name(text: str) -> str:

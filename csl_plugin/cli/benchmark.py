@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import FAILED, SUCCESS, Answer
 from csl_plugin.cli.arguments import name, path
+from csl_plugin.cli.benchmark_list import check_name, listing, missing_data
 from csl_plugin.cli.fused.proposer_option import SEVERAL, add_proposer_options
 from csl_plugin.cli.fused.rule_option import add_rule_option
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
@@ -25,15 +26,29 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its arguments."""
     parser = subparsers.add_parser(
         "benchmark",
-        help="measure a method on a published data set, before and after fusion",
+        usage="%(prog)s NAME --data DIR (--scores DIR | --teacher MODULE:CALLABLE) [options]\n"
+        "       %(prog)s [NAME] --list",
+        help="measure scores on a data set, before and after fusion",
         description="Measure the scores of a method on a data set in its published layout, before and after "
-        "fusion with the regions of each image. Writes OUT/result.json, result.md, report.html, the fused "
-        "predictions for the official tools, and a record of every frame, from which a stopped job resumes; "
-        "frames whose files changed since are measured again. OUT is a new or empty folder, or one that the "
-        "same command with the same settings wrote. Under torchrun the processes share the frames.",
+        "fusion with the regions of each image. Writes OUT/report.html, result.md, result.json, the fused "
+        "predictions for the official tools, and a record of every frame, from which a stopped job "
+        "resumes.\n\n"
+        "OUT is new, empty or of the same command: frames that are measured and unchanged are skipped. Under "
+        "torchrun the processes share the frames.",
+        examples=[
+            "csl-plugin benchmark --list",
+            "csl-plugin benchmark road-anomaly --list",
+            "csl-plugin benchmark road-anomaly --data RoadAnomaly --scores scores",
+            "csl-plugin benchmark folder --data mine --scores scores    # mine/images and mine/labels",
+        ],
     )
-    parser.add_argument("name", metavar="NAME", help="name of the benchmark; an unknown name lists all")
-    parser.add_argument("--data", metavar="DIR", type=path, required=True, help="the data set's folder")
+    parser.add_argument("name", metavar="NAME", nargs="?", help="name of the benchmark")
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="name the benchmarks; with NAME its layout, splits and options, and where to get it",
+    )
+    parser.add_argument("--data", metavar="DIR", type=path, help="the data set's folder")
     parser.add_argument(
         "--split", metavar="S", type=name, help="subset of the data set (default: the one in the paper)"
     )
@@ -54,33 +69,37 @@ def add_parser(subparsers: Any) -> None:
         type=name,
         help="a model: a function from an image (H, W, 3) uint8 RGB to scores (H, W) or (C, h, w)",
     )
-    add_proposer_options(parser, SEVERAL)
     parser.add_argument(
-        "--kind",
-        choices=("probability", "logits", "raw"),
-        help="kind of the scores, higher for more anomalous or more of the class (default: probability, or "
-        "raw with --calibration)",
+        "--out", metavar="DIR", type=path, help="the output folder (default: benchmark_out/NAME)"
     )
-    parser.add_argument(
-        "--calibration",
-        metavar="FILE",
-        type=path,
-        help="JSON file of a Calibration; maps raw scores onto [0, 1] before fusion, and may reverse them",
-    )
-    add_rule_option(parser)
-    parser.add_argument("--method", metavar="NAME", type=name, help="name of the method, as published")
+    parser.add_argument("--method", metavar="M", type=name, help="name of the method, as published")
     parser.add_argument(
         "--draws", metavar="N", type=int, default=1000, help="bootstrap draws (default: %(default)s)"
     )
-    add_jobs_option(parser, "frames")
-    add_shard_option(parser, "frames")
-    parser.add_argument("--out", metavar="DIR", type=path, help="(default: benchmark_out/NAME)")
     parser.add_argument(
         "--overwrite",
         action="store_true",
         help="remove what this command wrote to OUT, and start again; other files there stay",
     )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    add_proposer_options(parser, SEVERAL)
+    group = parser.add_argument_group("scores and fusion")
+    add_rule_option(group)
+    group.add_argument(
+        "--kind",
+        choices=("probability", "logits", "raw"),
+        help="kind of the scores, higher for more anomalous or more of the class (default: probability, or "
+        "raw with --calibration)",
+    )
+    group.add_argument(
+        "--calibration",
+        metavar="FILE",
+        type=path,
+        help="for raw scores: the map onto [0, 1] that `csl-plugin calibrate` writes, applied before fusion",
+    )
+    sharing = parser.add_argument_group("many frames")
+    add_jobs_option(sharing, "frames")
+    add_shard_option(sharing, "frames")
     parser.set_defaults(run=run)
 
 
@@ -90,6 +109,11 @@ def run(arguments: argparse.Namespace) -> Answer:
     Raises:
         CSLError: The benchmark cannot start or continue.
     """
+    if arguments.list:
+        return listing(arguments.name)
+    check_name(arguments.name)
+    if arguments.data is None:
+        raise missing_data(arguments.name)
     shard = shard_of_option(arguments)
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
     from csl_plugin.evaluation import FramesFailedError, run_benchmark

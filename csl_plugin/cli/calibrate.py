@@ -20,30 +20,34 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its arguments."""
     parser = subparsers.add_parser(
         "calibrate",
-        help="fit the map of raw scores onto [0, 1] that fuse --calibration takes",
-        description="Fit a monotone map onto [0, 1] to the raw score maps of images without anomalies, all "
-        "together, and write it to FILE as JSON. Scores such as energies, log-likelihoods and maximal logits "
-        "need one before fusion; probabilities do not, and logits of classes are for fuse --logits. An "
-        "earlier calibration at FILE is replaced, another file is not.",
+        help="fit the map of raw scores onto [0, 1] that fuse takes",
+        description="Fit a monotone map onto [0, 1] to the raw score maps of images without anomalies, and "
+        "write it to FILE as JSON for fuse --calibration. Energies, log-likelihoods and maximal logits need "
+        "one; probabilities do not, and logits of classes are for fuse --logits. An earlier calibration at "
+        "FILE is replaced, another file is not.",
+        examples=[
+            "csl-plugin calibrate normal/energies calibration.json",
+            "csl-plugin calibrate normal/maxlogits calibration.json --lower-is-anomalous",
+        ],
     )
     parser.add_argument(
         "scores",
         metavar="SCORES",
         type=path,
-        help="raw score maps of images without anomalies: a folder of .npy, .npz, .hdf5 or gray .png, or one",
+        help="raw score maps of images without anomalies, .npy, .npz, .hdf5 or gray .png: a folder, or one",
     )
     parser.add_argument("file", metavar="FILE", type=path, help="the JSON file to write")
     parser.add_argument(
         "--kind",
         choices=("sigmoid", "quantile"),
         default="sigmoid",
-        help="`sigmoid`, with the mean of the scores as center and their deviation as scale; `quantile`, "
-        "their cumulative distribution (default: %(default)s)",
+        help="sigmoid: of the scores' mean and deviation; quantile: their cumulative distribution (default: "
+        "%(default)s)",
     )
     parser.add_argument(
         "--lower-is-anomalous",
         action="store_true",
-        help="the scores are high for normal pixels, such as the maximal logit: the map reverses their order",
+        help="the scores are high for normal pixels, as maximal logits are: their order is reversed",
     )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)

@@ -22,7 +22,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "demo",
         help="one picture of the effect of fusion, on a drawn street or on a photograph",
-        description="Without IMAGE: draw a street with a thing on it that no training street has, score every "
+        description="Without IMAGE: draw a street with a thing on it that no training street has, score each "
         "pixel by the entropy of a small segmenter of such streets, fuse the score with the image's regions, "
         "and write DIR/demo.png with average precision and false positives before and after; beside it its "
         "inputs, street.png, score.npy and truth.png. With IMAGE: score the photograph by how unusual each "
@@ -96,11 +96,11 @@ def _of_street(out: Path) -> tuple[dict[str, Any], list[str]]:
     }
     lines = [
         str(picture),
-        f"A drawn street with a {street.thing}, which the segmenter was never trained on. Regions raise the average "
-        f"precision of its score from {100 * before.ap:.1f} to {100 * after.ap:.1f} % and change the false "
-        f"positives at 95 % recall from {100 * before.fpr95:.1f} to {100 * after.fpr95:.1f} %.",
-        f"To go on: csl-plugin fuse {image} {out / 'score.npy'} {out / 'fused'} --overlays; truth.png is 1 where "
-        "the thing is.",
+        f"A drawn street with a {street.thing}, which the segmenter was never trained on. With regions the "
+        f"average precision of its score goes from {100 * before.ap:.1f} to {100 * after.ap:.1f} %, the "
+        f"false positives at 95 % recall from {100 * before.fpr95:.1f} to {100 * after.fpr95:.1f} %.",
+        f"The inputs are beside it: csl-plugin fuse {image} {out / 'score.npy'} {out / 'fused'} --overlays "
+        f"fuses them again, and {truth.name} is 1 where the {street.thing} is.",
     ]
     return facts, lines
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.cli.arguments import name, path
 from csl_plugin.cli.fused.rule_option import DEFAULT_RULE, add_rule_option
+from csl_plugin.cli.streams import say
 from csl_plugin.errors import OptionError
 
 if TYPE_CHECKING:
@@ -22,19 +23,22 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "export",
         help="write the stage, a network or the fusion as an ONNX file",
-        description="Write OUT.onnx, for onnxruntime and other runtimes without Python: of a proposer the "
-        "whole stage, image and distribution to fused map; with --network its network alone; of `fuse` the "
-        "fusion, "
-        "distribution and labels to fused map. The file is run in onnxruntime on random inputs and kept only "
-        "if it gives what this package gives. It needs the extra `onnx`. An earlier export at OUT.onnx is "
-        "replaced, another file is not.",
+        description="Write OUT.onnx, for onnxruntime and other runtimes without Python. Of a proposer it is "
+        "the whole stage, image and scores to fused map; with --network its network alone; of `fuse` the "
+        "fusion, scores and labels to fused map. The file is run on random inputs and kept only if it gives "
+        "what this package gives. Needs the extra `onnx`. An earlier export at OUT.onnx is replaced, another "
+        "file is not.",
+        examples=[
+            "csl-plugin export fuse fuse.onnx",
+            "csl-plugin export csl-tiny:auto,5 stage.onnx --size 480x640",
+        ],
     )
     parser.add_argument(
         "name",
         metavar="NAME",
         type=name,
-        help="`csl-tiny:auto,5` for the default stage; another network with boundaries or `superpixels`, "
-        "with :SCALE,SCALE and + between them; or `fuse`",
+        help="`fuse`, or a proposer: csl-tiny:auto,5 is the default stage; another network with boundaries "
+        "or superpixels, with :SCALE,SCALE and + between them",
     )
     parser.add_argument("file", metavar="OUT.onnx", type=path, help="the file to write")
     parser.add_argument(
@@ -42,7 +46,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_rule_option(parser)
     parser.add_argument(
-        "--classes", metavar="C", type=int, default=1, help="channels of the distribution (default: 1)"
+        "--classes", metavar="C", type=int, default=1, help="channels of the scores (default: 1)"
     )
     parser.add_argument(
         "--size",
@@ -70,7 +74,13 @@ def run(arguments: argparse.Namespace) -> Answer:
     require_packages()
     check_replaceable(arguments.file, check_exported, "an exported graph")
     graph = _graph(arguments)
-    found = to_onnx(graph, arguments.file, size=arguments.size, inputs=arguments.inputs)
+    found = to_onnx(
+        graph,
+        arguments.file,
+        size=arguments.size,
+        inputs=arguments.inputs,
+        progress=lambda step: say(f"export: {step}"),
+    )
     size = None if arguments.size is None else list(arguments.size)
     facts = {
         "command": "export",

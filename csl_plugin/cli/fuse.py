@@ -15,6 +15,7 @@ from csl_plugin.cli.fused.options import add_fusion_options, chosen, fusion_of, 
 from csl_plugin.cli.fused.scored_images import left_out, read_files, scores_of
 from csl_plugin.cli.fused.tile_options import add_tile_options, large_fusion_of, suffixes_of, tiles_chosen
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
+from csl_plugin.cli.output_folder import output_folder
 from csl_plugin.cli.shard_option import add_shard_option, shard_of_option
 from csl_plugin.places import is_file_place
 
@@ -28,31 +29,39 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its arguments."""
     parser = subparsers.add_parser(
         "fuse",
+        usage="%(prog)s IMAGES SCORES OUT [options]",
         help="fuse the score map of every image with its regions",
-        description="For every image, fuse the score map of the same stem with the image's regions and write "
-        "it to OUT/<stem>, in the format, element type and order of axes of the input. Score maps are .npy, "
-        ".npz, .hdf5 or 8- or 16-bit gray .png: (H, W), (C, H, W) or (H, W, C), not negative, higher for "
-        "more of the class. Smaller ones with the image's aspect ratio are upsampled, and the result has the "
-        "image's size. One image and one score map, both given as files, are a pair whatever their names. "
-        "What was written before is skipped, unless its image, its score map, its region map or its mask "
-        "changed since. OUT is a new or empty folder, or one that the same command with the same settings "
-        "wrote.",
+        description="Fuse the score map of every image, found by its stem, with the image's regions, and "
+        "write it to OUT/<stem> in the form in which it came: .npy, .npz, .hdf5 or gray .png; (H, W), "
+        "(C, H, W) or (H, W, C); not negative, higher for more of the class. Smaller maps are upsampled to "
+        "the size of the image.\n\n"
+        "OUT is new, empty or of the same command: what is done and unchanged is skipped.",
+        examples=[
+            "csl-plugin fuse images scores fused --overlays",
+            "csl-plugin fuse photo.png score.npy fused --rule product",
+            "csl-plugin fuse images logits fused --logits --proposer superpixels --jobs auto",
+        ],
     )
     parser.add_argument(
         "images", metavar="IMAGES", type=place, help="a folder of images, or one image; a path or a URL"
     )
     parser.add_argument("scores", metavar="SCORES", type=place, help="a folder of score maps, or one")
     parser.add_argument("out", metavar="OUT", type=place, help="the output folder, or its URL")
-    add_fusion_options(parser)
-    add_jobs_option(parser, "images")
-    add_shard_option(parser, "images")
-    add_tile_options(parser)
-    parser.add_argument("--overlays", action="store_true", help="also write OUT/overlays/<stem>.png")
+    parser.add_argument(
+        "--overlays",
+        action="store_true",
+        help="also write OUT/overlays/<stem>.png: image, regions, score and fused score",
+    )
     parser.add_argument(
         "--overwrite",
         action="store_true",
         help="remove what this command wrote to OUT, and start again; other files there stay",
     )
+    add_fusion_options(parser)
+    sharing = parser.add_argument_group("many or large images")
+    add_jobs_option(sharing, "images")
+    add_shard_option(sharing, "images")
+    add_tile_options(sharing)
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)
 
@@ -61,9 +70,9 @@ def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
     shard = shard_of_option(arguments)
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
+    from csl_plugin.cli.fused.class_maps import warn_of_class_maps
     from csl_plugin.cli.fused.fused_maps import refuse_fused
     from csl_plugin.io import IMAGE_SUFFIXES, list_images
-    from csl_plugin.io.output_place import outputs_at
     from csl_plugin.proposers.on_files import region_folders
 
     out: Place = arguments.out
@@ -77,11 +86,12 @@ def run(arguments: argparse.Namespace) -> Answer:
     inputs += [each for each in (arguments.calibration, arguments.valid) if each]
     inputs += [score for stem, score in scores.items() if stem not in images]
     tasks = _tasks(arguments, job.tool, images, scores)
-    folder = outputs_at(out, job.settings, shard)
+    folder = output_folder(out, job.settings, shard)
     outcome = run_tasks(job, folder, tasks, "fuse", inputs, jobs=jobs, overwrite=arguments.overwrite)
     notes: dict[str, Note] = {
         "images": len(images),
         "scores_upsampled": outcome.counted["scores_upsampled"],
+        **warn_of_class_maps(outcome.counted, outcome.done),
         **left_out(arguments.images, arguments.scores, images, scores, suffixes),
     }
     return report("fuse", outcome, out, job.settings, {**chosen(arguments), **tiles_chosen(arguments)}, notes)

@@ -23,10 +23,8 @@ def add_jobs_option(parser: Any, items: str) -> None:
         metavar="N",
         type=name,
         default="1",
-        help=f"processes that share the {items}, or `{_AUTO}`: one a core (default: %(default)s, as in "
-        "make and joblib). The results are the same, byte by byte. Each process loads the proposer itself, "
-        "so memory grows with N, and has its share of the cores as threads. With --device cuda the processes "
-        "share the GPU, and each holds the network there",
+        help=f"processes that share the {items}, or `{_AUTO}`: one a core. Results are the same; memory "
+        "grows with N (default: %(default)s)",
     )
 
 

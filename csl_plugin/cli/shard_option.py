@@ -22,10 +22,8 @@ def add_shard_option(parser: Any, items: str) -> None:
         "--shard",
         metavar="I/N",
         type=name,
-        help=f"do part I of N equal parts of the {items}, 1/N to N/N, each in a process of its own, on any "
-        "machine, all into the same OUT; `auto` takes it from the variables of a SLURM array, torchrun or "
-        "srun, which are not read otherwise. Afterwards the same command without it joins the parts: it does "
-        "what is missing, and writes what is made of all",
+        help=f"do part I of N equal parts of the {items}, on any machine, all into the same OUT; `auto`: as "
+        "SLURM or torchrun number this process. Afterwards the same command without it joins the parts",
     )
 
 

@@ -14,17 +14,28 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "train",
         help="train a network that proposes regions",
-        description="Train the network of a recipe. OUT is new, empty, or of a training, which goes on if "
-        "the recipe, the data and the first weights are those that it was started with. Writes "
-        "OUT/state.safetensors, from which the same command continues, OUT/log.jsonl and OUT/log.svg, and at "
-        "the end OUT/network, a folder that load_proposer takes. Several processes, each on its own device, "
-        "share every batch when started with: torchrun --nproc-per-node N -m csl_plugin train RECIPE ...",
+        description="Train the network of a recipe. Writes OUT/state.safetensors, from which the same "
+        "command continues, OUT/log.jsonl and OUT/log.svg, and at the end OUT/network, which --proposer "
+        "takes. OUT is new, empty, or of a training of the same recipe, data and first weights. Under "
+        "torchrun several processes, each on its own device, share every batch.",
+        examples=[
+            "csl-plugin train recipe.json --data data --out run",
+            "csl-plugin propose images regions --proposer run/network",
+            "torchrun --nproc-per-node 2 -m csl_plugin train recipe.json --data data --out run",
+        ],
     )
     parser.add_argument(
-        "recipe", metavar="RECIPE", type=path, help="a JSON file; help(csl_plugin.training.Recipe)"
+        "recipe",
+        metavar="RECIPE",
+        type=path,
+        help="a JSON file; csl_plugin.training.Recipe says what is in it",
     )
     parser.add_argument(
-        "--data", metavar="DIR", type=path, required=True, help="what its paths are relative to"
+        "--data",
+        metavar="DIR",
+        type=path,
+        required=True,
+        help="the folder that the paths in the recipe are relative to",
     )
     parser.add_argument("--out", metavar="DIR", type=path, required=True, help="the job's folder")
     parser.add_argument(
@@ -38,9 +49,11 @@ def add_parser(subparsers: Any) -> None:
         metavar="N",
         type=int,
         default=1,
-        help="processes that draw batches (%(default)s); 0 for this one",
+        help="processes that draw batches; 0 for this one (default: %(default)s)",
     )
-    parser.add_argument("--device", metavar="D", default="cpu", help="such as cuda (%(default)s)")
+    parser.add_argument(
+        "--device", metavar="D", default="cpu", help="where to train, such as cuda (default: %(default)s)"
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)
 

@@ -7,9 +7,11 @@ it. Images and labels are read one frame at a time, labels in evaluation ids.
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from csl_plugin._options import did_you_mean
 from csl_plugin.arrays import shown
 from csl_plugin.datasets import (
     cityscapes,
@@ -24,6 +26,7 @@ from csl_plugin.datasets import (
     synscapes,
 )
 from csl_plugin.datasets.dataset import Dataset, DatasetInfo, Frame, Task
+from csl_plugin.datasets.entry_points import registered_dataset, registered_names
 from csl_plugin.datasets.ids import ANOMALY_IDS, VOID, IdTable
 from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.places import local_path
@@ -37,6 +40,8 @@ __all__ = [
     "Frame",
     "IdTable",
     "Task",
+    "dataset_info",
+    "dataset_names",
     "open_dataset",
 ]
 
@@ -56,7 +61,36 @@ DATASETS: dict[str, DatasetInfo] = {
     "visa": mvtec.VISA,
     "folder": folder.INFO,
 }
-"""The data sets by name."""
+"""The data sets of this package by name."""
+
+
+def dataset_names() -> tuple[str, ...]:
+    """The names of this package's data sets, and of those that other packages register."""
+    return (*DATASETS, *(name for name in registered_names() if name not in DATASETS))
+
+
+def dataset_info(name: str) -> DatasetInfo:
+    """What is known of a data set before it is opened.
+
+    Args:
+        name: One of `DATASETS`, or a name that an installed package registers under the entry-point group
+            "csl_plugin.datasets".
+
+    Raises:
+        OptionError: An unknown name, or one that several packages register.
+        MissingExtraError: The package that registers the name cannot be imported.
+        DTypeError: It registers something else.
+
+    Example:
+        >>> dataset_info("folder").title
+        'a folder of images and labels'
+    """
+    info = DATASETS.get(name) or registered_dataset(name) if isinstance(name, str) else None
+    if info is None:
+        names = dataset_names()
+        hint = did_you_mean(name, names, "Choose one of the data sets.")
+        raise OptionError("name", shown(name), ", ".join(names), hint)
+    return info
 
 
 def open_dataset(
@@ -65,14 +99,15 @@ def open_dataset(
     """Open a data set in a folder.
 
     Args:
-        name: One of `DATASETS`.
+        name: As for `dataset_info`.
         path: The folder with the published layout, or its parent.
         subset: One of the data set's subsets, such as "val"; None for its default.
-        options: Options of the data set, as listed in `DATASETS[name].options`; None is the default.
+        options: Options of the data set, as listed in `dataset_info(name).options`; None is the default.
 
     Raises:
         OptionError: An unknown name, subset, option or value of an option.
         FileError: The layout is missing or incomplete.
+        MissingExtraError, DTypeError: As for `dataset_info`.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -85,36 +120,38 @@ def open_dataset(
         ...     dataset.task, dataset.read_label(dataset.frames[0]).tolist()
         ('anomaly', [[0, 1, 255], [0, 0, 1]])
     """
-    if not isinstance(name, str) or name not in DATASETS:
-        raise OptionError("name", shown(name), ", ".join(DATASETS), "Choose one of the data sets.")
-    info = DATASETS[name]
+    info = dataset_info(name)
     if subset is not None and not isinstance(subset, str):
         raise OptionError("subset", shown(subset), "a name", "Omit it for the default.")
     given = {option: value for option, value in options.items() if value is not None}
     for option in given:
         if option not in info.options:
             expected = ", ".join(info.options) or "no option"
-            raise OptionError(option, "an option", expected, f"{name} has no such option: omit it.")
+            hint = did_you_mean(option, info.options, f"{name} has no such option: omit it.")
+            raise OptionError(option, "an option", expected, hint)
     _check_choices(info, given)
     if info.subsets and subset not in (None, *info.subsets):
-        raise OptionError("subset", shown(subset), ", ".join(info.subsets), f"Choose a subset of {name}.")
+        hint = did_you_mean(subset, info.subsets, f"Choose a subset of {name}.")
+        raise OptionError("subset", shown(subset), ", ".join(info.subsets), hint)
     if not info.subsets and subset is not None and not _is_plain(subset):
         hint = "Name a folder of the data set."
         raise OptionError("subset", shown(subset), "the name of a folder", hint)
     try:
-        return info.open(local_path(path, "path"), info.default_subset if subset is None else subset, **given)
+        place = local_path(path, "path")
+        dataset = info.open(place, info.default_subset if subset is None else subset, **given)
     except CSLError:
         raise
     except (OSError, ValueError) as error:  # a name that the system does not take, or no permission
         got, hint = getattr(error, "strerror", None) or str(error), "Check the name and the permissions."
         raise FileError(str(path), got, info.layout, hint) from error
+    return replace(dataset, name=name)
 
 
 def _check_choices(info: DatasetInfo, given: dict[str, Any]) -> None:
     for option, value in given.items():
         choices = info.options[option].split(", ")
         if len(choices) > 1 and (value if isinstance(value, str) else shown(value)) not in choices:
-            hint = "Omit it, and it is detected where possible."
+            hint = did_you_mean(value, choices, "Omit it, and it is detected where possible.")
             raise OptionError(option, shown(value), " or ".join(choices), hint)
 
 

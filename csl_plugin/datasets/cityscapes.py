@@ -71,4 +71,5 @@ INFO = DatasetInfo(
     open=open_cityscapes,
     options={"labels": "labelIds, labelTrainIds"},
     num_published={"val": 500, "train": 2975, "test": 1525},
+    measured="classes",
 )

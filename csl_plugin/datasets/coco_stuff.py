@@ -109,4 +109,5 @@ INFO = DatasetInfo(
     open=open_coco_stuff,
     options={"labels": "raw, contiguous, zegformer"},
     num_published={"val2017": 5000, "train2017": 118287},
+    measured="classes",
 )

@@ -45,7 +45,7 @@ class Dataset:
     """A data set on disk, with a checked layout.
 
     Attributes:
-        name: Its name in `DATASETS`.
+        name: Its name in `dataset_names()`; `open_dataset` sets it.
         task: "anomaly" or "semantic".
         subset: Name of the subset, such as "val".
         frames: In the order of the official lists.
@@ -114,6 +114,8 @@ class DatasetInfo:
         open: Checks the layout of a folder and returns the data set.
         options: The keyword options of `open`, with the values that each accepts.
         num_published: Number of frames of the subsets, as published.
+        measured: What a benchmark measures on it: "anomaly", "components" (anomalies with the component
+            metrics of a track), "inspection", "classes", or "either" anomalies or classes.
     """
 
     title: str
@@ -126,3 +128,4 @@ class DatasetInfo:
     open: Callable[..., Dataset]
     options: Mapping[str, str] = field(default_factory=dict)
     num_published: Mapping[str, int] = field(default_factory=dict)
+    measured: Literal["anomaly", "components", "inspection", "classes", "either"] = "anomaly"

@@ -131,10 +131,12 @@ INFO = DatasetInfo(
     title="a folder of images and labels",
     where="your own data",
     license="your own",
-    layout="images/<frame>.png (or .jpg, ...) and labels/<frame>.png, and classes.json with the label values",
+    layout="images/<frame>.png (or .jpg, ...) and labels/<frame>.png: 0 normal, 1 anomalous, 255 void, or "
+    "what classes.json says",
     subsets=(),
     default_subset=None,
     table="",
     open=open_folder,
-    options={"classes": "a JSON id table"},
+    options={"classes": 'a JSON file of the label values: {"anomaly": [255]} or {"names": [...]}'},
+    measured="either",
 )

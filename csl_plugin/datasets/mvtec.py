@@ -147,6 +147,7 @@ MVTEC_AD = DatasetInfo(
     table="",
     open=open_mvtec,
     num_published=_MVTEC_TEST,
+    measured="inspection",
 )
 MVTEC_AD_2 = DatasetInfo(
     title="MVTec AD 2, public test pictures",
@@ -157,6 +158,7 @@ MVTEC_AD_2 = DatasetInfo(
     default_subset=None,
     table="",
     open=open_mvtec_2,
+    measured="inspection",
 )
 VISA = DatasetInfo(
     title="VisA, split 1cls",
@@ -167,4 +169,5 @@ VISA = DatasetInfo(
     default_subset=None,
     table="",
     open=open_visa,
+    measured="inspection",
 )

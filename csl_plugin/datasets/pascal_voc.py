@@ -91,4 +91,5 @@ INFO = DatasetInfo(
     table="5",
     open=open_pascal_voc,
     num_published={"val": 1449, "train": 1464, "trainaug": 10582},
+    measured="classes",
 )

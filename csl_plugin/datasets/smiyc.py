@@ -80,6 +80,7 @@ ANOMALY_TRACK = DatasetInfo(
     table="1, 4",
     open=open_anomaly_track,
     num_published={"validation": 10, "test": 100, "all": 110},
+    measured="components",
 )
 OBSTACLE_TRACK = DatasetInfo(
     title="SegmentMeIfYouCan ObstacleTrack (dataset_ObstacleTrack)",
@@ -91,4 +92,5 @@ OBSTACLE_TRACK = DatasetInfo(
     table="2",
     open=open_obstacle_track,
     num_published={"validation": 30, "test": 327, "night": 30, "snowstorm": 55},
+    measured="components",
 )

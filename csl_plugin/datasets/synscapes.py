@@ -71,4 +71,5 @@ INFO = DatasetInfo(
     open=open_synscapes,
     options={"resolution": "rgb, rgb-2k"},
     num_published={"all": 25000},
+    measured="classes",
 )

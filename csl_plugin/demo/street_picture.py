@@ -151,5 +151,5 @@ def _strip(width: int, before: AnomalyValues, after: AnomalyValues) -> Picture:
         opencv().arrowedLine(canvas, (start, 79), (start + 62, 79), _GRAY, 5, opencv().LINE_AA, 0, 0.34)
         start += 88
         write_text(canvas, words[1] + " %", 100, start, big, MASK)
-        left = width // 2 + round(0.5 * _TEXT)
+        left = (width + round(1.6 * _TEXT)) // 2  # where the second column begins
     return canvas

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from csl_plugin.arrays import shown
-from csl_plugin.datasets import DATASETS, Dataset, open_dataset
+from csl_plugin.datasets import Dataset, dataset_names, open_dataset
 from csl_plugin.datasets.coco_stuff import cityscapes_named_classes
 from csl_plugin.errors import OptionError
 from csl_plugin.evaluation.protocols import Protocols
@@ -18,7 +18,7 @@ REGIONS_BENCHMARK = "coco-stuff-regions"
 
 def benchmark_names() -> tuple[str, ...]:
     """The names of all benchmarks."""
-    return (*DATASETS, REGIONS_BENCHMARK)
+    return (*dataset_names(), REGIONS_BENCHMARK)
 
 
 def open_benchmark(

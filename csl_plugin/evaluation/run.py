@@ -30,6 +30,7 @@ from csl_plugin.evaluation.registry import open_benchmark
 from csl_plugin.evaluation.report import best_and_worst, write_report
 from csl_plugin.evaluation.result import Result
 from csl_plugin.evaluation.summary import Summary
+from csl_plugin.evaluation.undefined import refuse_masks
 from csl_plugin.fusion import Rule
 from csl_plugin.io.job_settings import Settings, check_unchanged, flat_settings
 from csl_plugin.places import local_path
@@ -73,7 +74,7 @@ def run_benchmark(
     `torchrun` the processes share the frames.
 
     Args:
-        benchmark: A name of `csl_plugin.datasets.DATASETS`, or "coco-stuff-regions".
+        benchmark: A name of `csl_plugin.datasets.dataset_names()`, or "coco-stuff-regions".
         data: The data set's folder.
         out: The output folder: new, empty, or made by a benchmark of the same settings. Files in it that no
             benchmark wrote are neither replaced nor removed.
@@ -114,6 +115,7 @@ def run_benchmark(
     part = None if shard is None else shard_of(shard)
     out = local_path(out, "out")
     dataset, protocols = open_benchmark(benchmark, local_path(data, "data"), subset, options)
+    refuse_masks(dataset)
     opening = Opening(
         benchmark,
         dataset,

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from csl_plugin.datasets import DATASETS, Frame
+from csl_plugin.datasets import Frame, dataset_info
 from csl_plugin.evaluation.frames import ComponentPass, FusionPass
 from csl_plugin.evaluation.protocols import SIDES, select
 from csl_plugin.evaluation.published_results import published_rows_of
@@ -141,12 +141,12 @@ class Summary:
         first, dataset = self.first, self.first.dataset
         if self.measured:
             values = next(iter(self.values.values()))["csl"]
-            check_labels(dataset, self.measured, first.protocols.task, values)
+            check_labels(self.measured, first.protocols.task, values)
         found = self._components(components)
         protocols = self._protocols(found) if self.measured else ()
         curves = self._curves() if self.measured else {}
         benchmark = first.predictions.benchmark
-        title = DATASETS[dataset.name].title.partition(" (")[0]
+        title = dataset_info(dataset.name).title.partition(" (")[0]
         if dataset.name == "folder":
             title = dataset.output_name
         if first.protocols.task == "regions":

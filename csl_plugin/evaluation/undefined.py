@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from csl_plugin.datasets import ANOMALY_IDS, VOID, Dataset, Frame
+from csl_plugin.datasets import VOID, Dataset, Frame
 from csl_plugin.errors import FileError
 from csl_plugin.evaluation.protocols import Protocols
 from csl_plugin.evaluation.report.tables import NAMES
@@ -25,32 +25,53 @@ _OF_UNSEEN = ("miou_unseen", "hiou")
 _NAMED = 8
 
 
-def check_labels(dataset: Dataset, frames: Sequence[Frame], task: str, values: Any) -> None:
+def refuse_masks(dataset: Dataset) -> None:
+    """Refuse a folder whose labels are masks of 0 and 255, in which 255 would be void.
+
+    Labels are read until one has another value.
+
+    Args:
+        dataset: Any; only a folder without a table of its label values may hold such masks.
+
+    Raises:
+        FileError: Its labels are such masks, or one cannot be read.
+    """
+    table = dataset.ids.values
+    two = len(dataset.classes) in (0, 2) and {0, 1} <= table.keys() and dataset.ids.rest is None
+    if dataset.name != "folder" or not two:
+        return
+    found: set[int] = set()
+    for frame in dataset.frames:
+        found |= set(_stored([frame]))
+        if not found <= {0, VOID}:
+            return
+    if found == {0, VOID}:
+        anomalous = not dataset.classes
+        expected = "0 for normal and 1 for anomalous pixels" if anomalous else "class indices 0 and 1"
+        written = '{"anomaly": [255]}' if anomalous else '"ids": {"0": 0, "255": 1}'
+        meaning = "anomalous" if anomalous else "class 1"
+        hint = f"255 is void here. Where it means {meaning}, write {written} to classes.json beside labels/."
+        raise FileError(_place(dataset.frames), "labels of 0 and 255", expected, hint)
+
+
+def check_labels(frames: Sequence[Frame], task: str, values: Any) -> None:
     """Refuse labels over which no metric can be defined.
 
     Args:
-        dataset: The data set.
-        frames: Its measured frames.
+        frames: The measured frames.
         task: What was measured.
         values: Of one metric over the frames.
 
     Raises:
-        FileError: No pixel is labeled, or masks of 0 and 255 are taken for anomaly labels.
+        FileError: No pixel is labeled.
     """
     if task == "anomaly":
         if values.num_positive and values.num_negative:
             return
-        found = _stored(frames)
-        place, got = _place(frames), f"labels of {_named(found)}"
-        if found == [0, VOID] and dataset.name == "folder" and dataset.ids is ANOMALY_IDS:
-            hint = (
-                "255 is void here. Where it means anomalous, write classes.json beside the folder of labels, "
-                'with {"anomaly": [255]}, or divide the labels by 255; then start again with --overwrite.'
-            )
-            raise FileError(place, "labels of 0 and 255", "0 for normal and 1 for anomalous pixels", hint)
         if not (values.num_positive or values.num_negative):
             hint = "Every pixel is void: check what the labels of this data set mean."
-            raise FileError(place, got, "normal or anomalous pixels", hint)
+            got = f"labels of {_named(_stored(frames))}"
+            raise FileError(_place(frames), got, "normal or anomalous pixels", hint)
     elif math.isnan(values.pacc):
         found = _stored(frames)
         hint = "Every pixel is void: check the label values, and those of classes.json if there is one."

@@ -16,8 +16,9 @@ from csl_plugin.export.sources import NetworkPass, Regions, detached
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.fusion.rules import read_rule
 from csl_plugin.models import CSLNetwork
-from csl_plugin.proposers import Proposer, load_proposer
+from csl_plugin.proposers import Proposer
 from csl_plugin.proposers.csl_network import LONGEST_SIDE
+from csl_plugin.proposers.load import as_proposer
 from csl_plugin.regions.region_map import RegionMap
 
 _TWO_CELLS = 33  # pixels, of the network's coarsest stride: torch.export takes an axis of one for a fixed one
@@ -176,9 +177,8 @@ class StageGraph(Graph):
         OptionError: Another proposer, an unknown rule, or C below 1.
 
     Example:
-        >>> from csl_plugin import load_proposer
         >>> from csl_plugin.export import StageGraph
-        >>> stage = StageGraph(load_proposer("superpixels:40"), classes=19)
+        >>> stage = StageGraph("superpixels:40", classes=19)
         >>> stage.input_names, stage.output_names
         (('images', 'distribution'), ('fused',))
     """
@@ -187,11 +187,13 @@ class StageGraph(Graph):
     output_names = ("fused",)
     sides = (_TWO_CELLS, LONGEST_SIDE)
 
-    def __init__(self, proposer: Proposer | None = None, rule: Rule = "adaptive", classes: int = 1) -> None:
+    def __init__(
+        self, proposer: Proposer | str | None = None, rule: Rule = "adaptive", classes: int = 1
+    ) -> None:
         super().__init__()
         self.rule: Rule = read_rule(rule)
         self.classes = _checked_classes(classes)
-        self.regions = Regions(load_proposer() if proposer is None else proposer)
+        self.regions = Regions(as_proposer(proposer))
 
     def forward(self, images: Tensor, distribution: Tensor) -> Tensor:
         """The fused distribution."""

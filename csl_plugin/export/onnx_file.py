@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -36,6 +36,7 @@ def to_onnx(
     size: tuple[int, int] | None = None,
     inputs: int = 5,
     seed: int = 0,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> float:
     """Write a graph as an ONNX file.
 
@@ -48,6 +49,7 @@ def to_onnx(
         size: As for `exported`.
         inputs: How many random inputs are compared, at least 1.
         seed: Of the inputs.
+        progress: Called with the name of each step when it begins, as large graphs take minutes.
 
     Returns:
         The largest difference that was found.
@@ -67,7 +69,9 @@ def to_onnx(
     require_packages()
     inputs = checked_integer("inputs", inputs, 1, None, "Each is one image of another size.")
     with _quietly():
+        progress("recording the graph")
         program = exported(graph, size)
+        progress("converting it to ONNX")
         model = _model(program, graph)
     for key, value in _about(graph, size).items():
         entry = model.metadata_props.add()
@@ -75,6 +79,7 @@ def to_onnx(
     with atomic_path(file) as path:
         with as_write_error(file):
             path.write_bytes(model.SerializeToString())
+        progress(f"running it in onnxruntime on {inputs} random input{'s' * (inputs > 1)}")
         found = largest_difference(graph, path, size=size, inputs=inputs, seed=seed)
         if not found <= TOLERANCE:
             got = f"a file whose results differ by up to {found:.3g}"
@@ -122,15 +127,17 @@ def _about(graph: Graph, size: tuple[int, int] | None) -> dict[str, str]:
 @contextmanager
 def _quietly() -> Iterator[None]:
     """Without what the exporter says of matters inside of it."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript")]
+    levels = [log.level for log in logs]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        log.setLevel(logging.ERROR)
+        for log in logs:
+            log.setLevel(logging.ERROR)
         try:
             yield
         finally:
-            log.setLevel(level)
+            for log, level in zip(logs, levels, strict=True):
+                log.setLevel(level)
 
 
 def largest_difference(

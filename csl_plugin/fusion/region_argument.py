@@ -20,6 +20,7 @@ from csl_plugin.regions.region_map import RegionMap
 
 Partitioning: TypeAlias = "RegionProposals | RegionMap | Array"
 Regions: TypeAlias = "Partitioning | Sequence[Partitioning]"
+"""Proposals, a map or integer labels (B, H, W): one partition of the images, or several, coarse to fine."""
 
 _OF_MASKS = "Masks and other tools' results become a partition by csl_plugin.proposers.regions_from_masks."
 _OF_COLORS = "Ids stored as colors are R + 256 * G + 65536 * B: compute them first, as int32."

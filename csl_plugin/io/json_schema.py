@@ -6,11 +6,11 @@ import math
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
+from csl_plugin._options import did_you_mean
 from csl_plugin.errors import CSLError, FileError, OptionError
 
 T = TypeVar("T")
@@ -103,7 +103,7 @@ def choice(*values: str) -> Reader[str]:
     def read(value: Any, place: Place) -> str:
         if not isinstance(value, str) or value not in values:
             expected = " or ".join(map(repr, values))
-            raise place.error(in_json(value), expected, _nearest(value, values) or "Name one of them.")
+            raise place.error(in_json(value), expected, did_you_mean(value, values) or "Name one of them.")
         return value
 
     return read
@@ -189,7 +189,7 @@ def check_names(names: Collection[Any], known: Collection[str], place: Place) ->
     """
     unknown = [name for name in names if name not in known]
     if unknown:
-        hint = _nearest(unknown[0], known) or "Remove it, or read it with the version that wrote it."
+        hint = did_you_mean(unknown[0], known) or "Remove it, or read it with the version that wrote it."
         raise place.error(in_json(unknown[0]), "only " + ", ".join(sorted(known)), hint)
 
 
@@ -205,8 +205,3 @@ def in_json(value: object) -> str:
         return "an integer of more than 60 digits"
     written = repr(value[:61] if isinstance(value, str) else value)
     return written if len(written) <= 64 else written[:60] + "..."
-
-
-def _nearest(value: Any, known: Collection[str]) -> str:
-    near = get_close_matches(str(value)[:60], known, 1)
-    return f"Did you mean {near[0]!r}?" if near else ""

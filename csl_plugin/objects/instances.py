@@ -84,7 +84,8 @@ class Objects:
         return len(self.runs)
 
     def __repr__(self) -> str:
-        return f"Objects(size={self.size}, number={len(self)})"
+        best = f", best_score={self.scores[0]:.4g}" if len(self) else ""
+        return f"Objects(size={self.size}, number={len(self)}{best})"
 
     @property
     def image_score(self) -> float:

@@ -61,6 +61,8 @@ class Threshold:
         >>> from csl_plugin import Threshold, find_objects
         >>> normal = [np.random.default_rng(seed).random((40, 60)) * 0.5 for seed in range(8)]
         >>> threshold = Threshold.fit_objects(normal, per_image=0.1, min_area=4)
+        >>> threshold
+        Threshold(0.480638, 'objects', target=0.1, images=8)
         >>> image = normal[0].copy()
         >>> image[10:20, 10:30] = 0.9
         >>> found, = find_objects(image, threshold, min_area=4)
@@ -77,6 +79,11 @@ class Threshold:
 
     def __post_init__(self) -> None:
         check_fields(self, _FIELDS)
+
+    def __repr__(self) -> str:
+        target = "" if self.target is None else f", target={self.target:.6g}"
+        images = f", images={self.images}" if self.images else ""
+        return f"Threshold({self.value:.6g}, {self.kind!r}{target}{images})"
 
     @staticmethod
     def given(value: float) -> Threshold:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from csl_plugin.proposers.names import BUILT_IN, DEFAULT
 
 if TYPE_CHECKING:
-    from csl_plugin.proposers.base import Proposer
+    from csl_plugin.proposers.base import ImageProposer, Proposer
     from csl_plugin.proposers.combine import Scales, Together
     from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
     from csl_plugin.proposers.folder import RegionMapFolder
+    from csl_plugin.proposers.images import Images
     from csl_plugin.proposers.load import load_proposer
     from csl_plugin.proposers.masks import regions_from_masks
     from csl_plugin.proposers.superpixels import Superpixels
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = [
     "BUILT_IN",
     "DEFAULT",
+    "ImageProposer",
+    "Images",
     "NetworkProposals",
     "NetworkRegions",
     "Proposer",
@@ -38,6 +41,8 @@ __all__ = [
 ]
 
 _IMPORTED_AT_FIRST_USE = {
+    "ImageProposer": "base",
+    "Images": "images",
     "NetworkProposals": "csl_network",
     "NetworkRegions": "csl_network",
     "Proposer": "base",

@@ -6,9 +6,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 from torch import Tensor
 
-from csl_plugin._tracing import refuse_jit, refuse_transforms
-from csl_plugin.arrays import Array, as_tensor, bounds, describe, has_values
-from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
+from csl_plugin.proposers.images import Images
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
 
@@ -24,6 +22,12 @@ class Proposer(Protocol):
     partition by itself; the proposers of this package always return a tuple. Proposals may have any
     resolution, a map has the images'.
 
+    A proposer of this package takes images as they come, too: a path or a URL; a picture of Pillow, which is
+    turned as its EXIF orientation says; an array or a tensor of one image or of a batch, (H, W, 3),
+    (3, H, W), (B, H, W, 3) or (B, 3, H, W), uint8 in [0, 255] or floating point in [0, 1]. All of them give
+    the same regions as the batch of floats (`csl_plugin.proposers.images`, docs/guide/images.md). A callable
+    of yours is always called with that batch.
+
     Example:
         >>> import torch
         >>> from csl_plugin import RegionMap
@@ -32,6 +36,15 @@ class Proposer(Protocol):
         ...     return RegionMap(right.int().expand(len(images), *images.shape[2:]))
         >>> isinstance(halves, Proposer)
         True
+        >>> import numpy as np
+        >>> from csl_plugin import load_proposer
+        >>> load_proposer("superpixels")(np.zeros((24, 32, 3), np.uint8))  # or the path of an image
+        (RegionMap(batch_size=1, size=(24, 32), num_regions=1),)
+
+    Raises:
+        CSLError: Where one of this package cannot read the images: FileError for a file, DTypeError for
+            another element type, ShapeError for another shape or one with two readings, ScoreRangeError for
+            values outside [0, 1], DeviceError for a tensor without values.
     """
 
     def __call__(self, images: Tensor) -> Partition | tuple[Partition, ...]:
@@ -39,39 +52,14 @@ class Proposer(Protocol):
         ...
 
 
+class ImageProposer(Proposer, Protocol):
+    """A proposer that takes images as they come, as those of this package do."""
+
+    def __call__(self, images: Images) -> Partition | tuple[Partition, ...]:
+        """Propose the regions of an image or of a batch of images; those of a tensor on its device."""
+        ...
+
+
 def as_partitions(proposed: Partition | tuple[Partition, ...] | list[Partition]) -> tuple[Partition, ...]:
     """What a proposer returned, as a tuple of partitions."""
     return tuple(proposed) if isinstance(proposed, (tuple, list)) else (proposed,)
-
-
-def read_images(images: Array) -> Tensor:
-    """RGB images as a tensor (B, 3, H, W) in [0, 1], without gradient.
-
-    Raises:
-        DTypeError: Not a floating-point tensor or array.
-        DeviceError: It holds no values.
-        ShapeError: Not (B, 3, H, W), or an axis is empty.
-        ScoreRangeError: A value is outside [0, 1] or not finite.
-    """
-    refuse_jit("images")
-    refuse_transforms("images")
-    tensor = as_tensor("images", images).detach()
-    if not has_values(tensor):
-        got, hint = (
-            "a tensor on meta, fake, or recorded by torch.export",
-            "Propose regions outside of the call.",
-        )
-        raise DeviceError("images", got, "one that holds values", hint)
-    if not tensor.is_floating_point():
-        hint = "Convert bytes with images.float() / 255."
-        raise DTypeError("images", describe(tensor), "floating point in [0, 1]", hint)
-    if tensor.ndim != 4 or tensor.shape[1] != 3 or 0 in tensor.shape:
-        got, expected = f"shape {tuple(tensor.shape)}", "(B, 3, H, W), every axis at least 1"
-        hint = "Add the batch axis with images[None]; move channels first with images.permute(0, 3, 1, 2)."
-        raise ShapeError("images", got, expected, hint)
-    low, high = bounds(tensor.float() if tensor.itemsize < 4 else tensor)
-    if not (low >= 0.0 and high <= 1.0):
-        got = f"values between {low:.4g} and {high:.4g}"
-        hint = "Divide bytes by 255, and undo any normalization by mean and standard deviation."
-        raise ScoreRangeError("images", got, "finite values in [0, 1]", hint)
-    return tensor

@@ -13,6 +13,13 @@ BUNDLED = {
 }
 """The SHA-256 of each network's `model.safetensors`."""
 
+DIGESTS = {
+    "csl-tiny": "compact f8447bb63323",
+    "csl-tiny-strict": "compact 2a26b7345a62",
+    "csl-tiny-open": "compact 38b08d03175c",
+}
+"""Backbone and digest of each network's weights, as the settings of a job record them."""
+
 _WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.proposers.base import Partition, Proposer, as_partitions
+from csl_plugin.proposers.images import Images, is_batch, read_images
+from csl_plugin.proposers.names import loading_call, source_of
 from csl_plugin.regions.region_map import RegionMap
 
 if TYPE_CHECKING:  # a name alone does not need it
@@ -41,15 +42,23 @@ class Scales:
         self.proposer = proposer
         self.scales = tuple(type(proposer).checked_scale(scale) for scale in scales)
 
-    def __call__(self, images: Array) -> tuple[RegionMap, ...]:
-        """The partitions of a batch of RGB images, (B, 3, H, W) in [0, 1]."""
+    def __call__(self, images: Images) -> tuple[RegionMap, ...]:
+        """The partitions of a batch of RGB images, (B, 3, H, W) in [0, 1], or whatever `Proposer` names."""
         return self.proposer.at_scales(images, self.scales)
 
+    @property
+    def source(self) -> str | None:
+        """What `load_proposer` takes to give this proposer; None if that is not known."""
+        name = self.proposer.loaded_as
+        return None if name is None else f"{name}:{','.join(self._names())}"
+
     def __repr__(self) -> str:
+        return loading_call(self) or f"Scales({self.proposer!r}, ({', '.join(self._names())}))"
+
+    def _names(self) -> list[str]:
         from csl_plugin.proposers.hierarchy.scales import scale_name
 
-        scales = ", ".join(map(scale_name, self.scales))
-        return f"Scales({self.proposer!r}, ({scales}))"
+        return [scale_name(scale) for scale in self.scales]
 
 
 class Together:
@@ -74,24 +83,33 @@ class Together:
             raise OptionError("proposers", "none", "at least one", "Pass what load_proposer returns.")
         self.proposers = tuple(proposers)
 
-    def __call__(self, images: Tensor, names: Sequence[str] | None = None) -> tuple[Partition, ...]:
+    def __call__(self, images: Images, names: Sequence[str] | None = None) -> tuple[Partition, ...]:
         """The partitions of a batch of RGB images.
 
         Args:
-            images: (B, 3, H, W) in [0, 1].
+            images: RGB (B, 3, H, W) in [0, 1], or whatever else `Proposer` names; every proposer gets the
+                batch.
             names: The stems of the B images, for folders of region maps.
 
         Raises:
             OptionError: A folder of region maps is among the proposers, and there are no names.
+            CSLError: The images cannot be read as such: see `Proposer`.
         """
+        batch = images if is_batch(images) else read_images(images)
         return tuple(
             each
             for proposer in self.proposers
-            for each in as_partitions(call_by_name(proposer, images, names))
+            for each in as_partitions(call_by_name(proposer, batch, names))
         )
 
+    @property
+    def source(self) -> str | None:
+        """What `load_proposer` takes to give this proposer; None if that is not known."""
+        sources = [source for each in self.proposers if (source := source_of(each)) is not None]
+        return "+".join(sources) if len(sources) == len(self.proposers) else None
+
     def __repr__(self) -> str:
-        return f"Together({', '.join(map(repr, self.proposers))})"
+        return loading_call(self) or f"Together({', '.join(map(repr, self.proposers))})"
 
 
 def call_by_name(

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from csl_plugin._autocast import in_bfloat16_where_fast, without_autocast
 from csl_plugin._tracing import is_exporting
-from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models import CSLNetwork
 from csl_plugin.models.boundary import BoundaryLogits
@@ -18,7 +17,6 @@ from csl_plugin.models.former_names import former_name
 from csl_plugin.models.hub.safetensors_io import weights_digest
 from csl_plugin.models.network import STRIDE, NetworkOutput
 from csl_plugin.models.region_decoder import RegionPrediction
-from csl_plugin.proposers.base import read_images
 from csl_plugin.proposers.hierarchy.basin_tree import grow
 from csl_plugin.proposers.hierarchy.color import (
     color_gradient,
@@ -29,6 +27,8 @@ from csl_plugin.proposers.hierarchy.color import (
 from csl_plugin.proposers.hierarchy.node_validity import node_validity
 from csl_plugin.proposers.hierarchy.scales import AUTO, HierarchicalRegions, Scale, as_map, scale_name
 from csl_plugin.proposers.hierarchy.terrain import Terrain
+from csl_plugin.proposers.images import Images, read_images
+from csl_plugin.proposers.names import loading_call
 from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
@@ -59,16 +59,14 @@ class NetworkProposals(FollowsImages):
     def __init__(self, network: CSLNetwork) -> None:
         self.network: CSLNetwork = network
 
-    def __call__(self, images: Array) -> tuple[RegionProposals]:
+    def __call__(self, images: Images) -> tuple[RegionProposals]:
         """The proposals of a batch of images, at stride 4 of the network's input.
 
         Args:
-            images: RGB, (B, 3, H, W), floating point in [0, 1].
+            images: RGB (B, 3, H, W) in [0, 1], or whatever else `Proposer` names.
 
         Raises:
-            DTypeError: Not a floating-point tensor or array.
-            ShapeError: Not (B, 3, H, W), or an axis is empty.
-            ScoreRangeError: A value is outside [0, 1] or not finite.
+            CSLError: The images cannot be read as such: see `Proposer`.
         """
         tensor = read_images(images)
         network = self.near(tensor).network
@@ -89,7 +87,7 @@ class NetworkProposals(FollowsImages):
         return (RegionProposals.from_logits(logits.to(images.device), validity.to(images.device)),)
 
     def __repr__(self) -> str:
-        return f"NetworkProposals({_identity(self.network)})"
+        return loading_call(self) or f"NetworkProposals({network_digest(self.network)})"
 
 
 class NetworkRegions(FollowsImages, HierarchicalRegions):
@@ -174,13 +172,11 @@ class NetworkRegions(FollowsImages, HierarchicalRegions):
         with images.
 
         Args:
-            images: RGB, (B, 3, H, W), floating point in [0, 1].
+            images: RGB (B, 3, H, W) in [0, 1], or whatever else `Proposer` names.
             output: The network's output for these images at their own size.
 
         Raises:
-            DTypeError: Not a floating-point tensor.
-            ShapeError: Not (B, 3, H, W), or an axis is empty.
-            ScoreRangeError: A value is outside [0, 1] or not finite.
+            CSLError: The images cannot be read as such: see `Proposer`.
             OptionError: The output has no boundaries.
         """
         tensor, (mask_logits, validity_logits, _) = read_images(images), output.regions[-1]
@@ -194,9 +190,11 @@ class NetworkRegions(FollowsImages, HierarchicalRegions):
             labels += partitions_of(image, boundary[one], proposed, (STRIDE, STRIDE), (self.scale,))
         return (as_map(labels, tensor.device),)
 
+    source = HierarchicalRegions.source
+
     def __repr__(self) -> str:
-        scale = scale_name(self.scale)
-        return f"NetworkRegions({_identity(self.network)}, scale={scale})"
+        made = f"NetworkRegions({network_digest(self.network)}, scale={scale_name(self.scale)})"
+        return loading_call(self) or made
 
 
 def finest(output: NetworkOutput | BoundaryLogits) -> Tensor:
@@ -249,7 +247,7 @@ def terrain_of(image: Tensor, boundary: Tensor) -> Terrain:
     return Terrain(relief, color, highest.add_(_FAINT_EDGE))
 
 
-def _identity(network: CSLNetwork) -> str:
+def network_digest(network: CSLNetwork) -> str:
     """The network's backbone and the start of its weights' digest.
 
     Hashed under the former names, so that a network keeps its identity in settings written before a rename.

@@ -16,6 +16,7 @@ from csl_plugin.io.listing import files_by_stem, stem_key
 from csl_plugin.io.orientation import TURNED_HINT
 from csl_plugin.io.region_maps import REGION_SUFFIXES
 from csl_plugin.places import local_path
+from csl_plugin.proposers.images import Images, read_images
 from csl_plugin.proposers.mask_files import MASK_SUFFIXES, read_regions
 from csl_plugin.regions.region_map import RegionMap
 
@@ -59,11 +60,11 @@ class RegionMapFolder:
                 str(path), "a folder without one", "region maps or masks, .png, .npz or .json", hint
             )
 
-    def __call__(self, images: Tensor, names: Sequence[str] | None = None) -> tuple[RegionMap]:
+    def __call__(self, images: Images, names: Sequence[str] | None = None) -> tuple[RegionMap]:
         """The region maps of the named images.
 
         Args:
-            images: (B, 3, H, W); only their size and device are used.
+            images: (B, 3, H, W), or whatever else `Proposer` names; only their size and device are used.
             names: The stems of the B images, in their order.
 
         Returns:
@@ -74,13 +75,14 @@ class RegionMapFolder:
             FileError: No region map of that stem, or an unreadable one.
             ShapeError: A map of another size than the images.
         """
-        batch, size = images.shape[0], tuple(images.shape[-2:])
+        tensor = images if isinstance(images, Tensor) else read_images(images)
+        batch, size = tensor.shape[0], tuple(tensor.shape[-2:])
         if names is None or isinstance(names, str) or len(names) != batch:
             got = "no names" if names is None else shown(names)
             hint = "Region maps are found by name: call proposer(images, names=[stem, ...])."
             raise OptionError("names", got, f"the stems of the {batch} images", hint)
         labels = np.stack([self._read(name, size) for name in names])
-        return (RegionMap(torch.from_numpy(labels).to(images.device), num_regions=int(labels.max()) + 1),)
+        return (RegionMap(torch.from_numpy(labels).to(tensor.device), num_regions=int(labels.max()) + 1),)
 
     def _read(self, name: str, size: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
         file = self.files.get(stem_key(name))
@@ -95,6 +97,11 @@ class RegionMapFolder:
                 hint += " " + TURNED_HINT
             raise ShapeError(str(file), f"size {labels.shape}", f"the image's, {size}", hint)
         return labels
+
+    @property
+    def source(self) -> str:
+        """What `load_proposer` takes to give this proposer."""
+        return str(self.path)
 
     def identity(self) -> str:
         """The same for every folder; a job compares each file with the output that was made from it."""

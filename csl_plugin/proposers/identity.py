@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from csl_plugin.proposers.bundled import DIGESTS
 from csl_plugin.proposers.combine import Scales, Together
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -39,8 +40,8 @@ _PLAIN = (
 def identity_of(source: Any) -> str:
     """What decides the results of a proposer or another callable, as text; equal in every process.
 
-    Those of this package have a `__repr__` that names their parameters and the digest of their weights; a
-    digest of the network's configuration is added. Of another one it is the text of its method `identity()`,
+    Those of this package are named as `load_proposer` takes them, with all of their parameters; digests of
+    the network's weights and configuration follow. Of another one it is the text of its method `identity()`,
     if it has one. Else it is its qualified name, its own `__repr__` if that holds no address, and the sha256
     of what it is made of: the file of its module, and the weights, tensors, arrays and plain values in its
     attributes, at any depth. Of a function it is also what its closure holds, and the networks and arrays
@@ -52,7 +53,7 @@ def identity_of(source: Any) -> str:
     Example:
         >>> from csl_plugin.proposers import Superpixels
         >>> identity_of(Superpixels(scale=40))
-        'Superpixels(scale=40)'
+        'superpixels:40'
         >>> class Mine:
         ...     def identity(self):
         ...         return "mine, version 3"
@@ -68,7 +69,7 @@ def identity_of(source: Any) -> str:
     shows_itself: Any = kind.__repr__
     named = shows_itself not in (object.__repr__, torch.nn.Module.__repr__)
     if kind.__module__.partition(".")[0] == "csl_plugin" and named:
-        return f"{source!r}{_configuration(source)}"
+        return _of_own(source)
     digest = hashlib.sha256()
     for part in _parts(source, {}, 0):
         digest.update(len(part).to_bytes(8, "little"))
@@ -79,17 +80,36 @@ def identity_of(source: Any) -> str:
     return f"{_qualified(source)} {shown} {digest.hexdigest()[:16]}".replace("  ", " ")
 
 
+def _of_own(source: Any) -> str:
+    """A proposer of this package as it is typed, with what its name does not say."""
+    from csl_plugin.proposers.csl_network import NetworkProposals, network_digest
+    from csl_plugin.proposers.hierarchy.scales import HierarchicalRegions, scale_name
+
+    several = isinstance(source, Scales)
+    proposer = source.proposer if several else source
+    if not isinstance(proposer, (HierarchicalRegions, NetworkProposals)):
+        made_of = getattr(proposer, "made_of", proposer.__repr__)  # of a model of transformers
+        return f"{made_of()}{_configuration(proposer)}"
+    scales = ""
+    if isinstance(proposer, HierarchicalRegions):
+        scales = ":" + ",".join(map(scale_name, source.scales if several else (proposer.scale,)))
+    network = getattr(proposer, "network", None)
+    if network is None:
+        return f"superpixels{scales}"
+    weights = network_digest(network)
+    name = next((name for name, known in DIGESTS.items() if known == weights), "network")
+    return f"{name}{scales} of weights {weights}{_configuration(proposer)}"
+
+
 def _configuration(source: Any) -> str:
     """Heads and the like leave no trace in the weights."""
-    if isinstance(source, Scales):
-        return _configuration(source.proposer)
     config: Any = getattr(getattr(source, "network", getattr(source, "model", None)), "config", None)
     if config is None:
         return ""
     values = config.to_json() if hasattr(config, "to_json") else config.to_dict()
     kept = {name: value for name, value in values.items() if name not in _NOT_OF_RESULTS and name[0] != "_"}
     text = json.dumps(kept, sort_keys=True, default=str)
-    return f" of configuration {hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return f", configuration {hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 _NOT_OF_RESULTS = ("architectures", "transformers_version")
@@ -199,6 +219,8 @@ def _weights(value: Any) -> list[Any]:
 
 def _attributes(value: Any) -> dict[str, Any]:
     found = dict(getattr(value, "__dict__", {}))
+    if type(value).__module__.startswith("csl_plugin."):
+        found.pop("loaded_as", None)  # by which name it came decides nothing
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else slots:

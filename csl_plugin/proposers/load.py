@@ -6,16 +6,17 @@ import os
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from csl_plugin._devices import checked_device
-from csl_plugin.arrays import shown
-from csl_plugin.errors import FileError, OptionError
+from csl_plugin._options import did_you_mean
+from csl_plugin.arrays import describe, shown
+from csl_plugin.errors import CSLError, DTypeError, FileError, OptionError
 from csl_plugin.places import is_url, local_path
 from csl_plugin.places.url import without_secrets
-from csl_plugin.proposers.base import Proposer
+from csl_plugin.proposers.base import ImageProposer, Proposer
 from csl_plugin.proposers.bundled import bundled_folder
 from csl_plugin.proposers.combine import Scales, Together
 from csl_plugin.proposers.entry_points import registered_names, registered_proposer
@@ -33,7 +34,7 @@ def load_proposer(
     variant: str | None = None,
     subfolder: str | None = None,
     device: torch.device | str | None = None,
-) -> Proposer:
+) -> ImageProposer:
     """Load a region proposer by name, from a folder or from the Hub.
 
     Names that need no download:
@@ -56,7 +57,8 @@ def load_proposer(
             A name that another package registered under the entry-point group "csl_plugin.proposers".
             A folder or a repository on the Hub, OWNER/NAME, with a network that `CSLNetwork.save_pretrained`
             wrote, or with a Mask2Former, MaskFormer, OneFormer, EoMT, VidEoMT, DETR, Conditional DETR or
-            RF-DETR (with masks), SAM, SAM-HQ, SAM2, EdgeTAM or SAM3 tracker of transformers.
+            RF-DETR (with masks), SAM, SAM-HQ, SAM2, EdgeTAM or SAM3 tracker of transformers. Of a network of
+            ours in a folder, scales may follow as above: "run/network:auto,5".
             A folder of precomputed region maps or masks, one file per image, found by the image's stem
             (`RegionMapFolder`).
         revision: A commit, tag or branch of a network on the Hub; other sources have none.
@@ -69,8 +71,9 @@ def load_proposer(
             need none; a registered proposer takes it as it likes.
 
     Returns:
-        A callable from RGB images (B, 3, H, W) in [0, 1] to a tuple of partitions, each `RegionProposals` or
-        a `RegionMap`. A registered one may also return a single partition.
+        A callable from images to a tuple of partitions, each `RegionProposals` or a `RegionMap`. Images are
+        RGB (B, 3, H, W) in [0, 1], or a path, a picture of Pillow, an array: see `Proposer`. A registered one
+        takes what its package says, the floats at least, and may also return a single partition.
 
     Raises:
         OptionError: An empty name (also beside a "+"), a scale that is no positive number (or "auto", for a
@@ -107,7 +110,7 @@ def load_proposer(
             from csl_plugin.proposers.superpixels import Superpixels
 
             return _at_scales(Superpixels(), name, scales)
-        return _at_scales(_of_network(bundled_folder(kind), device), name, scales)
+        return _at_scales(_named(_of_network(bundled_folder(kind), device), kind), name, scales)
     if is_folder:
         _refuse({"revision": revision}, "a folder", "Omit it.")
         if subfolder is None and not (Path(name) / "config.json").exists():
@@ -115,24 +118,58 @@ def load_proposer(
 
             _refuse({"variant": variant}, "a folder of region maps", "Omit it.")
             return RegionMapFolder(name)
+    elif os.path.isdir(name.rpartition(":")[0]):  # noqa: PTH112
+        _refuse(options, "a folder with scales", "Omit it.")
+        folder, _, scales = name.rpartition(":")
+        return _at_scales(_of_network(folder, device), name, scales)
     elif all(value is None for value in options.values()):
         registered = registered_proposer(name, device)
         if registered is not None:
-            return registered
+            return cast("ImageProposer", registered)
     if is_folder or _is_repository(name):
         from csl_plugin.proposers.transformers.load import load_transformers, published
 
         found = published(name, revision, subfolder)
         if found.kind is not None:
-            return _placed(load_transformers(found, device, variant), device)
-        return _of_network(name, device, found.revision, variant, subfolder)
+            made = _placed(load_transformers(found, device, variant), device)
+        else:
+            made = _of_network(name, device, found.revision, variant, subfolder)
+        return made if any(value is not None for value in options.values()) else _named(made, name)
+    names = (*BUILT_IN, *registered_names())
+    hint = "Write region maps with `csl-plugin propose IMAGES OUT`, or pass any callable of your own instead."
     raise FileError(
         "source",
         f"{without_secrets(name[:200])!r}, which is neither a built-in proposer nor a folder here",
-        ", ".join(f'"{known}"' for known in (*BUILT_IN, *registered_names()))
-        + ", a folder, or OWNER/NAME on the Hub",
-        "Write region maps with `csl-plugin propose IMAGES OUT`, or pass any callable of your own instead.",
+        ", ".join(f'"{known}"' for known in names) + ", a folder, or OWNER/NAME on the Hub",
+        did_you_mean(kind, names, hint),
     )
+
+
+def as_proposer(proposer: Proposer | str | PathLike[str] | None) -> Proposer:
+    """The `proposer` argument of a call: a callable as it is, anything else as `load_proposer` takes it.
+
+    Raises:
+        DTypeError: A class, or neither a callable nor a name.
+        CSLError: As `load_proposer`, of the argument "proposer".
+
+    Example:
+        >>> as_proposer("superpixels:40")
+        Superpixels(scale=40)
+    """
+    if isinstance(proposer, type):
+        hint = f'Make one: {proposer.__name__}(...), or pass a name, such as "superpixels".'
+        raise DTypeError("proposer", f"the class {proposer.__name__}", "a proposer", hint)
+    if callable(proposer):
+        return proposer
+    if proposer is not None and not isinstance(proposer, (str, PathLike)):
+        hint = 'Pass a name, such as "superpixels", or load_proposer(...); omit it for the default.'
+        raise DTypeError("proposer", describe(proposer), "a callable, or a name of one", hint)
+    try:
+        return load_proposer(proposer)
+    except CSLError as error:
+        if error.argument != "source":
+            raise
+        raise type(error)("proposer", error.got, error.expected, error.hint) from error
 
 
 def _refuse(options: Mapping[str, str | None], source: str, hint: str) -> None:
@@ -153,7 +190,7 @@ def _of_network(
     revision: str | None = None,
     variant: str | None = None,
     subfolder: str | None = None,
-) -> Proposer:
+) -> ImageProposer:
     from csl_plugin.models import CSLNetwork
     from csl_plugin.proposers.csl_network import NetworkProposals, NetworkRegions
 
@@ -164,14 +201,21 @@ def _of_network(
     return _placed(maker(network), device)
 
 
-def _placed(proposer: Proposer, device: torch.device | str | None) -> Proposer:
+def _named(proposer: ImageProposer, source: str) -> ImageProposer:
+    """The proposer of a source, which shows as it."""
+    if isinstance(proposer, FollowsImages):
+        proposer.loaded_as = source
+    return proposer
+
+
+def _placed(proposer: ImageProposer, device: torch.device | str | None) -> ImageProposer:
     """The proposer of a network that was loaded for a device, or for that of the images."""
     if device is None and isinstance(proposer, FollowsImages):
         proposer.follow_images()
     return proposer
 
 
-def _at_scales(proposer: Proposer, source: str, scales: str) -> Proposer:
+def _at_scales(proposer: ImageProposer, source: str, scales: str) -> ImageProposer:
     """The proposer at the scales after the colon, if there are any."""
     if not scales:
         return proposer

@@ -19,7 +19,15 @@ class FollowsImages:
     device of the images: each device has a copy, which the first call there makes.
     """
 
+    loaded_as: str | None = None
+    """The source that `load_proposer` made it from, without scales, if that says all."""
+
     _copies: dict[torch.device, Self] | None = None
+
+    @property
+    def source(self) -> str | None:
+        """What `load_proposer` takes to give this proposer; None if that is not known."""
+        return self.loaded_as
 
     def follow_images(self) -> Self:
         """Compute on the device of the images from now on; returns itself.

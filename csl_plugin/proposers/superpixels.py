@@ -25,7 +25,7 @@ class Superpixels(HierarchicalRegions):
     costs t d² e². t is the thickness of the two regions: their harmonic area divided by the length of their
     boundary. d is the distance of their mean colors. e is the strength of the edge between them relative to
     its surroundings, because crowded edges are texture. So thick regions stay separate at a smaller contrast
-    than thin ones, as with the k / |C| of Felzenszwalb and Huttenlocher. t d² is the criterion of Koepfler,
+    than thin ones, as with the k / size of Felzenszwalb and Huttenlocher. t d² is the criterion of Koepfler,
     Lopez and Morel. The tree of merges contains all scales, as the hierarchy of Wei et al. does.
 
     Every pixel is assigned, every region is 4-connected, and regions are numbered by their first pixel in
@@ -59,6 +59,7 @@ class Superpixels(HierarchicalRegions):
     """
 
     default_scale = _SCALE
+    loaded_as = "superpixels"
 
     def __init__(self, scale: float = _SCALE) -> None:
         super().__init__(scale)

@@ -17,8 +17,8 @@ from csl_plugin.arrays import describe
 from csl_plugin.errors import DTypeError, OptionError, OutputError, ShapeError
 from csl_plugin.ops.cpu.runs import Ints, compacted, find_runs
 from csl_plugin.places import local_path
-from csl_plugin.proposers import load_proposer
 from csl_plugin.proposers.base import as_partitions
+from csl_plugin.proposers.load import as_proposer
 from csl_plugin.proposers.on_files import region_folders
 from csl_plugin.regions.assignment import soft_assignment
 from csl_plugin.regions.proposals import RegionProposals
@@ -40,7 +40,7 @@ IDS = np.dtype(np.int32)
 def propose_large(
     image: Source,
     out: str | os.PathLike[str],
-    proposer: Proposer | None = None,
+    proposer: Proposer | str | None = None,
     *,
     tile: int = TILE,
     overlap: int | None = None,
@@ -59,7 +59,7 @@ def propose_large(
             (H, W); a GeoTIFF; an array or memory map; or a `Raster`. uint8, uint16 of 0 to 65535, or floating
             point in [0, 1].
         out: The folder for the maps; it is created.
-        proposer: A proposer of your own, or from `load_proposer`, whose default is the default.
+        proposer: A proposer of your own, or a name for `load_proposer`, whose default is the default.
         tile: Side of a window in pixels, at least 16. An image that is not larger is proposed as a whole.
         overlap: What neighboring windows have in common, in pixels, at least; from 4 to half of `tile`;
             None for an eighth of it.
@@ -81,16 +81,16 @@ def propose_large(
 
     Example:
         >>> from tempfile import TemporaryDirectory
-        >>> from csl_plugin import load_proposer
         >>> from csl_plugin.tiles import propose_large
         >>> image = np.zeros((80, 120, 3), np.uint8)
         >>> image[20:60, 30:110] = 200
         >>> with TemporaryDirectory() as folder:
-        ...     [regions] = propose_large(image, folder, load_proposer("superpixels"), tile=64, overlap=32)
+        ...     [regions] = propose_large(image, folder, "superpixels", tile=64, overlap=32)
         ...     labels = np.load(regions)
         >>> labels.shape, len(np.unique(labels))
         ((80, 120), 2)
     """
+    known = as_proposer(proposer)
     raster = open_raster(image, "image")
     check_image(raster)
     tiling = checked_tiling(raster.shape[1:], tile, overlap)
@@ -103,9 +103,7 @@ def propose_large(
             shape = (1, *tiling.size)
             return [files.enter_context(written_npy(path, shape, IDS, axes=2)) for path in paths]
 
-        write_regions(
-            raster, load_proposer() if proposer is None else proposer, tiling, mask, create, split=split
-        )
+        write_regions(raster, known, tiling, mask, create, split=split)
     return tuple(paths)
 
 

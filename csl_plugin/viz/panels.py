@@ -47,9 +47,9 @@ def side_by_side(panels: Mapping[str, Any]) -> Figure:
 
     Args:
         panels: Titles and what they stand above. Text of a title after a line break is smaller and gray;
-            without it regions are counted. A value is a picture as `overlay` takes its image, or a layer as it
-            takes its layer. Three channels make a picture: pass the arg max of the scores of three classes. A
-            gray picture is passed as RGB.
+            without it regions are counted. A value is a picture as `overlay` takes its image, or a layer as
+            it takes its layer. Three channels make a picture: of three classes pass the arg max.
+            A gray picture is passed as RGB.
 
     Returns:
         A `matplotlib.figure.Figure`, about 1500 pixels wide.

@@ -9,15 +9,17 @@ import numpy as np
 from torch import nn
 
 from csl_plugin._tracing import outside_graph, refuse_jit, refuse_symbols
-from csl_plugin.adapters import Adapter, ImageBatch, preset, recognize
+from csl_plugin.adapters import PRESETS, Adapter, ImageBatch, preset, recognize
 from csl_plugin.adapters.adapter import batch_of, is_per_image
+from csl_plugin.adapters.model_input import published_input
 from csl_plugin.adapters.recognition import preprocessing_hint
 from csl_plugin.arrays import describe, shown
-from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
+from csl_plugin.errors import CSLError, DTypeError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.fusion import Rule
 from csl_plugin.fusion.rules import read_rule
-from csl_plugin.proposers import Proposer, load_proposer
+from csl_plugin.proposers import Proposer
 from csl_plugin.proposers.held import WithProposer
+from csl_plugin.proposers.load import as_proposer
 from csl_plugin.wrapper.call import named_masks
 from csl_plugin.wrapper.host import ForwardOfModel, attribute_of
 from csl_plugin.wrapper.stage import FusionStage, as_one_tensor
@@ -44,11 +46,12 @@ class CSLWrapper(WithProposer):
     Args:
         model: The model, an `nn.Module` or any callable.
         proposer: A callable from RGB images (B, 3, H, W) in [0, 1] to `RegionProposals`, a `RegionMap` or a
-            tuple of them; None for `load_proposer()`.
+            tuple of them; or the name of one, as for `load_proposer`; None for its default.
         adapter: How to read and write the output: the name of a preset (`csl_plugin.adapters.PRESETS`), an
             `OutputAdapter`, or any object with the `Adapter` protocol. None or "auto" recognizes outputs
-            whose names say what they hold (`csl_plugin.adapters.recognize`), of a model that takes RGB in
-            [0, 1]. Any other output must be declared.
+            whose names say what they hold (`csl_plugin.adapters.recognize`); any other must be declared.
+            Images are then taken to be normalized as the model is published, where its class says so: models
+            of transformers and torchvision that have a preset. Any other is taken to take RGB in [0, 1].
         rule: As for `fuse`.
         split: As for `fuse`.
         check: As for `fuse`.
@@ -57,6 +60,8 @@ class CSLWrapper(WithProposer):
         DTypeError: `model` or `proposer` is not callable, or `adapter` lacks a method of the protocol.
         OptionError: An unknown preset or rule, or a `split` or `check` that is neither True nor False. When
             called: within torch.jit or torch.fx.symbolic_trace.
+        FileError: There is no proposer of that name, or the file of the model's processor is damaged.
+        ScoreRangeError: When called: the images leave [0, 1] once the normalization is undone.
         OutputError: When called: the output is not recognized, or no argument holds images.
         DeviceError: When called: the proposer is a module of yours on another device than the scores.
         ShapeError: When called: more images than the model takes in one call.
@@ -71,6 +76,8 @@ class CSLWrapper(WithProposer):
         torch.Size([1, 5, 24, 32])
         >>> segment.eject() is model
         True
+        >>> CSLWrapper(model, "superpixels", adapter="logits").proposer
+        Superpixels(scale=150)
 
     Source:
         Paper, "Proposed Method", scheme 2.
@@ -79,7 +86,7 @@ class CSLWrapper(WithProposer):
     def __init__(
         self,
         model: nn.Module | Callable[..., Any],
-        proposer: Proposer | None = None,
+        proposer: Proposer | str | None = None,
         adapter: Adapter | str | None = None,
         *,
         rule: Rule = "adaptive",
@@ -87,13 +94,14 @@ class CSLWrapper(WithProposer):
         check: bool = True,
     ) -> None:
         super().__init__()
-        for argument, value in (("model", model), ("proposer", proposer)):
-            if not callable(value) and (value is not None or argument == "model"):
-                raise DTypeError(
-                    argument, describe(value), "a callable", "Pass the model itself, or load_proposer(...)."
-                )
+        if not callable(model) or isinstance(model, type):
+            got = f"the class {model.__name__}" if isinstance(model, type) else describe(model)
+            raise DTypeError("model", got, "a model, or another callable", "Pass the model itself.")
+        if isinstance(proposer, str) and adapter is None and proposer in PRESETS:
+            hint = f"Name it: CSLWrapper(model, adapter={proposer!r})."
+            raise OptionError("proposer", f"{proposer!r}, a preset of adapters", "a proposer", hint)
         if isinstance(adapter, str):
-            adapter = None if adapter == "auto" else preset(adapter)
+            adapter = None if adapter == "auto" else _preset(adapter)
         methods = ("images", "read", "write")
         if isinstance(adapter, type) or not (adapter is None or all(hasattr(adapter, m) for m in methods)):
             raise DTypeError(
@@ -107,8 +115,9 @@ class CSLWrapper(WithProposer):
                 raise OptionError(argument, shown(flag), "True or False", "Name the options of fuse.")
         read_rule(rule)
         self.model = model
-        self.proposer = load_proposer() if proposer is None else proposer
+        self.proposer = as_proposer(proposer)
         self.adapter = adapter
+        self._published = published_input(model) if adapter is None else None
         self.rule: Rule = rule
         self.split = split
         self.check = check
@@ -133,10 +142,12 @@ class CSLWrapper(WithProposer):
         kwargs: dict[str, Any],
     ) -> Any:
         if adapter is None or batch is None:
-            adapter = recognize(output)
+            adapter = recognize(output, self._published)
             try:
                 batch = self._batch(adapter, args, kwargs)
             except ScoreRangeError as error:
+                if self._published is not None:
+                    raise
                 hint = preprocessing_hint(self.model, output)
                 raise ScoreRangeError(error.argument, error.got, error.expected, hint) from None
         return FusionStage(self.proposer, self.rule, self.split, self.check)(adapter, output, batch)
@@ -173,3 +184,13 @@ class CSLWrapper(WithProposer):
     def eject(self) -> nn.Module | Callable[..., Any]:
         """The model, unchanged."""
         return self.model
+
+
+def _preset(name: str) -> Adapter:
+    """The preset of a name, with errors that name the argument of this call."""
+    try:
+        return preset(name)
+    except CSLError as error:
+        if error.argument != "name":
+            raise
+        raise type(error)("adapter", error.got, error.expected, error.hint) from error

@@ -140,7 +140,7 @@ def test_stored_regions_are_known_by_what_made_them(place):
     assert fit("--proposer", "maps", file="two.json") == 0
     one, two = Threshold.load("one.json"), Threshold.load("two.json")
     assert one == two
-    assert (one.made_with["proposer"], one.made_with["regions"]) == ("Superpixels(scale=40)",) * 2
+    assert (one.made_with["proposer"], one.made_with["regions"]) == ("superpixels:40",) * 2
     (place / "maps" / "csl-plugin.json").unlink()
     assert fit("--proposer", "maps", "--no-split", file="three.json") == 0
     assert {"proposer", "regions"}.isdisjoint(Threshold.load("three.json").made_with)

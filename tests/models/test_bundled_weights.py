@@ -20,11 +20,11 @@ from csl_plugin import load_proposer, soft_assignment
 from csl_plugin.io import image_batch
 from csl_plugin.models import CSLNetwork
 from csl_plugin.proposers import NetworkProposals
+from csl_plugin.proposers.bundled import DIGESTS
+from csl_plugin.proposers.csl_network import network_digest
 from csl_plugin.training import Recipe
 
 WEIGHTS = Path(csl_plugin.__file__).parent / "weights"
-DIGESTS = {"csl-tiny": "f8447bb63323", "csl-tiny-strict": "2a26b7345a62", "csl-tiny-open": "38b08d03175c"}
-"""Under the first names of the weights, as the settings of earlier jobs record them."""
 BUNDLED = sorted(path.name for path in WEIGHTS.iterdir() if (path / "model.safetensors").is_file())
 
 
@@ -44,11 +44,10 @@ def test_a_bundled_network_is_whole_small_and_described(name):
     assert CSLNetwork.from_pretrained(folder).config == second.network
 
 
-def test_settings_of_earlier_jobs_name_the_same_networks():
-    network = f"NetworkRegions(compact {DIGESTS['csl-tiny']}, scale=auto)"
-    assert repr(load_proposer()) == f"Scales({network}, (auto, 5))"
+def test_the_settings_of_a_job_name_every_network_by_its_weights():
+    assert sorted(DIGESTS) == BUNDLED
     for name, digest in DIGESTS.items():
-        assert repr(load_proposer(f"{name}:5")) == f"NetworkRegions(compact {digest}, scale=5)"
+        assert network_digest(load_proposer(name).network) == digest
 
 
 @pytest.mark.parametrize("name", BUNDLED)

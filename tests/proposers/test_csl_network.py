@@ -201,6 +201,21 @@ def test_auto_is_a_scale_of_networks_alone():
         load_proposer("csl-tiny:0")
 
 
+def test_the_network_of_a_folder_takes_scales_as_a_bundled_one(network, tmp_path):
+    network.save_pretrained(tmp_path / "own")
+    images = pictures(1)
+    own, fine = load_proposer(f"{tmp_path}/own:auto,5")(images)
+    assert torch.equal(own.labels, load_proposer(tmp_path / "own")(images)[0].labels)
+    assert torch.equal(fine.labels, NetworkRegions(network, 5)(images)[0].labels)
+    with pytest.raises(OptionError, match='expected "auto" or a positive'):
+        load_proposer(f"{tmp_path}/own:0")
+    with pytest.raises(OptionError, match="got 'main', expected no revision"):
+        load_proposer(f"{tmp_path}/own:5", revision="main")
+    CSLNetwork(NetworkConfig(**SMALL)).save_pretrained(tmp_path / "proposals")
+    with pytest.raises(OptionError, match="expected a source that has scales"):
+        load_proposer(f"{tmp_path}/proposals:5")
+
+
 def test_a_network_without_boundaries_is_refused():
     with pytest.raises(OptionError, match="boundary"):
         NetworkRegions(CSLNetwork(NetworkConfig(**SMALL)))

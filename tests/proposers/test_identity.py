@@ -15,7 +15,8 @@ from csl_plugin import load_proposer
 from csl_plugin.errors import OptionError
 from csl_plugin.io import write_region_map
 from csl_plugin.models import CSLNetwork, NetworkConfig
-from csl_plugin.proposers import NetworkProposals, Scales, Superpixels
+from csl_plugin.proposers import NetworkProposals, NetworkRegions, Scales, Superpixels
+from csl_plugin.proposers.bundled import DIGESTS
 from csl_plugin.proposers.identity import identity_of
 
 PLUG_IN = """
@@ -175,13 +176,24 @@ def test_built_in_proposers_and_folders(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folder = "region maps of a folder"  # which one is among the places of a job
     assert identity_of(load_proposer("maps")) == folder
-    assert identity_of(load_proposer("maps+superpixels:80")) == f"{folder} + Superpixels(scale=80)"
+    assert identity_of(load_proposer("maps+superpixels:80")) == f"{folder} + superpixels:80"
     before = identity_of(load_proposer("maps+superpixels:80"))
     write_region_map(tmp_path / "maps" / "b.png", np.zeros((3, 4), np.int32))
     assert identity_of(load_proposer("maps+superpixels:80")) == before, "each file is compared by itself"
-    assert identity_of(Scales(Superpixels(), (40, 80))) == repr(Scales(Superpixels(), (40, 80)))
-    network = load_proposer("csl-tiny")
-    assert identity_of(network).startswith(f"{network!r} of configuration ")
+    assert identity_of(Scales(Superpixels(), (40, 80))) == "superpixels:40,80"
+
+
+@pytest.mark.parametrize("name", ["csl-tiny:auto,5", "csl-tiny-strict:auto", "csl-tiny-open:5"])
+def test_a_bundled_network_is_named_as_it_is_typed(name):
+    kind = name.partition(":")[0]
+    assert identity_of(load_proposer(name)).startswith(f"{name} of weights {DIGESTS[kind]}, configuration ")
+
+
+def test_a_network_of_another_origin_has_no_name():
+    network = CSLNetwork(NetworkConfig(num_queries=8, boundary=True)).eval()
+    regions, proposals = identity_of(NetworkRegions(network, 5)), identity_of(NetworkProposals(network))
+    assert regions.startswith("network:5 of weights compact ")
+    assert proposals.startswith("network of weights compact ")
 
 
 def test_folders_among_several_proposers_get_the_names(tmp_path):

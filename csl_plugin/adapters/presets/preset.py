@@ -29,6 +29,24 @@ BYTES = ImageInput(peak=255.0)
 BGR_BYTES = ImageInput(order="BGR", peak=255.0)
 
 
+class PresetAdapter(OutputAdapter):
+    """The adapter of a preset, which shows as it.
+
+    Args:
+        made: The name of the preset, and the options that it was made with.
+        args: Of `OutputAdapter`.
+        kwargs: Likewise.
+    """
+
+    def __init__(self, made: tuple[str, dict[str, Any]], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.preset, self.preset_options = made
+
+    def __repr__(self) -> str:
+        options = "".join(f", {name}={shown(value)}" for name, value in self.preset_options.items())
+        return f"preset({self.preset!r}{options})"
+
+
 @dataclass(frozen=True)
 class Preset:
     """The input and output of one method, as in the method's own code.
@@ -92,7 +110,9 @@ class Preset:
                 raise OptionError("item", shown(item), f"none for the preset {self.name!r}", "Omit it.")
             path = dataclasses.replace(path, paths=(item if isinstance(item, tuple) else (item,),))
         own = self.images
-        return OutputAdapter(
+        made = {"item": item, "mean": mean, "std": std, **given}
+        return PresetAdapter(
+            (self.name, {name: value for name, value in made.items() if value is not None}),
             score_kind,
             path,
             mean=own.mean if mean is None else mean,

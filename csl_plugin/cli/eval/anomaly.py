@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from csl_plugin.cli.anomaly_labels import AnomalyLabels
 from csl_plugin.cli.answer import Answer
-from csl_plugin.cli.eval.anomaly_labels import one_sided
 from csl_plugin.cli.eval.measuring import answer, measure
 from csl_plugin.cli.eval.pairs import Pairs, find_pairs
 from csl_plugin.errors import OptionError, ShapeError
@@ -43,7 +43,9 @@ def run(arguments: argparse.Namespace) -> Answer:
     if arguments.protocol == "smiyc" and rule != "first":
         hint = "Omit --fpr-rule, or choose --protocol pooled."
         raise OptionError("--fpr-rule", rule, "first, the rule of the protocol smiyc", hint)
+    labels = AnomalyLabels.of(arguments)
     pairs = find_pairs(arguments.predictions, arguments.labels, SCORE_SUFFIXES)
+    labels.refuse_useless(pair.label for pair in pairs)
     smiyc = SmiycAnomaly()
     chosen: SmiycAnomaly | PooledAnomaly | PerImageAnomaly = smiyc
     if arguments.protocol != "smiyc":
@@ -55,7 +57,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         metrics += [overlap, images]
     if chosen is not smiyc and arguments.components:
         metrics.append(smiyc)
-    measure(pairs, _read_scores, metrics, "pixels")
+    measure(pairs, _read_scores, metrics, "pixels", labels.read)
     values = chosen.compute()
     facts: dict[str, Any] = {"protocol": arguments.protocol, "fpr_rule": rule, "num_frames": len(pairs)}
     warnings = []
@@ -63,7 +65,7 @@ def run(arguments: argparse.Namespace) -> Answer:
         names = "AP, AUROC and FPR95"
         if arguments.protocol == "inspection":
             names = "AP, AUROC, FPR95 and AUPRO"
-        warnings.append(one_sided(arguments.labels, pairs, names))
+        warnings.append(labels.one_sided((pair.label for pair in pairs), names))
     elif isinstance(chosen, PerImageAnomaly):
         facts["num_defined"] = whole = _num_defined(chosen)
         if whole < len(pairs):
@@ -85,7 +87,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     if arguments.components:
         track = arguments.components
         threshold = smiyc.compute().best_f1_threshold if values.num_positive else math.nan
-        found |= _component_values(track, threshold, pairs, warnings)
+        found |= _component_values(track, threshold, pairs, labels, warnings)
         facts |= {"components": track, "threshold": threshold}
     curve = {name: getattr(calibration, name).tolist() for name in ("score", "frequency", "pixels")}
     details = {"reliability": curve if math.isfinite(calibration.ece) else None}
@@ -104,13 +106,15 @@ def _inspection_values(
     return regions | {name: getattr(images, name) for name in IMAGE_METRICS}
 
 
-def _component_values(track: str, threshold: float, pairs: Pairs, warnings: list[str]) -> dict[str, float]:
+def _component_values(
+    track: str, threshold: float, pairs: Pairs, labels: AnomalyLabels, warnings: list[str]
+) -> dict[str, float]:
     """The component metrics; undefined without an anomalous pixel, as no threshold is then the best."""
     if math.isnan(threshold):
         return dict.fromkeys(COMPONENT_METRICS, math.nan)
     settings = COMPONENT_SETTINGS[track]
     metric = ComponentMetric(settings, threshold)
-    measure(pairs, _read_scores, [metric], "components")
+    measure(pairs, _read_scores, [metric], "components", labels.read)
     values = metric.compute()
     if not values.num_truth:
         warnings.append(

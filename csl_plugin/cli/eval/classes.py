@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin.cli.anomaly_labels import named_values
 from csl_plugin.cli.answer import Answer
-from csl_plugin.cli.eval.measuring import answer, label_values, measure, named_values
+from csl_plugin.cli.eval.measuring import answer, label_values, measure
 from csl_plugin.cli.eval.pairs import Pairs, find_pairs
 from csl_plugin.errors import DTypeError, FileError, OptionError, ShapeError
 from csl_plugin.io import REGION_SUFFIXES, read_label_png, read_region_map

@@ -7,24 +7,23 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-
+from csl_plugin.cli.anomaly_labels import stored_values
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.cli.eval.pairs import Pairs, Reader, naming_files, read_pairs
 from csl_plugin.cli.streams import say
 from csl_plugin.io import read_label_png
 from csl_plugin.io.json_values import null_for_nan
 
-_NAMED = 8
 
-
-def measure(pairs: Pairs, read: Reader, metrics: Sequence[Any], verb: str) -> None:
+def measure(
+    pairs: Pairs, read: Reader, metrics: Sequence[Any], verb: str, read_label: Reader = read_label_png
+) -> None:
     """Update metrics with all pairs.
 
     Raises:
         CSLError: A file cannot be read or measured; the message names it.
     """
-    for pair, prediction, label in read_pairs(pairs, read, read_label_png, verb):
+    for pair, prediction, label in read_pairs(pairs, read, read_label, verb):
         with naming_files(pair):
             for metric in metrics:
                 metric.update(prediction, label)
@@ -32,13 +31,7 @@ def measure(pairs: Pairs, read: Reader, metrics: Sequence[Any], verb: str) -> No
 
 def label_values(pairs: Pairs) -> list[int]:
     """The values that the labels hold, in rising order; the files are read again."""
-    return sorted({int(value) for pair in pairs for value in np.unique(read_label_png(pair.label))})
-
-
-def named_values(values: Sequence[int]) -> str:
-    """The first values, for a message."""
-    more = f" and {len(values) - _NAMED} more" if len(values) > _NAMED else ""
-    return ", ".join(map(str, values[:_NAMED])) + more
+    return sorted(set[int]().union(*(stored_values(pair.label) for pair in pairs)))
 
 
 def answer(

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
+from csl_plugin.cli.anomaly_labels import AnomalyLabels, stored_values
 from csl_plugin.cli.answer import Answer
-from csl_plugin.cli.eval.anomaly_labels import one_sided
 from csl_plugin.cli.eval.measuring import answer
 from csl_plugin.cli.eval.pairs import LABEL_SUFFIXES, Pair, Pairs, naming_files, refuse_unpaired
 from csl_plugin.errors import FileError, ShapeError
-from csl_plugin.io import files_by_stem, holding, other_suffixes, read_label_png
+from csl_plugin.io import files_by_stem, holding, other_suffixes
 from csl_plugin.io.listing import stem_key
 from csl_plugin.io.orientation import TURNED_HINT
 from csl_plugin.metrics import (
@@ -49,16 +49,17 @@ def run(arguments: argparse.Namespace) -> Answer:
     Raises:
         CSLError: A file cannot be read or has no counterpart, or the labels hold neither 0 nor 1.
     """
-    place = arguments.labels
+    place, labels = arguments.labels, AnomalyLabels.of(arguments)
     images = _images(arguments.predictions, place)
     pairs = Pairs(
         [Pair(Path(image.name), image.label) for image in images],
         Counter(other_suffixes(place, LABEL_SUFFIXES)),
     )
+    labels.refuse_useless(image.label for image in images)
     settings = COMPONENT_SETTINGS[arguments.components]
-    instances, components, counts = _measure(images, settings)
+    instances, components, counts = _measure(images, labels, settings)
     precisions, values = instances.compute(), components.compute()
-    warnings = _warnings(place, pairs, settings, precisions, values)
+    warnings = _warnings(labels, images, settings, precisions, values)
     found = {"ap": precisions.ap, "ap50": precisions.ap50}
     found |= {name: getattr(values.where_defined(), name) for name in COMPONENT_METRICS}
     pooled = values.counts
@@ -109,7 +110,7 @@ def _images(predictions: Place, labels: Place) -> list[_Image]:
 
 
 def _measure(
-    images: Sequence[_Image], settings: ComponentSettings
+    images: Sequence[_Image], labels: AnomalyLabels, settings: ComponentSettings
 ) -> tuple[InstanceAP, ObjectMetric, list[ObjectCounts]]:
     """Both metrics over all images, and the counts of each."""
     from tqdm import tqdm
@@ -117,7 +118,7 @@ def _measure(
     instances, components = InstanceAP(min_truth=settings.min_truth), ObjectMetric(settings)
     counts = []
     for image in tqdm(images, desc="objects", unit="frame", disable=None, file=sys.stderr):
-        label, own = read_label_png(image.label), ObjectMetric(settings)
+        label, own = labels.read(image.label), ObjectMetric(settings)
         with naming_files(Pair(Path(image.name), image.label)):
             _check_not_turned(image.objects, label.shape)
             instances.update(image.objects, label)
@@ -139,12 +140,15 @@ def _check_not_turned(objects: Objects, size: tuple[int, ...]) -> None:
 
 
 def _warnings(
-    labels: Place, pairs: Pairs, settings: ComponentSettings, found: InstanceValues, values: ComponentValues
+    labels: AnomalyLabels,
+    images: Sequence[_Image],
+    settings: ComponentSettings,
+    found: InstanceValues,
+    values: ComponentValues,
 ) -> list[str]:
     if not values.num_truth:
-        missing = one_sided(labels, pairs, "AP and component metrics")
-        if "anomalous (1)" in missing:
-            return [missing]
+        if not any(labels.anomalous in stored_values(image.label) for image in images):
+            return [labels.one_sided((image.label for image in images), "AP and component metrics")]
         return [
             f"no labeled component has {settings.min_truth} pixels or more, so AP and component metrics are "
             "not defined; smaller ones count as void"

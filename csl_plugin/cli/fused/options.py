@@ -29,29 +29,29 @@ def add_fusion_options(parser: Any) -> None:
         parser: Of a command.
     """
     add_proposer_options(parser, SEVERAL)
-    add_rule_option(parser)
-    parser.add_argument(
-        "--no-split", action="store_true", help="do not split regions into connected components"
+    group = parser.add_argument_group("scores and fusion")
+    add_rule_option(group)
+    group.add_argument(
+        "--logits",
+        action="store_true",
+        help="the scores are logits: softmax over the classes, or sigmoid where there is one, before fusion",
     )
-    parser.add_argument(
+    group.add_argument(
         "--calibration",
         metavar="FILE",
         type=place,
-        help="JSON file of a Calibration, as `csl-plugin calibrate` writes it, applied before fusion; "
-        "required for negative scores but logits",
+        help="for raw scores, such as energies: the map onto [0, 1] that `csl-plugin calibrate` writes, "
+        "applied before fusion",
     )
-    parser.add_argument(
-        "--logits",
-        action="store_true",
-        help="the scores are logits: softmax over the classes, or sigmoid where there is one, after they are "
-        "upsampled; the fused maps are probabilities",
+    group.add_argument(
+        "--no-split", action="store_true", help="do not split regions into connected components"
     )
-    parser.add_argument(
+    group.add_argument(
         "--valid",
         metavar="DIR",
         type=place,
-        help="masks of the pixels that count, .png of the image's size and stem, 0 for those that do not; or "
-        "one mask for every image. The others are in no region and no object, and no threshold counts them",
+        help="masks of the pixels that count, .png by image stem, 0 for those that do not; or one mask for "
+        "every image",
     )
 
 
@@ -64,8 +64,7 @@ def add_fused_option(parser: Any) -> None:
     parser.add_argument(
         "--fused",
         action="store_true",
-        help="SCORES are fused maps already, as `csl-plugin fuse` wrote them: they are taken as they are, "
-        "and only the regions are proposed",
+        help="SCORES are fused maps, as `csl-plugin fuse` wrote them, and are taken as they are",
     )
     parser.set_defaults(rule=None)
 

@@ -6,24 +6,22 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.arguments import name
-from csl_plugin.proposers.names import DEFAULT
+from csl_plugin.proposers.names import DEFAULT, FIRST
 
 if TYPE_CHECKING:
     from csl_plugin.proposers import Proposer
 
 _SOURCES = (
-    "source of the regions: `csl-tiny` or `superpixels`, both with :SCALE for coarser or finer regions; a "
-    "CSL network or a segmentation model of transformers: its folder, or OWNER/NAME on the Hub; a folder of "
-    "region maps (.png or .npz) or masks (.json) by image stem; a name that another package registered"
+    "where the regions come from: csl-tiny, csl-tiny-strict, csl-tiny-open or superpixels, such as "
+    "superpixels:40 for regions of scale 40 (the larger, the coarser); a network's folder, or OWNER/NAME on "
+    "the Hub; a folder of region maps (.png, .npz) or masks (.json) by image stem; a name that another "
+    "package registered"
 )
 ONE = (
-    f"{_SOURCES}; one partition, because a file holds one (default: csl-tiny, the first of the two of "
-    f"{DEFAULT}, which `fuse` takes by default)"
+    f"{_SOURCES}. A region map is one partition of the image, so this names one (default: {FIRST}, the first "
+    f"of the two of {DEFAULT}, which `fuse` takes)"
 )
-SEVERAL = (
-    f"{_SOURCES}; several partitions with :SCALE,SCALE and + between them, from coarse to fine: the larger a "
-    f"SCALE, the coarser (default: {DEFAULT})"
-)
+SEVERAL = f"{_SOURCES}. Several with :SCALE,SCALE or +, from coarse to fine (default: {DEFAULT})"
 
 
 def add_proposer_options(parser: Any, description: str) -> None:
@@ -33,17 +31,17 @@ def add_proposer_options(parser: Any, description: str) -> None:
         parser: Of a command.
         description: `ONE` or `SEVERAL`.
     """
-    parser.add_argument("--proposer", metavar="P", type=name, help=description)
-    parser.add_argument(
+    group = parser.add_argument_group("regions")
+    group.add_argument("--proposer", metavar="P", type=name, help=description)
+    group.add_argument(
         "--revision", metavar="R", type=name, help="commit, tag or branch of a proposer on the Hub"
     )
     weights = "of a network's weights, such as fp16 for model.fp16.safetensors"
-    parser.add_argument("--variant", metavar="V", type=name, help=weights)
+    group.add_argument("--variant", metavar="V", type=name, help=weights)
     inside = "folder of the network inside its folder or repository"
-    parser.add_argument("--subfolder", metavar="F", type=name, help=inside)
-    parser.add_argument(
-        "--device", metavar="D", type=name, help="where the proposer's network computes, such as cuda (cpu)"
-    )
+    group.add_argument("--subfolder", metavar="F", type=name, help=inside)
+    where = "where the proposer's network computes, such as cuda (default: cpu)"
+    group.add_argument("--device", metavar="D", type=name, help=where)
 
 
 def proposer_of(arguments: argparse.Namespace, default: str = DEFAULT) -> Proposer:

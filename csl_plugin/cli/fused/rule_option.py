@@ -10,10 +10,8 @@ if TYPE_CHECKING:
 DEFAULT_RULE: Rule = "adaptive"
 
 _HELP = (
-    "how a pixel and its regions combine: `adaptive`, on the scale of the scores, one score filled up to "
-    "what is typical of its finest region, classes as far as that agrees on one; `product`, region mean x "
-    "score, eq. 3 of the paper; "
-    "`geometric`, its square root, of the same order; `mean`, the region mean alone "
+    "how a pixel and its regions combine. adaptive: on the scale of the scores; product: region mean x "
+    "score, eq. 3 of the paper; geometric: its square root; mean: the region mean alone "
     f"(default: {DEFAULT_RULE})"
 )
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from csl_plugin import RegionMap, fuse, ops, split_components
+from csl_plugin.cli.fused.class_maps import CLASS_MAPS, looks_like_classes
 from csl_plugin.cli.fused.valid_masks import ValidMasks
 from csl_plugin.errors import DTypeError, FileError, ScoreRangeError, ShapeError
 from csl_plugin.io import ScoreStorage, read_image, read_score_file, write_png, write_scores
@@ -41,6 +42,7 @@ class FusedImage:
         storage: How the file stores its score map.
         upsampled: The file's map was smaller than the image.
         valid: (H, W), the pixels that count; None if all do.
+        of_classes: The file's map looks like class indices.
     """
 
     pixels: NDArray[np.uint8]
@@ -50,6 +52,12 @@ class FusedImage:
     storage: ScoreStorage
     upsampled: bool
     valid: NDArray[np.bool_] | None
+    of_classes: bool = False
+
+    @property
+    def counted(self) -> list[str]:
+        """What the summary counts of the file's map, by name."""
+        return [UPSAMPLED] * self.upsampled + [CLASS_MAPS] * self.of_classes
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,8 @@ class ScoreFusion:
         values = self._distribution(score, stored, storage, size, valid)
         regions = regions_of(self.proposer, pixels, image.stem, split=self.split, valid=valid)
         fused = fuse(values, regions, rule=self.rule, split=False, valid=valid)
-        return FusedImage(pixels, regions, values, fused, storage, stored.shape[-2:] != size, valid)
+        smaller, of_classes = stored.shape[-2:] != size, looks_like_classes(stored, storage.dtype)
+        return FusedImage(pixels, regions, values, fused, storage, smaller, valid, of_classes)
 
     def fused_map(self, image: Place, score: Place) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
         """The fused map and the pixels that count; as `fused_image`."""
@@ -109,7 +118,7 @@ class ScoreFusion:
         """Fuse one score map and write it at the image's size, and its picture if there is a path for it.
 
         Returns:
-            `UPSAMPLED` if the scores are smaller than the image.
+            `UPSAMPLED` if the scores are smaller than the image, `CLASS_MAPS` if they look like classes.
 
         Raises:
             CSLError: As for `fused_image`, or a file cannot be written.
@@ -129,7 +138,7 @@ class ScoreFusion:
             labels = made.regions[0].labels[0].cpu().numpy()
             maps = [_shown(values, made.valid) for values in (made.scores, made.fused)]
             write_png(picture, fusion_picture(made.pixels, labels, *maps))
-        return (UPSAMPLED,) if made.upsampled else ()
+        return made.counted
 
     def _distribution(
         self,

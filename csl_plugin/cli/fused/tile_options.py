@@ -24,9 +24,8 @@ def add_tile_options(parser: Any) -> None:
         "--tile",
         metavar="N",
         type=int,
-        help="for images larger than memory: propose the regions in windows of N x N pixels, such as 2048, "
-        "and join them; read and write by parts. IMAGES and SCORES may then be .npy or GeoTIFF (extra "
-        "`raster`) of one size, and their pixels without data do not count",
+        help="for images larger than memory: work in windows of N x N pixels, such as 2048. IMAGES and "
+        "SCORES may then be .npy or GeoTIFF (extra `raster`) of one size",
     )
     parser.add_argument(
         "--overlap",

@@ -24,6 +24,7 @@ from csl_plugin.cli.fused.options import (
 from csl_plugin.cli.fused.scored_images import left_out, read_files, scores_of
 from csl_plugin.cli.jobs_option import add_jobs_option, jobs_of
 from csl_plugin.cli.objects.threshold_option import add_threshold_options, threshold_inputs, threshold_of
+from csl_plugin.cli.output_folder import output_folder
 from csl_plugin.cli.shard_option import add_shard_option, shard_of_option
 from csl_plugin.cli.streams import say
 from csl_plugin.places import is_file_place
@@ -43,12 +44,17 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its arguments."""
     parser = subparsers.add_parser(
         "objects",
-        help="find the objects in the fused score map of every image, and write them",
-        description="For every image, fuse the score map of the same stem as `csl-plugin fuse` does, and "
-        "find the objects at a threshold along the image's regions. OUT/objects/<stem>.json has the objects "
-        "of an image with all that is known of them; --format names what else is written. What was written "
-        "before is skipped, unless its image, its score map, its region map or its mask changed since. OUT "
-        "is a new or empty folder, or one that the same command with the same settings wrote.",
+        usage="%(prog)s IMAGES SCORES OUT (--threshold FILE|VALUE | --fit-on DIR) [options]",
+        help="find the objects in the fused score maps",
+        description="Fuse the score map of every image, found by its stem, as `csl-plugin fuse` does, find "
+        "what is connected at a threshold along the image's regions, and write the objects: "
+        "OUT/objects/<stem>.json, and what --format names.\n\n"
+        "OUT is new, empty or of the same command: what is done and unchanged is skipped.",
+        examples=[
+            "csl-plugin objects images scores found --threshold 0.5 --overlays",
+            "csl-plugin objects images scores found --fit-on normal --format coco --format csv",
+            "csl-plugin objects images fused found --fused --threshold threshold.json",
+        ],
     )
     parser.add_argument(
         "images", metavar="IMAGES", type=place, help="a folder of images, or one image; a path or a URL"
@@ -60,12 +66,16 @@ def add_parser(subparsers: Any) -> None:
         "--format",
         action="append",
         choices=_FORMATS,
-        help="what is written, repeatable: `coco`, OUT/coco.json with OUT/coco-images.json; `csv`, "
-        "OUT/boxes.csv; `labels`, OUT/labels/<stem>.png; `polygons`, OUT/polygons/<stem>.json; "
-        "`label-studio`, brush masks, and `label-studio-polygons`, tasks for Label Studio in one file of "
-        "that name; `json`, nothing but OUT/objects/<stem>.json, which is always written (default: coco)",
+        metavar="F",
+        help="what is written, repeatable. coco: OUT/coco.json, COCO results; csv: OUT/boxes.csv; labels: "
+        "OUT/labels/<stem>.png; polygons: OUT/polygons/<stem>.json; label-studio: tasks with brush masks; "
+        "label-studio-polygons; json: nothing more than OUT/objects (default: coco)",
     )
-    parser.add_argument("--overlays", action="store_true", help="also write OUT/overlays/<stem>.png")
+    parser.add_argument(
+        "--overlays",
+        action="store_true",
+        help="also write OUT/overlays/<stem>.png: the image and its objects",
+    )
     parser.add_argument(
         "--min-area",
         metavar="N",
@@ -77,25 +87,24 @@ def add_parser(subparsers: Any) -> None:
         "--image-ids",
         metavar="FILE",
         type=place,
-        help="a COCO annotation file: coco.json gets the ids of its images, found by stem, and its category "
-        "if it has one (default: 1, 2, ... by stem)",
+        help="a COCO annotation file whose image ids coco.json takes, by stem (default: 1, 2, ...)",
     )
     parser.add_argument(
         "--url-prefix",
         metavar="TEXT",
         default="",
-        help="put before the name of an image in the tasks for Label Studio, such as "
-        "/data/local-files/?d=images/",
+        help="put before the names of images in the tasks for Label Studio",
     )
-    add_fusion_options(parser)
     add_fused_option(parser)
-    add_jobs_option(parser, "images")
-    add_shard_option(parser, "images")
     parser.add_argument(
         "--overwrite",
         action="store_true",
         help="remove what this command wrote to OUT, and start again; other files there stay",
     )
+    add_fusion_options(parser)
+    sharing = parser.add_argument_group("many images")
+    add_jobs_option(sharing, "images")
+    add_shard_option(sharing, "images")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
     parser.set_defaults(run=run)
 
@@ -104,10 +113,10 @@ def run(arguments: argparse.Namespace) -> Answer:
     """Run the command."""
     shard = shard_of_option(arguments)
     jobs = jobs_of(arguments)  # before torch is imported, so that their processes import it meanwhile
+    from csl_plugin.cli.fused.class_maps import warn_of_class_maps
     from csl_plugin.cli.objects.finding import shown_name
     from csl_plugin.cli.objects.object_set import ObjectSet
     from csl_plugin.io import list_images
-    from csl_plugin.io.output_place import outputs_at
     from csl_plugin.objects.formats import read_images
     from csl_plugin.proposers.on_files import region_folders
 
@@ -127,7 +136,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     of_all = ObjectSet(arguments.out, known, arguments.url_prefix)
     outcome = run_tasks(
         job,
-        outputs_at(arguments.out, job.settings, shard),
+        output_folder(arguments.out, job.settings, shard),
         _tasks(arguments, job.tool, images, scores),
         "objects",
         inputs,
@@ -137,6 +146,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     )
     notes: dict[str, Note] = {
         "images": len(images),
+        **warn_of_class_maps(outcome.counted, outcome.done),
         **left_out(arguments.images, arguments.scores, images, scores),
     }
     made_with = chosen(arguments)

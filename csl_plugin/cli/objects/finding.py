@@ -51,7 +51,7 @@ class ObjectFinding:
             picture: Where the picture goes, if one was asked for.
 
         Returns:
-            What the summary counts: nothing.
+            What the summary counts, as `ScoreFusion.fuse_file`.
 
         Raises:
             CSLError: A file is missing, unreadable or of another size, or a map cannot be used.
@@ -73,7 +73,7 @@ class ObjectFinding:
         if picture is not None:
             write_png(picture, objects_picture(made.pixels, found, self.threshold))
         write_objects(plain, found, image=name, threshold=self.threshold)
-        return ()
+        return made.counted
 
 
 def shown_name(image: Place) -> str:

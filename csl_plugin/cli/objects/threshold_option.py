@@ -30,21 +30,20 @@ def add_threshold_options(parser: Any) -> None:
         "--threshold",
         metavar="FILE|VALUE",
         type=name,
-        help="the JSON file of a Threshold, as `csl-plugin threshold fit` writes it, or a number on the "
-        "scale of the fused maps",
+        help="the file that `csl-plugin threshold fit` writes, or a number on the scale of the fused maps",
     )
     ways.add_argument(
         "--fit-on",
         metavar="DIR",
         type=path,
-        help="fit the threshold on DIR/images and DIR/scores first, frames without anomalies, and with a "
-        "folder of --valid on the masks of DIR/valid; it is written to OUT/threshold.json",
+        help="fit it on DIR/images and DIR/scores first, frames without anomalies (with --valid also "
+        "DIR/valid), and write OUT/threshold.json",
     )
     parser.add_argument(
         "--false-objects",
         metavar="N",
         type=float,
-        help="for --fit-on: so many false objects per image at the most, on average (default: 0.1)",
+        help="with --fit-on: false objects per image, at most on average (default: 0.1)",
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from csl_plugin.cli.anomaly_labels import add_anomalous_option
 from csl_plugin.cli.arguments import path
 from csl_plugin.cli.fused.options import add_fused_option, add_fusion_options
 
@@ -17,17 +18,23 @@ def add_parser(subparsers: Any) -> None:
     """Add the command and its arguments."""
     parser = subparsers.add_parser(
         "threshold",
-        help="fit a threshold of fused maps, with or without labels",
+        help="fit the threshold that objects takes",
         description="A threshold of fused maps, the same one for every image.",
+        examples=["csl-plugin threshold fit normal/images normal/scores threshold.json"],
     )
     tasks = parser.add_subparsers(title="tasks", metavar="TASK", dest="task", required=True)
     fit = tasks.add_parser(
         "fit",
-        help="fit a threshold, by a budget on images without anomalies or by labels",
-        description="Fuse the score map of every image with its regions, as `csl-plugin fuse` does, fit one "
-        "threshold to all of them, and write it to FILE as JSON, with what it was made with and what it lets "
-        "expect. --objects and --pixels take images without anomalies; --f1 and --recall need --labels. An "
-        "earlier threshold at FILE is replaced, another file is not.",
+        usage="%(prog)s IMAGES SCORES FILE [options]",
+        help="fit a threshold on images without anomalies, or on labeled ones",
+        description="Fuse the score map of every image as `csl-plugin fuse` does, fit one threshold to all, "
+        "and write it to FILE as JSON, with what it lets expect. --objects and --pixels take images without "
+        "anomalies; --f1 and --recall need --labels. An earlier threshold at FILE is replaced, another file "
+        "is not.",
+        examples=[
+            "csl-plugin threshold fit normal/images normal/scores threshold.json",
+            "csl-plugin threshold fit images scores threshold.json --f1 --labels labels",
+        ],
     )
     fit.add_argument("images", metavar="IMAGES", type=path, help="a folder of images, or one image")
     fit.add_argument("scores", metavar="SCORES", type=path, help="a folder of score maps, or one")
@@ -37,10 +44,10 @@ def add_parser(subparsers: Any) -> None:
         "--objects",
         metavar="N",
         type=float,
-        help="so many false objects per image at the most, on average (default: 0.1)",
+        help="false objects per image, at most on average (default: 0.1)",
     )
     ways.add_argument(
-        "--pixels", metavar="SHARE", type=float, help="at most this share of the pixels at or above it"
+        "--pixels", metavar="SHARE", type=float, help="share of the pixels at or above it, at most"
     )
     ways.add_argument("--f1", action="store_true", help="the best F1 of the pixels")
     ways.add_argument(
@@ -50,17 +57,18 @@ def add_parser(subparsers: Any) -> None:
         "--labels",
         metavar="DIR",
         type=path,
-        help="labels of the same stems for --f1 and --recall: .png of 0 normal, 1 anomalous, else void",
+        help="for --f1 and --recall: labels of the same stems, .png of 0 normal, 1 anomalous, else void",
     )
+    add_anomalous_option(fit)
     fit.add_argument(
         "--min-area",
         metavar="PIXELS",
         type=int,
-        help="the least pixels of an object, for --objects (default: 64)",
+        help="for --objects: the least pixels of an object (default: 64)",
     )
-    add_fusion_options(fit)
     add_fused_option(fit)
     fit.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    add_fusion_options(fit)
     fit.set_defaults(run=_run_fit)
 
 

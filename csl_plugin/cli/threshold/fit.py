@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from csl_plugin.cli.anomaly_labels import AnomalyLabels
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.cli.batch_report import in_words
 from csl_plugin.cli.eval.pairs import LABEL_SUFFIXES
@@ -31,7 +32,7 @@ from csl_plugin.cli.threshold.budget_fit import (
     shown,
 )
 from csl_plugin.errors import OptionError, ShapeError
-from csl_plugin.io import files_by_stem, list_images, read_label_png
+from csl_plugin.io import files_by_stem, list_images
 from csl_plugin.io.orientation import check_orientation
 from csl_plugin.objects import Threshold
 from csl_plugin.places import Place, is_file_place
@@ -53,11 +54,14 @@ def run(arguments: argparse.Namespace) -> Answer:
     images = list_images(arguments.images)
     scores = scores_of(arguments.scores, images, alone=is_file_place(arguments.images))
     refuse_missing(arguments.scores, images, scores, "score map")
+    labels: Sequence[Place] = ()
+    if arguments.labels is not None:
+        labels = _labels(arguments.labels, images, alone=is_file_place(arguments.images))
+        AnomalyLabels.of(arguments).refuse_useless(labels)
     source = source_of(arguments)
     refuse_maskless(source.valid, images)
     pairs = [(image, scores[stem]) for stem, image in images.items()]
     if arguments.labels is not None:
-        labels = _labels(arguments.labels, images, alone=is_file_place(arguments.images))
         threshold = _by_labels(arguments, source, pairs, labels)
     elif arguments.pixels is not None:
         maps = (fused if valid is None else fused[valid] for fused, valid in _maps(source, pairs))
@@ -97,9 +101,11 @@ def _maps(source: Source, pairs: Pairs) -> Iterator[tuple[NDArray[Any], NDArray[
 def _by_labels(
     arguments: argparse.Namespace, source: Source, pairs: Pairs, labels: Sequence[Place]
 ) -> Threshold:
+    reader = AnomalyLabels.of(arguments)
+
     def read() -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
         for (image, _), (fused, valid), label in zip(pairs, _maps(source, pairs), labels, strict=True):
-            label_map = read_label_png(label)
+            label_map = reader.read(label)
             check_orientation(str(label), label_map.shape, image, fused.shape)
             if label_map.shape != fused.shape:
                 hint = "Labels have the size of their images."
@@ -124,6 +130,8 @@ def _check_options(arguments: argparse.Namespace) -> None:
             raise OptionError(way, "no --labels", "the folder of the labels", hint)
         hint = "Omit it: --objects and --pixels take images without anomalies."
         raise OptionError("--labels", "neither --f1 nor --recall", "one of the two with it", hint)
+    if arguments.anomalous != 1 and not labeled:
+        raise OptionError("--anomalous", "no --labels", "the folder of the labels", "Omit it.")
     if arguments.min_area is not None and (labeled or arguments.pixels is not None):
         hint = "Omit it: only --objects counts objects."
         raise OptionError("--min-area", "a threshold of pixels", "--objects", hint)

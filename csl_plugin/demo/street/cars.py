@@ -72,7 +72,7 @@ def paint_car(canvas: Canvas, plan: Plan, at: Place, toward: bool, draw: np.rand
     cast_shadow(canvas, plan, middle, shape.width, 0.8 * shape.roof, 1.02 * shape.length)
     painter.body(paint)
     painter.wheels()
-    painter.ends(paint, braking=bool(draw.random() < 0.3))
+    painter.ends(braking=bool(draw.random() < 0.3))
     canvas.merge(layer, 0.055 * scale, 0.012 * scale)
 
 
@@ -238,7 +238,7 @@ class _Painter:
                 rim = [(across, 0.33 + radius * np.sin(a), along + radius * np.cos(a)) for a in angle]
                 self._flat(rim, np.full(3, tone) * (0.7 + 0.5 * self.lit))
 
-    def ends(self, paint: Any, braking: bool) -> None:
+    def ends(self, braking: bool) -> None:
         """Lamps, plate and bumper of the near end."""
         s = self.shape
         end = s.length if self.toward else 0.0

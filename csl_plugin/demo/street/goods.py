@@ -50,7 +50,7 @@ def paint_sofa(
 
 
 def paint_ball(
-    canvas: Canvas, plan: Plan, at: Place, noise: Noise, draw: np.random.Generator, label: int
+    canvas: Canvas, plan: Plan, at: Place, _: Noise, draw: np.random.Generator, label: int
 ) -> None:
     """Paint a beach ball."""
     radius, turn = draw.uniform(0.28, 0.45), draw.uniform(0, 2 * np.pi)
@@ -116,7 +116,7 @@ def paint_barrel(
 
 
 def paint_crate(
-    canvas: Canvas, plan: Plan, at: Place, noise: Noise, draw: np.random.Generator, label: int
+    canvas: Canvas, plan: Plan, at: Place, _: Noise, draw: np.random.Generator, label: int
 ) -> None:
     """Paint a wooden crate."""
     wood = np.array((0.66, 0.47, 0.27)) * draw.uniform(0.85, 1.15)
@@ -134,7 +134,7 @@ def paint_crate(
 
 
 def paint_suitcase(
-    canvas: Canvas, plan: Plan, at: Place, noise: Noise, draw: np.random.Generator, label: int
+    canvas: Canvas, plan: Plan, at: Place, _: Noise, draw: np.random.Generator, label: int
 ) -> None:
     """Paint a suitcase that stands, with its handle out."""
     shell = np.array(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from csl_plugin.demo.street.canvas import Canvas
 from csl_plugin.demo.street.classes import ROAD, SIDEWALK, VEGETATION
@@ -33,27 +34,25 @@ def paint_ground(canvas: Canvas, plan: Plan, noise: Noise, draw: np.random.Gener
         beyond = side * (x - plan.road[side > 0])
         color *= (1 - 0.35 * np.exp(-(((beyond + 0.12) / 0.14) ** 2)))[..., None]
         blur, looks = z / camera.focal, draw.uniform(size=5)
-        _lay(
-            color,
-            beyond,
-            blur,
-            lambda at, edge=beyond: _sidewalk(noise, looks, x[at], z[at], footprint[at], edge[at]),
-        )
+        at, cover = _beyond(beyond, blur)
+        walk = _sidewalk(noise, looks, x[at], z[at], footprint[at], beyond[at])
+        color[at] += cover * (walk - color[at])
         classes[beyond > 0] = SIDEWALK
         if plan.green:
             lawn = beyond - 0.55 * abs(plan.walls[side > 0] - plan.road[side > 0])
-            _lay(color, lawn, blur, lambda at: _grass(noise, x[at], z[at], footprint[at]))
+            at, cover = _beyond(lawn, blur)
+            color[at] += cover * (_grass(noise, x[at], z[at], footprint[at]) - color[at])
             classes[lawn > 0] = VEGETATION
     lit = plan.lit(x, 0.0, z)
     canvas.color[top:] = plan.light.haze(plan.light.on(color, lit), z)
     canvas.classes[top:] = classes
 
 
-def _lay(color: Plane, beyond: Plane, blur: Plane, paint: Callable[[Any], Plane]) -> None:
-    """Paint what lies beyond an edge of the ground, where it is seen."""
-    cover = np.clip(beyond / blur + 0.5, 0, 1)
+def _beyond(offset: Plane, blur: Plane) -> tuple[NDArray[np.bool_], Plane]:
+    """The pixels beyond an edge of the ground, and how much of each is, (n, 1)."""
+    cover = np.clip(offset / blur + 0.5, 0, 1)
     at = cover > 0
-    color[at] += cover[at][:, None] * (paint(at) - color[at])
+    return at, np.asarray(cover[at][:, None], np.float32)
 
 
 def _road(plan: Plan, noise: Noise, draw: np.random.Generator, x: Plane, z: Plane, footprint: Plane) -> Plane:
@@ -64,7 +63,7 @@ def _road(plan: Plan, noise: Noise, draw: np.random.Generator, x: Plane, z: Plan
     value += near * 0.030 * noise.grain(x, z, 2.1)
     # Tires polish two tracks of each lane.
     edges = [plan.road[0], *sorted(plan.lines), plan.road[1]]
-    middles = [(low + high) / 2 for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    middles = [(low + high) / 2 for low, high in pairwise(edges)]
     off = np.min([np.abs(np.abs(x - middle) - 0.8) for middle in middles], axis=0)
     value -= 0.028 * np.exp(-((off / 0.35) ** 2))
     for _ in range(draw.integers(0, 5)):  # patches of newer asphalt

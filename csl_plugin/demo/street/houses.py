@@ -1,4 +1,4 @@
-"""Rows of houses in perspective: fronts along the street, walls toward the camera, roofs, windows and shops."""
+"""Rows of houses in perspective: fronts with windows and shops, walls toward the camera, roofs."""
 
 from __future__ import annotations
 

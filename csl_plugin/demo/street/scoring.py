@@ -21,9 +21,9 @@ THRESHOLD = Path(__file__).resolve().parent / "threshold.json"
 def teacher_score(teacher: nn.Module, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The entropy of the teacher's classes, as the preset "entropy" computes it.
 
-    Of the scores that are usual, entropy and one minus the maximal softmax are on [0, 1] as they come: nothing
-    has to be fitted before they are fused, as for the maximal logit and the energy. Of these two entropy
-    hears all classes: a pixel between two of them and a pixel between all of them differ.
+    Of the usual scores, entropy and one minus the maximal softmax are in [0, 1] as they come; the maximal
+    logit and the energy would have to be calibrated before they are fused. Of these two, entropy depends on
+    all classes: a pixel between two of them scores lower than a pixel between all of them.
 
     Args:
         teacher: As `load_teacher` returns it.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -27,6 +26,7 @@ class StreetTeacher(nn.Module):
     upsampled.
 
     Example:
+        >>> import torch
         >>> StreetTeacher().eval()(torch.rand(1, 3, 64, 96))["out"].shape
         torch.Size([1, 8, 64, 96])
     """
@@ -75,6 +75,7 @@ def load_teacher() -> StreetTeacher:
         FileError: The weights in the package are missing or damaged.
 
     Example:
+        >>> import torch
         >>> from csl_plugin import CSLWrapper
         >>> model = CSLWrapper(load_teacher())
         >>> model(torch.rand(1, 3, 96, 160))["out"].shape

@@ -81,7 +81,7 @@ def draw_thing(draw: np.random.Generator, plan: Plan) -> Thing:
     """A thing of any kind, on the road or at its edge, 4.5 to 18 m ahead."""
     name = str(draw.choice(list(KINDS)))
     z = float(np.exp(draw.uniform(np.log(_NEAREST), np.log(_FARTHEST))))
-    edges = np.array(plan.road) + (-0.6, 0.6)
+    edges = plan.road[0] - 0.6, plan.road[1] + 0.6
     reach = plan.camera.size[1] * 0.42 * z / plan.camera.focal
     middle = (plan.camera.size[1] / 2 - plan.camera.center) * z / plan.camera.focal
     low, high = max(edges[0], middle - reach), min(edges[1], middle + reach)

@@ -53,7 +53,7 @@ def write_objects(
         >>> with TemporaryDirectory() as folder:
         ...     write_objects(f"{folder}/a.json", found, image="a.jpg", threshold=0.5)
         ...     read_objects(f"{folder}/a.json")
-        Objects(size=(2, 3), number=1)
+        Objects(size=(2, 3), number=1, best_score=0.9)
     """
     check_objects(objects)
     level = None if threshold is None else checked_threshold(threshold)

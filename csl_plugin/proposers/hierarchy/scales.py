@@ -13,9 +13,9 @@ from torch import Tensor
 from csl_plugin._autocast import without_autocast
 from csl_plugin._options import as_float
 from csl_plugin._tracing import outside_graph
-from csl_plugin.arrays import Array, shown
+from csl_plugin.arrays import shown
 from csl_plugin.errors import OptionError
-from csl_plugin.proposers.base import read_images
+from csl_plugin.proposers.images import Images, read_images
 from csl_plugin.regions.region_map import RegionMap
 
 AUTO: Final = "auto"
@@ -36,6 +36,8 @@ class HierarchicalRegions(ABC):
     """
 
     default_scale: Scale
+    loaded_as: str | None = None
+    """The source that `load_proposer` made it from, without scales, if that says all."""
 
     def __init__(self, scale: Scale) -> None:
         self.scale: Scale = self.checked_scale(scale)
@@ -54,27 +56,25 @@ class HierarchicalRegions(ABC):
             raise OptionError("scale", shown(scale), f"{auto}a positive finite number", hint)
         return number
 
-    def __call__(self, images: Array) -> tuple[RegionMap, ...]:
+    def __call__(self, images: Images) -> tuple[RegionMap, ...]:
         """The regions of a batch of images, each image by itself.
 
         Args:
-            images: RGB, (B, 3, H, W), floating point in [0, 1].
+            images: RGB (B, 3, H, W) in [0, 1], or whatever else `Proposer` names.
 
         Returns:
             One map: labels (B, H, W) int32 from 0 on, on the images' device.
 
         Raises:
-            DTypeError: Not a floating-point tensor or array.
-            ShapeError: Not (B, 3, H, W), or an axis is empty.
-            ScoreRangeError: A value is outside [0, 1] or not finite.
+            CSLError: The images cannot be read as such: see `Proposer`.
         """
         return self.at_scales(images, (self.scale,))
 
-    def at_scales(self, images: Array, scales: Sequence[Scale]) -> tuple[RegionMap, ...]:
+    def at_scales(self, images: Images, scales: Sequence[Scale]) -> tuple[RegionMap, ...]:
         """One map per scale, all from one tree; arguments and errors as for a call."""
         return outside_graph(self._at_scales, images, scales)
 
-    def _at_scales(self, images: Array, scales: Sequence[Scale]) -> tuple[RegionMap, ...]:
+    def _at_scales(self, images: Images, scales: Sequence[Scale]) -> tuple[RegionMap, ...]:
         tensor = read_images(images)
         # Sums are exact in float64, which other devices do not have.
         known = tensor if tensor.device.type in ("cpu", "cuda") else tensor.cpu()
@@ -82,6 +82,12 @@ class HierarchicalRegions(ABC):
             here = self.near(known)
             found = zip(*(here.partitions(image, scales) for image in torch.split(known, 1)), strict=True)
         return tuple(as_map(labels, tensor.device) for labels in found)
+
+    @property
+    def source(self) -> str | None:
+        """What `load_proposer` takes to give this proposer; None if that is not known."""
+        own = self.scale == self.default_scale
+        return self.loaded_as if own or not self.loaded_as else f"{self.loaded_as}:{scale_name(self.scale)}"
 
     def near(self, images: Tensor) -> Self:  # noqa: ARG002 - what has a network looks at their device
         """What computes the regions of images on this device."""

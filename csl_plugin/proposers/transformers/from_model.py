@@ -14,12 +14,12 @@ from csl_plugin.proposers.transformers.preprocessing import Normalization
 from csl_plugin.proposers.transformers.sam import PromptedPointProposals
 
 if TYPE_CHECKING:
-    from csl_plugin.proposers.base import Proposer
+    from csl_plugin.proposers.base import ImageProposer
 
 
 def proposer_from_model(
     model: torch.nn.Module, *, normalization: Normalization | None = None, **options: Any
-) -> Proposer:
+) -> ImageProposer:
     """A loaded segmentation model of transformers as a proposer.
 
     Args:
@@ -32,7 +32,8 @@ def proposer_from_model(
             `PromptedPointProposals` (points_per_side, num_regions).
 
     Returns:
-        A callable from RGB images (B, 3, H, W) in [0, 1] to a tuple of one `RegionProposals`.
+        A callable from RGB images, (B, 3, H, W) in [0, 1] or as `Proposer` names them, to a tuple of one
+        `RegionProposals`.
 
     Raises:
         OptionError: Another kind of model, a model in training mode, or an unknown option.

@@ -22,7 +22,7 @@ from csl_plugin.proposers.transformers.from_model import proposer_from_model
 from csl_plugin.proposers.transformers.preprocessing import read_normalization
 
 if TYPE_CHECKING:
-    from csl_plugin.proposers.base import Proposer
+    from csl_plugin.proposers.base import ImageProposer
 
 _PROCESSORS = ("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json")
 _HINT = "Take the configuration and the weights of the same model."
@@ -61,7 +61,7 @@ def published(
 
 def load_transformers(
     found: Published, device: torch.device | str | None, variant: str | None = None
-) -> Proposer:
+) -> ImageProposer:
     """The proposer of a segmentation model that `save_pretrained` of transformers wrote.
 
     Only `config.json`, the weights and the image processor's JSON are read, by this package: transformers

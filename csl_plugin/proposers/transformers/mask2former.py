@@ -12,10 +12,10 @@ from torch import Tensor
 
 from csl_plugin._autocast import without_autocast
 from csl_plugin._options import check_choice, checked_integer
-from csl_plugin.arrays import Array
 from csl_plugin.errors import CSLError, OptionError, OutputError, reason_of
 from csl_plugin.models.hub.safetensors_io import weights_digest
-from csl_plugin.proposers.base import read_images
+from csl_plugin.proposers.images import Images, read_images
+from csl_plugin.proposers.names import loading_call
 from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.proposers.transformers.families import MODEL_TYPES, QueryFamily, Validity, family_of
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, padded
@@ -91,16 +91,14 @@ class MaskClassificationProposals(FollowsImages):
         self._frame = self._family.frame_of(model.config, self._longest_side)
         self._task = task
 
-    def __call__(self, images: Array) -> tuple[RegionProposals]:
+    def __call__(self, images: Images) -> tuple[RegionProposals]:
         """The proposals of a batch of images, on the images' device.
 
         Args:
-            images: RGB, (B, 3, H, W), floating point in [0, 1]; H and W may differ between calls.
+            images: RGB (B, 3, H, W) in [0, 1], or whatever else `Proposer` names.
 
         Raises:
-            DTypeError: Not a floating-point tensor or array.
-            ShapeError: Not (B, 3, H, W), or an axis is empty.
-            ScoreRangeError: A value is outside [0, 1] or not finite.
+            CSLError: The images cannot be read as such: see `Proposer`.
             OutputError: The model fails, or its output has no masks with classes.
         """
         tensor = read_images(images)
@@ -146,13 +144,17 @@ class MaskClassificationProposals(FollowsImages):
     def _digest(self) -> str:
         return weights_digest(self.model.state_dict())[:12]
 
-    def __repr__(self) -> str:
+    def made_of(self) -> str:
+        """What decides the proposals: the kind of the model, its weights' digest, the options."""
         options = f"validity={self.validity!r}, longest_side={self._longest_side}"
         if self._family.call == "images and task":
             options += f", task={self._task!r}"
         if self.normalization != self._family.normalization:
             options += f", normalization={self.normalization}"
-        return f"MaskClassificationProposals({self._family.model_type} {self._digest}, {options})"
+        return f"{self._family.model_type} {self._digest}, {options}"
+
+    def __repr__(self) -> str:
+        return loading_call(self) or f"MaskClassificationProposals({self.made_of()})"
 
 
 def _query_family(model: torch.nn.Module) -> QueryFamily:

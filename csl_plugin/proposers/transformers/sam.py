@@ -12,10 +12,10 @@ from torch import Tensor
 
 from csl_plugin._autocast import without_autocast
 from csl_plugin._options import checked_integer
-from csl_plugin.arrays import Array
 from csl_plugin.errors import OptionError
 from csl_plugin.models.hub.safetensors_io import weights_digest
-from csl_plugin.proposers.base import read_images
+from csl_plugin.proposers.images import Images, read_images
+from csl_plugin.proposers.names import loading_call
 from csl_plugin.proposers.placement import FollowsImages
 from csl_plugin.proposers.transformers.families import MODEL_TYPES, PointFamily, family_of
 from csl_plugin.proposers.transformers.mask2former import as_output_error
@@ -78,16 +78,14 @@ class PromptedPointProposals(FollowsImages):
         self._num_regions = checked_integer("num_regions", num_regions, 1, None, hint)
         self._frame = self._family.frame_of(model.config)
 
-    def __call__(self, images: Array) -> tuple[RegionProposals]:
+    def __call__(self, images: Images) -> tuple[RegionProposals]:
         """The proposals of a batch of images, on the images' device.
 
         Args:
-            images: RGB, (B, 3, H, W), floating point in [0, 1]; H and W may differ between calls.
+            images: RGB (B, 3, H, W) in [0, 1], or whatever else `Proposer` names.
 
         Raises:
-            DTypeError: Not a floating-point tensor or array.
-            ShapeError: Not (B, 3, H, W), or an axis is empty.
-            ScoreRangeError: A value is outside [0, 1] or not finite.
+            CSLError: The images cannot be read as such: see `Proposer`.
             OutputError: The model fails.
         """
         tensor = read_images(images)
@@ -151,11 +149,15 @@ class PromptedPointProposals(FollowsImages):
     def _digest(self) -> str:
         return weights_digest(self.model.state_dict())[:12]
 
-    def __repr__(self) -> str:
+    def made_of(self) -> str:
+        """What decides the proposals: the kind of the model, its weights' digest, the options."""
         options = f"points_per_side={self._points_per_side}, num_regions={self._num_regions}"
         if self.normalization != self._family.normalization:
             options += f", normalization={self.normalization}"
-        return f"PromptedPointProposals({self._family.model_type} {self._digest}, {options})"
+        return f"{self._family.model_type} {self._digest}, {options}"
+
+    def __repr__(self) -> str:
+        return loading_call(self) or f"PromptedPointProposals({self.made_of()})"
 
 
 def _point_family(model: torch.nn.Module) -> PointFamily:
