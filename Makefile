@@ -12,7 +12,7 @@ PIP := -m pip --quiet --disable-pip-version-check install --constraint
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/ready  ## A photograph, a per-pixel score on it, and the fused score beside it: demo_out/demo.png
+demo: $(VENV)/ready  ## A street, a score per pixel on it, and the fused score: demo_out/demo.png, with its inputs
 	$(VENV)/bin/csl-plugin demo
 
 test: $(VENV)/ready-to-test  ## The fast tests and the examples in the documentation; ARGS=tests/fusion for some of them

@@ -53,6 +53,10 @@ class StreetTeacher(nn.Module):
         Returns:
             {"out": logits (B, C, H, W)}, as torchvision's segmenters.
         """
+        return {"out": _upsampled(self.coarse(images), images.shape[2:])}
+
+    def coarse(self, images: Tensor) -> Tensor:
+        """The logits at a quarter of the size, (B, C, H / 4, W / 4), rounded up."""
         values, features = (images - _MEAN) / _DEVIATION, []
         for stage in self.stages:
             values = stage(values)
@@ -61,8 +65,8 @@ class StreetTeacher(nn.Module):
         for lateral, feature in zip(reversed(self.laterals), reversed(features), strict=False):
             side = lateral(feature)
             merged = side if merged is None else side + _upsampled(merged, side.shape[2:])
-        logits = self.head(self.smooth(merged))
-        return {"out": _upsampled(logits, images.shape[2:])}
+        logits: Tensor = self.head(self.smooth(merged))
+        return logits
 
 
 def load_teacher() -> StreetTeacher:
