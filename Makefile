@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 LOWEST_TORCH ?= $(shell sed -n "s/^torch==//p" constraints.txt)
 PIP := -m pip --quiet --disable-pip-version-check install --constraint
 
-.PHONY: help demo test test-all attack mutants lint dist sdist-test lowest bench effect notebooks gpu clean docs docs-links
+.PHONY: help demo test test-all attack mutants lint dist sdist-test lowest docs docs-links bench effect notebooks gpu clean
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -115,6 +115,12 @@ def test_the_citation_is_of_this_version():
     assert re.findall(rf"^## \[{re.escape(version)}\] - (.*)$", changelog, re.MULTILINE) in ([], [date])
 
 
+@pytest.mark.parametrize("page", ["README.md", "examples/space/requirements.txt"])
+def test_what_is_installed_is_this_version(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert set(re.findall(r"(?:/v|@v|csl_plugin-)(\d+\.\d+\.\d+)", text)) == {__version__}
+
+
 def test_pre_commit_runs_the_ruff_of_make_lint():
     pinned = re.search(r"^ruff==(.*)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)[
         1

@@ -1,7 +1,7 @@
 """The notebooks of docs/notebooks, executed in place, their pictures compressed.
 
-    python -m benchmarks.guide.notebooks                   # all
-    python -m benchmarks.guide.notebooks docs/notebooks/1-first-steps.ipynb
+python -m benchmarks.guide.notebooks                   # all
+python -m benchmarks.guide.notebooks docs/notebooks/1-first-steps.ipynb
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nbformat import NotebookNode
 from csl_plugin.io import atomic_path
 
 FOLDER = Path(__file__).parents[2] / "docs" / "notebooks"
-_QUALITY = 86
+_QUALITY = 82
 _SECONDS = 300  # of one cell
 
 
@@ -75,8 +75,7 @@ def compress(notebook: NotebookNode) -> None:
 
 
 def _as_jpeg(png: str) -> str:
-    pixels = cv2.imdecode(np.frombuffer(base64.b64decode(png), np.uint8), cv2.IMREAD_COLOR)
-    assert pixels is not None
+    pixels: Any = cv2.imdecode(np.frombuffer(base64.b64decode(png), np.uint8), cv2.IMREAD_COLOR)
     _, encoded = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     return base64.b64encode(encoded.tobytes()).decode()
 
