@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.arrays import shown
 from csl_plugin.errors import OptionError
-
-_NEAR = 0.65  # of difflib's ratio
-_LONGEST = 60
 
 
 def checked_integer(argument: str, value: Any, least: int, most: int | None, hint: str) -> int:
@@ -47,23 +44,3 @@ def check_choice(argument: str, value: Any, names: Sequence[str], hint: str) -> 
     if not isinstance(value, str) or value not in names:
         expected = " or ".join(f'"{name}"' for name in names)
         raise OptionError(argument, shown(value), expected, did_you_mean(value, names, hint))
-
-
-def did_you_mean(value: Any, names: Iterable[str], hint: str = "") -> str:
-    """The hint of an error, after the known name that is nearest to an unknown one, if one is near.
-
-    Example:
-        >>> did_you_mean("Segformer", ("segformer", "upernet"), "See the list.")
-        "Did you mean 'segformer'? See the list."
-        >>> did_you_mean("resnet", ("segformer", "dpt"), "See the list.")
-        'See the list.'
-    """
-    if not isinstance(value, str):
-        return hint
-    spelled = {_plain(name): name for name in names}
-    near = difflib.get_close_matches(_plain(value[:_LONGEST]), spelled, n=1, cutoff=_NEAR)
-    return f"Did you mean {spelled[near[0]]!r}? {hint}".rstrip() if near else hint
-
-
-def _plain(name: str) -> str:
-    return name.lower().replace("_", "-").replace(" ", "-")

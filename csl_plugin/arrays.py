@@ -16,6 +16,7 @@ from csl_plugin.errors import DeviceError, DTypeError
 __all__ = ["Array"]
 
 Array: TypeAlias = "Tensor | np.ndarray[Any, Any]"
+"""A tensor of torch or an array of numpy; what comes in comes out."""
 ArrayT = TypeVar("ArrayT", Tensor, np.ndarray[Any, Any])
 
 _WIDENED_TORCH = {torch.uint16: torch.int32, torch.uint32: torch.int64}

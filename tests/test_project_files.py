@@ -63,7 +63,9 @@ def lowest_versions():
 
 def test_what_the_package_imports_is_what_it_declares():
     base, found = names(PROJECT["dependencies"]), imported("csl_plugin")
-    optional = names(EXTRAS["hdf5"] + EXTRAS["raster"] + EXTRAS["supervision"] + EXTRAS["viz"])
+    optional = names(
+        EXTRAS["hdf5"] + EXTRAS["raster"] + EXTRAS["supervision"] + EXTRAS["viz"] + EXTRAS["app"]
+    )
     assert found - optional - {"triton", "fsspec"} == base  # torch brings both
 
 

@@ -12,11 +12,11 @@ from tests.helpers.structure import cycles, imports, modules, part, parts
 
 # From the ground up: a part imports from parts that stand before it, and from none after it.
 ORDER = [
-    "errors", "_version", "places", "_opencv", "_entry_points", "_graph_break",
+    "errors", "_nearest", "_version", "places", "_opencv", "_entry_points", "_graph_break",
     "_torch_internals", "_autocast", "_tracing", "arrays", "_options", "_devices", "_processes", "_shards",
     "distributed", "ops", "regions", "io", "viz", "metrics", "datasets", "calibration", "fusion", "objects",
     "models", "adapters", "proposers", "tiles", "batch", "export", "end_to_end", "wrapper", "training",
-    "demo", "", "evaluation", "cli", "__main__",
+    "demo", "", "evaluation", "app", "cli", "__main__",
 ]  # fmt: skip
 
 # Kernels are written out for the compiler; the next larger file would have to be split.
@@ -32,6 +32,7 @@ SURFACE = {
         "Adapter", "ClassStatistics", "FlipAverage", "ObserverPair", "OutputAdapter", "PRESETS", "Preset",
         "SavedScores", "SlidingWindow", "check_adapter", "preset", "recognize",
     ],
+    "csl_plugin.app": ["build_app", "launch"],
     "csl_plugin.batch": ["Fuser"],
     "csl_plugin.calibration": ["Calibration"],
     "csl_plugin.datasets": ["DATASETS", "open_dataset"],

@@ -44,8 +44,8 @@ files. The methods have licenses of their own; none of their code is part of thi
 
 RECOGNITION = """## What is recognized without a preset
 
-`CSLWrapper(model)` reads these outputs by themselves, of a model that takes RGB in [0, 1], and refuses every
-other one with a message that says what it saw.
+`CSLWrapper(model)` reads these outputs by themselves, and refuses every other one with a message that says
+what it saw.
 
 | output | read as |
 | --- | --- |
@@ -62,6 +62,22 @@ where it also holds boxes, masks or depth, and where its values are all in [0, 1
 C = 1: reach both ends), as probabilities do. The scores of a processor's semantic post-processing
 (`return_segmentation_scores=True`) have one name for logits and for sums over queries: declare which, with
 `postprocessed_logits` or `postprocessed_queries`.
+
+How the images of the call are normalized is taken from the model, not from their values:
+
+| the model | its images are taken to be |
+| --- | --- |
+| of transformers, its `config.model_type` a preset above | what its processor gives |
+| of torchvision | normalized as the preset says |
+| any other | RGB in [0, 1] |
+
+The processor is that of `preprocessor_config.json` beside the weights that `from_pretrained` read, in a
+folder or in the cache of the Hub; nothing is downloaded. Else it is that of the preset.
+
+The regions are found in the picture with that undone. Values may refute it: images that then leave [0, 1], or
+that all lie in [0, 1] before, as RGB does that was never normalized, are an error that says what to pass. To
+say it yourself pass a preset: `adapter="segformer"`, or `preset("segformer", mean=(0, 0, 0), std=(1, 1, 1))`
+for RGB in [0, 1].
 
 ## How queries are written
 

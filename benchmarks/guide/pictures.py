@@ -66,7 +66,7 @@ def hurts() -> Case:
 
     image: Picture = skimage.data.rocket()  # type: ignore[no-untyped-call]
     places = [(180, 60, 9), (222, 128, 7), (402, 92, 8), (420, 215, 7), (262, 205, 8), (470, 50, 7)]
-    truth = _discs(image.shape[:2], places)
+    truth = discs(image.shape[:2], places)
     painted = image + 14 * truth[..., None]
     return Case(np.rint(painted.clip(0, 255)).astype(np.uint8), truth, 0.5, "SpaceX, CC0")
 
@@ -136,7 +136,7 @@ def average_precision(score: Map, truth: Map) -> float:
     return metric.compute().ap
 
 
-def _discs(size: tuple[int, int], places: Sequence[tuple[int, int, int]]) -> Map:
+def discs(size: tuple[int, int], places: Sequence[tuple[int, int, int]]) -> Map:
     """Discs of (x, y, radius) with soft edges."""
     large = np.zeros((size[0] * _ENLARGED, size[1] * _ENLARGED), np.float32)
     for x, y, radius in places:

@@ -20,6 +20,7 @@ from csl_plugin.calibration import Calibration
 from csl_plugin.errors import DTypeError, OptionError
 
 Score: TypeAlias = "Literal['logits', 'binary_logits', 'probabilities'] | Calibration | ScoreKind"
+"""What a model's scores are: by name, a calibration of a raw score, or a kind of your own."""
 
 _QUERY_MASKS = ("masks_queries_logits", "pred_masks")
 _KINDS = {"logits": Softmax(), "binary_logits": Sigmoid(), "probabilities": NonNegative()}

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from csl_plugin._entry_points import entry_point_names, find_entry_point, load_entry_point
-from csl_plugin._options import did_you_mean
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.adapters.adapter import Adapter
 from csl_plugin.adapters.output_path import Steps
 from csl_plugin.adapters.presets import anomalib, domain_adaptation, frameworks, ood, zero_shot

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from csl_plugin.arrays import as_array, describe, shown
 from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
+from csl_plugin.io.pillow_pictures import is_picture
+from csl_plugin.proposers.images import read_images
 
 _NAMED = 8
-_OTHER_COLORS = ("YCbCr", "LAB", "HSV")  # which have three channels too
 _OF_A_DICT = "Pass {name: column}, as Ray Data's batch_format='numpy' and datasets' batched=True do."
+_OF_ROWS = "Give every column an axis of rows first: {name: value[None]}, or a list of one value."
 
 
 def rows_of(batch: MutableMapping[str, Any], names: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -22,12 +26,12 @@ def rows_of(batch: MutableMapping[str, Any], names: Sequence[str]) -> list[tuple
 
     Args:
         batch: Columns by name, each a stacked array, an array of objects or a list.
-        names: Of the columns that are read.
+        names: Of the columns that are read: of images, of scores, others.
 
     Raises:
         DTypeError: No dict of columns.
         OptionError: A column is missing.
-        ShapeError: Columns of different lengths.
+        ShapeError: Columns of different lengths, or without an axis of rows.
     """
     if not isinstance(batch, MutableMapping):
         raise DTypeError("batch", describe(batch), "a dict of columns", _OF_A_DICT)
@@ -37,14 +41,29 @@ def rows_of(batch: MutableMapping[str, Any], names: Sequence[str]) -> list[tuple
             hint = f"Name the column where the Fuser is made, as in Fuser(image={name!r})."
             raise OptionError("batch", f"the columns {held or 'none'}", f"a column {name!r}", hint)
     columns = [batch[name] for name in names]
+    check_rows(names[0], columns[0], names[1], columns[1])
     for name, column in zip(names, columns, strict=True):
         if not hasattr(column, "__len__") or getattr(column, "ndim", 1) == 0:
-            raise DTypeError(name, shown(column), "a column of one value for each row", _OF_A_DICT)
+            raise DTypeError(name, shown(column), "a column of one value for each row", _OF_ROWS)
     counts = {name: len(column) for name, column in zip(names, columns, strict=True)}
     if len(set(counts.values())) > 1:
         got = ", ".join(f"{count} rows of {name!r}" for name, count in counts.items())
         raise ShapeError("batch", got, "columns of one length", "Give every row one value of each column.")
     return list(zip(*columns, strict=True))
+
+
+def check_rows(column: str, images: Any, scores_column: str, scores: Any) -> None:
+    """Refuse columns of one row without the axis of rows: an image (H, W, 3), or scores (H, W).
+
+    Raises:
+        ShapeError: They are such.
+    """
+    if getattr(images, "ndim", 0) == 3 and images.shape[-1] == 3:
+        got = f"one image of size {tuple(images.shape)}"
+        raise ShapeError(column, got, "a column of images, such as (rows, H, W, 3)", _OF_ROWS)
+    if getattr(scores, "ndim", 0) == 2:
+        expected = "a column of maps, (rows, H, W) or (rows, C, H, W)"
+        raise ShapeError(scores_column, f"one map of size {tuple(scores.shape)}", expected, _OF_ROWS)
 
 
 def dense(column: str, value: Any) -> NDArray[Any]:
@@ -72,33 +91,28 @@ def dense(column: str, value: Any) -> NDArray[Any]:
     return array
 
 
-def pixels_of(column: str, value: Any) -> NDArray[np.uint8]:
-    """The image of a row.
+def image_of(column: str, value: Any) -> Tensor:
+    """The image of a row: as `csl_plugin.proposers.Proposer` names it, or as nested lists or wide integers.
 
     Returns:
-        (H, W, 3) uint8.
+        (1, 3, H, W) floating point in [0, 1].
 
     Raises:
-        DTypeError: No integers.
-        ShapeError: Not (H, W, 3), or an empty axis.
-        ScoreRangeError: Integers that are no bytes.
+        CSLError: As `csl_plugin.proposers.images.read_images`.
+        ShapeError: Several images.
     """
-    mode = getattr(value, "mode", None)  # of a picture of Pillow
-    if isinstance(mode, str) and mode in _OTHER_COLORS:
-        raise ShapeError(column, f"a picture in {mode}", "RGB", "Convert it: image.convert('RGB').")
-    image = dense(column, value)
-    if image.dtype.kind not in "iu":
-        hint = "Undo the normalization: (255 * image).round().astype(numpy.uint8)."
-        raise DTypeError(column, describe(image), "integers from 0 to 255", hint)
-    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-        hint = "Convert it to RGB, channels last: image.convert('RGB') of Pillow does."
-        raise ShapeError(column, f"shape {image.shape}", "(H, W, 3), every axis at least 1", hint)
-    if image.dtype != np.uint8:  # datasets gives every integer as int64
-        low, high = int(image.min()), int(image.max())
+    if isinstance(value, (str, os.PathLike)) or is_picture(value):
+        return read_images(value, column)
+    array = dense(column, value)
+    if array.dtype.kind in "iu" and array.dtype != np.uint8:  # datasets gives every integer as int64
+        low, high = (int(array.min()), int(array.max())) if array.size else (0, 0)
         if low < 0 or high > 255:
             hint = "Scale it to 8 bits."
             raise ScoreRangeError(column, f"values from {low} to {high}", "integers from 0 to 255", hint)
-        image = image.astype(np.uint8)
+        array = array.astype(np.uint8)
+    image = read_images(array, column)
+    if len(image) != 1:
+        raise ShapeError(column, f"{len(image)} images", "one image for each row", "Give each its own row.")
     return image
 
 

@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from csl_plugin import ops
 from csl_plugin._devices import checked_device
 from csl_plugin.arrays import Array, as_tensor, shown
-from csl_plugin.batch.columns import as_column, dense, pixels_of, rows_of
+from csl_plugin.batch.columns import as_column, dense, image_of, rows_of
 from csl_plugin.calibration import Calibration
 from csl_plugin.errors import CSLError, DTypeError, OptionError, ShapeError
 from csl_plugin.fusion import Rule, fuse
 from csl_plugin.fusion.rules import read_rule
-from csl_plugin.io.images import image_batch
 from csl_plugin.io.score_layout import does_not_fit, fits
 from csl_plugin.proposers import Proposer, load_proposer
 from csl_plugin.proposers.base import as_partitions
@@ -40,7 +39,8 @@ class Fuser:
     other rows of its batch, nor on the process.
 
     Args:
-        image: Name of the column of images, each (H, W, 3), RGB, integers from 0 to 255.
+        image: Name of the column of images, each (H, W, 3) RGB, integers from 0 to 255; or in another form
+            that `csl_plugin.proposers.Proposer` names: a path, a picture of Pillow, floating point in [0, 1].
         scores: Name of the column of scores, each (H, W) or (C, H, W) as for `csl_plugin.fuse`, or smaller
             with the image's aspect ratio; the result has the image's size.
         valid: Name of the column of pixels that count, each boolean (H, W); None if all do.
@@ -110,12 +110,15 @@ class Fuser:
                 sizes. Columns that are not named pass through as they are.
 
         Returns:
-            A copy of the dict with the column of the results: each has the shape of its scores, at the
-            image's size, and their dtype (float32 where a calibration maps uint8). It is one array (B, ...)
-            where all are alike, else a list of them.
+            A copy of the dict, of its type, with the column of the results. In that column there is one numpy
+            array for each row, (H, W) or (C, H, W) as its scores, at the image's size, in their dtype
+            (float32 where a calibration maps uint8). The column is one array (rows, H, W) or (rows, C, H, W)
+            where all results have one shape and dtype, else a list of arrays. Without rows it is an empty
+            list.
 
         Raises:
             OptionError: A column or a device is missing, or the proposer reads a folder of region maps.
+            ShapeError: The columns have no axis of rows.
             CSLError: As `csl_plugin.load_proposer` and `csl_plugin.fuse`; it names the row and the column.
         """
         names = [self.image, self.scores, *([self.valid] if self.valid is not None else [])]
@@ -141,8 +144,8 @@ class Fuser:
     def _fused(
         self, proposer: Proposer, device: torch.device, image: Any, scores: Any, valid: Any = None
     ) -> NDArray[Any]:
-        pixels = pixels_of(self.image, image)
-        size = (pixels.shape[0], pixels.shape[1])
+        images = image_of(self.image, image)
+        size = (images.shape[2], images.shape[3])
         values: Array = dense(self.scores, scores)
         own = (values.shape[-2], values.shape[-1]) if values.ndim > 1 else ()
         if values.ndim not in (2, 3) or len(own) < 2:
@@ -152,7 +155,7 @@ class Fuser:
             raise does_not_fit(self.scores, own, size)
         mask = None if valid is None else as_tensor("valid", dense(str(self.valid), valid)).to(device)
         with torch.inference_mode():
-            regions = as_partitions(proposer(image_batch(pixels).to(device)))
+            regions = as_partitions(proposer(images.to(device)))
             tensor = as_tensor(self.scores, values).to(device)
             if self.calibration is not None:
                 tensor = self.calibration(_resized(tensor, size))

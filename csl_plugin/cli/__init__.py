@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["main"]
 
 _COMMANDS = (
-    "demo", "fuse", "propose", "objects", "threshold", "calibrate", "eval", "benchmark", "train", "export",
+    "demo", "app", "fuse", "propose", "objects", "threshold", "calibrate", "eval", "benchmark", "train",
+    "export",
 )  # fmt: skip
 
 

@@ -107,7 +107,8 @@ class AnomalyLabels:
         here = self.anomalous in found
         missing = "normal (0)" if here else f"anomalous ({self.anomalous})"
         way = "Save normal pixels as 0" if here else "Pass --anomalous VALUE where another value is anomalous"
-        return f"no pixel is {missing}, so {metrics} are not defined; the labels hold {named_values(found)}. {way}"
+        held = f"the labels hold {named_values(found)}"
+        return f"no pixel is {missing}, so {metrics} are not defined; {held}. {way}"
 
 
 def stored_values(file: Place) -> set[int]:

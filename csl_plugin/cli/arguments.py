@@ -13,7 +13,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NoReturn
 
-from csl_plugin._options import did_you_mean
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.errors import OptionError
 from csl_plugin.places import Place, is_url, place_of
 

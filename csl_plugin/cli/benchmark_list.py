@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from csl_plugin._options import did_you_mean
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.errors import OptionError
 
@@ -34,8 +34,7 @@ def check_name(name: str | None) -> str:
     known = _known()
     if name is None or name not in known:
         got = "none" if name is None else ascii(name)
-        near = "" if name is None else did_you_mean(name, known)
-        hint = f"{near} csl-plugin benchmark --list names all.".lstrip()
+        hint = did_you_mean(name, known, "csl-plugin benchmark --list names all.")
         raise OptionError("NAME", got, "the name of a benchmark", hint)
     return name
 
@@ -96,9 +95,9 @@ def _table(known: Mapping[str, tuple[DatasetInfo, str]]) -> list[str]:
 
 
 def _address(where: str) -> str:
-    """The first address in a text; the text where there is none."""
+    """The first address in a text, without the name of an archive; the text where there is none."""
     found = re.search(r"\S+\.\S*\w", where)
-    return found[0] if found else where
+    return re.sub(r"/[^/]*\.zip$", "", found[0]) if found else where
 
 
 def _page(name: str, info: DatasetInfo, measured: str) -> list[str]:

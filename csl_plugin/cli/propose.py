@@ -48,7 +48,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "--overlays",
         action="store_true",
-        help="also write OUT/overlays/<stem>.png: the regions over the image, in color",
+        help="also write OUT/overlays/<stem>.png: the regions over the image, a color each",
     )
     parser.add_argument(
         "--overwrite",
@@ -110,8 +110,9 @@ def _refuse_several(source: str) -> None:
         return
     names = []
     for part in source.split("+"):
-        kind, colon, scales = part.partition(":")
-        names += [f"{kind}{colon}{scale}" for scale in scales.split(",")] if kind in BUILT_IN else [part]
+        kind, colon, scales = part.rpartition(":")
+        has_scales = kind in BUILT_IN or os.path.isdir(kind)  # noqa: PTH112
+        names += [f"{kind}{colon}{scale}" for scale in scales.split(",")] if has_scales else [part]
     if len(names) > 1:
         several = " and ".join(f"--proposer {each}" for each in names)
         hint = f"Run {several}, each with an OUT of its own, and join them: fuse --proposer OUT1+OUT2."
@@ -145,11 +146,11 @@ def propose_file(
     """Write the region map of one image file, and its picture if there is a path for it."""
     from csl_plugin.io import read_image, write_png, write_region_map
     from csl_plugin.proposers.on_files import one_partition, propose_regions
-    from csl_plugin.viz.colors import draw_edges, region_colors
+    from csl_plugin.viz import overlay
 
     pixels = read_image(image)
-    labels = one_partition(propose_regions(proposer, pixels, image.stem)).labels[0].cpu().numpy()
-    write_region_map(target, labels)
+    regions = one_partition(propose_regions(proposer, pixels, image.stem))
+    write_region_map(target, regions.labels[0].cpu().numpy())
     if picture is not None:
-        write_png(picture, draw_edges(region_colors(pixels, labels), labels))
+        write_png(picture, overlay(pixels, regions))
     return ()

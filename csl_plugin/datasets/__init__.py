@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from csl_plugin._options import did_you_mean
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.arrays import shown
 from csl_plugin.datasets import (
     cityscapes,

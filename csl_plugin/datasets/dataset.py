@@ -16,6 +16,7 @@ from csl_plugin.io.images import read_image
 from csl_plugin.io.labels import read_label_png
 
 Task: TypeAlias = Literal["anomaly", "semantic"]
+"""What a data set's labels are of: what is anomalous, or classes."""
 
 
 @dataclass(frozen=True)

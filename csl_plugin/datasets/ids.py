@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from csl_plugin.errors import FileError
 
 VOID = 255
+"""The evaluation id of pixels that do not count."""
 _STORABLE = 1 << 16
 _UNKNOWN = -1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TypeAlias, cast
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from csl_plugin import ops
 from csl_plugin._tracing import outside_graph, outside_transforms, untransformed
-from csl_plugin.arrays import Array, as_tensor, describe, has_values
+from csl_plugin.arrays import Array, as_tensor, describe, has_values, shown
 from csl_plugin.errors import CSLError, DeviceError, DTypeError, ShapeError
 from csl_plugin.fusion.score_argument import Distribution
 from csl_plugin.regions.assignment import soft_assignment
@@ -23,7 +24,10 @@ Regions: TypeAlias = "Partitioning | Sequence[Partitioning]"
 """Proposals, a map or integer labels (B, H, W): one partition of the images, or several, coarse to fine."""
 
 _OF_MASKS = "Masks and other tools' results become a partition by csl_plugin.proposers.regions_from_masks."
-_OF_COLORS = "Ids stored as colors are R + 256 * G + 65536 * B: compute them first, as int32."
+_OF_COLORS = (
+    "Of an image propose the regions first, load_proposer()(image). Ids stored as colors are "
+    "R + 256 * G + 65536 * B: compute them, as int32."
+)
 
 
 def read_partitions(
@@ -100,18 +104,20 @@ def _read_regions(regions: Partitioning, read: Distribution) -> RegionMap:
         return soft_assignment(regions, read.size)
     region_map = regions if isinstance(regions, RegionMap) else _from_labels(regions, read)
     if region_map.size != read.size:
-        channels_last = read.scores.shape[1:3] == region_map.size
-        raise ShapeError(
-            "regions",
-            f"a map of size {region_map.size}",
-            f"the distribution's size, {read.size}",
-            "The distribution looks channels-last: move its channels first, with permute or transpose."
-            if channels_last
-            else "Resample the map with nearest-neighbor interpolation, or fuse at the size of the map.",
-        )
+        got, expected = f"a map of size {region_map.size}", f"the distribution's size, {read.size}"
+        raise ShapeError("regions", got, expected, _size_hint(region_map.size, read))
     _match_batch("regions", region_map.batch_size, read)
     _match_device("regions", region_map.labels, read)
     return region_map
+
+
+def _size_hint(size: tuple[int, int], read: Distribution) -> str:
+    """What to do with a map of another size than the scores."""
+    if read.scores.shape[1:3] == size:
+        return "The distribution looks channels-last: move its channels first, with permute or transpose."
+    if size == read.size[::-1]:
+        return "Height is first: Pillow's size is (W, H), and an array may be transposed."
+    return f"Fuse at the size of the map with size={size}, or resample it with region_map.resize(size)."
 
 
 def _check_channels_first(regions: RegionProposals, read: Distribution) -> None:
@@ -130,12 +136,8 @@ def _check_channels_first(regions: RegionProposals, read: Distribution) -> None:
 
 def _from_labels(labels: object, read: Distribution) -> RegionMap:
     if not isinstance(labels, (Tensor, np.ndarray)):
-        raise DTypeError(
-            "regions",
-            describe(labels),
-            "RegionProposals, a RegionMap, an array of integer labels, or a list of these",
-            "Pass what a proposer gave. " + _OF_MASKS,
-        )
+        expected = "RegionProposals, a RegionMap, an array of integer labels, or a list of these"
+        raise DTypeError("regions", _named(labels), expected, _hint_for(labels))
     tensor = untransformed("regions", as_tensor("regions", labels))
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         hint = "Convert them to an integer type. " + _OF_MASKS
@@ -157,6 +159,22 @@ def _from_labels(labels: object, read: Distribution) -> RegionMap:
         return RegionMap(tensor, num_regions=bound)
     except CSLError as error:
         raise type(error)("regions", error.got, error.expected, error.hint) from None
+
+
+def _named(value: object) -> str:
+    return f"the text {shown(value)}" if isinstance(value, str) else describe(value)
+
+
+def _hint_for(value: object) -> str:
+    """What to do with what is no regions: an image, its path, a proposer, or something of another tool."""
+    if isinstance(value, (str, os.PathLike)) or hasattr(value, "getbands"):
+        return (
+            "Propose the regions of the image first: fuse(scores, load_proposer()(image)). A map of ids in a "
+            "file is read by csl_plugin.io.read_region_map(path)."
+        )
+    if callable(value):
+        return "Call the proposer with the image first: fuse(scores, proposer(image))."
+    return "Pass what a proposer gave. " + _OF_MASKS
 
 
 def _is_picture(labels: Tensor, read: Distribution) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-from csl_plugin._options import did_you_mean
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.arrays import shown
 from csl_plugin.errors import OptionError
 from csl_plugin.ops.rules import Rule

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +14,8 @@ from torch import Tensor
 from csl_plugin._tracing import all_values, refuse_jit
 from csl_plugin.arrays import Array, as_tensor, bounds, describe, has_values
 from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
-from csl_plugin.regions.region_map import check_size
+from csl_plugin.regions.proposals import RegionProposals
+from csl_plugin.regions.region_map import RegionMap, check_size
 
 LARGEST_SCORE = 1e290
 """Sums over regions are in float64: up to here they are finite for every number of pixels."""
@@ -73,6 +76,9 @@ def read_distribution(value: Array, size: tuple[int, int] | None = None) -> Dist
         DTypeError, ShapeError: As `csl_plugin.fuse` documents.
     """
     refuse_jit("distribution")
+    if not isinstance(value, (Tensor, np.ndarray)):
+        expected = "scores as a torch tensor or a numpy array"
+        raise DTypeError("distribution", describe(value), expected, _hint_for(value))
     tensor = as_tensor("distribution", value)
     if tensor.dtype not in _DTYPES:
         raise DTypeError(
@@ -97,6 +103,17 @@ def read_distribution(value: Array, size: tuple[int, int] | None = None) -> Dist
         )
     own = (tensor.shape[-2], tensor.shape[-1])
     return Distribution(tensor[(None,) * (4 - tensor.ndim)], value, own if size is None else check_size(size))
+
+
+def _hint_for(value: object) -> str:
+    """What to do with what holds no scores as an array."""
+    if isinstance(value, (str, os.PathLike)):
+        return "Read the file first: csl_plugin.io.read_scores(path)."
+    if isinstance(value, Mapping) or hasattr(value, "logits"):
+        return "Pass the tensor in the model's output, logits=True if it holds logits, or use CSLWrapper."
+    if isinstance(value, (RegionMap, RegionProposals)):
+        return "Pass the scores first, then the regions: fuse(scores, regions)."
+    return "Convert it with numpy.asarray(...)."
 
 
 def check_scores(read: Distribution, valid: Tensor | None, logits: bool, squared: bool) -> None:

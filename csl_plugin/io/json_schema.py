@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
-from csl_plugin._options import did_you_mean
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.errors import CSLError, FileError, OptionError
 
 T = TypeVar("T")

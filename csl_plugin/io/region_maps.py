@@ -16,6 +16,7 @@ from csl_plugin.io.numpy_files import Member, read_npz, write_npz
 from csl_plugin.places import AnyPath, place_of
 
 REGION_SUFFIXES = (".png", ".npz")
+"""What the names of region files end in, in lower case."""
 
 _KEY = "labels"
 _UNASSIGNED_PNG = 65535

@@ -18,6 +18,7 @@ from csl_plugin.io.score_layout import is_channels_last
 from csl_plugin.places import AnyPath, Place, place_of
 
 SCORE_SUFFIXES = (".npy", ".npz", ".hdf5", ".h5", ".png")
+"""What the names of score files end in, in lower case."""
 
 _FLOATS = (np.dtype(np.float16), np.dtype(np.float32), np.dtype(np.float64))
 _FRACTIONS = (np.dtype(np.uint8), np.dtype(np.uint16))

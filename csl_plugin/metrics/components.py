@@ -36,8 +36,11 @@ class ComponentSettings:
 
 
 ANOMALY_TRACK = ComponentSettings(500, 100)
+"""Of SegmentMeIfYouCan's AnomalyTrack."""
 OBSTACLE_TRACK = ComponentSettings(50, 10)
+"""Of SegmentMeIfYouCan's ObstacleTrack."""
 COMPONENT_SETTINGS = {"anomaly": ANOMALY_TRACK, "obstacle": OBSTACLE_TRACK}
+"""The settings by the name that `--components` takes."""
 
 COMPONENT_METRICS = ("siou_gt", "ppv", "mean_f1")
 """The values of `ComponentValues` that benchmarks report."""
@@ -223,7 +226,8 @@ class ComponentMetric(_Found):
 
         Args:
             scores: (H, W) floating point or uint8; higher is more anomalous.
-            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void. Of a mask of 0 and 255 pass
+                `mask == 255`.
 
         Raises:
             ShapeError: Not (H, W), or not the same.
@@ -289,7 +293,8 @@ class ObjectMetric(_Found):
 
         Args:
             objects: The objects of the frame, such as `csl_plugin.Objects`.
-            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void. Of a mask of 0 and 255 pass
+                `mask == 255`.
 
         Raises:
             ShapeError: Not (H, W), or of another size than the objects'.

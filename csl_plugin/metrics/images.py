@@ -67,7 +67,8 @@ class ImageAnomaly:
 
         Args:
             scores: (H, W) floating point or uint8; higher is more anomalous. Infinities are allowed.
-            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void. Of a mask of 0 and 255 pass
+                `mask == 255`.
             image_score: The model's own score of the image; None for the largest of the labeled pixels.
 
         Raises:

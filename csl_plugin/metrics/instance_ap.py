@@ -92,7 +92,8 @@ class InstanceAP:
 
         Args:
             objects: The predicted instances of the frame, such as `csl_plugin.Objects`; they may overlap.
-            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void. Of a mask of 0 and 255 pass
+                `mask == 255`.
             instances: (H, W) integers, the labeled instance of each anomalous pixel; other pixels are not
                 read. None for the 8-connected components.
 

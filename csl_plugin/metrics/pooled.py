@@ -68,7 +68,8 @@ class PooledAnomaly:
 
         Args:
             scores: (H, W) floating point or uint8; higher is more anomalous. Infinities are allowed.
-            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void. Of a mask of 0 and 255 pass
+                `mask == 255`.
 
         Raises:
             ShapeError: Not (H, W), or not the same.

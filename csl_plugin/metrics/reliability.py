@@ -70,7 +70,8 @@ class Reliability:
 
         Args:
             scores: (H, W) floating point, the probability of anomaly, or uint8 in steps of 1/255.
-            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void. Of a mask of 0 and 255 pass
+                `mask == 255`.
 
         Raises:
             ShapeError: Not (H, W), or not the same.

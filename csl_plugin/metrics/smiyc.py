@@ -52,7 +52,8 @@ class SmiycAnomaly:
         Args:
             scores: (H, W) finite floating point or uint8; higher is more anomalous. Pass them in the type of
                 the files: float16 gives the values of the official files.
-            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void.
+            labels: (H, W) integers: 0 normal, 1 anomaly, everything else void. Of a mask of 0 and 255 pass
+                `mask == 255`.
 
         Raises:
             ShapeError: Not (H, W), or not the same.

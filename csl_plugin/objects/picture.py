@@ -58,13 +58,11 @@ def objects_picture(image: Picture, objects: Objects, threshold: SupportsFloat |
     image = as_array("image", image)
     _check(image, objects)
     size = fit(objects.size, _BOX)
+    canvas, gain = outlined_objects(image, objects, size)
     scale = size[0] / objects.size[0], size[1] / objects.size[1]
-    inside = resize((objects.label_map() > 0).astype(np.float32), size)
-    shown, gain = _brightened(resize(image, size))
-    canvas = _faded(shown, inside)
+    inside = _inside(objects, size)
     boxes = [_scaled(box, scale) for box in objects.boxes.tolist()]
-    for parts, box in zip(reversed(polygons_of(objects)), reversed(boxes), strict=True):
-        _draw_outline(canvas, parts, scale)
+    for box in reversed(boxes):
         _draw_box(canvas, box)
     labeled = _draw_labels(canvas, boxes, _in_words(objects.scores), inside)
     number = f"{len(objects)} object{'s' * (len(objects) != 1)}" if len(objects) else "No object"
@@ -76,6 +74,30 @@ def objects_picture(image: Picture, objects: Objects, threshold: SupportsFloat |
     if labeled < len(objects):
         facts.append(f"scores of {labeled} of them")
     return sheet([[Panel(canvas, number, ", ".join(facts))]])
+
+
+def outlined_objects(image: Picture, objects: Objects, size: tuple[int, int]) -> tuple[Picture, float]:
+    """The image at another size, faded, with its objects in color and outlined.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        objects: Of this image.
+        size: (h, w).
+
+    Returns:
+        (h, w, 3) uint8 RGB, and by what a dark image was multiplied to be seen, else 1.
+    """
+    scale = size[0] / objects.size[0], size[1] / objects.size[1]
+    shown, gain = _brightened(resize(image, size))
+    canvas = _faded(shown, _inside(objects, size))
+    for parts in reversed(polygons_of(objects)):
+        _draw_outline(canvas, parts, scale)
+    return canvas, gain
+
+
+def _inside(objects: Objects, size: tuple[int, int]) -> Values:
+    """How much of each pixel of a picture is in an object, (h, w) float32 in [0, 1]."""
+    return resize((objects.label_map() > 0).astype(np.float32), size)
 
 
 def _brightened(image: Picture) -> tuple[Picture, float]:

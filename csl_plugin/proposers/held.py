@@ -7,8 +7,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from csl_plugin.arrays import shown
 from csl_plugin.errors import DeviceError
+from csl_plugin.fusion import Rule
 from csl_plugin.proposers.base import Partition, Proposer, as_partitions
+from csl_plugin.proposers.names import source_of
 
 _MISPLACED = re.compile("same device|[Ii]nput type|weight type|device type|expected device")
 """How torch words it where tensors of one call lie on several devices."""
@@ -22,6 +25,12 @@ class WithProposer(nn.Module):
     """
 
     proposer: Proposer
+    rule: Rule
+
+    def extra_repr(self) -> str:
+        """The proposer and the rule, as a caller writes them."""
+        source = source_of(self.proposer)
+        return f"proposer={shown(self.proposer) if source is None else repr(source)}, rule={self.rule!r}"
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "proposer":

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from csl_plugin._tracing import refuse_jit, refuse_transforms
 from csl_plugin.arrays import Array, as_tensor, bounds, describe, has_values
-from csl_plugin.errors import CSLError, DeviceError, DTypeError, ScoreRangeError, ShapeError
+from csl_plugin.errors import DeviceError, DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.io.images import image_batch, read_image
+from csl_plugin.io.pillow_pictures import is_picture, pixels_of_picture
 from csl_plugin.places import AnyPath, RemotePath
 
 if TYPE_CHECKING:
@@ -23,11 +22,8 @@ if TYPE_CHECKING:
 Images: TypeAlias = "AnyPath | Image | Array"
 """A path or URL, a picture of Pillow, or an array or tensor of one image or of a batch."""
 
-_PICTURE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
-_ACCEPTED = (
-    "(3, H, W), (H, W, 3), (B, 3, H, W) or (B, H, W, 3), every axis at least 1, uint8 or floating point in "
-    "[0, 1]; a path; or a picture of Pillow"
-)
+_SHAPES = "(H, W, 3), (3, H, W) or a batch of these, every axis at least 1"
+_ACCEPTED = "a path, a picture of Pillow, an array or a tensor"
 
 
 def read_images(images: Images, argument: str = "images") -> Tensor:
@@ -67,7 +63,7 @@ def read_images(images: Images, argument: str = "images") -> Tensor:
     tensor = _tensor(argument, images)
     if tensor.dtype != torch.uint8 and not tensor.is_floating_point():
         hint = "Pass bytes as uint8, or divide them by 255."
-        raise DTypeError(argument, describe(tensor), "uint8 in [0, 255] or floating point in [0, 1]", hint)
+        raise DTypeError(argument, describe(images), "uint8 in [0, 255] or floating point in [0, 1]", hint)
     if not is_batch(images) or 0 in tensor.shape:
         tensor = _channels_first(argument, tensor).contiguous()
     if tensor.dtype == torch.uint8:
@@ -86,38 +82,14 @@ def is_batch(images: object) -> TypeGuard[Tensor]:
     )
 
 
-def is_picture(value: object) -> bool:
-    """Whether a value is a picture of Pillow, which is not imported for it."""
-    module: Any = sys.modules.get("PIL.Image")
-    return module is not None and isinstance(value, module.Image)
-
-
-def pixels_of_picture(argument: str, picture: Any) -> NDArray[np.uint8]:
-    """A picture of Pillow as it is shown, (H, W, 3) uint8 RGB; alpha is dropped.
-
-    Raises:
-        DTypeError: A mode without bytes, such as "I;16" or "F".
-        ShapeError: An empty axis.
-    """
-    from PIL import ImageOps
-
-    if picture.mode not in _PICTURE_MODES:
-        hint = "Pass the path of the file, or 8-bit RGB: a conversion by Pillow would clip the values."
-        raise DTypeError(argument, f'a picture of mode "{picture.mode}"', "8-bit color or gray", hint)
-    if 0 in picture.size:
-        raise ShapeError(argument, f"a picture of size {picture.size}", "a pixel at least", "Skip it.")
-    return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
-
-
 def _tensor(argument: str, images: Any) -> Tensor:
-    if isinstance(images, (list, tuple)):
-        hint = "Call it once for each image, or stack images of one size: numpy.stack(images)."
-        raise DTypeError(argument, f"a {type(images).__name__} of {len(images)}", _ACCEPTED, hint)
-    try:
-        tensor = as_tensor(argument, images).detach()
-    except CSLError as error:
-        expected = error.expected if isinstance(images, (Tensor, np.ndarray)) else _ACCEPTED
-        raise type(error)(argument, error.got, expected, error.hint) from None
+    if not isinstance(images, (Tensor, np.ndarray)):
+        got, hint = describe(images), "Pass one image, or a batch of them as one array."
+        if isinstance(images, (list, tuple)):
+            got = f"a {type(images).__name__} of {len(images)}"
+            hint = "Call it once for each image, or stack images of one size: numpy.stack(images)."
+        raise DTypeError(argument, got, _ACCEPTED, hint)
+    tensor = as_tensor(argument, images).detach()
     if not has_values(tensor):
         got, hint = (
             "a tensor on meta, fake, or recorded by torch.export",
@@ -141,7 +113,7 @@ def _channels_first(argument: str, tensor: Tensor) -> Tensor:
         hint = "Pass a floating-point tensor (B, 3, H, W) in [0, 1]: its second axis holds the channels."
         raise ShapeError(argument, got, "one axis of 3, first or last", hint)
     if not first and not last:
-        raise ShapeError(argument, f"shape {shape}", _ACCEPTED, _shape_hint(shape))
+        raise ShapeError(argument, f"shape {shape}", _SHAPES, _shape_hint(shape))
     batch = tensor[None] if tensor.ndim == 3 else tensor
     return batch if first else batch.movedim(3, 1)
 

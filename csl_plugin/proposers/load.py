@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import torch
 
 from csl_plugin._devices import checked_device
-from csl_plugin._options import did_you_mean
+from csl_plugin._nearest import did_you_mean
 from csl_plugin.arrays import describe, shown
 from csl_plugin.errors import CSLError, DTypeError, FileError, OptionError
 from csl_plugin.places import is_url, local_path

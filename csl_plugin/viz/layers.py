@@ -13,10 +13,13 @@ from torch import Tensor
 from csl_plugin.arrays import as_array, describe
 from csl_plugin.errors import DTypeError, ScoreRangeError, ShapeError
 from csl_plugin.io.images import read_image
+from csl_plugin.io.pillow_pictures import is_picture, pixels_of_picture
+from csl_plugin.places import RemotePath
 from csl_plugin.regions.proposals import RegionProposals
 from csl_plugin.regions.region_map import RegionMap
 from csl_plugin.viz.colors import Picture, Values
 
+_PATHS = (str, os.PathLike, RemotePath)
 _ROUNDING = 0.01  # of an image that was normalized and brought back
 _LABEL_MODES = ("L", "P", "I", "I;16")
 _A_LAYER = "scores, a mask, ids, or a RegionMap"
@@ -58,18 +61,18 @@ def read_picture(argument: str, value: Any) -> Picture:
 
     Args:
         argument: Its name in errors.
-        value: A path, a PIL image, or a tensor or array (H, W, 3), (3, H, W), (1, 3, H, W) or, if gray,
-            (H, W): uint8, or floating point in [0, 1].
+        value: A path or URL, a PIL image, turned as its EXIF orientation says, or a tensor or array
+            (H, W, 3), (3, H, W), (1, 3, H, W) or, if gray, (H, W): uint8, or floating point in [0, 1].
 
     Raises:
         FileError: The path is no image.
         DTypeError, ShapeError: It is none of these.
         ScoreRangeError: Floating point outside [0, 1], as a normalized batch is.
     """
-    if isinstance(value, (str, os.PathLike)):
+    if isinstance(value, _PATHS):
         return read_image(value)
-    if _is_pil(value):
-        return np.array(value.convert("RGB"), np.uint8)
+    if is_picture(value):
+        return pixels_of_picture(argument, value)
     pixels: Values = as_array(argument, value)
     if pixels.ndim == 4 and len(pixels) == 1:
         pixels = pixels[0]
@@ -113,7 +116,7 @@ def read_layer(argument: str, value: Any) -> Layer:
     if isinstance(value, (tuple, list)) and value and isinstance(value[0], (RegionMap, RegionProposals)):
         hint = "Pass one of the partitions, such as regions[0]."
         raise DTypeError(argument, f"{len(value)} partitions", _A_LAYER, hint)
-    if _is_pil(value):
+    if is_picture(value):
         if value.mode not in ("1", "F", *_LABEL_MODES):
             hint = "Only the first argument is a color image."
             raise DTypeError(argument, f"a PIL image of mode {value.mode}", _A_LAYER, hint)
@@ -134,11 +137,11 @@ def read_panel(argument: str, value: Any) -> Picture | Layer:
     Raises:
         CSLError: As for `read_picture` and `read_layer`.
     """
-    colored = value.mode in ("RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV") if _is_pil(value) else False
+    colored = value.mode in ("RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV") if is_picture(value) else False
     if isinstance(value, (Tensor, np.ndarray)):
         shape = value.shape[1:] if value.ndim == 4 and len(value) == 1 else value.shape
         colored = len(shape) == 3 and 3 in (shape[0], shape[2]) and shape[0] != 1
-    if colored or isinstance(value, (str, os.PathLike)):
+    if colored or isinstance(value, _PATHS):
         return read_picture(argument, value)
     return read_layer(argument, value)
 
@@ -149,7 +152,3 @@ def _alone(argument: str, given: object, values: Any) -> Values:
         hint = "Pass one image alone; of several classes, the scores of one or their arg max."
         raise ShapeError(argument, describe(given), "(H, W), or (1, H, W)", hint)
     return array.reshape(array.shape[-2:])
-
-
-def _is_pil(value: Any) -> bool:
-    return type(value).__module__.partition(".")[0] == "PIL" and hasattr(value, "mode")

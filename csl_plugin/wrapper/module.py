@@ -20,6 +20,7 @@ from csl_plugin.fusion.rules import read_rule
 from csl_plugin.proposers import Proposer
 from csl_plugin.proposers.held import WithProposer
 from csl_plugin.proposers.load import as_proposer
+from csl_plugin.proposers.names import BUILT_IN
 from csl_plugin.wrapper.call import named_masks
 from csl_plugin.wrapper.host import ForwardOfModel, attribute_of
 from csl_plugin.wrapper.stage import FusionStage, as_one_tensor
@@ -96,7 +97,7 @@ class CSLWrapper(WithProposer):
         super().__init__()
         if not callable(model) or isinstance(model, type):
             got = f"the class {model.__name__}" if isinstance(model, type) else describe(model)
-            raise DTypeError("model", got, "a model, or another callable", "Pass the model itself.")
+            raise DTypeError("model", got, "a model, or another callable", "Pass the loaded model itself.")
         if isinstance(proposer, str) and adapter is None and proposer in PRESETS:
             hint = f"Name it: CSLWrapper(model, adapter={proposer!r})."
             raise OptionError("proposer", f"{proposer!r}, a preset of adapters", "a proposer", hint)
@@ -166,6 +167,16 @@ class CSLWrapper(WithProposer):
             as_one_tensor(batch)
         return batch
 
+    def extra_repr(self) -> str:
+        """The proposer, the rule, the adapter, and the flags that are not the default."""
+        made_by = getattr(self.adapter, "made_by", None)  # a preset's name, where that says all
+        adapter = "'auto'" if self.adapter is None else repr(made_by) if made_by else shown(self.adapter)
+        parts = [f"{super().extra_repr()}, adapter={adapter}"]
+        if not isinstance(self.model, nn.Module):
+            parts.insert(0, f"model={shown(self.model)}")
+        parts += [f"{name}=False" for name in ("split", "check") if not getattr(self, name)]
+        return ", ".join(parts)
+
     def __getattr__(self, name: str) -> Any:
         try:
             return super().__getattr__(name)
@@ -193,4 +204,7 @@ def _preset(name: str) -> Adapter:
     except CSLError as error:
         if error.argument != "name":
             raise
-        raise type(error)("adapter", error.got, error.expected, error.hint) from error
+        expected, hint = error.expected, error.hint
+        if name.partition(":")[0] in BUILT_IN:
+            expected, hint = "a preset", f"It is a proposer: CSLWrapper(model, {name!r}, adapter=...)."
+        raise type(error)("adapter", error.got, expected, hint) from error

@@ -16,6 +16,7 @@ from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxRole
 from sphinx.util.nodes import make_refnode
 
@@ -34,6 +35,7 @@ _ELSEWHERE = {
     r"numpy\.typing\.NDArray": _NUMPY + "/typing.html#numpy.typing.NDArray",
     r"numpy\.(bool|u?int\d+|float\d+)": _NUMPY + r"/arrays.scalars.html#numpy.\1",
     r"numpy\.random\.(?:_generator\.)?Generator": _NUMPY + "/random/generator.html#numpy.random.Generator",
+    r"gradio\.Blocks": "https://www.gradio.app/docs/gradio/blocks",
     r"matplotlib\.figure\.Figure": "https://matplotlib.org/stable/api/figure_api.html#matplotlib.figure.Figure",
     r"torch\.Tensor": _TORCH + "/tensors.html",
     r"torch\.device": _TORCH + "/tensor_attributes.html#torch.device",
@@ -48,8 +50,24 @@ _SHORT = {
     "Path": "pathlib.Path",
     "NDArray": "numpy.typing.NDArray",
     "np.uint8": "numpy.uint8",
+    "Blocks": "gradio.Blocks",
     "Figure": "matplotlib.figure.Figure",
 }
+
+
+class DottedNames(SphinxTransform):
+    """Code such as `csl_plugin.tiles.fuse_large` in a page leads to the API, where that has it."""
+
+    default_priority = 400
+
+    def apply(self, **options: Any) -> None:
+        """Visit the code of one page."""
+        for code in list(self.document.findall(nodes.literal)):
+            inside = isinstance(code.parent, (addnodes.pending_xref, nodes.reference))
+            if not inside and re.fullmatch(r"csl_plugin(\.\w+)+", code.astext()):
+                reference = _reference(code.astext(), self.env.docname)
+                code.replace_self(reference)
+                reference += code
 
 
 class CodeName(SphinxRole):
@@ -58,12 +76,18 @@ class CodeName(SphinxRole):
     def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
         """A reference that nobody misses."""
         code = nodes.literal(self.text, self.text, classes=["code-name"])
-        options = {"refdomain": "py", "reftype": "obj", "reftarget": self.text, "lenient": True}
-        reference = addnodes.pending_xref("", code, refdoc=self.env.docname, **options)
+        reference = _reference(self.text, self.env.docname)
+        reference += code
         self.set_source_info(reference)
         reference["py:module"] = self.env.ref_context.get("py:module")
         reference["py:class"] = self.env.ref_context.get("py:class")
         return [reference], []
+
+
+def _reference(target: str, page: str) -> addnodes.pending_xref:
+    """A reference that stays code where nothing has the name."""
+    options = {"refdomain": "py", "reftype": "obj", "reftarget": target, "lenient": True}
+    return addnodes.pending_xref("", refdoc=page, **options)
 
 
 def public_places() -> list[str]:
@@ -161,6 +185,7 @@ def plain_defaults(
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the role and what resolves names."""
     app.add_role("code-name", CodeName())
+    app.add_transform(DottedNames)
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-signature", plain_defaults)
     app.connect("autodoc-process-docstring", keep_colons, priority=400)

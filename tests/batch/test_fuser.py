@@ -12,7 +12,7 @@ from PIL import Image
 
 from csl_plugin import Calibration, CSLError, fuse, load_proposer, ops
 from csl_plugin.batch import Fuser
-from csl_plugin.errors import DTypeError, OptionError, ScoreRangeError, ShapeError
+from csl_plugin.errors import DTypeError, FileError, OptionError, ScoreRangeError, ShapeError
 from csl_plugin.io import image_batch, write_region_map
 
 SIZE = 24, 32
@@ -81,6 +81,23 @@ def test_rows_of_several_sizes_classes_and_dtypes():
     for image, values, fused in zip(images, maps, found, strict=True):
         assert fused.dtype == values.dtype
         np.testing.assert_array_equal(fused, alone(image, values))
+
+
+def test_images_come_in_every_form_that_a_proposer_takes(tmp_path):
+    batch = columns()
+    expected = Fuser(proposer=SEGMENTS)(batch)["fused"]
+    pictures = [Image.fromarray(image) for image in batch["image"]]
+    for index, picture in enumerate(pictures):
+        picture.save(tmp_path / f"{index}.png")
+    forms = {
+        "pictures": pictures,
+        "paths": [str(tmp_path / f"{index}.png") for index in range(len(pictures))],
+        "floats": np.float32(batch["image"]) / np.float32(255),
+        "channels first": batch["image"].transpose(0, 3, 1, 2),
+        "wide integers": batch["image"].astype(np.int64),
+    }
+    for name, images in forms.items():
+        assert np.array_equal(Fuser(proposer=SEGMENTS)({**batch, "image": images})["fused"], expected), name
 
 
 def test_lists_and_read_only_arrays_are_taken_as_arrays():
@@ -174,17 +191,22 @@ def test_a_process_loads_the_proposer_once(monkeypatch):
     [
         ({"scores": lambda batch: -batch["scores"]}, ScoreRangeError, "row 0, scores"),
         ({"scores": lambda batch: batch["scores"][:, :20, :20]}, ShapeError, "row 0, scores"),
-        ({"scores": lambda batch: batch["scores"][:, 0]}, ShapeError, "row 0, scores"),
+        ({"scores": lambda batch: list(batch["scores"][:, 0])}, ShapeError, "row 0, scores"),
+        ({"scores": lambda batch: batch["scores"][:, 0]}, ShapeError, "scores: got one map .* axis of rows"),
+        ({"image": lambda batch: batch["image"][0]}, ShapeError, "image: got one image .* axis of rows"),
+        ({"image": lambda batch: Image.fromarray(batch["image"][0])}, DTypeError, "image: got .*a list"),
         ({"scores": lambda batch: [*batch["scores"][:2], None]}, DTypeError, "row 2, scores"),
         ({"scores": lambda batch: batch["scores"][:2]}, ShapeError, "3 rows of 'image', 2 rows of 'scores'"),
-        ({"image": lambda batch: batch["image"] / 255}, DTypeError, "row 0, image"),
+        ({"image": lambda batch: batch["image"] / 127}, ScoreRangeError, "row 0, image"),
+        ({"image": lambda batch: ["a.png"] * 3}, FileError, "row 0, a.png"),
+        ({"image": lambda batch: [batch["image"]] * 3}, ShapeError, "row 0, image: got 3 images"),
         ({"image": lambda batch: batch["image"][..., 0]}, ShapeError, "row 0, image"),
         ({"image": lambda batch: [*batch["image"][:2], np.full((*SIZE, 3), 256)]}, ScoreRangeError, "row 2"),
         ({"image": lambda batch: [*batch["image"][:2], [[1, 2], [3]]]}, ShapeError, "row 2, image"),
         ({"image": lambda batch: [b"a", b"b", b"c"]}, DTypeError, "row 0, image"),
         ({"scores": lambda batch: np.ma.masked_greater(batch["scores"], 0.5)}, DTypeError, "masked array"),
         ({"image": lambda batch: [np.ma.masked_equal(batch["image"][0], 0)] * 3}, DTypeError, "masked array"),
-        ({"image": lambda batch: [Image.fromarray(batch["image"][0]).convert("HSV")] * 3}, ShapeError, "HSV"),
+        ({"image": lambda batch: [Image.new("F", SIZE)] * 3}, DTypeError, '"F"'),
         ({"scores": lambda batch: 0.5}, DTypeError, "scores: got 0.5, expected a column"),
     ],
 )  # fmt: skip

@@ -280,14 +280,6 @@ def test_unseen_classes_that_do_not_occur_are_said(classes, capsys):
     assert json.loads(capsys.readouterr().out)["warnings"] == [], "no group was asked for"
 
 
-def test_binary_masks_of_0_and_255_are_refused_by_name(place, capsys):
-    for path in (place / "labels").iterdir():
-        mask = np.zeros(SIZE, np.uint8)
-        mask[10:20] = 255
-        write_png(path, mask)
-    refused(place, capsys, "labels of 0 and 255", "divide the labels by 255")
-
-
 @pytest.mark.parametrize("task", ["semantic", "regions"])
 def test_masks_of_0_and_255_are_no_labels_of_two_classes(classes, capsys, task):
     place, _ = classes

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from csl_plugin.cli.arguments import UsageError
+from csl_plugin.demo import draw_street
 from tests.helpers.pages import blocks_of, check_same, commands_of, parse, run_page
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +29,11 @@ ALL = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 def test_the_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copy(ROOT / "csl_plugin/demo/chelsea.jpg", tmp_path / "photo.jpg")  # the reader's own
-    run_page(page, tmp_path)
+    names = run_page(page, tmp_path)
+    if page.name in ("quickstart.md", "find-objects.md"):
+        found = names["objects" if page.name == "quickstart.md" else "found"]
+        truth = draw_street(0, names["street"].classes.shape if "street" in names else (384, 640)).unseen
+        assert truth[found.label_map() > 0].mean() > 0.5
 
 
 def test_every_command_of_every_page_parses():
@@ -44,7 +49,7 @@ def test_every_command_of_every_page_parses():
                 except UsageError:
                     pytest.fail(f"{page.name}: {words}: {said.getvalue()}")
             count += 1
-    assert count > 100
+    assert count > 60
 
 
 def test_what_a_page_shows_is_what_it_prints(tmp_path, monkeypatch):

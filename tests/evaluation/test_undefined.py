@@ -82,7 +82,6 @@ def test_a_benchmark_without_anomalous_or_normal_pixels(place, capsys, values, h
 @pytest.mark.parametrize(
     ("values", "table", "words"),
     [
-        ((0, 255), None, ("labels of 0 and 255", '{"anomaly": [255]}', "divide the labels by 255")),
         ((255,), None, ("labels of 255", "Every pixel is void")),
         ((255,), '{"names": ["road", "car"]}', ("labels of 255", "Every pixel is void")),
     ],
@@ -100,8 +99,28 @@ def test_labels_over_which_nothing_is_defined_are_refused(place, capsys, values,
     assert not (place / "out" / "result.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("table", "way"),
+    [
+        (None, 'write {"anomaly": [255]} to classes.json'),
+        ('{"names": ["road", "car"]}', 'write "ids": {"0": 0, "255": 1} to classes.json'),
+    ],
+)
+def test_masks_of_0_and_255_are_refused_before_anything_is_written(place, capsys, table, way):
+    label(place, 0, 255)
+    if table:
+        (place / "classes.json").write_text(table)
+    assert benchmark(place, "--json") == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert "labels of 0 and 255" in error
+    assert way in error
+    assert not (place / "out").exists()
+
+
 def test_the_hint_for_masks_of_0_and_255_is_right(place, capsys):
     label(place, 0, 255)
+    assert benchmark(place) == 2
+    capsys.readouterr()
     (place / "classes.json").write_text('{"anomaly": [255]}')
     assert benchmark(place, "--json") == 0
     facts = json.loads(capsys.readouterr().out)

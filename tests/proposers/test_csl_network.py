@@ -170,9 +170,9 @@ def test_what_it_proposes_fuses(network):
 @pytest.mark.parametrize("kind", [NetworkProposals, NetworkRegions])
 def test_bad_images_are_refused(network, kind):
     with pytest.raises(DTypeError):
-        kind(network)(torch.zeros(1, 3, 8, 8, dtype=torch.uint8))
+        kind(network)(torch.zeros(1, 3, 8, 8, dtype=torch.int32))
     with pytest.raises(ShapeError):
-        kind(network)(torch.zeros(3, 8, 8))
+        kind(network)(torch.zeros(8, 8))
     with pytest.raises(ScoreRangeError):
         kind(network)(torch.full((1, 3, 8, 8), 2.0))
 

@@ -11,6 +11,7 @@ import torch
 from csl_plugin import load_proposer
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers import NetworkProposals, NetworkRegions
+from csl_plugin.proposers.identity import identity_of
 
 IMAGE = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))
 ELSEWHERE = torch.zeros(1, 3, 40, 56, device="meta")
@@ -34,14 +35,14 @@ def loaded(tmp_path):
 
 def test_what_is_loaded_follows_the_images_and_stays_what_it_is(loaded):
     for proposer in loaded:
-        (before,), named = proposer(IMAGE), repr(proposer)
+        (before,), named = proposer(IMAGE), identity_of(proposer)
         assert proposer.near(IMAGE) is proposer
         there = proposer.near(ELSEWHERE)
         assert type(there) is type(proposer)
         assert device(there) == {"meta"}
         assert proposer.near(ELSEWHERE) is there  # made once
         assert device(proposer) == {"cpu"}
-        assert repr(proposer) == named
+        assert identity_of(proposer) == named
         (after,) = proposer(IMAGE)
         if hasattr(before, "labels"):
             assert after.labels.equal(before.labels)

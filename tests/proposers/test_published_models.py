@@ -17,6 +17,7 @@ from csl_plugin import load_proposer
 from csl_plugin.errors import FileError, MissingExtraError, OptionError
 from csl_plugin.models import CSLNetwork, NetworkConfig
 from csl_plugin.proposers import proposer_from_model
+from csl_plugin.proposers.identity import identity_of
 from csl_plugin.proposers.transformers.families import MODEL_TYPES
 from tests.helpers.hub_server import Repository, hub_server
 from tests.helpers.tiny_segmenters import MASK_CLASSIFIERS, POINTED, build
@@ -60,19 +61,21 @@ def test_the_table_names_classes_of_transformers():
 @pytest.mark.parametrize("name", [*MASK_CLASSIFIERS, *POINTED])
 def test_in_shards_of_a_variant_in_a_subfolder(name, tmp_path, hub):
     model = build(name)
-    expected = repr(proposer_from_model(model))
+    expected = identity_of(proposer_from_model(model))
     size = sum(value.numel() * 4 for value in model.state_dict().values()) // 3
     folder = tmp_path / "repository"
     model.save_pretrained(folder / INNER, variant="fp16", max_shard_size=size)
     assert len(list((folder / INNER).glob("model.fp16-*-of-*.safetensors"))) >= 2
     (folder / "config.json").write_text('{"model_type": "bert"}')
-    assert repr(load_proposer(folder, subfolder=INNER)) == expected
+    assert identity_of(load_proposer(folder, subfolder=INNER)) == expected
     commit = publish(hub, folder)
     loaded = load_proposer("you/model", variant="fp16", subfolder=INNER)
-    assert repr(loaded) == expected
+    assert identity_of(loaded) == expected
     assert not [request for request in hub.requests if request.endswith("main/config.json")]
     hub.requests.clear()
-    assert repr(load_proposer("you/model", revision=commit, variant="fp16", subfolder=INNER)) == expected
+    assert (
+        identity_of(load_proposer("you/model", revision=commit, variant="fp16", subfolder=INNER)) == expected
+    )
     assert [request for request in hub.requests if "/resolve/" in request] == []
     images = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
     (proposals,) = loaded(images)
@@ -86,13 +89,13 @@ def test_a_csl_network_in_a_subfolder(tmp_path, hub):
     network = CSLNetwork(NetworkConfig(num_queries=4, num_layers=1, **options)).eval()
     network.save_pretrained(tmp_path / "repository" / "a")
     commit = publish(hub, tmp_path / "repository")
-    expected = repr(load_proposer(tmp_path / "repository" / "a"))
+    expected = identity_of(load_proposer(tmp_path / "repository" / "a"))
     for source, more in (
         (tmp_path / "repository", {}),
         ("you/model", {}),
         ("you/model", {"revision": commit}),
     ):
-        assert repr(load_proposer(source, subfolder="a", **more)) == expected
+        assert identity_of(load_proposer(source, subfolder="a", **more)) == expected
         CSLNetwork.from_pretrained(source, subfolder="a", **more)
     with pytest.raises(FileError, match=r"b/config\.json.*no such file"):
         load_proposer("you/model", subfolder="b")

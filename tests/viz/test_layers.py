@@ -132,3 +132,13 @@ def test_a_path_that_is_no_image_is_refused(tmp_path):
     (tmp_path / "a.png").write_bytes(b"no image")
     with pytest.raises(FileError):
         read_panel("panels['Image']", tmp_path / "a.png")
+
+
+def test_a_photograph_of_pillow_is_turned_as_its_camera_was(tmp_path):
+    image_module = pytest.importorskip("PIL.Image")
+    turned = image_module.fromarray(IMAGE)
+    turned.getexif()[0x0112] = 6  # the camera stood on its side
+    turned.save(tmp_path / "a.png", exif=turned.getexif())
+    opened = image_module.open(tmp_path / "a.png")
+    assert read_picture("image", opened).shape == (8, 6, 3)
+    assert np.array_equal(read_picture("image", opened), read_picture("image", tmp_path / "a.png"))

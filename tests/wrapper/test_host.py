@@ -436,5 +436,5 @@ def test_augmentations_name_images_they_cannot_take(images):
 def test_normalized_images_name_the_preset_of_the_model(name):
     from tests.adapters.test_transformers_models import arguments, model
 
-    with pytest.raises(CSLError, match=f'RGB in .0, 1.*Pass adapter="{name}"'):
+    with pytest.raises(CSLError, match=f"RGB in .0, 1.*adapter=preset.'{name}'"):
         CSLWrapper(model(name), SUPERPIXELS)(pixel_values=arguments(name)[1]["pixel_values"] * 5)

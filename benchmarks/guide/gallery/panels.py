@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -73,8 +74,9 @@ class Easel:
         """Classes in a color each; with names, on the largest part of each."""
         ids = resize_nearest(labels, self.size)
         drawn = class_colors(ids)
+        free = np.ones(ids.shape, bool)
         for label, name in enumerate(names):
-            _write_name(drawn, ids == label, name)
+            _write_name(drawn, free, ids == label, name)
         return Panel(drawn, title, note)
 
 
@@ -96,17 +98,17 @@ def counted(regions: RegionMap) -> int:
     return int(np.unique(labels[labels >= 0]).size)
 
 
-def _write_name(picture: Picture, inside: NDArray[np.bool_], name: str) -> None:
-    import cv2
-
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(inside.astype(np.uint8))
-    if count < 2:
+def _write_name(picture: Picture, free: NDArray[np.bool_], inside: NDArray[np.bool_], name: str) -> None:
+    """Write the name of a class where it is widest, if no other name is there."""
+    if not inside.any():
         return
-    largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-    depth = cv2.distanceTransform(np.pad(parts == largest, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
-    row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    depth = cv2.distanceTransform(np.pad(inside, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, column = (int(place) for place in np.unravel_index(int(np.argmax(depth)), depth.shape))
     width, height = text_width(name, _NAME) + 10, round(_NAME) + 10
     left = int(np.clip(column - width // 2, 2, picture.shape[1] - width - 2))
     top = int(np.clip(row - height // 2, 2, picture.shape[0] - height - 2))
-    picture[top : top + height, left : left + width] = _PLATE
+    plate = np.s_[top : top + height, left : left + width]
+    if not free[plate].all():
+        return
+    free[plate], picture[plate] = False, _PLATE
     write_text(picture, name, top + height - 5, left + 5, _NAME, _WHITE)

@@ -42,6 +42,11 @@ class PresetAdapter(OutputAdapter):
         super().__init__(*args, **kwargs)
         self.preset, self.preset_options = made
 
+    @property
+    def made_by(self) -> str | None:
+        """The name of the preset, where it was made without options."""
+        return None if self.preset_options else self.preset
+
     def __repr__(self) -> str:
         options = "".join(f", {name}={shown(value)}" for name, value in self.preset_options.items())
         return f"preset({self.preset!r}{options})"

@@ -45,7 +45,8 @@ def looks_like_classes(values: NDArray[Any], dtype: np.dtype[Any]) -> bool:
         return False
     if dtype.kind != "u":
         return bool(found[0] >= 0 and 1 < found[-1] <= _VOID)
-    if (found[found != _VOID] >= _MOST).any():
+    indices = found[found != _VOID]
+    if not 0 < indices.max(initial=0) < _MOST:
         return False
     jumps = np.abs(np.diff(plane, axis=1))
     changes = jumps[jumps > 0]
@@ -66,6 +67,6 @@ def warn_of_class_maps(counted: Mapping[str, int], done: int) -> dict[str, int]:
     if number:
         say(
             f"warning: {number} of {done} score maps hold a few whole numbers, as class indices do; fusion "
-            "takes scores: pass the probabilities of the classes, or their logits with --logits, not their arg max"
+            "takes scores: the probabilities of the classes, or their logits with --logits, not the arg max"
         )
     return {CLASS_MAPS: number}

@@ -20,6 +20,7 @@ from csl_plugin.io.score_layout import does_not_fit, fits
 from csl_plugin.regions.region_map import RegionMap
 
 Kind: TypeAlias = Literal["probability", "logits", "raw"]
+"""What scores are: probabilities, logits of classes, or a raw score that a calibration maps onto [0, 1]."""
 
 
 @dataclass(frozen=True)
