@@ -122,10 +122,11 @@ def page(streets: Sequence[Measured]) -> str:
             f"{streets[-1].seed}, 384 x 640 pixels, each with one thing on the road or at its edge. The "
             "teacher, the model whose scores per pixel are fused, is a segmenter with half a million "
             "parameters, trained by `examples/train_street_teacher.py` on other streets, without such "
-            "things. Its score is the entropy of its eight classes, which lies in [0, 1] and needs no "
-            "calibration; it was chosen for that, before these values were known. Drawn streets are no "
-            "photographs: the values show what fusion does to a score, and not what a method reaches on "
-            "real roads, which is in [anomaly.md](anomaly.md)."
+            "things, at last with blobs of one color on which it is to be unsure (outlier exposure). Its "
+            "score is the entropy of its eight classes, which lies in [0, 1] and needs no calibration; it "
+            "was chosen for that, before these values were known. Drawn streets are no photographs: the "
+            "values show what fusion does to a score, and not what a method reaches on real roads, which "
+            "is in [anomaly.md](anomaly.md)."
         ),
         "## All streets",
         _paragraph(

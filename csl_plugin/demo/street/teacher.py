@@ -53,10 +53,6 @@ class StreetTeacher(nn.Module):
         Returns:
             {"out": logits (B, C, H, W)}, as torchvision's segmenters.
         """
-        return {"out": _upsampled(self.coarse(images), images.shape[2:])}
-
-    def coarse(self, images: Tensor) -> Tensor:
-        """The logits at a quarter of the size, (B, C, H / 4, W / 4), rounded up."""
         values, features = (images - _MEAN) / _DEVIATION, []
         for stage in self.stages:
             values = stage(values)
@@ -65,15 +61,15 @@ class StreetTeacher(nn.Module):
         for lateral, feature in zip(reversed(self.laterals), reversed(features), strict=False):
             side = lateral(feature)
             merged = side if merged is None else side + _upsampled(merged, side.shape[2:])
-        logits: Tensor = self.head(self.smooth(merged))
-        return logits
+        logits = self.head(self.smooth(merged))
+        return {"out": _upsampled(logits, images.shape[2:])}
 
 
 def load_teacher() -> StreetTeacher:
     """The trained teacher in evaluation mode, on the CPU.
 
-    It was trained on streets of `draw_street(..., unseen=False)` alone, so it has never seen the things that
-    stand on the road with `unseen=True`.
+    It was trained on streets of `draw_street(..., unseen=False)`, at last with blobs of one color on which
+    it is to be unsure, so it has never seen the things that stand on the road with `unseen=True`.
 
     Raises:
         FileError: The weights in the package are missing or damaged.
