@@ -7,7 +7,7 @@ LOWEST := .venv-lowest
 LOWEST_TORCH ?= $(shell sed -n "s/^torch==//p" constraints.txt)
 PIP := -m pip --quiet --disable-pip-version-check install --constraint
 
-.PHONY: help demo test test-all attack mutants lint dist sdist-test lowest docs docs-links bench effect gpu clean
+.PHONY: help demo test test-all attack mutants lint dist sdist-test lowest docs docs-links bench effect notebooks gpu clean
 
 help:  ## What there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-12s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ bench: $(VENV)/ready-to-bench  ## Time and memory beside other ways: docs/result
 effect: $(VENV)/ready-to-bench  ## The pages of docs/results on data in DATA; trains networks, which takes hours
 	$(VENV)/bin/python -m benchmarks.effect --data $(DATA) $(ARGS)
 
+notebooks: $(VENV)/ready-to-test-all  ## The notebooks of docs/notebooks, executed in place; ARGS=docs/notebooks/1-first-steps.ipynb for one
+	$(VENV)/bin/python -m benchmarks.guide.notebooks $(ARGS)
+
 gpu:  ## The GPU's tests and speed, with the torch of $(PYTHON)
 	$(PYTHON) -m pytest tests/ops/test_gpu.py tests/wrapper/test_gpu.py || test $$? -eq 5  # 5: all of it was skipped
 	$(PYTHON) -m benchmarks.speed.gpu $(ARGS)
@@ -79,7 +82,7 @@ $(VENV)/ready-to-test: $(VENV)/ready
 
 # Triton alone is 1 GB.
 $(VENV)/ready-to-test-all: $(VENV)/ready-to-test
-	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[onnx,raster,test-kernels]'
+	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[notebooks,onnx,raster,test-kernels]'
 	touch $@
 
 $(VENV)/ready-to-lint: $(VENV)/ready

@@ -74,7 +74,7 @@ def test_what_the_package_imports_is_what_it_declares():
     ("folder", "extras"),
     [
         ("tests", ["test", "test-app", "test-kernels", "anomalib"]),
-        ("benchmarks", ["bench", "test", "anomalib"]),
+        ("benchmarks", ["bench", "test", "anomalib", "notebooks"]),
         ("examples", ["ray"]),
     ],
 )
@@ -116,6 +116,12 @@ def test_the_citation_is_of_this_version():
     assert version == __version__
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(rf"^## \[{re.escape(version)}\] - (.*)$", changelog, re.MULTILINE) in ([], [date])
+
+
+@pytest.mark.parametrize("page", ["README.md", "examples/space/requirements.txt"])
+def test_what_is_installed_is_this_version(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert set(re.findall(r"(?:/v|@v|csl_plugin-)(\d+\.\d+\.\d+)", text)) == {__version__}
 
 
 def test_pre_commit_runs_the_ruff_of_make_lint():
