@@ -168,8 +168,8 @@ def _choice(streets: Sequence[Measured]) -> str:
     return _paragraph(
         f"The rule was made before the values: of the {len(visible)} streets whose thing has at least "
         f"{100 * _VISIBLE:g} % of the pixels, so that it is seen at the width of a page, the one whose AP "
-        f"before and after is nearest to the medians of both, {medians}. It is seed {shown.seed} ({shown.thing}, "
-        f"{_change([shown.ap])})."
+        f"before and after is nearest to the medians of both, {medians}. It is seed {shown.seed} "
+        f"({shown.thing}, {_change([shown.ap])})."
     )
 
 
