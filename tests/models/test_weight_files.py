@@ -21,7 +21,6 @@ from csl_plugin.errors import CSLError, FileError, OptionError
 from csl_plugin.io import read_image, read_region_map, read_scores
 from csl_plugin.models import CSLNetwork, NetworkConfig, load_backbone_weights
 from csl_plugin.proposers import NetworkProposals, bundled
-from csl_plugin.proposers.identity import identity_of
 from tests.helpers.hub_server import Repository, hub_server
 from tests.helpers.mutated_json import mutated
 
@@ -298,17 +297,17 @@ def test_models_of_transformers_in_shards_and_variants(tmp_path, hub):
     from tests.helpers.tiny_segmenters import build
 
     model = build("sam")
-    expected = identity_of(proposer_from_model(model))
+    expected = proposer_from_model(model).made_of()
     for number, options in enumerate(
         ({"max_shard_size": "40KB"}, {"variant": "fp16"}, {"variant": "x", "max_shard_size": "40KB"})
     ):
         folder = tmp_path / str(number)
         model.save_pretrained(folder, **options)
-        assert identity_of(load_proposer(folder)) == expected
-        assert identity_of(load_proposer(folder, variant=options.get("variant"))) == expected
+        assert load_proposer(folder).made_of() == expected
+        assert load_proposer(folder, variant=options.get("variant")).made_of() == expected
         hub.repositories["you/sam"] = Repository()
         hub.repositories["you/sam"].commit({path.name: path.read_bytes() for path in folder.iterdir()})
-        assert identity_of(load_proposer("you/sam")) == expected
+        assert load_proposer("you/sam").made_of() == expected
 
 
 # Pointers of Git LFS

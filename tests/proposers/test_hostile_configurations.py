@@ -20,7 +20,6 @@ from safetensors.torch import load_file, save_file
 from csl_plugin import CSLError, load_proposer
 from csl_plugin.errors import FileError, OutputError
 from csl_plugin.proposers import proposer_from_model
-from csl_plugin.proposers.identity import identity_of
 from csl_plugin.proposers.transformers.families import MODEL_TYPES
 from csl_plugin.proposers.transformers.preprocessing import Normalization, read_normalization
 from tests.helpers.mutated_json import mutated
@@ -112,10 +111,10 @@ PLACES = {
 
 @pytest.mark.parametrize("name", PLACES)
 def test_what_names_code_is_ignored_at_every_level(model, name):
-    expected = identity_of(proposer_from_model(build(name)))
+    expected = proposer_from_model(build(name)).made_of()
     changes = {place + key: value for place in PLACES[name] for key, value in CODE.items()}
     proposer = load_proposer(model(name, changes))
-    assert identity_of(proposer) == expected
+    assert proposer.made_of() == expected
     proposer(IMAGES)
     used = {
         part.config._attn_implementation
@@ -126,14 +125,14 @@ def test_what_names_code_is_ignored_at_every_level(model, name):
     nested = model(
         name, {PLACES[name][0] + "attn_implementation": {"": "owner/a", "backbone_config": "owner/b"}}
     )
-    assert identity_of(load_proposer(nested)) == expected
+    assert load_proposer(nested).made_of() == expected
 
 
 def test_a_folder_with_an_adapter_is_its_own_model(model):
     folder = model("mask2former", {})
     (folder / "adapter_config.json").write_text('{"base_model_name_or_path": "owner/other"}')
     (folder / "generation_config.json").write_text("{")
-    assert identity_of(load_proposer(folder)) == identity_of(proposer_from_model(build("mask2former")))
+    assert load_proposer(folder).made_of() == proposer_from_model(build("mask2former")).made_of()
 
 
 @pytest.mark.parametrize("name", ["mask2former", "maskformer", "detr", "conditional_detr"])

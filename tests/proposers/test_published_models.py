@@ -61,21 +61,19 @@ def test_the_table_names_classes_of_transformers():
 @pytest.mark.parametrize("name", [*MASK_CLASSIFIERS, *POINTED])
 def test_in_shards_of_a_variant_in_a_subfolder(name, tmp_path, hub):
     model = build(name)
-    expected = identity_of(proposer_from_model(model))
+    expected = proposer_from_model(model).made_of()
     size = sum(value.numel() * 4 for value in model.state_dict().values()) // 3
     folder = tmp_path / "repository"
     model.save_pretrained(folder / INNER, variant="fp16", max_shard_size=size)
     assert len(list((folder / INNER).glob("model.fp16-*-of-*.safetensors"))) >= 2
     (folder / "config.json").write_text('{"model_type": "bert"}')
-    assert identity_of(load_proposer(folder, subfolder=INNER)) == expected
+    assert load_proposer(folder, subfolder=INNER).made_of() == expected
     commit = publish(hub, folder)
     loaded = load_proposer("you/model", variant="fp16", subfolder=INNER)
-    assert identity_of(loaded) == expected
+    assert loaded.made_of() == expected
     assert not [request for request in hub.requests if request.endswith("main/config.json")]
     hub.requests.clear()
-    assert (
-        identity_of(load_proposer("you/model", revision=commit, variant="fp16", subfolder=INNER)) == expected
-    )
+    assert load_proposer("you/model", revision=commit, variant="fp16", subfolder=INNER).made_of() == expected
     assert [request for request in hub.requests if "/resolve/" in request] == []
     images = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
     (proposals,) = loaded(images)

@@ -18,7 +18,6 @@ from csl_plugin import CSLError, load_proposer, soft_assignment
 from csl_plugin.errors import FileError, MissingExtraError, OptionError, OutputError
 from csl_plugin.models.validity import class_validity_logits, object_validity_logits
 from csl_plugin.proposers import proposer_from_model
-from csl_plugin.proposers.identity import identity_of
 from csl_plugin.proposers.transformers.families import MODEL_TYPES
 from csl_plugin.proposers.transformers.frames import StretchedSquare
 from csl_plugin.proposers.transformers.preprocessing import Normalization, cropped, read_normalization
@@ -380,17 +379,17 @@ def test_a_model_without_masks_is_refused():
 @pytest.mark.parametrize("name", ALL)
 def test_the_name_of_a_proposer_tells_its_weights(name):
     first, second = (
-        identity_of(proposer_from_model(model(name))),
-        identity_of(proposer_from_model(model(name))),
+        proposer_from_model(model(name)).made_of(),
+        proposer_from_model(model(name)).made_of(),
     )
     assert first == second
     assert name in first
     gray = Normalization((0.4, 0.4, 0.4), (0.5, 0.5, 0.5))
-    assert identity_of(proposer_from_model(model(name), normalization=gray)) != first
+    assert proposer_from_model(model(name), normalization=gray).made_of() != first
     other = build(name)
     with torch.no_grad():
         next(other.parameters()).add_(1)
-    assert identity_of(proposer_from_model(other)) != first
+    assert proposer_from_model(other).made_of() != first
 
 
 # Folders
@@ -407,7 +406,7 @@ def test_a_saved_folder_gives_the_same_proposals(name, tmp_path):
     model(name).save_pretrained(tmp_path)
     batch = images(1, 3, 64, 80)
     loaded = load_proposer(tmp_path)
-    assert identity_of(loaded) == identity_of(proposer_from_model(model(name)))
+    assert loaded.made_of() == proposer_from_model(model(name)).made_of()
     torch.testing.assert_close(loaded(batch)[0].scores, proposer_from_model(model(name))(batch)[0].scores)
 
 
