@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
 
 import csl_plugin
 
@@ -72,35 +70,6 @@ check()
 def test_the_package_ships_its_types_and_its_version():
     assert (ROOT / "csl_plugin" / "py.typed").is_file()
     assert re.fullmatch(r"\d+\.\d+\.\d+", csl_plugin.__version__)
-
-
-class Recognized(nn.Module):
-    """Stands where the README says `model`."""
-
-    def forward(self, x):
-        return {"out": torch.cat([x, -x], 1)}
-
-
-class Bare(Recognized):
-    def forward(self, x):
-        return torch.cat([x, -x], 1)
-
-
-def test_the_code_in_the_readme_runs():
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 4
-    space = {}
-    exec(blocks[0], space)
-    assert space["fused"].shape == space["scores"].shape
-    space.update(CSLWrapper=csl_plugin.CSLWrapper, model=Recognized())
-    exec(blocks[1], space)
-    assert space["model"](space["image"])["out"].shape == (1, 6, 240, 320)
-    space.update(detector=lambda images: Bare()(images)[:, :1])
-    exec(blocks[2], space)
-    space.update(model=Bare(), detector=Bare())
-    exec(blocks[3], space)
-    normalized = (space["image"] - 0.45) / 0.25
-    assert space["segment"](normalized).shape == (1, 6, 240, 320)
 
 
 def test_the_base_dependencies_are_the_seven():
