@@ -80,9 +80,9 @@ $(VENV)/ready-to-test: $(VENV)/ready
 	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[test]'
 	touch $@
 
-# Triton alone is 1 GB.
+# Triton alone is 1 GB. The page's tests also need a Chromium of the system; without one they are skipped.
 $(VENV)/ready-to-test-all: $(VENV)/ready-to-test
-	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[notebooks,onnx,raster,test-kernels]'
+	$(VENV)/bin/python $(PIP) constraints.txt --editable '.[notebooks,onnx,raster,test-app,test-kernels]'
 	touch $@
 
 $(VENV)/ready-to-lint: $(VENV)/ready
