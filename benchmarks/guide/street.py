@@ -237,7 +237,7 @@ def _objects(streets: Sequence[Measured]) -> str:
     counts = metric.compute().counts
     return _paragraph(
         f"The threshold was fitted to the fused score of {threshold.images} other streets without things, "
-        f"at most one false object in ten. At it the default finds {counts.found} of "
+        f"at most one false object in four. At it the default finds {counts.found} of "
         f"{counts.found + counts.missed} things (sIoU of at least 0.5), with {counts.false} false objects "
         f"in {len(streets)} streets."
     )

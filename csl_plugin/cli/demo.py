@@ -66,26 +66,27 @@ def run(arguments: argparse.Namespace) -> Answer:
 def _of_street(out: Path) -> tuple[dict[str, Any], list[str]]:
     from csl_plugin import load_proposer
     from csl_plugin.demo import STREET_SEED, demonstrate_street, draw_street
-    from csl_plugin.demo.signed_files import check_replaceable, check_same, write_signed
+    from csl_plugin.demo.signed_files import check_replaceable, check_score_replaceable, write_signed
     from csl_plugin.io import write_scores
     from csl_plugin.proposers.on_files import propose_regions
 
     picture, image, truth = (out / name for name in ("demo.png", "street.png", "truth.png"))
+    score = out / "score.npy"
     for target in (picture, image, truth):
         check_replaceable(target, None)
     street = draw_street(STREET_SEED)
     regions = propose_regions(load_proposer(), street.image, "")
     shown = demonstrate_street(street, regions)
-    check_same(out / "score.npy", shown.score)
+    check_score_replaceable(score, picture, shown.score)
     write_signed(image, street.image)
-    write_scores(out / "score.npy", shown.score)
+    write_scores(score, shown.score)
     write_signed(truth, street.unseen.astype("uint8"))
-    write_signed(picture, shown.picture)
+    write_signed(picture, shown.picture, score)
     before, after = shown.before, shown.after
     facts = {
         "picture": str(picture),
         "image": str(image),
-        "score": str(out / "score.npy"),
+        "score": str(score),
         "truth": str(truth),
         "seed": STREET_SEED,
         "thing": street.thing,
@@ -100,7 +101,7 @@ def _of_street(out: Path) -> tuple[dict[str, Any], list[str]]:
         f"A drawn street with a {street.thing}, which the segmenter was never trained on. With regions the "
         f"average precision of its score goes from {100 * before.ap:.1f} to {100 * after.ap:.1f} %, the "
         f"false positives at 95 % recall from {100 * before.fpr95:.1f} to {100 * after.fpr95:.1f} %.",
-        f"The inputs are beside it: csl-plugin fuse {image} {out / 'score.npy'} {out / 'fused'} --overlays "
+        f"The inputs are beside it: csl-plugin fuse {image} {score} {out / 'fused'} --overlays "
         f"fuses them again, and {truth.name} is 1 where the {street.thing} is.",
     ]
     return facts, lines

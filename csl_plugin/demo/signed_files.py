@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import zlib
@@ -15,8 +16,14 @@ from csl_plugin.errors import CSLError, FileError
 from csl_plugin.io import atomic_path, read_scores, write_png
 
 _AFTER_HEADER = 33  # bytes of a PNG: signature, and the chunk IHDR
-_TEXT = b"tEXtSoftware\0csl-plugin demo"
-_MARK = struct.pack(">I", len(_TEXT) - 4) + _TEXT + struct.pack(">I", zlib.crc32(_TEXT))
+
+
+def _text_chunk(keyword: str, text: str) -> bytes:
+    chunk = b"tEXt" + keyword.encode() + b"\0" + text.encode()
+    return struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+
+
+_MARK = _text_chunk("Software", "csl-plugin demo")
 
 
 def check_replaceable(path: Path, source: Path | None) -> None:
@@ -40,8 +47,8 @@ def check_replaceable(path: Path, source: Path | None) -> None:
         raise FileError(str(path), got, "nothing there, or its own picture", hint)
 
 
-def check_same(path: Path, score: NDArray[Any]) -> None:
-    """Refuse to replace a score map, which has no room for a mark, unless it is the same one.
+def check_score_replaceable(path: Path, picture: Path, score: NDArray[Any]) -> None:
+    """Refuse to replace a score map that the picture beside it does not name, unless it is the same score.
 
     Raises:
         FileError: Something else is at the path.
@@ -49,21 +56,30 @@ def check_same(path: Path, score: NDArray[Any]) -> None:
     if not os.path.lexists(path):
         return
     try:
-        same = np.array_equal(read_scores(path), score)
+        named = picture.read_bytes()[_AFTER_HEADER + len(_MARK) :].startswith(_named(path))
+    except OSError:
+        named = False
+    try:
+        same = named or np.array_equal(read_scores(path), score)
     except CSLError:
         same = False
     if not same:
-        got = "a file that is not this score"
-        raise FileError(str(path), got, "nothing there, or the same score", "Name another folder.")
+        got = "a file that this command did not write"
+        raise FileError(str(path), got, "nothing there, or its own score", "Name another folder.")
 
 
-def write_signed(path: Path, picture: NDArray[np.uint8]) -> None:
-    """Write the picture as PNG with a mark, atomically.
+def _named(score: Path) -> bytes:
+    return _text_chunk("Comment", f"score of SHA-256 {hashlib.sha256(score.read_bytes()).hexdigest()}")
+
+
+def write_signed(path: Path, picture: NDArray[np.uint8], score: Path | None = None) -> None:
+    """Write the picture as PNG with a mark, which names the score map beside it if there is one, atomically.
 
     Raises:
         FileError: The path cannot be written.
     """
+    mark = _MARK + (b"" if score is None else _named(score))
     with atomic_path(path) as temporary:
         write_png(temporary, picture)
         plain = temporary.read_bytes()
-        temporary.write_bytes(plain[:_AFTER_HEADER] + _MARK + plain[_AFTER_HEADER:])
+        temporary.write_bytes(plain[:_AFTER_HEADER] + mark + plain[_AFTER_HEADER:])

@@ -40,7 +40,7 @@ def teacher_score(teacher: nn.Module, image: NDArray[np.uint8]) -> NDArray[np.fl
 
 @cache
 def street_threshold() -> Threshold:
-    """The threshold of the fused score that gives at most one false object in ten streets.
+    """The threshold of the fused score that gives at most one false object in four streets.
 
     Raises:
         FileError: The file in the package is missing or damaged.
