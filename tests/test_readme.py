@@ -102,6 +102,15 @@ def _help(name, capsys):
     return "\n".join(shown)
 
 
+def test_the_first_lines_need_no_extra():
+    """Pillow, for one, comes with extras alone."""
+    first = next(block for language, block in BLOCKS if language == "python")
+    imported = re.findall(r"^(?:import|from) (\w+)", first, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    required = {re.match(r"\w+", line).group() for line in project["dependencies"]}
+    assert set(imported) <= required | {"csl_plugin"}
+
+
 @pytest.mark.slow
 def test_the_blocks_run_in_order(tmp_path):
     pytest.importorskip("transformers")
