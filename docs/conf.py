@@ -83,6 +83,7 @@ html_title = "csl-plugin"
 html_baseurl = os.environ.get("READTHEDOCS_CANONICAL_URL", "https://csl-plugin.github.io/csl-plugin/")
 html_static_path = ["_static", "images/demo.png"]  # the picture for those who show links
 html_css_files = ["site.css"]
+html_search_scorer = str(Path(__file__).parent / "_extensions" / "scorer.js")
 html_favicon = html_logo = "_static/logo.svg"
 html_copy_source = False
 html_show_copyright = False

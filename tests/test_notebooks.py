@@ -45,7 +45,9 @@ def test_a_notebook_is_stored_with_what_it_shows(path):
 def test_the_first_cell_says_what_is_needed(path):
     first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
     assert first["cell_type"] == "markdown"
-    assert re.search(r"pip install 'csl-plugin\[[\w,]*viz[\w,]*\]'", "".join(first["source"]))
+    assert re.search(
+        r"pip install 'csl-plugin\[[\w,]*viz[\w,]*\] @ git\+https:\S+'", "".join(first["source"])
+    )
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import pytest
 
 import csl_plugin
 from csl_plugin.cli import main
+from csl_plugin.io import read_label_png
 from tests.helpers.hub_server import Repository, hub_server
 
 ROOT = Path(__file__).parents[1]
@@ -100,6 +101,26 @@ def _help(name, capsys):
             main([*words, "--help"])
         shown.append(capsys.readouterr().out)
     return "\n".join(shown)
+
+
+def test_the_first_lines_need_no_extra():
+    """Pillow, for one, comes with extras alone."""
+    first = next(block for language, block in BLOCKS if language == "python")
+    imported = re.findall(r"^(?:import|from) (\w+)", first, re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    required = {re.match(r"\w+", line).group() for line in project["dependencies"]}
+    assert set(imported) <= required | {"csl_plugin"}
+
+
+@pytest.mark.slow
+def test_the_first_lines_find_the_thing_and_nothing_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["demo"]) == 0
+    names: dict = {}
+    exec(next(block for language, block in BLOCKS if language == "python"), names)
+    (mask,) = names["objects"].masks()
+    truth = read_label_png("demo_out/truth.png").reshape(mask.shape) == 1
+    assert (mask & truth).sum() > 0.7 * (mask | truth).sum()
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from csl_plugin.cli.arguments import UsageError
-from csl_plugin.demo import draw_street
+from csl_plugin.demo import STREET_SEED, draw_street
 from tests.helpers.pages import blocks_of, check_same, commands_of, parse, run_page
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,8 @@ def test_the_page_runs(page, tmp_path, monkeypatch):
     names = run_page(page, tmp_path)
     if page.name in ("quickstart.md", "find-objects.md"):
         found = names["objects" if page.name == "quickstart.md" else "found"]
-        truth = draw_street(0, names["street"].classes.shape if "street" in names else (384, 640)).unseen
+        street = names["street"] if "street" in names else draw_street(STREET_SEED)
+        truth = street.unseen
         assert truth[found.label_map() > 0].mean() > 0.5
 
 
