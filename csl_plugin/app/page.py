@@ -12,7 +12,7 @@ from csl_plugin.app.notices import notice as notice_saying
 from csl_plugin.app.notices import notice_of
 from csl_plugin.app.photographs import EXAMPLES, OWN
 from csl_plugin.app.region_sources import SOURCES, STEPS
-from csl_plugin.app.scores import OWN_MAP, SCORES
+from csl_plugin.app.scores import OWN_MAP, RX, SCORES, TEACHER
 from csl_plugin.app.session import Result, Sessions
 from csl_plugin.app.settings import Settings
 from csl_plugin.app.uploads import MAP_SUFFIXES
@@ -191,10 +191,15 @@ def _add_page(gr: Any, app: Any, sessions: Sessions) -> None:
     for control in (threshold, min_area):
         control.input(objects_again, **part, show_progress="hidden")
     score.change(lambda name: gr.update(visible=name == OWN_MAP), score, own_map, queue=False, **private)
-    own.upload(lambda: OWN, outputs=photograph, queue=False, **private).then(anew, **full)
+    own.upload(_with_own, score, [photograph, score], queue=False, **private).then(anew, **full)
     own_map.upload(lambda: OWN_MAP, outputs=score, queue=False, **private).then(anew, **full)
     prepare.click(files_of, chosen, [notice, *views], **work, show_progress="hidden")
     app.unload(leave)
+
+
+def _with_own(score: str) -> tuple[str, str]:
+    """The photograph and the score after a drop: the street teacher has seen drawn streets only."""
+    return OWN, RX if score == TEACHER else score
 
 
 def _missing(values: Sequence[Any]) -> str:

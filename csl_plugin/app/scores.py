@@ -15,6 +15,9 @@ from csl_plugin.viz.colors import Picture
 TEACHER = "Street teacher"
 """The name of the entropy of the small segmenter of drawn streets."""
 
+RX = "RX, no training"
+"""The name of what compares a pixel with the rest of its image."""
+
 OWN_MAP = "Your map"
 """The name of a map that a visitor drops."""
 
@@ -34,6 +37,6 @@ def _rx(image: Picture) -> NDArray[np.float32]:
 
 SCORES: dict[str, Callable[[Picture], NDArray[np.float32]]] = {
     TEACHER: _entropy,
-    "RX, no training": _rx,
+    RX: _rx,
 }
 """What scores an image, (h, w, 3) uint8 RGB, by (h, w) in [0, 1]; by the name that the page shows."""
