@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from csl_plugin.errors import CSLError, FileError
 from csl_plugin.io import atomic_path, read_scores, write_png
 
+_ROUNDING = 1e-3  # that threads and processors may change in a score
 _AFTER_HEADER = 33  # bytes of a PNG: signature, and the chunk IHDR
 _TEXT = b"tEXtSoftware\0csl-plugin demo"
 _MARK = struct.pack(">I", len(_TEXT) - 4) + _TEXT + struct.pack(">I", zlib.crc32(_TEXT))
@@ -49,12 +50,14 @@ def check_same(path: Path, score: NDArray[Any]) -> None:
     if not os.path.lexists(path):
         return
     try:
-        same = np.array_equal(read_scores(path), score)
+        found = read_scores(path)
+        same = found.shape == score.shape and np.allclose(found, score, atol=_ROUNDING)
     except CSLError:
         same = False
     if not same:
         got = "a file that is not this score"
-        raise FileError(str(path), got, "nothing there, or the same score", "Name another folder.")
+        hint = "Name another folder, or remove it if an earlier version wrote it."
+        raise FileError(str(path), got, "nothing there, or the same score", hint)
 
 
 def write_signed(path: Path, picture: NDArray[np.uint8]) -> None:

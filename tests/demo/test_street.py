@@ -19,6 +19,7 @@ from csl_plugin.demo import (
     draw_street,
     load_teacher,
 )
+from csl_plugin.demo.signed_files import check_same
 from csl_plugin.demo.street.scoring import street_threshold, teacher_score
 from csl_plugin.demo.street.things import KINDS, draw_thing
 from csl_plugin.errors import FileError, OptionError
@@ -206,3 +207,19 @@ def test_the_threshold_was_fitted_without_things():
     assert threshold.kind == "objects"
     assert threshold.target == 0.1
     assert threshold.images >= 20
+
+
+@pytest.mark.parametrize("size", [64, (64,), (64, 64, 64), None])
+def test_a_size_that_is_no_pair_is_named(size):
+    with pytest.raises(OptionError, match=r"size: got .*height and width"):
+        draw_street(0, size)
+
+
+def test_a_score_of_another_number_of_threads_is_the_same_score(tmp_path):
+    score = np.random.default_rng(0).random((4, 6), np.float32)
+    np.save(tmp_path / "score.npy", score)
+    check_same(tmp_path / "score.npy", score + np.float32(1e-6))
+    with pytest.raises(FileError, match="not this score"):
+        check_same(tmp_path / "score.npy", score + np.float32(0.1))
+    with pytest.raises(FileError, match="not this score"):
+        check_same(tmp_path / "score.npy", score[:1])
