@@ -39,7 +39,7 @@ def load_entry_point(point: EntryPoint, argument: str) -> Any:
     """
     try:
         return point.load()
-    except Exception as error:  # whatever another package's import raises
+    except (Exception, SystemExit) as error:  # whatever another package's import raises
         got = f"{point.name!r}, whose entry point {point.value} cannot be loaded ({error})"
         hint = f"Install the package again that registers {point.name!r}."
         raise MissingExtraError(argument, got, "an object that can be imported", hint) from error

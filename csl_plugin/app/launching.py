@@ -46,7 +46,7 @@ def launch(
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_400",
     )
-    _, local, _ = app.queue(max_size=_WAITING).launch(
+    _, local, _ = app.queue(max_size=_WAITING, api_open=False).launch(
         server_name=host,
         server_port=port,
         share=share,

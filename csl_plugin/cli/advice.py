@@ -6,6 +6,7 @@ it speaks of Python.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import NamedTuple, TypeVar
 
@@ -102,7 +103,9 @@ def in_command_words(error: ErrorT, command: str, options: Collection[str] = ())
     for kind in kinds:
         advice = _OF_COMMAND.get((command, kind, error.argument)) or _ADVICE.get((kind, error.argument))
         if advice is not None:
-            return type(error)(advice.option, error.got, error.expected, advice.hint or error.hint)
+            near = re.match(r"Did you mean '[^']*'\? ", error.hint)
+            hint = error.hint if advice.hint is None else (near[0] if near else "") + advice.hint
+            return type(error)(advice.option, error.got, error.expected, hint)
     if error.argument in options:
         return type(error)(f"--option {error.argument}", error.got, error.expected, error.hint)
     return error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +62,7 @@ def run(arguments: argparse.Namespace) -> Answer:
     port: int | None = arguments.port
     if port is not None and not 1 <= port <= _LAST_PORT:
         raise OptionError("--port", str(port), f"1 to {_LAST_PORT}", "Omit it for a free one.")
+    _check_host(arguments.host)
     with _uploads_removed():
         from csl_plugin.app import build_app, launch
 
@@ -78,6 +80,17 @@ def run(arguments: argparse.Namespace) -> Answer:
         finally:
             app.close(verbose=False)
     return Answer(SUCCESS, {"command": "app", "address": address}, [f"{address} was closed."])
+
+
+def _check_host(host: str) -> None:
+    """Refuse an address that is not of this machine, which gradio would try with a hundred ports."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.bind(address)
+    except (OSError, UnicodeError) as error:
+        hint = f"Omit it for {_HOST}, this machine only; 0.0.0.0 is every address of it."
+        raise OptionError("--host", host, "an address of this machine", hint) from error
 
 
 @contextmanager

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from csl_plugin.cli.answer import SUCCESS, Answer
 from csl_plugin.cli.arguments import path
+from csl_plugin.errors import FileError
 
 if TYPE_CHECKING:
     from csl_plugin.demo import Demonstration
     from csl_plugin.viz.colors import Picture
 
 _LONGEST_SIDE = 1024
+_STREET_PICTURES = ("demo.png", "street.png", "truth.png")
+_SCORE = "score.npy"
 
 
 def add_parser(subparsers: Any) -> None:
@@ -70,8 +73,8 @@ def _of_street(out: Path) -> tuple[dict[str, Any], list[str]]:
     from csl_plugin.io import write_scores
     from csl_plugin.proposers.on_files import propose_regions
 
-    picture, image, truth = (out / name for name in ("demo.png", "street.png", "truth.png"))
-    score = out / "score.npy"
+    picture, image, truth = (out / name for name in _STREET_PICTURES)
+    score = out / _SCORE
     for target in (picture, image, truth):
         check_replaceable(target, None)
     street = draw_street(STREET_SEED)
@@ -115,6 +118,9 @@ def _of_photograph(given: Path, out: Path) -> tuple[dict[str, Any], list[str]]:
     from csl_plugin.proposers.on_files import propose_regions
 
     target = out / f"{given.stem}.png"
+    if target.name in _STREET_PICTURES and target.exists() and (out / _SCORE).exists():
+        hint = "Name another folder with --out."
+        raise FileError(str(target), "a file of the drawn street", "nothing there, or its own picture", hint)
     check_replaceable(target, given)
     image = _shrink(read_image(given))
     size = f"{image.shape[1]} x {image.shape[0]} pixels"

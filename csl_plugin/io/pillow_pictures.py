@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from csl_plugin.errors import DTypeError, ShapeError
+from csl_plugin.errors import DTypeError, FileError, ShapeError
 
 _PICTURE_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV")
 
@@ -25,6 +25,7 @@ def pixels_of_picture(argument: str, picture: Any) -> NDArray[np.uint8]:
     Raises:
         DTypeError: A mode without bytes, such as "I;16" or "F".
         ShapeError: An empty axis.
+        FileError: Its file is damaged, or it was closed.
     """
     from PIL import ImageOps
 
@@ -33,4 +34,10 @@ def pixels_of_picture(argument: str, picture: Any) -> NDArray[np.uint8]:
         raise DTypeError(argument, f'a picture of mode "{picture.mode}"', "8-bit color or gray", hint)
     if 0 in picture.size:
         raise ShapeError(argument, f"a picture of size {picture.size}", "a pixel at least", "Skip it.")
-    return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    try:
+        turned = ImageOps.exif_transpose(picture)
+        return np.asarray(turned.convert("RGB"))
+    except (OSError, SyntaxError, ValueError) as error:
+        got = f"a picture that Pillow cannot read ({error})"
+        hint = "Open it again, or take another copy of its file."
+        raise FileError(argument, got, "a whole one", hint) from error

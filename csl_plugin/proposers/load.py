@@ -121,7 +121,7 @@ def load_proposer(
     elif os.path.isdir(name.rpartition(":")[0]):  # noqa: PTH112
         _refuse(options, "a folder with scales", "Omit it.")
         folder, _, scales = name.rpartition(":")
-        return _at_scales(_of_network(folder, device), name, scales)
+        return _at_scales(_named(_of_network(folder, device), folder), name, scales)
     elif all(value is None for value in options.values()):
         registered = registered_proposer(name, device)
         if registered is not None:

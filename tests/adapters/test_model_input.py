@@ -262,6 +262,8 @@ def test_only_what_lies_in_the_unit_interval_on_all_channels_may_be_plain(how):
     assert close(published.images((normalized(RGB, how),), {}), RGB, 1e-5)
     with pytest.raises(ScoreRangeError, match="not normalized"):
         published.images((RGB,), {})
+    with pytest.raises(ScoreRangeError, match="normalization of the test"):
+        published.images((RGB * 1.1 - 0.05,), {})  # as a bicubic resize leaves them
     one_channel_leaves = RGB.clone()
     one_channel_leaves[:, 1] = -0.2
     published.images((one_channel_leaves,), {})

@@ -57,3 +57,38 @@ def test_the_app_of_the_space_is_the_page():
     assert built["analytics"] is False
     assert built["removed"] is not None
     assert built["visibility"] == ["private"]
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1", "a b"])
+def test_an_address_of_another_machine_is_refused_at_once(host, capsys):
+    assert main(["app", f"--host={host}"]) == 2
+    assert "--host" in capsys.readouterr().err
+
+
+DIRECT = """
+import json
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+from csl_plugin.app import build_app, launch
+
+page, codes = build_app(), []
+address = launch(page, port=None, block=False)
+chosen = ["A cat", None, "RX, no training", None, "superpixels", 3, "mean", 0.5, 64]
+body = json.dumps({"data": chosen, "fn_index": 0, "session_hash": "direct"}).encode()
+for path in ("run/predict", "api/anew"):
+    request = Request(f"{address}gradio_api/{path}", body, {"Content-Type": "application/json"})
+    try:
+        codes.append(urlopen(request).status)
+    except HTTPError as error:
+        codes.append(error.code)
+print(codes)
+page.close(verbose=False)
+"""
+
+
+@pytest.mark.slow
+def test_work_is_asked_for_through_the_queue_alone():
+    pytest.importorskip("gradio", reason="the page needs the extra app")
+    command = [sys.executable, "-c", DIRECT]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert printed.splitlines()[-1] == "[404, 404]"

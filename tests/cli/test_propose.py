@@ -91,3 +91,8 @@ def test_memory_that_ends_with_the_command_is_named(place, capsys):
     pytest.importorskip("fsspec")
     assert propose(out="memory://regions") == 0
     assert "warning: memory://regions is in the memory of this process" in capsys.readouterr().err
+
+
+def test_a_misspelled_proposer_is_answered_with_the_nearest_one(place, capsys):
+    assert propose("--proposer", "csl-tinny") == 2
+    assert "Did you mean 'csl-tiny'? Check the name" in capsys.readouterr().err

@@ -213,3 +213,22 @@ def test_the_threshold_was_fitted_without_things():
     assert threshold.kind == "objects"
     assert threshold.target == 0.25
     assert threshold.images >= 20
+
+
+@pytest.mark.parametrize("size", [64, (64,), (64, 64, 64), None])
+def test_a_size_that_is_no_pair_is_named(size):
+    with pytest.raises(OptionError, match=r"size: got .*height and width"):
+        draw_street(0, size)
+
+
+def test_a_photograph_replaces_no_file_of_the_street(tmp_path, capsys):
+    street = draw_street(1, SMALL)
+    (tmp_path / "out").mkdir()
+    cv2.imwrite(str(tmp_path / "street.png"), street.image)
+    np.save(tmp_path / "out" / "score.npy", street.unseen.astype(np.float32))
+    write_signed(tmp_path / "out" / "street.png", street.image)
+    before = (tmp_path / "out" / "street.png").read_bytes()
+    code, _, said = run(capsys, tmp_path / "street.png", "--out", tmp_path / "out")
+    assert code == 2
+    assert "a file of the drawn street" in said
+    assert (tmp_path / "out" / "street.png").read_bytes() == before

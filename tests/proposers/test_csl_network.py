@@ -205,6 +205,7 @@ def test_the_network_of_a_folder_takes_scales_as_a_bundled_one(network, tmp_path
     network.save_pretrained(tmp_path / "own")
     images = pictures(1)
     own, fine = load_proposer(f"{tmp_path}/own:auto,5")(images)
+    assert repr(load_proposer(f"{tmp_path}/own:auto,5")) == f"load_proposer('{tmp_path}/own:auto,5')"
     assert torch.equal(own.labels, load_proposer(tmp_path / "own")(images)[0].labels)
     assert torch.equal(fine.labels, NetworkRegions(network, 5)(images)[0].labels)
     with pytest.raises(OptionError, match='expected "auto" or a positive'):

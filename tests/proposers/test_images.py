@@ -243,3 +243,18 @@ def test_pillow_is_not_imported_for_an_array(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     assert read_images(PIXELS).equal(BATCH)
     assert "PIL.Image" not in sys.modules
+
+
+@pytest.mark.parametrize("fault", ["truncated", "closed", "exif"])
+def test_a_picture_that_pillow_cannot_read_is_named(tmp_path, fault):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)).save(tmp_path / "a.png")
+    if fault == "truncated":
+        (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:3000])
+    picture = Image.open(tmp_path / "a.png")
+    if fault == "closed":
+        picture.close()
+    if fault == "exif":
+        picture.info["exif"] = b"no TIFF file"
+    with pytest.raises(FileError, match="images: got a picture that Pillow cannot read"):
+        read_images(picture)
+    picture.close()

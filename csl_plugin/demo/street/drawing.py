@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from csl_plugin._options import checked_integer
+from csl_plugin.arrays import shown
 from csl_plugin.demo.street.canvas import Canvas
 from csl_plugin.demo.street.classes import SKY, UNSEEN
 from csl_plugin.demo.street.ground import paint_ground
@@ -19,6 +20,7 @@ from csl_plugin.demo.street.sky import paint_sky
 from csl_plugin.demo.street.things import draw_thing
 from csl_plugin.demo.street.traffic import draw_traffic
 from csl_plugin.demo.street.trees import paint_horizon
+from csl_plugin.errors import OptionError
 
 _OVERSAMPLED = 2
 _SIDES = 64, 4096
@@ -59,6 +61,8 @@ def draw_street(seed: int, size: tuple[int, int] = (384, 640), *, unseen: bool =
         ((96, 160, 3), True)
     """
     seed = checked_integer("seed", seed, 0, None, "Pass 0, 1, 2 and so on.")
+    if not hasattr(size, "__len__") or len(size) != 2:
+        raise OptionError("size", shown(size), "height and width", "Omit it for (384, 640).")
     height, width = (checked_integer("size", side, *_SIDES, "Omit it for (384, 640).") for side in size)
     draw = np.random.default_rng(seed)
     plan = draw_plan(draw, (_OVERSAMPLED * height, _OVERSAMPLED * width))
