@@ -8,7 +8,8 @@ Label-Distribution-Aware Margin Loss", 2019); and with pasted blobs of one color
 to be equally likely (outlier exposure: Hendrycks et al., "Deep Anomaly Detection with Outlier Exposure",
 2019). It writes the weights to OUT/teacher.safetensors in half precision, and OUT/threshold.json, the
 threshold of the fused score that gives at most one false object in four other streets. The IoU of the classes
-on these is printed. A quarter of an hour on one CPU core; a stopped run goes on after the last stage that it did.
+on these is printed. A quarter of an hour on one CPU core; a stopped run goes on after the last stage that it
+did.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ _ROWS = {
     "region mean": "the average of the region means",
     "m x max(m, D)": "eq. 3 in which no pixel is drawn below its region: m is the region mean, D the score",
     f"the default with {NETWORK}-strict, {NETWORK}-open": f"in place of {NETWORK}: other training data",
-    "true regions": "connected components of the labels, crossed with the predicted classes: they use the labels",
+    "true regions": "connected components of the labels, crossed with the predicted classes: needs labels",
 }
 _CHANGES = """\
 ## Intervals
