@@ -94,10 +94,12 @@ def _registered(name: str) -> Any:
     """What another package registers under a name: a `Preset`, or a callable that makes an adapter."""
     point = find_entry_point(ENTRY_POINTS, name, "name") if isinstance(name, str) else None
     if point is None:
-        names = [*PRESETS, *entry_point_names(ENTRY_POINTS)]
+        others = entry_point_names(ENTRY_POINTS)
+        names = [*PRESETS, *others]
         hint = "Declare another model's output with OutputAdapter(score, item=...)."
         found = did_you_mean(name, names, hint)
-        expected = "one of " + ", ".join(names) if found == hint else "a name of csl_plugin.adapters.PRESETS"
+        near = ", ".join(["a name of csl_plugin.adapters.PRESETS", *others])
+        expected = "one of " + ", ".join(names) if found == hint else near
         raise OptionError("name", shown(name), expected, found)
     found = load_entry_point(point, "name")
     if not callable(found) and not isinstance(found, Preset):

@@ -93,7 +93,7 @@ def test_the_frames_of_a_video_have_regions_of_their_own():
         return load_proposer("superpixels:30")(frames)
 
     wrapped = CSLWrapper(network, proposer)
-    with pytest.raises(CSLError, match='adapter="videomt"'):
+    with pytest.raises(CSLError, match=r"the preset 'videomt' is undone.*adapter=preset\('videomt'"):
         wrapped(pixel_values_videos=5 * named["pixel_values_videos"])
     output = CSLWrapper(network, proposer, "videomt")(**named)
     torch.testing.assert_close(torch.cat(seen), images, atol=1e-6, rtol=0)
