@@ -7,7 +7,7 @@ from csl_plugin.demo import STREET_SEED, demonstrate_street, draw_street
 from csl_plugin.viz.colors import Picture
 from csl_plugin.viz.scaling import fit, resize
 
-_BOX = (1200, 1200)
+_BOX = (1140, 1140)
 
 
 def street() -> Picture:
