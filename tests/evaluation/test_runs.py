@@ -543,7 +543,7 @@ def test_the_command_line(place, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["figures"]["smiyc"]["csl"]["ap"] > 0.5
     assert main(["benchmark", "nothing", "--data", str(place)]) == 2
-    assert "coco-stuff-regions" in capsys.readouterr().err
+    assert "csl-plugin benchmark --list names all" in capsys.readouterr().err
     assert main([*arguments, "--option", "x"]) == 2
 
 
