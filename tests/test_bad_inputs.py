@@ -144,7 +144,7 @@ CASES = {
         "W = 0": Case(fusing(scores(4, 0)), ValueError, r"\(4, 0\)", "at least 1", "call"),
         "list": Case(fusing([[0.5]]), TypeError, "list", KINDS, r"numpy\.asarray"),
         "None": Case(fusing(None), TypeError, "NoneType", KINDS, r"numpy\.asarray"),
-        "string": Case(fusing("scores.npy"), TypeError, "str", KINDS, r"numpy\.asarray"),
+        "string": Case(fusing("scores.npy"), TypeError, "str", KINDS, "read_scores"),
         "number": Case(fusing(0.5), TypeError, "float", KINDS, r"numpy\.asarray"),
         "PIL image": Case(lambda: fuse(image(), labels()), TypeError, "PIL", KINDS, r"numpy\.asarray"),
         "masked array": Case(
@@ -243,12 +243,12 @@ CASES = {
     "regions": {
         "list": Case(with_regions([[0]]), TypeError, "list", ANY_REGIONS, "proposer"),
         "None": Case(lambda: fuse(scores(), None), TypeError, "NoneType", ANY_REGIONS, "proposer"),
-        "name": Case(with_regions("superpixels"), TypeError, "str", ANY_REGIONS, "proposer"),
+        "name": Case(with_regions("superpixels"), TypeError, "the text", ANY_REGIONS, "proposer"),
         "callable": Case(with_regions(len), TypeError, "builtin_function", ANY_REGIONS, "proposer"),
         "PIL image": Case(lambda: fuse(scores(), image()), TypeError, "PIL", ANY_REGIONS, "proposer"),
         "none of several": Case(with_regions([]), ValueError, "empty list", "at least one", "proposer"),
         "one of several": Case(
-            with_regions((RegionMap(labels(1, 4, 5)), "b")), TypeError, "str", ANY_REGIONS, "proposer"
+            with_regions((RegionMap(labels(1, 4, 5)), "b")), TypeError, "the text", ANY_REGIONS, "proposer"
         ),
         "masked array": Case(
             with_regions(np.ma.masked_array(array("i8"))), TypeError, "masked", "plain", r"\.filled"
@@ -292,10 +292,10 @@ CASES = {
             with_regions(proposals(3)), ValueError, "batch of 3", "batch of 1", "image"
         ),
         "labels of another size": Case(
-            with_regions(labels(5, 4)), ValueError, r"\(5, 4\)", r"\(4, 5\)", "nearest"
+            with_regions(labels(5, 4)), ValueError, r"\(5, 4\)", r"\(4, 5\)", "Height is first"
         ),
         "map of another size": Case(
-            with_regions(RegionMap(labels(1, 4, 6))), ValueError, r"\(4, 6\)", r"\(4, 5\)", "nearest"
+            with_regions(RegionMap(labels(1, 4, 6))), ValueError, r"\(4, 6\)", r"\(4, 5\)", "resample it"
         ),
         "channels last": Case(
             with_regions(labels(), scores(4, 5, 3)),
