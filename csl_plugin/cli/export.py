@@ -114,7 +114,13 @@ def _graph(arguments: argparse.Namespace) -> Graph:
         raise OptionError("--network", "it with --rule or --classes", "one of the two", hint)
     proposer = load_proposer(arguments.name)
     if not arguments.network:
-        return StageGraph(proposer, arguments.rule, arguments.classes)
+        try:
+            return StageGraph(proposer, arguments.rule, arguments.classes)
+        except OptionError as error:
+            if error.argument != "proposer":
+                raise
+            got = f"{arguments.name}, regions that no graph can compute"
+            raise OptionError("NAME", got, error.expected, error.hint) from error
     network = getattr(getattr(proposer, "proposer", proposer), "network", None)
     if network is None:
         raise OptionError(
