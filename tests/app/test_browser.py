@@ -30,8 +30,11 @@ pytestmark = [
 _PATIENCE = 60_000  # milliseconds, on a machine with other work
 
 # Every connection that the server opens is written down: a page that talks to nobody but its visitors.
+# A test run in the background ignores Ctrl-C, and so would what it starts.
 _WATCH = """
-import atexit, os, sys
+import os, signal, sys
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def note(event, arguments):
     if event == "socket.connect" and isinstance(arguments[1], tuple):
