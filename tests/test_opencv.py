@@ -72,7 +72,7 @@ labels, score = np.zeros((8, 8), int), np.ones((8, 8), np.float32)
 assert fuse(score, labels).tolist() == score.tolist()
 assert load_proposer("superpixels")(np.zeros((1, 3, 8, 8), np.float32))[0].num_regions == 1
 for call in (
-    lambda: read_image({str(ROOT / "csl_plugin" / "demo" / "chelsea.jpg")!r}),
+    lambda: read_image({str(ROOT / "csl_plugin" / "app" / "chelsea.jpg")!r}),
     lambda: write_png("a.png", image),
     lambda: fusion_picture(image, labels, score, score),
 ):

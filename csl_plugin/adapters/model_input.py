@@ -19,6 +19,7 @@ _COLORS: dict[str, Reader[Any]] = {
     "image_mean": array(number(-1000, 1000), 3, 3),
     "image_std": array(number(1e-6, 1000), 3, 3),
 }
+_PLAIN = ImageInput()
 _TOLERANCE = 0.1  # what resizing leaves outside [0, 1] of RGB
 
 
@@ -57,9 +58,9 @@ class PublishedInput(ImageInput):
 
     def _may_be_plain(self, rgb: Tensor) -> bool:
         """Whether the images lie in [0, 1] as they came, although a normalization is to be undone."""
-        mean, std = (rgb.new_tensor(values) for values in (self.mean, self.std))
-        if self.peak == 1 and not mean.any() and bool((std == 1).all()):
+        if (self.mean, self.std, self.peak) == (_PLAIN.mean, _PLAIN.std, _PLAIN.peak):
             return False  # nothing is to be undone, or the order of the channels alone
+        mean, std = (rgb.new_tensor(values) for values in (self.mean, self.std))
         if self.order == "BGR":
             mean, std = mean.flip(0), std.flip(0)
         few = rgb[..., ::16, ::16] if rgb.ndim == 4 else rgb[::16]

@@ -18,7 +18,7 @@ from csl_plugin.viz.colors import Picture
 OWN = "Your photograph"
 """The name of what a visitor drops."""
 
-_CAT = Path(__file__).resolve().parents[1] / "demo" / "chelsea.jpg"
+_CAT = Path(__file__).resolve().parent / "chelsea.jpg"
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +53,7 @@ def demonstrate(image: Picture, regions: tuple[RegionMap, ...], note: str) -> De
     """
     score = rx_score(image)
     fused = fuse(score, regions)
-    finest = max(regions, key=_count)
-    labels, count = finest.labels[0].cpu().numpy(), _count(finest)
+    labels, count = finest_partition(regions)
     masks = [top_share(values, TOP) for values in (score, fused)]
     before, after = (_pieces(mask) for mask in masks)
     (objects,) = find_objects(fused, np.nextafter(np.quantile(fused, 1 - TOP), np.inf), regions)
@@ -96,9 +96,12 @@ def top_share(values: Values, share: float) -> NDArray[np.bool_]:
     return np.asarray(values > np.quantile(values, 1 - share))
 
 
-def _count(regions: RegionMap) -> int:
-    labels = regions.labels.cpu().numpy()
-    return int(np.unique(labels[labels >= 0]).size)
+def finest_partition(regions: tuple[RegionMap, ...]) -> tuple[NDArray[Any], int]:
+    """The labels (H, W) of the partition of an image with the most regions, and their number."""
+    several = [each.labels[0].cpu().numpy() for each in regions]
+    counts = [np.unique(labels[labels >= 0]).size for labels in several]
+    first = int(np.argmax(counts))
+    return several[first], int(counts[first])
 
 
 def _pieces(mask: Values) -> int:

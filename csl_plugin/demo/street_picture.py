@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from csl_plugin._opencv import opencv
 from csl_plugin.arrays import Array
+from csl_plugin.demo.picture import finest_partition
 from csl_plugin.demo.street import Street, load_teacher
 from csl_plugin.demo.street.scoring import street_threshold, teacher_score
 from csl_plugin.fusion import fuse
@@ -16,6 +17,7 @@ from csl_plugin.metrics import PooledAnomaly
 from csl_plugin.metrics.anomaly_values import AnomalyValues
 from csl_plugin.objects import Objects, find_objects
 from csl_plugin.regions.region_map import RegionMap
+from csl_plugin.viz import outline
 from csl_plugin.viz.colors import MASK, Picture, draw_edges, heat_colors, region_colors
 from csl_plugin.viz.sheet import Panel, sheet
 from csl_plugin.viz.text import text_width, write_text
@@ -24,7 +26,6 @@ STREET_SEED = 154
 """The street that is shown: `python -m benchmarks.guide.street` chooses it, by a rule made beforehand."""
 
 _TEXT = 21.0
-_TRUTH = (86, 220, 255)
 _INK, _GRAY, _WHITE = (24, 24, 27), (96, 96, 104), (255, 255, 255)
 
 
@@ -64,8 +65,7 @@ def demonstrate_street(street: Street, regions: tuple[RegionMap, ...]) -> Street
     fused = fuse(score, regions)
     before, after = (_measured(values, street.unseen) for values in (score, fused))
     (objects,) = find_objects(fused, street_threshold(), regions)
-    finest = max(regions, key=_count)
-    ids, count = finest.labels[0].cpu().numpy(), _count(finest)
+    ids, count = finest_partition(regions)
 
     heats = [heat_colors(values, 0.0, 1.0) for values in (score, fused)]
     partition = draw_edges(region_colors(street.image, ids), ids)
@@ -73,7 +73,7 @@ def demonstrate_street(street: Street, regions: tuple[RegionMap, ...]) -> Street
         [
             [
                 Panel(
-                    _outlined(street.image, street.unseen),
+                    outline(street.image, street.unseen),
                     "A thing never trained on",
                     f"{street.thing}, outlined",
                 ),
@@ -97,25 +97,10 @@ def _measured(values: Array, unseen: NDArray[np.bool_]) -> AnomalyValues:
     return metric.compute()
 
 
-def _count(regions: RegionMap) -> int:
-    labels = regions.labels.cpu().numpy()
-    return int(np.unique(labels[labels >= 0]).size)
-
-
 def _in_words(objects: Objects) -> str:
     if not len(objects):
         return "no object at the threshold"
     return f"{len(objects)} object{'s' * (len(objects) > 1)} found"
-
-
-def _outlined(image: Picture, mask: NDArray[np.bool_]) -> Picture:
-    """The image with a line around a mask, one pixel away from it."""
-    cv2 = opencv()
-    grown = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9)))
-    inner = cv2.erode(grown, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7)))
-    drawn = np.array(image)
-    drawn[(grown > 0) & (inner == 0)] = _TRUTH
-    return drawn
 
 
 def _found(heat: Picture, objects: Objects) -> Picture:

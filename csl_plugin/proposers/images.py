@@ -122,8 +122,9 @@ def _shape_hint(shape: tuple[int, ...]) -> str:
     if 0 in shape:
         return "Skip the call if there is no image."
     if len(shape) == 2 or (len(shape) in (3, 4) and 1 in (shape[-1], shape[-3])):
-        plane = "image" if len(shape) == 2 else "image.squeeze()"
-        return f"Give a gray image three equal channels: numpy.stack([{plane}] * 3)."
+        axis = len(shape) - 3 if len(shape) == 2 or shape[-3] == 1 else len(shape) - 1
+        call = "stack([image] * 3)" if len(shape) == 2 else f"repeat(image, 3, axis={axis})"
+        return f"Give a gray image three equal channels: numpy.{call}."
     if len(shape) in (3, 4) and 4 in (shape[-1], shape[-3]):
         return f"Drop alpha: image[{'..., :3' if shape[-1] == 4 else '..., :3, :, :'}]."
     return "Pass an RGB image, or a batch of them."

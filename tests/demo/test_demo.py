@@ -139,7 +139,7 @@ def run(capsys, *arguments):
     return code, captured.out, captured.err
 
 
-CAT = Path(csl_plugin.demo.__file__).parent / "chelsea.jpg"
+CAT = Path(csl_plugin.__file__).parent / "app" / "chelsea.jpg"
 
 
 def test_on_the_photograph_regions_take_the_place_of_specks():

@@ -28,7 +28,7 @@ ALL = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 @pytest.mark.parametrize("page", PARAMETERS)
 def test_the_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    shutil.copy(ROOT / "csl_plugin/demo/chelsea.jpg", tmp_path / "photo.jpg")  # the reader's own
+    shutil.copy(ROOT / "csl_plugin/app/chelsea.jpg", tmp_path / "photo.jpg")  # the reader's own
     names = run_page(page, tmp_path)
     if page.name in ("quickstart.md", "find-objects.md"):
         found = names["objects" if page.name == "quickstart.md" else "found"]
