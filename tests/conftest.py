@@ -1,10 +1,14 @@
 """Settings every test file shares: the same Hypothesis examples on every machine, without a stopwatch."""
 
+import os
+
 import torch
 from hypothesis import HealthCheck, settings
 
-# Two test processes with two threads each wait for one another on two cores.
+# Two test processes with two threads each wait for one another on two cores, and so does what they start.
 torch.set_num_threads(1)
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
+    os.environ.setdefault(threads, "1")
 
 settings.register_profile(
     "csl",

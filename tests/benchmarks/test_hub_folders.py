@@ -21,7 +21,7 @@ PUSHED = """
 import sys
 from csl_plugin import load_proposer
 for name in sys.argv[1:]:
-    print(load_proposer(f"csl-plugin/{name}", revision="v0.2.0"))
+    print(type(load_proposer(f"csl-plugin/{name}", revision="v0.2.0")), load_proposer(f"csl-plugin/{name}"))
 """
 
 
@@ -75,4 +75,6 @@ def test_what_hf_upload_pushes_is_loaded_by_name(folders, tmp_path):
             assert hashlib.sha256(stored["model.safetensors"]).hexdigest() == BUNDLED[folder.name]
         loading = [sys.executable, "-c", PUSHED, *BUNDLED]
         loaded = subprocess.run(loading, env=environment, capture_output=True, text=True, check=True)
-        assert loaded.stdout.splitlines() == [repr(load_proposer(name)) for name in BUNDLED]
+        assert loaded.stdout.splitlines() == [
+            f"{type(load_proposer(name))} load_proposer('csl-plugin/{name}')" for name in BUNDLED
+        ]
