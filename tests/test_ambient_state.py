@@ -385,6 +385,7 @@ def test_an_inference_tensor_is_written_where_torch_allows_it():
     assert torch.equal(other.grad, weights.grad)
 
 
+@pytest.mark.slow
 def test_many_threads_at_once():
     rng = torch.Generator().manual_seed(5)
     cases = []

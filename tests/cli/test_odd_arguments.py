@@ -150,6 +150,7 @@ def odd_words(seed):
     return words
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_seeded_lists(place, monkeypatch, capsys, part):
     monkeypatch.chdir(place)

@@ -73,6 +73,7 @@ def test_gradients_flow_through_the_compiled_call(scores):
     torch.testing.assert_close(*gradients)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("rule", RULES)

@@ -522,6 +522,7 @@ def _teacher(images: Tensor) -> Tensor:
     return torch.cat([bright, 1 - bright], 1)
 
 
+@pytest.mark.slow
 def test_a_network_follows_its_teacher(tmp_path):
     torch.manual_seed(0)
     network = CSLNetwork(NetworkConfig(**{**TINY.to_json(), "num_classes": 2}))
