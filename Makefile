@@ -16,7 +16,7 @@ demo: $(VENV)/ready  ## A street, a score per pixel on it, and the fused score: 
 	$(VENV)/bin/csl-plugin demo
 
 test: $(VENV)/ready-to-test  ## The fast tests and the examples in the documentation; ARGS=tests/fusion for some of them
-	@echo "The fast tests: nine minutes on two idle cores. All tests: make test-all, 25 minutes."
+	@echo "The fast tests: seven minutes on two idle cores. All tests: make test-all, 25 minutes."
 	$(VENV)/bin/python -m pytest --numprocesses $(JOBS) -m 'not slow' $(ARGS)
 
 test-all: $(VENV)/ready-to-test-all  ## All tests
