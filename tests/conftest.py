@@ -5,10 +5,10 @@ import os
 import torch
 from hypothesis import HealthCheck, settings
 
-# Two test processes with two threads each wait for one another on two cores, and so does what they start.
+# Two test processes with two threads each, or what they start, wait for one another on two cores.
 torch.set_num_threads(1)
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"):
-    os.environ.setdefault(threads, "1")
+    os.environ[threads] = "1"
 
 settings.register_profile(
     "csl",

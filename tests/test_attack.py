@@ -30,7 +30,12 @@ def gallery(tmp_path_factory):
     started.close()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("attack", ROUNDS)
 def test_nothing_is_found(gallery, attack):
+    assert gallery.attack(attack, 0, range(ROUNDS[attack])) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attack", ROUNDS)
+def test_nothing_is_found_by_many_more(gallery, attack):
     assert gallery.attack(attack, 1, range(5 * ROUNDS[attack])) == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +43,6 @@ def test_two_processes_exchange_sums(tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     subprocess.run(
         [sys.executable, *launcher, str(HELPER), str(tmp_path)],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         check=True,
         capture_output=True,
         timeout=300,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -51,12 +50,10 @@ RECIPE = {
 def launch(*arguments):
     """Run two processes with torchrun."""
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    surroundings = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.run(
         [sys.executable, *launcher, *arguments],
         capture_output=True,
         text=True,
-        env=surroundings,
         timeout=300,
         check=False,
     )
